@@ -1,1 +1,4 @@
 //! kiosklink.
+pub mod error;
+pub mod log;
+pub mod status;

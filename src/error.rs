@@ -1,0 +1,151 @@
+//! The one error type: what a caller in front of a shut door needs to know.
+
+use crate::status::kl_status;
+use std::fmt;
+
+/// What became of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Outcome {
+    /// The call was no command.
+    None = 0,
+    /// The platform took it.
+    Done = 1,
+    /// It did not happen and will not.
+    NotDone = 2,
+    /// It may have happened. Never try again under another `request_id`; find out.
+    Unknown = 3,
+}
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Advice {
+    /// Nothing in particular.
+    None = 0,
+    /// Trying again is safe, after `retry_after_ms` if that is not 0.
+    Retry = 1,
+    /// Ask what became of it before anything else: the same `request_id` again, or a query.
+    AskFirst = 2,
+    /// Only a person, or a sensor, can tell.
+    CallPerson = 3,
+    /// Trying again will not help: a setting, a credential or a parameter must change.
+    Fix = 4,
+}
+
+/// Why a call failed. Never holds a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Error(Box<Details>);
+
+/// The fields of an [`Error`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Details {
+    /// The code, `KL_E_*`.
+    pub status: kl_status,
+    /// For commands: done, not done or unknown.
+    pub outcome: Outcome,
+    /// What to do about it.
+    pub advice: Advice,
+    /// The HTTP status of the answer, 0 if there was none.
+    pub http_status: i32,
+    /// The platform's own code, 0 if it gave none.
+    pub platform_code: i32,
+    /// The system's `errno`, 0 if it was not the system.
+    pub os_errno: i32,
+    /// How long the platform asks to wait, in milliseconds; 0 if it does not say.
+    pub retry_after_ms: u32,
+    /// The platform's own words.
+    pub platform_message: String,
+    /// One sentence for a log or a technician.
+    pub message: String,
+}
+
+/// The result of everything here that can fail.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// An error with a code and a sentence; the advice follows from the code.
+    #[cold]
+    pub fn new(status: kl_status, message: impl Into<String>) -> Error {
+        Error(Box::new(Details {
+            status,
+            outcome: Outcome::None,
+            advice: default_advice(status),
+            http_status: 0,
+            platform_code: 0,
+            os_errno: 0,
+            retry_after_ms: 0,
+            platform_message: String::new(),
+            message: message.into(),
+        }))
+    }
+
+    /// The same with the system's `errno`.
+    #[cold]
+    pub fn os(status: kl_status, message: impl Into<String>, cause: &std::io::Error) -> Error {
+        let mut message = message.into();
+        message.push_str(": ");
+        message.push_str(&cause.to_string());
+        let mut error = Error::new(status, message);
+        error.0.os_errno = cause.raw_os_error().unwrap_or(0);
+        error
+    }
+
+    /// The code.
+    pub fn status(&self) -> kl_status {
+        self.0.status
+    }
+
+    /// The sentence.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// Every field.
+    pub fn details(&self) -> &Details {
+        &self.0
+    }
+
+    /// Changes fields on the way up.
+    pub fn with(mut self, change: impl FnOnce(&mut Details)) -> Error {
+        change(&mut self.0);
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Error {}
+
+fn default_advice(status: kl_status) -> Advice {
+    use crate::status::*;
+    match status {
+        KL_E_CANCELLED
+        | KL_E_DNS
+        | KL_E_CONNECT
+        | KL_E_LOST
+        | KL_E_PROXY
+        | KL_E_TIMEOUT_DNS..=KL_E_TIMEOUT_REPLY
+        | KL_E_HTTP
+        | KL_E_RATE_LIMIT
+        | KL_E_OFFLINE
+        | KL_E_NOT_READY
+        | KL_E_TIMESTAMP
+        | KL_E_STALE
+        | KL_E_RESOURCE
+        | KL_E_BUSY => Advice::Retry,
+        KL_E_UNSETTLED | KL_E_IN_FLIGHT => Advice::AskFirst,
+        KL_OK | KL_E_PLATFORM | KL_E_NOT_FOUND | KL_E_OUT_OF_STOCK => Advice::None,
+        _ => Advice::Fix,
+    }
+}

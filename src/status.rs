@@ -1,0 +1,195 @@
+//! The codes that every call answers with. A code keeps its number and its meaning for ever; a retired one
+//! leaves its number unused. Gaps of a hundred part the areas.
+
+#![allow(non_camel_case_types)]
+
+/// What a call answers: 0 is `KL_OK`, anything else one of the `KL_E_*` codes.
+pub type kl_status = i32;
+
+/// It worked. A command that answers this is *done*.
+pub const KL_OK: kl_status = 0;
+
+/// A pointer that must not be NULL is NULL.
+pub const KL_E_NULL: kl_status = 1;
+/// An argument is out of its range or has the wrong form; the message names it.
+pub const KL_E_ARGUMENT: kl_status = 2;
+/// A text is not valid UTF-8.
+pub const KL_E_UTF8: kl_status = 3;
+/// The handle was freed, is of another kind, or never was one.
+pub const KL_E_HANDLE: kl_status = 4;
+/// The handle was made before a `fork` and belongs to the parent process.
+pub const KL_E_FORKED: kl_status = 5;
+/// The client was retired after an internal error; free it and make a new one.
+pub const KL_E_RETIRED: kl_status = 6;
+/// A bug in kiosklink. The client it happened in is retired; others go on.
+pub const KL_E_INTERNAL: kl_status = 7;
+/// The platform has no such call; nothing was sent.
+pub const KL_E_UNSUPPORTED: kl_status = 8;
+/// Not now: called from inside the log callback.
+pub const KL_E_BUSY: kl_status = 9;
+/// The system refused memory, a thread or a file descriptor.
+pub const KL_E_RESOURCE: kl_status = 10;
+
+/// No such platform; the message suggests the nearest.
+pub const KL_E_PLATFORM_NAME: kl_status = 100;
+/// No such key; the message suggests the nearest.
+pub const KL_E_CONFIG_KEY: kl_status = 101;
+/// The value of a key is not of its form.
+pub const KL_E_CONFIG_VALUE: kl_status = 102;
+/// A key that this platform or this call needs is not set.
+pub const KL_E_CONFIG_MISSING: kl_status = 103;
+/// The JSON file of accounts cannot be read, is not of its form, or has no such account.
+pub const KL_E_CONFIG_FILE: kl_status = 104;
+/// The CA roots cannot be read, do not parse, or are none.
+pub const KL_E_ROOTS: kl_status = 105;
+/// The client certificate or its key cannot be read, does not parse, or the two do not match.
+pub const KL_E_CLIENT_CERT: kl_status = 106;
+
+/// Ended by `kl_client_cancel` or `kl_client_free`.
+pub const KL_E_CANCELLED: kl_status = 200;
+/// The platform's name has no address.
+pub const KL_E_DNS: kl_status = 201;
+/// No connection: refused, unreachable, or reset while it was made.
+pub const KL_E_CONNECT: kl_status = 202;
+/// The connection ended before the answer was whole.
+pub const KL_E_LOST: kl_status = 203;
+/// The proxy refused or answered nonsense.
+pub const KL_E_PROXY: kl_status = 204;
+/// The deadline passed while the name was looked up.
+pub const KL_E_TIMEOUT_DNS: kl_status = 210;
+/// The deadline passed while the TCP connection was made.
+pub const KL_E_TIMEOUT_CONNECT: kl_status = 211;
+/// The deadline passed in the TLS handshake.
+pub const KL_E_TIMEOUT_TLS: kl_status = 212;
+/// The deadline passed while the request was sent.
+pub const KL_E_TIMEOUT_SEND: kl_status = 213;
+/// The deadline passed before the answer was whole.
+pub const KL_E_TIMEOUT_REPLY: kl_status = 214;
+
+/// The TLS handshake failed for a reason that has no code of its own.
+pub const KL_E_TLS: kl_status = 300;
+/// No trusted root vouches for the certificate.
+pub const KL_E_TLS_UNTRUSTED: kl_status = 301;
+/// The certificate has expired.
+pub const KL_E_TLS_EXPIRED: kl_status = 302;
+/// The certificate is not valid yet.
+pub const KL_E_TLS_NOT_YET_VALID: kl_status = 303;
+/// The certificate is for another host.
+pub const KL_E_TLS_WRONG_NAME: kl_status = 304;
+/// No certificate of the chain has the pinned key.
+pub const KL_E_TLS_PIN: kl_status = 305;
+/// The server wants a client certificate, or does not accept ours.
+pub const KL_E_TLS_CLIENT_CERT: kl_status = 306;
+/// The device's clock is far past the certificate's end and nothing confirms it: set the clock, or hand in a
+/// trusted time with `kl_set_time`.
+pub const KL_E_CLOCK: kl_status = 307;
+
+/// An HTTP status that is no answer of the platform: a redirect, a captive portal, a server error.
+pub const KL_E_HTTP: kl_status = 400;
+/// The answer is not of the platform's form; the message says where.
+pub const KL_E_PROTOCOL: kl_status = 401;
+/// The answer is larger than `max_reply_bytes`.
+pub const KL_E_TOO_LARGE: kl_status = 402;
+/// The platform asks for fewer calls; see `retry_after_ms`.
+pub const KL_E_RATE_LIMIT: kl_status = 403;
+
+/// The platform refused; see `platform_code` and `platform_message`.
+pub const KL_E_PLATFORM: kl_status = 500;
+/// The platform does not accept the credentials or the signature.
+pub const KL_E_AUTH: kl_status = 501;
+/// The account may not make this call.
+pub const KL_E_PERMISSION: kl_status = 502;
+/// The platform knows no such thing.
+pub const KL_E_NOT_FOUND: kl_status = 503;
+/// The platform says that a parameter is missing or wrong.
+pub const KL_E_PARAMETER: kl_status = 504;
+/// The platform cannot reach the cabinet.
+pub const KL_E_OFFLINE: kl_status = 505;
+/// The cabinet or the door is in use, or not selling.
+pub const KL_E_NOT_READY: kl_status = 506;
+/// Nothing left of the goods.
+pub const KL_E_OUT_OF_STOCK: kl_status = 507;
+/// The signature's time was outside the platform's window. The platform's time has been learned: the next call
+/// uses it.
+pub const KL_E_TIMESTAMP: kl_status = 508;
+
+/// This `request_id` was already used for another command.
+pub const KL_E_REQUEST_ID: kl_status = 600;
+/// The command's time to live passed before it could be sent; nothing was sent.
+pub const KL_E_STALE: kl_status = 601;
+/// The command with this `request_id` is under way on another thread.
+pub const KL_E_IN_FLIGHT: kl_status = 602;
+/// What became of the command is not known; nothing was sent. Resolve it, or let a person settle it.
+pub const KL_E_UNSETTLED: kl_status = 603;
+
+/// The callback's signature is wrong or missing.
+pub const KL_E_EVENT_SIGNATURE: kl_status = 700;
+/// The callback is not of the platform's form; the message says where.
+pub const KL_E_EVENT: kl_status = 701;
+/// The callback's timestamp is too old or too far ahead.
+pub const KL_E_EVENT_TIME: kl_status = 702;
+
+/// Every code with its name, in the order of their numbers.
+pub const ALL: &[(kl_status, &str)] = &[
+    (KL_OK, "KL_OK"),
+    (KL_E_NULL, "KL_E_NULL"),
+    (KL_E_ARGUMENT, "KL_E_ARGUMENT"),
+    (KL_E_UTF8, "KL_E_UTF8"),
+    (KL_E_HANDLE, "KL_E_HANDLE"),
+    (KL_E_FORKED, "KL_E_FORKED"),
+    (KL_E_RETIRED, "KL_E_RETIRED"),
+    (KL_E_INTERNAL, "KL_E_INTERNAL"),
+    (KL_E_UNSUPPORTED, "KL_E_UNSUPPORTED"),
+    (KL_E_BUSY, "KL_E_BUSY"),
+    (KL_E_RESOURCE, "KL_E_RESOURCE"),
+    (KL_E_PLATFORM_NAME, "KL_E_PLATFORM_NAME"),
+    (KL_E_CONFIG_KEY, "KL_E_CONFIG_KEY"),
+    (KL_E_CONFIG_VALUE, "KL_E_CONFIG_VALUE"),
+    (KL_E_CONFIG_MISSING, "KL_E_CONFIG_MISSING"),
+    (KL_E_CONFIG_FILE, "KL_E_CONFIG_FILE"),
+    (KL_E_ROOTS, "KL_E_ROOTS"),
+    (KL_E_CLIENT_CERT, "KL_E_CLIENT_CERT"),
+    (KL_E_CANCELLED, "KL_E_CANCELLED"),
+    (KL_E_DNS, "KL_E_DNS"),
+    (KL_E_CONNECT, "KL_E_CONNECT"),
+    (KL_E_LOST, "KL_E_LOST"),
+    (KL_E_PROXY, "KL_E_PROXY"),
+    (KL_E_TIMEOUT_DNS, "KL_E_TIMEOUT_DNS"),
+    (KL_E_TIMEOUT_CONNECT, "KL_E_TIMEOUT_CONNECT"),
+    (KL_E_TIMEOUT_TLS, "KL_E_TIMEOUT_TLS"),
+    (KL_E_TIMEOUT_SEND, "KL_E_TIMEOUT_SEND"),
+    (KL_E_TIMEOUT_REPLY, "KL_E_TIMEOUT_REPLY"),
+    (KL_E_TLS, "KL_E_TLS"),
+    (KL_E_TLS_UNTRUSTED, "KL_E_TLS_UNTRUSTED"),
+    (KL_E_TLS_EXPIRED, "KL_E_TLS_EXPIRED"),
+    (KL_E_TLS_NOT_YET_VALID, "KL_E_TLS_NOT_YET_VALID"),
+    (KL_E_TLS_WRONG_NAME, "KL_E_TLS_WRONG_NAME"),
+    (KL_E_TLS_PIN, "KL_E_TLS_PIN"),
+    (KL_E_TLS_CLIENT_CERT, "KL_E_TLS_CLIENT_CERT"),
+    (KL_E_CLOCK, "KL_E_CLOCK"),
+    (KL_E_HTTP, "KL_E_HTTP"),
+    (KL_E_PROTOCOL, "KL_E_PROTOCOL"),
+    (KL_E_TOO_LARGE, "KL_E_TOO_LARGE"),
+    (KL_E_RATE_LIMIT, "KL_E_RATE_LIMIT"),
+    (KL_E_PLATFORM, "KL_E_PLATFORM"),
+    (KL_E_AUTH, "KL_E_AUTH"),
+    (KL_E_PERMISSION, "KL_E_PERMISSION"),
+    (KL_E_NOT_FOUND, "KL_E_NOT_FOUND"),
+    (KL_E_PARAMETER, "KL_E_PARAMETER"),
+    (KL_E_OFFLINE, "KL_E_OFFLINE"),
+    (KL_E_NOT_READY, "KL_E_NOT_READY"),
+    (KL_E_OUT_OF_STOCK, "KL_E_OUT_OF_STOCK"),
+    (KL_E_TIMESTAMP, "KL_E_TIMESTAMP"),
+    (KL_E_REQUEST_ID, "KL_E_REQUEST_ID"),
+    (KL_E_STALE, "KL_E_STALE"),
+    (KL_E_IN_FLIGHT, "KL_E_IN_FLIGHT"),
+    (KL_E_UNSETTLED, "KL_E_UNSETTLED"),
+    (KL_E_EVENT_SIGNATURE, "KL_E_EVENT_SIGNATURE"),
+    (KL_E_EVENT, "KL_E_EVENT"),
+    (KL_E_EVENT_TIME, "KL_E_EVENT_TIME"),
+];
+
+/// The name of a code, `"KL_E_TIMEOUT_DNS"`, or `None` for a number that is no code.
+pub fn name(status: kl_status) -> Option<&'static str> {
+    ALL.iter().find(|(code, _)| *code == status).map(|(_, name)| *name)
+}
