@@ -1,0 +1,391 @@
+//! What time it is, without trusting the device.
+//!
+//! A kiosk's real-time clock may stand at 1970, run hours off, or be stepped by NTP in the middle of a call. Two
+//! different questions are answered here, and neither from the system clock alone:
+//!
+//! * **Signing time**: what the platform believes the time is. Its answers carry a `Date`; that date is kept as an
+//!   offset to the monotonic clock, so no later step of the system clock changes it.
+//! * **Certificate time**: what may be believed about the real time when a certificate is checked. The order is: a
+//!   time handed in by the firmware, a date learned over verified TLS, the system clock; and never before the time
+//!   at which this library was built.
+
+use crate::error::{Error, Result};
+use crate::status::KL_E_ARGUMENT;
+use crate::sys;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// When this library was built, in Unix seconds. No certificate is checked at an earlier time.
+pub const BUILD_TIME: i64 = parse_decimal(env!("KIOSKLINK_BUILD_TIME"));
+
+const DAY_S: i64 = 86_400;
+/// Later than this is no date but a mistake.
+const HORIZON_S: i64 = 50 * 365 * DAY_S;
+/// An exchange that took longer than this says little about the time.
+const POOR_MS: i64 = 10_000;
+/// How far past a contradicting poor sample must lie to be believed all the same.
+const POOR_CONTRADICTION_MS: i64 = 60_000;
+/// How fast two crystals may drift apart, in parts per million.
+const DRIFT_PPM: u64 = 100;
+
+/// Where the time for signing comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Handed in by [`set_time`].
+    Firmware,
+    /// Learned from the platform's own answers.
+    Platform,
+    /// The system clock.
+    System,
+    /// Nothing is known: the time of the build.
+    Floor,
+}
+
+/// What may be believed about the real time when a certificate is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CertificateTime {
+    /// The time to check at, in Unix seconds; never before [`floor_s`](Self::floor_s).
+    pub now_s: i64,
+    /// Whether the firmware or a verified answer vouches for it. If not it is the system clock, or the floor.
+    pub confirmed: bool,
+    /// What the system clock says.
+    pub system_s: i64,
+    /// The time of the build.
+    pub floor_s: i64,
+}
+
+/// A point of real time tied to the monotonic clock.
+#[derive(Clone, Copy)]
+struct Fix {
+    unix_ms: i64,
+    mono_ms: u64,
+}
+
+impl Fix {
+    fn at(self, mono_ms: u64) -> i64 {
+        self.unix_ms.saturating_add(mono_ms.wrapping_sub(self.mono_ms) as i64)
+    }
+}
+
+/// What the clients of one process share.
+#[derive(Default)]
+struct Shared {
+    firmware: Option<Fix>,
+    verified: Option<Fix>,
+}
+
+static SHARED: Mutex<Shared> = Mutex::new(Shared { firmware: None, verified: None });
+
+/// What one client knows of its platform's clock: `platform - monotonic` lies between `low` and `high`.
+#[derive(Clone, Copy)]
+struct Learned {
+    offset_ms: i64,
+    low: i64,
+    high: i64,
+    sent_ms: u64,
+    learned_ms: u64,
+    poor: bool,
+}
+
+/// Readings of a clock that tests replace.
+type Reading<T> = Box<dyn Fn() -> T + Send + Sync>;
+
+struct Sources {
+    system_ms: Reading<i64>,
+    mono_ms: Reading<u64>,
+    shared: Mutex<Shared>,
+}
+
+/// The clock of one client. Cheap; what the firmware set and what certificates may rely on is shared by all clients
+/// of the process.
+pub struct Clock {
+    learned: Mutex<Option<Learned>>,
+    replaced: Option<Sources>,
+}
+
+impl Default for Clock {
+    fn default() -> Clock {
+        Clock::new()
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+impl Clock {
+    /// A clock that has learned nothing yet.
+    pub const fn new() -> Clock {
+        Clock { learned: Mutex::new(None), replaced: None }
+    }
+
+    /// A clock on other readings than the system's, sharing nothing with other clocks: for tests and simulations.
+    /// `system_ms` is Unix milliseconds, `monotonic_ms` never goes back.
+    pub fn with_sources(
+        system_ms: impl Fn() -> i64 + Send + Sync + 'static,
+        monotonic_ms: impl Fn() -> u64 + Send + Sync + 'static,
+    ) -> Clock {
+        let sources = Sources {
+            system_ms: Box::new(system_ms),
+            mono_ms: Box::new(monotonic_ms),
+            shared: Mutex::default(),
+        };
+        Clock { learned: Mutex::new(None), replaced: Some(sources) }
+    }
+
+    /// The time to sign with: what the platform would say it is, in Unix milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        self.reading().0
+    }
+
+    /// Where [`now_ms`](Self::now_ms) comes from at this moment.
+    pub fn source(&self) -> Source {
+        self.reading().1
+    }
+
+    /// The time to check certificates at, in Unix seconds.
+    pub fn certificate_time(&self) -> i64 {
+        self.certificate().now_s
+    }
+
+    /// The same with what vouches for it.
+    pub fn certificate(&self) -> CertificateTime {
+        let mono = self.monotonic_ms();
+        let system_s = self.system_ms().div_euclid(1000);
+        let known = {
+            let shared = lock(self.shared());
+            shared.firmware.or(shared.verified)
+        };
+        let now_s = known.map_or(system_s, |fix| fix.at(mono).div_euclid(1000));
+        CertificateTime {
+            now_s: now_s.max(BUILD_TIME),
+            confirmed: known.is_some(),
+            system_s,
+            floor_s: BUILD_TIME,
+        }
+    }
+
+    /// Takes the `Date` of an answer. `sent_ms` and `received_ms` are [`monotonic_ms`](Self::monotonic_ms) before
+    /// the request's first byte and at the answer's first byte; `verified` says that it came over verified TLS,
+    /// without which certificates do not rely on it. True if the date was believed.
+    ///
+    /// An answer out of a cache, a date that is no date or lies outside any plausible time, and an exchange older
+    /// than the last one taken are left aside.
+    pub fn learn(
+        &self,
+        date: Option<&str>,
+        age: Option<&str>,
+        sent_ms: u64,
+        received_ms: u64,
+        verified: bool,
+    ) -> bool {
+        let Some(date_s) = date.and_then(parse_http_date) else { return false };
+        if age.is_some_and(|age| age.trim() != "0") || !plausible(date_s) || received_ms < sent_ms {
+            return false;
+        }
+        // The platform read its clock somewhere between the two, and cut the fraction of the second off.
+        let low = date_s * 1000 - received_ms as i64;
+        let high = date_s * 1000 + 1000 - sent_ms as i64;
+        let middle = low + (high - low) / 2;
+        let poor = (received_ms - sent_ms) as i64 > POOR_MS;
+        let fresh = Learned { offset_ms: middle, low, high, sent_ms, learned_ms: received_ms, poor };
+
+        let mut learned = lock(&self.learned);
+        let taken = match *learned {
+            None => fresh,
+            // A call that began earlier but ended later must not undo what is newer.
+            Some(old) if sent_ms < old.sent_ms => return false,
+            Some(old) => {
+                let drift = (received_ms.saturating_sub(old.learned_ms) / (1_000_000 / DRIFT_PPM)) as i64;
+                let (old_low, old_high) = (old.low - drift, old.high + drift);
+                let (both_low, both_high) = (old_low.max(low), old_high.min(high));
+                if both_low <= both_high {
+                    // They agree: narrower, and moved only if it must.
+                    Learned {
+                        offset_ms: old.offset_ms.clamp(both_low, both_high),
+                        low: both_low,
+                        high: both_high,
+                        poor: old.poor && poor,
+                        ..fresh
+                    }
+                } else {
+                    let apart = (low - old_high).max(old_low - high);
+                    if poor && !old.poor && apart < POOR_CONTRADICTION_MS {
+                        return false;
+                    }
+                    fresh
+                }
+            }
+        };
+        *learned = Some(taken);
+        drop(learned);
+        if verified {
+            let mono_ms = received_ms;
+            let fix = Fix { unix_ms: mono_ms as i64 + taken.offset_ms, mono_ms };
+            lock(self.shared()).verified = Some(fix);
+        }
+        true
+    }
+
+    /// Forgets what was learned from the platform, for signing.
+    pub fn forget(&self) {
+        *lock(&self.learned) = None;
+    }
+
+    /// [`set_time`] for this clock alone if it was made with [`with_sources`](Self::with_sources).
+    pub fn set_time(&self, unix_s: i64) -> Result<()> {
+        let fix = if unix_s == 0 {
+            None
+        } else if plausible(unix_s) {
+            Some(Fix { unix_ms: unix_s * 1000, mono_ms: self.monotonic_ms() })
+        } else {
+            let message = format!(
+                "{} is no plausible time: this library was built {}",
+                format_time(unix_s),
+                format_time(BUILD_TIME)
+            );
+            return Err(Error::new(KL_E_ARGUMENT, message));
+        };
+        lock(self.shared()).firmware = fix;
+        Ok(())
+    }
+
+    /// Milliseconds on the clock that never goes back.
+    pub fn monotonic_ms(&self) -> u64 {
+        self.replaced.as_ref().map_or_else(sys::boot_ms, |sources| (sources.mono_ms)())
+    }
+
+    fn system_ms(&self) -> i64 {
+        match &self.replaced {
+            Some(sources) => (sources.system_ms)(),
+            None => match SystemTime::now().duration_since(UNIX_EPOCH) {
+                Ok(since) => since.as_millis() as i64,
+                Err(before) => -(before.duration().as_millis() as i64),
+            },
+        }
+    }
+
+    fn shared(&self) -> &Mutex<Shared> {
+        self.replaced.as_ref().map_or(&SHARED, |sources| &sources.shared)
+    }
+
+    fn reading(&self) -> (i64, Source) {
+        let mono = self.monotonic_ms();
+        let firmware = lock(self.shared()).firmware;
+        let learned = *lock(&self.learned);
+        match (learned, firmware) {
+            // The platform checks against its own clock, so its own word wins unless the firmware spoke later.
+            (Some(platform), firmware) if firmware.is_none_or(|fix| platform.learned_ms >= fix.mono_ms) => {
+                (mono as i64 + platform.offset_ms, Source::Platform)
+            }
+            (_, Some(fix)) => (fix.at(mono), Source::Firmware),
+            _ => {
+                let system = self.system_ms();
+                if system >= BUILD_TIME * 1000 {
+                    (system, Source::System)
+                } else {
+                    (BUILD_TIME * 1000, Source::Floor)
+                }
+            }
+        }
+    }
+}
+
+/// Hands in a time that is trusted from outside, in Unix seconds: GPS, modem, NTP. 0 forgets it. A time before the
+/// build of this library or half a century after it is refused.
+pub fn set_time(unix_s: i64) -> Result<()> {
+    Clock::new().set_time(unix_s)
+}
+
+/// Milliseconds since boot, suspend included where the system can count it. Never goes back.
+pub fn monotonic_ms() -> u64 {
+    sys::boot_ms()
+}
+
+fn plausible(unix_s: i64) -> bool {
+    (BUILD_TIME - DAY_S..=BUILD_TIME + HORIZON_S).contains(&unix_s)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`, to the letter. The two forms that RFC 9110 calls obsolete are refused: one of
+/// them has a two-digit year, and guessing centuries is how clocks jump by decades.
+pub fn parse_http_date(text: &str) -> Option<i64> {
+    let t = text.trim().as_bytes();
+    if t.len() != 29 || &t[3..5] != b", " || &t[25..] != b" GMT" {
+        return None;
+    }
+    if t[7] != b' ' || t[11] != b' ' || t[16] != b' ' || t[19] != b':' || t[22] != b':' {
+        return None;
+    }
+    let number = |from: usize, to: usize| {
+        t[from..to].iter().try_fold(0i64, |n, c| c.is_ascii_digit().then(|| n * 10 + i64::from(c - b'0')))
+    };
+    let month = 1 + MONTHS.iter().position(|name| name.as_bytes() == &t[8..11])? as i64;
+    let (day, year) = (number(5, 7)?, number(12, 16)?);
+    let (hour, minute, second) = (number(17, 19)?, number(20, 22)?, number(23, 25)?);
+    if day < 1 || day > days_in(year, month) || hour > 23 || minute > 59 || second > 60 || year < 1970 {
+        return None;
+    }
+    let days = days_from_civil(year, month, day);
+    if WEEKDAYS[(days + 4).rem_euclid(7) as usize].as_bytes() != &t[..3] {
+        return None;
+    }
+    Some(days * DAY_S + hour * 3600 + minute * 60 + second)
+}
+
+/// Unix seconds as `2026-11-22 06:09 UTC`.
+pub fn format_time(unix_s: i64) -> String {
+    let days = unix_s.div_euclid(DAY_S);
+    let second = unix_s.rem_euclid(DAY_S);
+    let (year, month, day) = civil_from_days(days);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", second / 3600, second / 60 % 60)
+}
+
+const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+fn days_in(year: i64, month: i64) -> i64 {
+    match month {
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+// Both after Howard Hinnant's "chrono-compatible low-level date algorithms": years begin in March.
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let y = if month <= 2 { year - 1 } else { year };
+    let era = y.div_euclid(400);
+    let yoe = y.rem_euclid(400);
+    let doy = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468
+}
+
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z.rem_euclid(146_097);
+    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    (yoe + era * 400 + i64::from(month <= 2), month, doy - (153 * mp + 2) / 5 + 1)
+}
+
+const fn parse_decimal(text: &str) -> i64 {
+    let bytes = text.as_bytes();
+    let (mut n, mut i) = (0, 0);
+    while i < bytes.len() {
+        n = n * 10 + (bytes[i] - b'0') as i64;
+        i += 1;
+    }
+    n
+}

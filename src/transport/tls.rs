@@ -1,0 +1,490 @@
+//! TLS: who is trusted, at what time, and what to call it when it fails.
+
+use super::{ClientCert, Roots};
+use crate::clock::{Clock, format_time};
+use crate::error::{Error, Result};
+use crate::status::*;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{
+    ResolvesClientCert, Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name,
+};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
+use rustls::time_provider::TimeProvider;
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
+    SignatureScheme,
+};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use std::cell::Cell;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Servers whose sessions are remembered: the platform, and some room.
+const SESSIONS: usize = 4;
+/// A device clock further past a certificate's end than this is more likely wrong than the certificate forgotten.
+const DOUBT_S: i64 = 30 * 86_400;
+
+/// SHA-256 of a certificate's public key (its SubjectPublicKeyInfo).
+pub type Pin = [u8; 32];
+
+/// Reads a pin: 64 hexadecimal digits, with or without colons, or base64, with or without `sha256/` before it.
+pub fn parse_pin(text: &str) -> std::result::Result<Pin, String> {
+    use base64::Engine;
+    let bad = || "is neither 64 hexadecimal digits nor the base64 of 32 bytes".to_owned();
+    let text = text.trim();
+    let text = text.strip_prefix("sha256/").or_else(|| text.strip_prefix("sha256//")).unwrap_or(text);
+    let hex: Vec<u8> = text.bytes().filter(|b| *b != b':').collect();
+    if hex.len() == 64 && hex.iter().all(u8::is_ascii_hexdigit) {
+        let digit = |b: u8| (b as char).to_digit(16).unwrap_or(0) as u8;
+        let mut pin = [0; 32];
+        for (byte, pair) in pin.iter_mut().zip(hex.chunks_exact(2)) {
+            *byte = digit(pair[0]) << 4 | digit(pair[1]);
+        }
+        return Ok(pin);
+    }
+    let engine = base64::engine::general_purpose::STANDARD_NO_PAD;
+    let bytes = engine.decode(text.trim_end_matches('=')).map_err(|_| bad())?;
+    bytes.try_into().map_err(|_| bad())
+}
+
+/// Everything about TLS that the connections of one client share.
+pub(super) fn client_config(
+    roots: &Roots,
+    pins: &[Pin],
+    client_cert: Option<&ClientCert>,
+    clock: Arc<Clock>,
+) -> Result<Arc<ClientConfig>> {
+    let provider = Arc::new(ring::default_provider());
+    let key = client_cert.map(|cert| load_client_cert(cert, &provider)).transpose()?;
+    let verifier =
+        Verifier { roots: load_roots(roots)?, pins: pins.to_vec(), clock, provider: provider.clone() };
+    let mut config = ClientConfig::builder_with_details(provider, Arc::new(Uptime))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| Error::new(KL_E_INTERNAL, format!("TLS cannot be set up: {e}")))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_cert_resolver(Arc::new(Identity(key)));
+    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.enable_early_data = false;
+    Ok(Arc::new(config))
+}
+
+fn load_roots(roots: &Roots) -> Result<Arc<RootCertStore>> {
+    let pem = match roots {
+        Roots::BuiltIn => {
+            return Ok(Arc::new(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }));
+        }
+        Roots::Pem(pem) => pem,
+    };
+    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    let total = pem.windows(BEGIN.len()).filter(|w| *w == BEGIN).count();
+    if total == 0 {
+        return Err(Error::new(KL_E_ROOTS, "the CA roots hold no certificate in PEM form"));
+    }
+    let mut store = RootCertStore::empty();
+    // Each block on its own, so that one that is broken does not hide how many others are.
+    let mut rest = &pem[..];
+    let mut good = 0;
+    while let Some(at) = rest.windows(BEGIN.len()).position(|w| w == BEGIN) {
+        let block = &rest[at..];
+        let next = block[BEGIN.len()..].windows(BEGIN.len()).position(|w| w == BEGIN);
+        let end = next.map_or(block.len(), |n| n + BEGIN.len());
+        if CertificateDer::from_pem_slice(&block[..end]).is_ok_and(|der| store.add(der).is_ok()) {
+            good += 1;
+        }
+        rest = &block[end..];
+    }
+    if good < total {
+        let message = format!("{} of the {total} CA roots cannot be read", total - good);
+        return Err(Error::new(KL_E_ROOTS, message));
+    }
+    Ok(Arc::new(store))
+}
+
+fn load_client_cert(cert: &ClientCert, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>> {
+    let bad = |message: &str| Error::new(KL_E_CLIENT_CERT, message);
+    let mut chain = Vec::new();
+    for one in CertificateDer::pem_slice_iter(&cert.chain_pem) {
+        chain.push(one.map_err(|_| bad("the client certificate is not valid PEM"))?);
+    }
+    let Some(leaf) = chain.first() else {
+        return Err(bad("the client certificate file holds no certificate in PEM form"));
+    };
+    if ParsedCertificate::try_from(leaf).is_err() {
+        return Err(bad("the client certificate cannot be read"));
+    }
+    let key = PrivateKeyDer::from_pem_slice(&cert.key_pem)
+        .map_err(|_| bad("the client key file holds no unencrypted private key in PEM form"))?;
+    match CertifiedKey::from_der(chain, key, provider) {
+        Ok(pair) => Ok(Arc::new(pair)),
+        Err(rustls::Error::InconsistentKeys(_)) => {
+            Err(bad("the client key does not belong to the client certificate"))
+        }
+        Err(_) => Err(bad("the client key is of a kind that cannot be used")),
+    }
+}
+
+/// The age of a session ticket, measured on a clock that nobody steps: sessions live only as long as the process.
+#[derive(Debug)]
+struct Uptime;
+
+impl TimeProvider for Uptime {
+    fn current_time(&self) -> Option<UnixTime> {
+        let floor = crate::clock::BUILD_TIME.max(0) as u64;
+        Some(UnixTime::since_unix_epoch(
+            Duration::from_secs(floor) + Duration::from_millis(crate::clock::monotonic_ms()),
+        ))
+    }
+}
+
+thread_local! {
+    /// Whether the server of the handshake on this thread asked for a client certificate.
+    static ASKED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Call before a handshake: forgets what the last one on this thread was asked.
+pub(super) fn begin() {
+    ASKED.set(false);
+}
+
+struct Identity(Option<Arc<CertifiedKey>>);
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity")
+    }
+}
+
+impl ResolvesClientCert for Identity {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        ASKED.set(true);
+        self.0.clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+/// Our reason for refusing a certificate, on its way through rustls.
+#[derive(Debug)]
+struct Refused(Error);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.message())
+    }
+}
+
+impl std::error::Error for Refused {}
+
+fn refuse(status: kl_status, message: String) -> rustls::Error {
+    let error = Error::new(status, message);
+    rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(Refused(error)))))
+}
+
+struct Verifier {
+    roots: Arc<RootCertStore>,
+    pins: Vec<Pin>,
+    clock: Arc<Clock>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Verifier")
+    }
+}
+
+impl Verifier {
+    fn chain(
+        &self,
+        leaf: &ParsedCertificate<'_>,
+        intermediates: &[CertificateDer<'_>],
+        roots: &RootCertStore,
+        at_s: i64,
+    ) -> std::result::Result<(), rustls::Error> {
+        let at = UnixTime::since_unix_epoch(Duration::from_secs(at_s.max(0) as u64));
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(leaf, roots, intermediates, at, algorithms)
+    }
+
+    /// Checks the chain at the best time there is, and returns the time at which it was found valid.
+    ///
+    /// A device that starts with its clock at 1970 knows only that now is not before the build. If a certificate
+    /// begins after the build, the present may well lie in its validity, and refusing it would keep every such
+    /// device offline for good; so the chain is then checked at that beginning. What is given up: with no clock at
+    /// all, the end of a certificate's validity is only enforced against the build time. A clock that is set, by
+    /// NTP, `kl_set_time` or the first verified answer, closes that gap.
+    fn valid_time(
+        &self,
+        leaf: &ParsedCertificate<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &str,
+    ) -> std::result::Result<i64, rustls::Error> {
+        let clock = self.clock.certificate();
+        let check = |at| self.chain(leaf, intermediates, &self.roots, at);
+        let clock_is_unset = !clock.confirmed && clock.system_s < clock.floor_s;
+        match check(clock.now_s) {
+            Ok(()) => Ok(clock.now_s),
+            Err(error) => match time_of(&error) {
+                Some(When::NotBefore(mut from)) if clock_is_unset => {
+                    // An intermediate may begin later still; a path has few certificates.
+                    for _ in 0..8 {
+                        match check(from) {
+                            Ok(()) => return Ok(from),
+                            Err(error) => match time_of(&error) {
+                                Some(When::NotBefore(later)) if later > from => from = later,
+                                Some(When::NotAfter(end)) => return Err(expired(name, end, from)),
+                                _ => return Err(error),
+                            },
+                        }
+                    }
+                    Err(error)
+                }
+                Some(When::NotBefore(from)) => Err(refuse(
+                    KL_E_TLS_NOT_YET_VALID,
+                    format!(
+                        "the certificate of {name} is valid from {}, and it is {}{}",
+                        format_time(from),
+                        format_time(clock.now_s),
+                        if clock.confirmed { "" } else { " by this device's clock" },
+                    ),
+                )),
+                Some(When::NotAfter(end)) if clock.confirmed || end < clock.floor_s => {
+                    Err(expired(name, end, clock.now_s))
+                }
+                Some(When::NotAfter(end)) => {
+                    // Only the device's own clock says so. Whatever else is wrong with the chain comes first.
+                    match check(end) {
+                        Err(error) if time_of(&error).is_none() => return Err(error),
+                        _ => {}
+                    }
+                    let (end_text, now_text) = (format_time(end), format_time(clock.system_s));
+                    if clock.system_s - end > DOUBT_S {
+                        Err(refuse(
+                            KL_E_CLOCK,
+                            format!(
+                                "the certificate of {name} ended {end_text}, this device's clock says {now_text} \
+                                 and nothing confirms it: set the clock or call kl_set_time"
+                            ),
+                        ))
+                    } else {
+                        Err(refuse(
+                            KL_E_TLS_EXPIRED,
+                            format!(
+                                "the certificate of {name} ended {end_text}, and it is {now_text} by this \
+                                 device's clock"
+                            ),
+                        ))
+                    }
+                }
+                None => Err(error),
+            },
+        }
+    }
+
+    /// Whether the leaf's own key or that of a presented certificate *above* it is pinned. That a pinned certificate
+    /// was merely sent along proves nothing, so the chain must hold with it alone as the root.
+    fn pinned(&self, leaf: &ParsedCertificate<'_>, intermediates: &[CertificateDer<'_>], at_s: i64) -> bool {
+        if self.has_pin(leaf) {
+            return true;
+        }
+        intermediates.iter().any(|der| {
+            let Ok(parsed) = ParsedCertificate::try_from(der) else { return false };
+            if !self.has_pin(&parsed) {
+                return false;
+            }
+            let mut alone = RootCertStore::empty();
+            alone.add(der.clone().into_owned()).is_ok()
+                && self.chain(leaf, intermediates, &alone, at_s).is_ok()
+        })
+    }
+
+    fn has_pin(&self, cert: &ParsedCertificate<'_>) -> bool {
+        let spki = cert.subject_public_key_info();
+        sha256(&spki).is_some_and(|hash| self.pins.contains(&hash))
+    }
+}
+
+fn expired(name: &str, end: i64, now: i64) -> rustls::Error {
+    let message = format!(
+        "the certificate of {name} ended {}, and it is {} or later",
+        format_time(end),
+        format_time(now)
+    );
+    refuse(KL_E_TLS_EXPIRED, message)
+}
+
+/// SHA-256 through the TLS provider, so that no second implementation is linked for it.
+pub(super) fn sha256(data: &[u8]) -> Option<Pin> {
+    let suite = ring::cipher_suite::TLS13_AES_128_GCM_SHA256.tls13()?;
+    suite.common.hash_provider.hash(data).as_ref().try_into().ok()
+}
+
+enum When {
+    NotBefore(i64),
+    NotAfter(i64),
+}
+
+fn time_of(error: &rustls::Error) -> Option<When> {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. }) => {
+            Some(When::NotBefore(not_before.as_secs() as i64))
+        }
+        rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => {
+            Some(When::NotAfter(not_after.as_secs() as i64))
+        }
+        _ => None,
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        let leaf = ParsedCertificate::try_from(end_entity)?;
+        let name = server_name.to_str();
+        let at_s = self.valid_time(&leaf, intermediates, &name)?;
+        verify_server_name(&leaf, server_name)?;
+        if !self.pins.is_empty() && !self.pinned(&leaf, intermediates, at_s) {
+            let message = format!("no certificate of {name} has a pinned key");
+            return Err(refuse(KL_E_TLS_PIN, message));
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Whether the server turned our client certificate, or the lack of one, down. Alerts about certificates that a
+/// client *receives* can only be about its own.
+pub(super) fn is_about_our_cert(error: &rustls::Error) -> bool {
+    use AlertDescription as A;
+    match error {
+        rustls::Error::AlertReceived(alert) => match *alert {
+            A::CertificateRequired
+            | A::NoCertificate
+            | A::BadCertificate
+            | A::UnsupportedCertificate
+            | A::CertificateRevoked
+            | A::CertificateExpired
+            | A::CertificateUnknown
+            | A::UnknownCA
+            | A::AccessDenied => true,
+            A::HandshakeFailure => ASKED.get(),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// The code and the sentence for a failed handshake. `host` is the name that was asked for.
+pub(super) fn explain(error: &rustls::Error, host: &str, has_cert: bool) -> Error {
+    use CertificateError as C;
+    use rustls::Error as R;
+    if is_about_our_cert(error) {
+        let what =
+            if has_cert { "does not accept the client certificate" } else { "wants a client certificate" };
+        return Error::new(KL_E_TLS_CLIENT_CERT, format!("{host} {what} ({error})"));
+    }
+    let untrusted = |why: &str| {
+        Error::new(KL_E_TLS_UNTRUSTED, format!("the certificate of {host} is not trusted: {why}"))
+    };
+    match error {
+        R::InvalidCertificate(certificate) => match certificate {
+            C::Other(OtherError(cause)) => match cause.downcast_ref::<Refused>() {
+                Some(Refused(error)) => error.clone(),
+                None => untrusted(&cause.to_string()),
+            },
+            C::UnknownIssuer => untrusted("no known root vouches for it"),
+            C::NotValidForName => wrong_name(host, &[]),
+            C::NotValidForNameContext { presented, .. } => wrong_name(host, presented),
+            C::Expired | C::ExpiredContext { .. } => {
+                Error::new(KL_E_TLS_EXPIRED, format!("the certificate of {host} has expired"))
+            }
+            C::NotValidYet | C::NotValidYetContext { .. } => {
+                Error::new(KL_E_TLS_NOT_YET_VALID, format!("the certificate of {host} is not valid yet"))
+            }
+            C::BadSignature => untrusted("its signature is wrong"),
+            C::Revoked => untrusted("it is revoked"),
+            C::BadEncoding => untrusted("it cannot be read"),
+            C::InvalidPurpose | C::InvalidPurposeContext { .. } => untrusted("it is not meant for servers"),
+            _ => untrusted("it uses what is not supported here"),
+        },
+        R::NoCertificatesPresented => untrusted("there is none"),
+        R::InvalidMessage(_) => Error::new(
+            KL_E_TLS,
+            format!("{host} does not answer in TLS: is the port right, and is this no captive portal?"),
+        ),
+        R::AlertReceived(AlertDescription::ProtocolVersion) | R::PeerIncompatible(_) => {
+            Error::new(KL_E_TLS, format!("{host} offers no version or cipher of TLS that is safe ({error})"))
+        }
+        R::AlertReceived(alert) => {
+            Error::new(KL_E_TLS, format!("{host} refused the TLS handshake with the alert {alert:?}"))
+        }
+        _ => Error::new(KL_E_TLS, format!("the TLS handshake with {host} failed: {error}")),
+    }
+}
+
+fn wrong_name(host: &str, presented: &[String]) -> Error {
+    let mut message = format!("the certificate is not for {host}");
+    for (i, name) in presented.iter().take(3).enumerate() {
+        message.push_str(if i == 0 { " but for " } else { ", " });
+        message.push_str(name);
+    }
+    if presented.len() > 3 {
+        message.push_str(", ...");
+    }
+    Error::new(KL_E_TLS_WRONG_NAME, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_are_read_in_every_common_form() {
+        let pin = sha256(b"x").unwrap();
+        let hex: String = pin.iter().map(|b| format!("{b:02X}")).collect();
+        let colons: Vec<String> = pin.iter().map(|b| format!("{b:02x}")).collect();
+        use base64::Engine;
+        let b64 = base64::engine::general_purpose::STANDARD.encode(pin);
+        for text in [&hex, &colons.join(":"), &b64, &format!("sha256/{b64}"), &format!(" {b64} ")] {
+            assert_eq!(parse_pin(text).unwrap(), pin, "{text}");
+        }
+        for bad in ["", "abc", "sha256/", &hex[1..], "%%%%", &b64[4..]] {
+            assert!(parse_pin(bad).is_err(), "{bad}");
+        }
+    }
+}
