@@ -1,0 +1,427 @@
+//! One vocabulary of settings for C, the JSON file of accounts, Python and the command line.
+//!
+//! [`KEYS`] is the whole of it. The macros `KL_KEY_*` of the C header and the tables of the documentation are made
+//! from it.
+
+use crate::error::{Error, Result};
+use crate::json::{Json, Kind as JsonKind};
+use crate::log::log_line;
+use crate::platform::Kind;
+use crate::status::*;
+use crate::transport::{AddressFamily, ClientCert, Options, Proxy, Roots, Url, parse_pin};
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+
+/// What a value must look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Any text without blanks at its ends.
+    Text,
+    /// Whole milliseconds within bounds.
+    Millis(u32, u32),
+    /// Whole bytes within bounds.
+    Bytes(u32, u32),
+    /// `yes` or `no`.
+    YesNo,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// An `https` or `http` address.
+    Url,
+    /// An HTTP proxy.
+    Proxy,
+    /// A path; in the JSON file it counts from the file's own folder.
+    Path,
+    /// One or more PEM blocks.
+    Pem,
+    /// SHA-256 of public keys, in Base64 or hex, parted by commas.
+    Pins,
+}
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its name everywhere.
+    pub name: &'static str,
+    /// The platforms that know it; empty means all.
+    pub platforms: &'static [Kind],
+    /// What its value must look like.
+    pub form: Form,
+    /// Whether its value is masked wherever it would appear.
+    pub secret: bool,
+    /// The value if it is not set; empty if there is none.
+    pub default: &'static str,
+    /// What it does, for the header and the documentation.
+    pub doc: &'static str,
+}
+
+const fn key(name: &'static str, form: Form, default: &'static str, doc: &'static str) -> Key {
+    Key { name, platforms: &[], form, secret: false, default, doc }
+}
+
+const fn of(platforms: &'static [Kind], key: Key) -> Key {
+    Key { platforms, ..key }
+}
+
+const fn secret(key: Key) -> Key {
+    Key { secret: true, ..key }
+}
+
+const YOPOINT: &[Kind] = &[Kind::Yopoint];
+
+/// Every setting.
+#[rustfmt::skip]
+pub const KEYS: &[Key] = &[
+    key("base_url", Form::Url, "", "Where the platform is, `https://host[:port][/prefix]`. Default: the platform's own gateway."),
+    key("allow_http", Form::YesNo, "no", "`yes` permits a `base_url` of plain http, for tests on a desk. Nothing is verified or hidden then."),
+    key("ca_file", Form::Path, "", "PEM file of the only roots to trust, instead of the built-in ones."),
+    key("ca_pem", Form::Pem, "", "The same as text."),
+    key("pin_sha256", Form::Pins, "", "SHA-256 of a public key (SPKI) that the server's chain must hold, in Base64 or hex; several are parted by commas."),
+    key("client_cert_file", Form::Path, "", "PEM file with this device's certificate chain, for mutual TLS."),
+    key("client_key_file", Form::Path, "", "PEM file with the private key of that certificate."),
+    key("connect_timeout_ms", Form::Millis(1, 600_000), "8000", "The most that lookup, TCP and TLS may take together, within `timeout_ms`."),
+    key("timeout_ms", Form::Millis(1, 3_600_000), "20000", "The most that a call may take from entry to answer, everything included."),
+    key("idle_timeout_ms", Form::Millis(0, 3_600_000), "60000", "How long an unused connection is kept."),
+    key("max_reply_bytes", Form::Bytes(1024, 256 << 20), "4194304", "The largest answer that is read."),
+    key("address_family", Form::OneOf(&["any", "ipv4", "ipv6"]), "any", "Which addresses are used: `any`, `ipv4` or `ipv6`."),
+    secret(key("proxy", Form::Proxy, "", "An HTTP proxy that knows CONNECT, `http://[user:password@]host:port`.")),
+    key("command_ttl_ms", Form::Millis(1, 3_600_000), "15000", "A command that could not be sent within this time is not sent any more."),
+    of(YOPOINT, key("app_id", Form::Text, "", "The developer's AppID, from the operator console.")),
+    of(YOPOINT, secret(key("app_secret", Form::Text, "", "The developer's AppSecret. It signs every request and verifies callbacks."))),
+    of(YOPOINT, secret(key("pay_key", Form::Text, "", "The payment sign key agreed with Yopoint. It signs payment reports and verifies payment callbacks."))),
+    of(YOPOINT, key("timestamp_unit", Form::OneOf(&["s", "ms"]), "s", "The unit of the signed timestamp: `s` as Yopoint's tables say, `ms` as its sample script does.")),
+    of(YOPOINT, key("format", Form::OneOf(&["form", "json"]), "form", "How requests are written: `form` (urlencoded) or `json`.")),
+];
+
+/// The settings of one account on one platform.
+#[derive(Clone)]
+pub struct Config {
+    platform: Kind,
+    values: Vec<(&'static Key, String)>,
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut map = f.debug_map();
+        map.entry(&"platform", &self.platform.name());
+        for (key, value) in &self.values {
+            map.entry(&key.name, if key.secret { &"***" } else { value });
+        }
+        map.finish()
+    }
+}
+
+impl Config {
+    /// No settings yet, for the platform of this name.
+    pub fn new(platform: &str) -> Result<Config> {
+        let Some(kind) = Kind::ALL.iter().find(|k| k.name() == platform) else {
+            let near = nearest(platform, Kind::ALL.iter().map(|k| k.name()));
+            return Err(Error::new(
+                KL_E_PLATFORM_NAME,
+                format!("there is no platform {:?}; did you mean {near:?}?", shorten(platform)),
+            ));
+        };
+        Ok(Config { platform: *kind, values: Vec::new() })
+    }
+
+    /// The platform.
+    pub fn platform(&self) -> Kind {
+        self.platform
+    }
+
+    /// Sets one value. The same key again replaces it.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let known = || KEYS.iter().filter(|k| k.platforms.is_empty() || k.platforms.contains(&self.platform));
+        let Some(key) = known().find(|k| k.name == name) else {
+            let near = nearest(name, known().map(|k| k.name));
+            return Err(Error::new(
+                KL_E_CONFIG_KEY,
+                format!("{} has no key {:?}; did you mean {near:?}?", self.platform.name(), shorten(name)),
+            ));
+        };
+        check(key, value).map_err(|why| {
+            // Never the value itself: it may be a secret under a wrong name.
+            Error::new(KL_E_CONFIG_VALUE, format!("{}: {why}", key.name))
+        })?;
+        match self.values.iter_mut().find(|(k, _)| k.name == name) {
+            Some(slot) => slot.1 = value.to_owned(),
+            None => self.values.push((key, value.to_owned())),
+        }
+        Ok(())
+    }
+
+    /// Reads one account from a JSON file, `{"accounts": {"NAME": {"platform": "yopoint", "app_id": …}}}`. With
+    /// no name the file must hold exactly one account. Relative paths in it count from the file's folder.
+    pub fn load(path: &str, account: Option<&str>) -> Result<Config> {
+        const LARGEST: u64 = 1 << 20;
+        let fail = |why: String| Error::new(KL_E_CONFIG_FILE, format!("{path}: {why}"));
+        let mut bytes = Vec::new();
+        File::open(path)
+            .and_then(|f| {
+                warn_if_open_to_all(&f, path);
+                f.take(LARGEST + 1).read_to_end(&mut bytes)
+            })
+            .map_err(|e| Error::os(KL_E_CONFIG_FILE, path, &e))?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(fail("is larger than 1 MiB".into()));
+        }
+        let root = Json::parse(&bytes).and_then(Json::object).map_err(|b| fail(b.sentence("the file")))?;
+        let accounts = root
+            .object(&["accounts"])
+            .map_err(|b| fail(b.sentence("the file")))?
+            .ok_or_else(|| fail("has no \"accounts\"".into()))?;
+        let (name, settings) = match (account, accounts.fields()) {
+            (Some(wanted), all) => all.iter().find(|(n, _)| n == wanted).ok_or_else(|| {
+                let near = nearest(wanted, all.iter().map(|(n, _)| n.as_ref()));
+                fail(format!("has no account {:?}; did you mean {near:?}?", shorten(wanted)))
+            })?,
+            (None, [one]) => one,
+            (None, all) => return Err(fail(format!("holds {} accounts; name one", all.len()))),
+        };
+        let bad = |b: crate::json::Bad| fail(b.under(name).under("accounts").sentence("the file"));
+        let settings = settings.object().map_err(bad)?;
+        let platform = settings
+            .string(&["platform"])
+            .map_err(bad)?
+            .ok_or_else(|| fail(format!("account {name:?} does not say its \"platform\"")))?;
+        let in_file = |e: Error| e.with(|d| d.message = format!("{path}: account {name:?}: {}", d.message));
+        let mut config = Config::new(&platform).map_err(in_file)?;
+        for (key, value) in settings.fields() {
+            if key == "platform" {
+                continue;
+            }
+            let text = match value.kind() {
+                JsonKind::String => value.string().map_err(bad)?.into_owned(),
+                JsonKind::Number => value.text().to_owned(),
+                JsonKind::Bool => (if value.text() == "true" { "yes" } else { "no" }).to_owned(),
+                JsonKind::Null => continue,
+                JsonKind::Array | JsonKind::Object => {
+                    return Err(fail(format!("accounts.{name}.{key} must be a text, a number or a boolean")));
+                }
+            };
+            let is_path = KEYS.iter().any(|k| k.name == key && k.form == Form::Path);
+            let text = match Path::new(path).parent() {
+                Some(folder) if is_path && Path::new(&text).is_relative() => {
+                    folder.join(&text).to_string_lossy().into_owned()
+                }
+                _ => text,
+            };
+            config.set(key, &text).map_err(in_file)?;
+        }
+        Ok(config)
+    }
+
+    /// The value of a key, or its default; `None` if it has neither.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        if let Some((_, value)) = self.values.iter().find(|(k, _)| k.name == name) {
+            return Some(value);
+        }
+        KEYS.iter().find(|k| k.name == name).map(|k| k.default).filter(|d| !d.is_empty())
+    }
+
+    /// The value of a key that this platform cannot do without.
+    pub fn need(&self, name: &'static str) -> Result<&str> {
+        self.get(name).ok_or_else(|| {
+            Error::new(
+                KL_E_CONFIG_MISSING,
+                format!("{} needs the key {name:?}, which is not set", self.platform.name()),
+            )
+        })
+    }
+
+    /// A number whose form was checked when it was set.
+    pub fn number(&self, name: &str) -> u32 {
+        self.get(name).and_then(|v| v.parse().ok()).unwrap_or(0)
+    }
+
+    /// Whether a yes-or-no key says yes.
+    pub fn yes(&self, name: &str) -> bool {
+        self.get(name) == Some("yes")
+    }
+
+    /// How to connect, with every file read.
+    pub(crate) fn transport(&self) -> Result<Options> {
+        let read = |name: &str, code: kl_status| match self.get(name) {
+            None => Ok(None),
+            Some(path) => {
+                std::fs::read(path).map(Some).map_err(|e| Error::os(code, format!("{name} {path}"), &e))
+            }
+        };
+        if self.get("ca_file").is_some() && self.get("ca_pem").is_some() {
+            return Err(Error::new(
+                KL_E_CONFIG_VALUE,
+                "ca_file and ca_pem are both set; one of them is enough",
+            ));
+        }
+        let pem = read("ca_file", KL_E_ROOTS)?.or_else(|| self.get("ca_pem").map(|p| p.as_bytes().to_vec()));
+        let client_cert =
+            match (read("client_cert_file", KL_E_CLIENT_CERT)?, read("client_key_file", KL_E_CLIENT_CERT)?) {
+                (Some(chain_pem), Some(key_pem)) => Some(ClientCert { chain_pem, key_pem }),
+                (None, None) => None,
+                (Some(_), None) => return self.need("client_key_file").map(|_| Options::default()),
+                (None, Some(_)) => return self.need("client_cert_file").map(|_| Options::default()),
+            };
+        let millis = |name| Duration::from_millis(self.number(name).into());
+        Ok(Options {
+            allow_http: self.yes("allow_http"),
+            roots: pem.map_or(Roots::BuiltIn, Roots::Pem),
+            pins: self
+                .get("pin_sha256")
+                .map_or(Ok(Vec::new()), |pins| pins.split(',').map(|pin| parse_pin(pin.trim())).collect())
+                .map_err(|why| Error::new(KL_E_CONFIG_VALUE, format!("pin_sha256: {why}")))?,
+            client_cert,
+            connect_timeout: millis("connect_timeout_ms"),
+            idle_timeout: millis("idle_timeout_ms"),
+            max_reply_bytes: self.number("max_reply_bytes") as usize,
+            address_family: match self.get("address_family") {
+                Some("ipv4") => AddressFamily::V4,
+                Some("ipv6") => AddressFamily::V6,
+                _ => AddressFamily::Any,
+            },
+            proxy: match self.get("proxy") {
+                None => None,
+                Some(text) => Some(
+                    Proxy::parse(text)
+                        .map_err(|why| Error::new(KL_E_CONFIG_VALUE, format!("proxy: {why}")))?,
+                ),
+            },
+            ..Options::default()
+        })
+    }
+
+    /// Every secret value that is set.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.values.iter().filter(|(k, _)| k.secret).map(|(_, v)| v.as_str())
+    }
+}
+
+fn check(key: &Key, value: &str) -> std::result::Result<(), String> {
+    let bounds = |low: u32, high: u32, unit: &str| match value.parse::<u32>() {
+        Ok(n) if n >= low && n <= high => Ok(()),
+        _ => Err(format!("must be a whole number of {unit} from {low} to {high}")),
+    };
+    if value.is_empty() {
+        return Err("is empty".into());
+    }
+    if value.contains('\0') {
+        return Err("holds a NUL".into());
+    }
+    match key.form {
+        Form::Text if value.trim() != value => {
+            Err("begins or ends with a blank; was it pasted with one?".into())
+        }
+        Form::Text if value.contains(char::is_control) => Err("holds a control character".into()),
+        Form::Text | Form::Path => Ok(()),
+        Form::Millis(low, high) => bounds(low, high, "milliseconds"),
+        Form::Bytes(low, high) => bounds(low, high, "bytes"),
+        Form::YesNo if value != "yes" && value != "no" => Err("must be \"yes\" or \"no\"".into()),
+        Form::OneOf(words) if !words.contains(&value) => {
+            let listed: Vec<_> = words.iter().map(|w| format!("{w:?}")).collect();
+            Err(format!("must be {}", listed.join(" or ")))
+        }
+        Form::Proxy => Proxy::parse(value).map(|_| ()),
+        Form::Url => Url::parse(value).map(|_| ()),
+        Form::Pem if !value.contains("-----BEGIN ") => Err("holds no PEM block".into()),
+        Form::Pins => value.split(',').try_for_each(|pin| parse_pin(pin.trim()).map(|_| ())),
+        Form::YesNo | Form::OneOf(_) | Form::Pem => Ok(()),
+    }
+}
+
+fn warn_if_open_to_all(file: &File, path: &str) {
+    use std::os::unix::fs::MetadataExt;
+    if file.metadata().is_ok_and(|m| m.mode() & 0o004 != 0) {
+        log_line!(Warn, "{path} holds secrets and every user can read it; chmod 600 is better");
+    }
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+/// The candidate that needs the fewest edits.
+fn nearest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str>) -> String {
+    let wanted = shorten(&wanted.to_lowercase());
+    candidates.min_by_key(|c| edits(wanted.as_bytes(), c.as_bytes())).unwrap_or("").to_owned()
+}
+
+fn edits(a: &[u8], b: &[u8]) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config::new("yopoint").unwrap()
+    }
+
+    fn refused(key: &str, value: &str) -> (kl_status, String) {
+        let e = config().set(key, value).unwrap_err();
+        (e.status(), e.message().to_owned())
+    }
+
+    #[test]
+    fn a_misspelt_name_is_met_with_the_nearest() {
+        assert!(Config::new("yopiont").unwrap_err().message().contains("\"yopoint\""));
+        for (wrong, right) in
+            [("appid", "app_id"), ("secret", "app_secret"), ("timeout", "timeout_ms"), ("CA_FILE", "ca_file")]
+        {
+            let (status, message) = refused(wrong, "x");
+            assert_eq!(status, KL_E_CONFIG_KEY);
+            assert!(message.contains(&format!("{right:?}")), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_without_being_repeated() {
+        for (key, value) in [
+            ("timeout_ms", "-5"),
+            ("timeout_ms", "soon"),
+            ("allow_http", "true"),
+            ("address_family", "ipv5"),
+            ("base_url", "ftp://x"),
+            ("base_url", ""),
+            ("ca_pem", "hello"),
+            ("pin_sha256", "zz"),
+            ("app_secret", " s3cret"),
+            ("app_secret", "s3cret\n"),
+            ("app_secret", "s3\u{7}cret"),
+        ] {
+            let (status, message) = refused(key, value);
+            assert_eq!(status, KL_E_CONFIG_VALUE, "{key}={value}");
+            assert!(message.starts_with(key));
+            assert!(!message.contains("cret\n") && !message.contains("s3"), "{message}");
+        }
+    }
+
+    #[test]
+    fn defaults_hold_to_their_own_form() {
+        for key in KEYS.iter().filter(|k| !k.default.is_empty()) {
+            check(key, key.default).unwrap();
+        }
+        assert_eq!(config().number("timeout_ms"), 20_000);
+        assert!(config().get("app_id").is_none());
+        assert_eq!(config().need("app_id").unwrap_err().status(), KL_E_CONFIG_MISSING);
+    }
+
+    #[test]
+    fn debug_output_masks() {
+        let mut c = config();
+        c.set("app_secret", "hush-hush").unwrap();
+        c.set("app_id", "123").unwrap();
+        let text = format!("{c:?}");
+        assert!(text.contains("123") && !text.contains("hush"), "{text}");
+    }
+}

@@ -1,0 +1,527 @@
+//! Reading JSON lazily and strictly, and writing it.
+//!
+//! A [`Json`] is a validated slice of the answer; an object or an array is opened one level at a time. So a page
+//! of a thousand records costs its own text and one record, the raw text of every part stays readable, and every
+//! complaint can say where. An object in which a key occurs twice is refused when that key is asked for: an
+//! `error_code` of -1 that a later 0 hides must not become a success.
+
+use crate::error::{Error, Result};
+use crate::status::KL_E_PROTOCOL;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+
+/// What is wrong with a document, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bad {
+    /// The path, `data.data[3].Price`; empty for the document itself.
+    pub at: String,
+    /// What is wrong there.
+    pub why: Cow<'static, str>,
+}
+
+impl Bad {
+    fn here(why: impl Into<Cow<'static, str>>) -> Bad {
+        Bad { at: String::new(), why: why.into() }
+    }
+
+    /// The same complaint seen from one level further out.
+    #[must_use]
+    pub fn under(mut self, step: &str) -> Bad {
+        if self.at.is_empty() {
+            self.at.push_str(step);
+        } else {
+            let dot = if self.at.starts_with('[') { "" } else { "." };
+            self.at = [step, dot, &self.at].concat();
+        }
+        self
+    }
+
+    /// As an error of the library, with a word for whose document it is.
+    pub fn error(self, whose: &str) -> Error {
+        Error::new(KL_E_PROTOCOL, self.sentence(whose))
+    }
+
+    /// One sentence.
+    pub fn sentence(&self, whose: &str) -> String {
+        if self.at.is_empty() {
+            [whose, " ", &self.why].concat()
+        } else {
+            [whose, ": ", &self.at, " ", &self.why].concat()
+        }
+    }
+}
+
+/// The kinds of JSON value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Kind {
+    Null,
+    Bool,
+    Number,
+    String,
+    Array,
+    Object,
+}
+
+impl Kind {
+    fn article(self) -> &'static str {
+        match self {
+            Kind::Null => "null",
+            Kind::Bool => "a boolean",
+            Kind::Number => "a number",
+            Kind::String => "a string",
+            Kind::Array => "an array",
+            Kind::Object => "an object",
+        }
+    }
+}
+
+/// One value: its own text, known to be well formed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Json<'a>(&'a str);
+
+/// An object, opened: its fields in the order of the text.
+#[derive(Clone, Debug)]
+pub struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
+
+impl<'a> Json<'a> {
+    /// Checks a whole document. A byte-order mark in front is skipped.
+    pub fn parse(bytes: &'a [u8]) -> std::result::Result<Json<'a>, Bad> {
+        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Err(Bad::here("is empty"));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|e| {
+            Bad::here(format!("is not UTF-8 (byte {}{})", e.valid_up_to(), guess_charset(bytes)))
+        })?;
+        match serde_json::from_str::<&RawValue>(text) {
+            Ok(raw) => Ok(Json(raw.get())),
+            Err(e) => {
+                let what = match text.trim_start().as_bytes() {
+                    [b'<', ..] => "is a web page, not JSON",
+                    _ if e.is_eof() => "is cut off",
+                    _ => "is not JSON",
+                };
+                Err(Bad::here(format!("{what} (line {}, column {})", e.line(), e.column())))
+            }
+        }
+    }
+
+    /// The text, exactly as it came.
+    pub fn text(self) -> &'a str {
+        self.0
+    }
+
+    /// Which kind of value it is.
+    pub fn kind(self) -> Kind {
+        match self.0.as_bytes().first() {
+            Some(b'{') => Kind::Object,
+            Some(b'[') => Kind::Array,
+            Some(b'"') => Kind::String,
+            Some(b't' | b'f') => Kind::Bool,
+            Some(b'n') => Kind::Null,
+            _ => Kind::Number,
+        }
+    }
+
+    fn wrong(self, wanted: &'static str) -> Bad {
+        Bad::here(format!("is {}, expected {wanted}", self.kind().article()))
+    }
+
+    /// Opens an object.
+    pub fn object(self) -> std::result::Result<Object<'a>, Bad> {
+        if self.kind() != Kind::Object {
+            return Err(self.wrong("an object"));
+        }
+        serde_json::from_str(self.0).map_err(|_| Bad::here("is nested too deeply"))
+    }
+
+    /// Opens an array.
+    pub fn array(self) -> std::result::Result<Vec<Json<'a>>, Bad> {
+        if self.kind() != Kind::Array {
+            return Err(self.wrong("an array"));
+        }
+        serde_json::from_str::<Items<'a>>(self.0).map(|i| i.0).map_err(|_| Bad::here("is nested too deeply"))
+    }
+
+    /// A string, its escapes undone.
+    pub fn string(self) -> std::result::Result<Cow<'a, str>, Bad> {
+        if self.kind() != Kind::String {
+            return Err(self.wrong("a string"));
+        }
+        let inner = &self.0[1..self.0.len() - 1];
+        if !inner.as_bytes().contains(&b'\\') {
+            return Ok(Cow::Borrowed(inner));
+        }
+        serde_json::from_str(self.0).map(Cow::Owned).map_err(|_| Bad::here("has a broken escape"))
+    }
+
+    /// An integer.
+    pub fn int(self) -> std::result::Result<i64, Bad> {
+        if self.kind() != Kind::Number {
+            return Err(self.wrong("an integer"));
+        }
+        self.0.parse().map_err(|_| {
+            Bad::here(if self.0.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
+                "is too large a number"
+            } else {
+                "is a fraction, expected an integer"
+            })
+        })
+    }
+
+    /// A number of any kind.
+    pub fn float(self) -> std::result::Result<f64, Bad> {
+        if self.kind() != Kind::Number {
+            return Err(self.wrong("a number"));
+        }
+        self.0.parse().map_err(|_| Bad::here("is no number"))
+    }
+
+    /// `true` or `false`.
+    pub fn bool(self) -> std::result::Result<bool, Bad> {
+        if self.kind() != Kind::Bool {
+            return Err(self.wrong("a boolean"));
+        }
+        Ok(self.0 == "true")
+    }
+}
+
+impl<'a> Object<'a> {
+    /// The fields in their order.
+    pub fn fields(&self) -> &[(Cow<'a, str>, Json<'a>)] {
+        &self.0
+    }
+
+    /// The value of a key; `None` if it is missing or null. A key that occurs twice with two values is an error.
+    pub fn get(&self, key: &str) -> std::result::Result<Option<Json<'a>>, Bad> {
+        let mut found: Option<Json<'a>> = None;
+        for (name, value) in &self.0 {
+            if name == key {
+                match found {
+                    Some(before) if before != *value => {
+                        return Err(Bad::here("occurs twice with different values").under(key));
+                    }
+                    _ => found = Some(*value),
+                }
+            }
+        }
+        Ok(found.filter(|v| v.kind() != Kind::Null))
+    }
+
+    /// The last value of a key that the platform is known to repeat.
+    pub fn last(&self, key: &str) -> Option<Json<'a>> {
+        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, v)| *v).filter(|v| v.kind() != Kind::Null)
+    }
+
+    /// The value of the first of several spellings that is there.
+    pub fn any(&self, keys: &[&str]) -> std::result::Result<Option<Json<'a>>, Bad> {
+        for key in keys {
+            if let Some(value) = self.get(key)? {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+
+    fn typed<T>(
+        &self,
+        keys: &[&str],
+        read: impl Fn(Json<'a>) -> std::result::Result<T, Bad>,
+    ) -> std::result::Result<Option<T>, Bad> {
+        for key in keys {
+            if let Some(value) = self.get(key)? {
+                return read(value).map(Some).map_err(|b| b.under(key));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A string under the first of these keys that is there.
+    pub fn string(&self, keys: &[&str]) -> std::result::Result<Option<String>, Bad> {
+        self.typed(keys, |v| v.string().map(Cow::into_owned))
+    }
+
+    /// An integer.
+    pub fn int(&self, keys: &[&str]) -> std::result::Result<Option<i64>, Bad> {
+        self.typed(keys, Json::int)
+    }
+
+    /// An integer that fits 32 bits.
+    pub fn int32(&self, keys: &[&str]) -> std::result::Result<Option<i32>, Bad> {
+        self.typed(keys, |v| i32::try_from(v.int()?).map_err(|_| Bad::here("is too large a number")))
+    }
+
+    /// A boolean.
+    pub fn bool(&self, keys: &[&str]) -> std::result::Result<Option<bool>, Bad> {
+        self.typed(keys, Json::bool)
+    }
+
+    /// An opened object.
+    pub fn object(&self, keys: &[&str]) -> std::result::Result<Option<Object<'a>>, Bad> {
+        self.typed(keys, Json::object)
+    }
+
+    /// An opened array.
+    pub fn array(&self, keys: &[&str]) -> std::result::Result<Option<Vec<Json<'a>>>, Bad> {
+        self.typed(keys, Json::array)
+    }
+}
+
+/// A complaint for a key that must be there.
+pub fn missing(key: &str) -> Bad {
+    Bad::here("is missing").under(key)
+}
+
+fn guess_charset(bytes: &[u8]) -> &'static str {
+    // GBK text is pairs of bytes from 0x81 up; enough to name the usual suspect, never to decode by.
+    let high = bytes.iter().filter(|b| **b >= 0x81 && **b != 0xFF).count();
+    if high >= 2 && high * 10 >= bytes.iter().filter(|b| **b >= 0x80).count() * 9 {
+        "; perhaps GBK"
+    } else {
+        ""
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Object<'de>, A::Error> {
+                let mut fields = Vec::new();
+                while let Some((key, value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
+                    fields.push((key.0, Json(value.get())));
+                }
+                Ok(Object(fields))
+            }
+        }
+        d.deserialize_map(Fields)
+    }
+}
+
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Name<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, v: &'de str) -> std::result::Result<Name<'de>, E> {
+                Ok(Name(Cow::Borrowed(v)))
+            }
+            fn visit_str<E>(self, v: &str) -> std::result::Result<Name<'de>, E> {
+                Ok(Name(Cow::Owned(v.to_owned())))
+            }
+        }
+        d.deserialize_str(Text)
+    }
+}
+
+struct Items<'a>(Vec<Json<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
+        struct All;
+        impl<'de> Visitor<'de> for All {
+            type Value = Items<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Items<'de>, A::Error> {
+                let mut items = Vec::new();
+                while let Some(value) = seq.next_element::<&'de RawValue>()? {
+                    items.push(Json(value.get()));
+                }
+                Ok(Items(items))
+            }
+        }
+        d.deserialize_seq(All)
+    }
+}
+
+/// Writes one object, field by field.
+#[derive(Debug, Default)]
+pub struct Writer(String);
+
+impl Writer {
+    /// An object with no field yet.
+    pub fn new() -> Writer {
+        Writer::default()
+    }
+
+    fn key(&mut self, key: &str) {
+        self.0.push(if self.0.is_empty() { '{' } else { ',' });
+        push_string(&mut self.0, key);
+        self.0.push(':');
+    }
+
+    /// Adds a string; nothing if it is empty.
+    pub fn text(&mut self, key: &str, value: &str) -> &mut Writer {
+        if !value.is_empty() {
+            self.key(key);
+            push_string(&mut self.0, value);
+        }
+        self
+    }
+
+    /// Adds an integer.
+    pub fn int(&mut self, key: &str, value: i64) -> &mut Writer {
+        self.key(key);
+        self.0.push_str(&value.to_string());
+        self
+    }
+
+    /// Adds JSON text as it is.
+    pub fn raw(&mut self, key: &str, json: &str) -> &mut Writer {
+        self.key(key);
+        self.0.push_str(json);
+        self
+    }
+
+    /// The text, with the fields of the caller's own object laid over it: where both name a key, the caller's
+    /// value is sent.
+    pub fn finish_with(self, extra: Option<&str>) -> Result<String> {
+        let Some(extra) = extra.filter(|e| !e.trim().is_empty()) else { return Ok(self.finish()) };
+        let extra = params(extra, "extra_json")?;
+        let mut out = Writer::new();
+        let own = self.finish();
+        let own = Json::parse(own.as_bytes()).and_then(Json::object).map_err(|b| b.error("own JSON"))?;
+        for (key, value) in &own.0 {
+            if !extra.0.iter().any(|(k, _)| k == key) {
+                out.raw(key, value.text());
+            }
+        }
+        for (key, value) in &extra.0 {
+            out.raw(key, value.text());
+        }
+        Ok(out.finish())
+    }
+
+    /// The text.
+    pub fn finish(mut self) -> String {
+        self.0.push_str(if self.0.is_empty() { "{}" } else { "}" });
+        self.0
+    }
+}
+
+/// The caller's JSON parameters: an object in which no key occurs twice, or `KL_E_ARGUMENT` with what is wrong.
+pub fn params<'a>(text: &'a str, name: &str) -> Result<Object<'a>> {
+    let refuse = |b: Bad| Error::new(crate::status::KL_E_ARGUMENT, b.sentence(name));
+    let object = Json::parse(text.as_bytes()).and_then(Json::object).map_err(refuse)?;
+    for (i, (key, _)) in object.0.iter().enumerate() {
+        if object.0[..i].iter().any(|(k, _)| k == key) {
+            return Err(refuse(Bad::here("occurs twice").under(key)));
+        }
+    }
+    Ok(object)
+}
+
+/// Appends a string with its quotes and escapes.
+pub fn push_string(out: &mut String, value: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push('"');
+    for c in value.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            c if (c as u32) < 0x20 => {
+                out.push_str("\\u00");
+                out.push(HEX[c as usize >> 4] as char);
+                out.push(HEX[c as usize & 15] as char);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Json<'_> {
+        Json::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn says_where_and_what() {
+        let doc = parse(r#"{"data":{"data":[{"Price":2},{"Price":"2"}]}}"#);
+        let bad = (|| {
+            let data = doc.object()?.object(&["data"])?.unwrap();
+            for (i, item) in data.array(&["data"])?.unwrap().into_iter().enumerate() {
+                let step = format!("data[{i}]");
+                item.object().and_then(|o| o.int(&["Price"])).map_err(|b| b.under(&step).under("data"))?;
+            }
+            Ok::<_, Bad>(())
+        })()
+        .unwrap_err();
+        assert_eq!(
+            bad.sentence("the answer"),
+            "the answer: data.data[1].Price is a string, expected an integer"
+        );
+    }
+
+    #[test]
+    fn a_key_that_occurs_twice_with_two_values_is_refused() {
+        let o = parse(r#"{"error_code":-1,"error_code":0,"same":1,"same":1}"#).object().unwrap();
+        assert_eq!(o.get("error_code").unwrap_err().at, "error_code");
+        assert_eq!(o.int(&["same"]).unwrap(), Some(1));
+        assert_eq!(o.last("error_code").unwrap().int().unwrap(), 0);
+    }
+
+    #[test]
+    fn names_what_came_instead_of_json() {
+        let why = |b: &[u8]| Json::parse(b).unwrap_err().why.into_owned();
+        assert!(why(b"").starts_with("is empty"));
+        assert!(why(b"<html>login</html>").starts_with("is a web page"));
+        assert!(why(b"{\"a\":1").starts_with("is cut off"));
+        assert!(why(b"{\"a\":1} x").starts_with("is not JSON"));
+        assert!(why(b"{\"a\":\"\xb2\xe2\xca\xd4\"}").contains("perhaps GBK"));
+        assert_eq!(Json::parse(b"\xEF\xBB\xBF{}").unwrap().text(), "{}");
+    }
+
+    #[test]
+    fn deep_nesting_is_an_answer_not_a_crash() {
+        let deep = format!("{}1{}", "[".repeat(200_000), "]".repeat(200_000));
+        let outcome = Json::parse(deep.as_bytes()).and_then(Json::array);
+        assert!(outcome.is_err() || outcome.unwrap().len() == 1);
+    }
+
+    #[test]
+    fn numbers_strings_and_nulls() {
+        let o = parse(r#"{"big":99999999999999999999,"frac":1.5,"s":"a\u4e2d\n","n":null,"t":true}"#)
+            .object()
+            .unwrap();
+        assert!(o.int(&["big"]).unwrap_err().why.contains("too large"));
+        assert!(o.int(&["frac"]).unwrap_err().why.contains("fraction"));
+        assert_eq!(o.string(&["s"]).unwrap().unwrap(), "a中\n");
+        assert_eq!(o.string(&["n", "s"]).unwrap().unwrap(), "a中\n");
+        assert_eq!(o.bool(&["t"]).unwrap(), Some(true));
+        assert!(o.int32(&["missing"]).unwrap().is_none());
+    }
+
+    #[test]
+    fn writes_what_it_reads_and_lets_the_caller_have_the_last_word() {
+        let mut w = Writer::new();
+        w.text("CID", "a\"b\\c\u{1}").int("Page", 2).text("empty", "");
+        let text = w.finish_with(Some(r#" {"Page":3,"X":[1, 2]} "#)).unwrap();
+        let o = parse(&text).object().unwrap();
+        assert_eq!(o.string(&["CID"]).unwrap().unwrap(), "a\"b\\c\u{1}");
+        assert_eq!(o.int(&["Page"]).unwrap(), Some(3));
+        assert_eq!(o.get("X").unwrap().unwrap().text(), "[1, 2]");
+        assert!(Writer::new().finish_with(Some("[1]")).is_err());
+        assert!(params(r#"{"a":1,"a":1}"#, "params_json").unwrap_err().message().contains("occurs twice"));
+    }
+}
