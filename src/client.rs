@@ -1,0 +1,522 @@
+//! One account on one platform: the verbs as ordinary methods.
+
+use crate::clock::{Clock, Source, monotonic_ms};
+use crate::command::{Begin, Command, Commands, not_done, unknown};
+use crate::config::Config;
+use crate::error::{Advice, Error, Result};
+use crate::event::{Event, Seen};
+use crate::log::{Masked, log_line};
+use crate::model::*;
+use crate::platform::{self, Answer, Nature, Op, Platform};
+use crate::status::*;
+use crate::transport::{Deadline, Purpose, Stats, Transport};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How often a read is tried inside its deadline.
+const ATTEMPTS: u32 = 3;
+/// The first pause between two tries; the second is up to twice as long.
+const PAUSE_MS: u64 = 250;
+/// A refused signature is put down to the clock when the platform's own time is further off than this.
+const CLOCK_OFF_MS: i64 = 30_000;
+
+/// One account on one platform. Cheap to clone; every clone is the same client. Any number of threads may use it.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    platform: Box<dyn Platform>,
+    transport: Transport,
+    clock: Arc<Clock>,
+    commands: Commands,
+    seen: Seen,
+    timeout: Duration,
+    command_ttl_ms: u32,
+    retired: AtomicBool,
+    cancels: Mutex<u32>,
+    cancelled: Condvar,
+    _masked: Vec<Masked>,
+}
+
+/// Follows the pages of a list and hands out one item after the other; holds one page at a time.
+pub struct Pages<T> {
+    fetch: Box<dyn FnMut(PageRequest) -> Result<Page<T>> + Send>,
+    items: std::vec::IntoIter<T>,
+    page: PageRequest,
+    fetched: u64,
+    first_of_page: String,
+    finished: bool,
+}
+
+impl Client {
+    /// Checks the settings and makes the client. Sends nothing and starts no thread.
+    pub fn new(config: &Config) -> Result<Client> {
+        let platform = platform::make(config)?;
+        let clock = Arc::new(Clock::new());
+        let transport = Transport::new(config.transport()?, clock.clone())?;
+        Ok(Client(Arc::new(Inner {
+            platform,
+            transport,
+            clock,
+            commands: Commands::default(),
+            seen: Seen::default(),
+            timeout: Duration::from_millis(config.number("timeout_ms").into()),
+            command_ttl_ms: config.number("command_ttl_ms"),
+            retired: AtomicBool::new(false),
+            cancels: Mutex::new(0),
+            cancelled: Condvar::new(),
+            _masked: config.secrets().filter_map(Masked::new).collect(),
+        })))
+    }
+
+    /// The platform's name.
+    pub fn platform(&self) -> &'static str {
+        self.0.platform.kind().name()
+    }
+
+    /// Opens a connection, or proves that one is alive, so that the next call is one round trip.
+    pub fn warm(&self) -> Result<()> {
+        self.0.transport.warm(self.0.platform.origin(), Deadline::after(self.0.timeout))
+    }
+
+    /// Asks the platform whether it is there and takes the credentials.
+    pub fn ping(&self) -> Result<()> {
+        self.read(&Op::Ping).map(drop)
+    }
+
+    /// One page of the account's cabinets.
+    pub fn cabinet_list(&self, page: PageRequest) -> Result<Page<Cabinet>> {
+        match self.read(&Op::CabinetList { page: checked(page)? })? {
+            Answer::Cabinets(page) => Ok(page),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    /// All cabinets, page by page.
+    pub fn cabinets(&self, page_size: u32) -> Pages<Cabinet> {
+        let client = self.clone();
+        Pages::new(page_size, move |page| client.cabinet_list(page))
+    }
+
+    /// One page of what a cabinet holds.
+    pub fn stock_page(
+        &self,
+        cabinet_id: &str,
+        page: PageRequest,
+        extra_json: Option<&str>,
+    ) -> Result<Page<StockItem>> {
+        match self.read(&Op::Stock { cabinet_id, page: checked(page)?, extra_json })? {
+            Answer::Stock(page) => Ok(page),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    /// All that a cabinet holds, page by page.
+    pub fn stock(&self, cabinet_id: &str, page_size: u32, extra_json: Option<&str>) -> Pages<StockItem> {
+        let (client, id, extra) = (self.clone(), cabinet_id.to_owned(), extra_json.map(str::to_owned));
+        Pages::new(page_size, move |page| client.stock_page(&id, page, extra.as_deref()))
+    }
+
+    /// One order.
+    pub fn order_get(&self, order: &OrderRef) -> Result<Order> {
+        match self.read(&Op::OrderGet(order))? {
+            Answer::Order(order) => Ok(*order),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    /// One page of the orders of a period.
+    pub fn order_list(&self, query: &OrderQuery, page: PageRequest) -> Result<Page<Order>> {
+        match self.read(&Op::OrderList { query, page: checked(page)? })? {
+            Answer::Orders(page) => Ok(page),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    /// All orders of a period, page by page.
+    pub fn orders(&self, query: &OrderQuery, page_size: u32) -> Pages<Order> {
+        let (client, query) = (self.clone(), query.clone());
+        Pages::new(page_size, move |page| client.order_list(&query, page))
+    }
+
+    /// Opens a door: at most once for one `request_id` in the life of this client.
+    pub fn door_open(&self, request: &DoorRequest) -> Result<Command> {
+        let op = Op::DoorOpen(request);
+        let deadline = Deadline::after(self.0.timeout);
+        let ttl = if request.ttl_ms == 0 { self.0.command_ttl_ms } else { request.ttl_ms };
+        let expires = monotonic_ms() + u64::from(ttl);
+        self.0.platform.draft(&op).map_err(not_done)?;
+        let ticket = match self.0.commands.begin(request)? {
+            Begin::Recorded(command) => return Ok(command),
+            Begin::Send(ticket) => ticket,
+        };
+        let end = self.send(&op, Purpose::Command, deadline, Some(expires)).and_then(|answer| match answer {
+            Answer::Door(opened) => Ok(opened),
+            other => Err(unknown(mismatch(&other))),
+        });
+        ticket.settle(&end);
+        end.map(|opened| Command { request_id: request.request_id.clone(), opened, recorded: false })
+    }
+
+    /// Asks for a refund on the customer's behalf. Gives the platform's `data` as JSON.
+    pub fn refund_apply(&self, claim: &Claim) -> Result<String> {
+        self.write(&Op::RefundApply(claim))
+    }
+
+    /// Disputes an order on the customer's behalf. Gives the platform's `data` as JSON.
+    pub fn appeal_file(&self, claim: &Claim) -> Result<String> {
+        self.write(&Op::AppealFile(claim))
+    }
+
+    /// Reports a payment to the address that the platform gave for the order. Gives the platform's answer as JSON.
+    pub fn payment_report(&self, report: &PaymentReport) -> Result<String> {
+        self.write(&Op::PaymentReport(report))
+    }
+
+    /// Any call of the platform by its own name. Gives the platform's `data` as JSON.
+    pub fn call(&self, method: &str, params_json: &str) -> Result<String> {
+        let op = Op::Call { method, params_json };
+        let answer = match self.0.platform.nature(&op)? {
+            Nature::Read => self.read(&op)?,
+            Nature::Write | Nature::Command => return self.write(&op),
+        };
+        match answer {
+            Answer::Json(json) => Ok(json),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    /// Verifies and parses a callback. `headers` are the lines of the HTTP request's head; `body` is its body, byte
+    /// for byte.
+    pub fn event_parse(&self, headers: &str, body: &[u8]) -> Result<Event> {
+        let mut event = self.0.platform.event(headers, body, self.0.clock.now_ms())?;
+        event.duplicate = self.0.seen.before(&event.identity);
+        log_line!(
+            Info,
+            "callback {} for order {:?}, duplicate: {}",
+            event.method,
+            event.order_no,
+            event.duplicate
+        );
+        Ok(event)
+    }
+
+    /// The body that answers a callback: `code` 0 for taken. Any other code asks the platform to come again, and
+    /// the repetition will not count as a duplicate.
+    pub fn event_reply(
+        &self,
+        event: &Event,
+        code: i32,
+        message: &str,
+        data_json: Option<&str>,
+    ) -> Result<String> {
+        let reply = self.0.platform.event_reply(event, code, message, data_json)?;
+        if code != 0 {
+            self.0.seen.forget(&event.identity);
+        }
+        Ok(reply)
+    }
+
+    /// Ends every call in flight with `KL_E_CANCELLED`. Later calls work.
+    pub fn cancel(&self) {
+        let mut cancels = self.0.cancels.lock().unwrap_or_else(PoisonError::into_inner);
+        *cancels = cancels.wrapping_add(1);
+        self.0.cancelled.notify_all();
+        drop(cancels);
+        self.0.transport.cancel();
+    }
+
+    /// What the network layer has done so far.
+    pub fn stats(&self) -> Stats {
+        self.0.transport.stats()
+    }
+
+    /// The platform's time as this client knows it, Unix milliseconds.
+    pub fn now_ms(&self) -> i64 {
+        self.0.clock.now_ms()
+    }
+
+    /// Where that time comes from.
+    pub fn time_source(&self) -> Source {
+        self.0.clock.source()
+    }
+
+    /// Takes the client out of use after a bug was caught in it.
+    pub fn retire(&self) {
+        self.0.retired.store(true, Ordering::Relaxed);
+        self.cancel();
+    }
+
+    /// Refuses the calls of a retired client.
+    pub fn check(&self) -> Result<()> {
+        if self.0.retired.load(Ordering::Relaxed) {
+            return Err(Error::new(
+                KL_E_RETIRED,
+                "this client was retired after an internal error; make a new one",
+            ));
+        }
+        Ok(())
+    }
+
+    /// A read: tried again inside its deadline, with growing pauses, when the network or the platform is in trouble.
+    fn read(&self, op: &Op<'_>) -> Result<Answer> {
+        let deadline = Deadline::after(self.0.timeout);
+        let mut corrected = false;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let error = match self.send(op, Purpose::Read, deadline, None) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            if error.status() == KL_E_TIMESTAMP && !corrected {
+                // The answer taught the platform's time: the same question, signed with it, is a new one.
+                corrected = true;
+                continue;
+            }
+            let again = error.details().advice == Advice::Retry && error.status() != KL_E_CANCELLED;
+            if attempt == ATTEMPTS || !again {
+                return Err(error);
+            }
+            let pause = pause_ms(attempt).max(error.details().retry_after_ms.into());
+            if pause >= deadline.remaining().as_millis() as u64 {
+                return Err(error);
+            }
+            log_line!(Debug, "trying again in {pause} ms: {}", error.message());
+            self.pause(Duration::from_millis(pause))?;
+        }
+    }
+
+    /// A write: sent once. Its error says what became of it.
+    fn write(&self, op: &Op<'_>) -> Result<String> {
+        match self.send(op, Purpose::Command, Deadline::after(self.0.timeout), None)? {
+            Answer::Json(json) => Ok(json),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    /// One request and its answer, with what became of it in the error.
+    fn send(
+        &self,
+        op: &Op<'_>,
+        purpose: Purpose,
+        deadline: Deadline,
+        expires: Option<u64>,
+    ) -> Result<Answer> {
+        self.check()?;
+        let inner = &*self.0;
+        let draft = inner.platform.draft(op).map_err(|e| fate(purpose, false, e))?;
+        if inner.clock.source() == Source::Floor && !matches!(op, Op::Ping) {
+            // The device does not know the time. Any answer of the platform teaches it, a refusal too.
+            if let Err(e) = self.send(&Op::Ping, Purpose::Read, deadline, None) {
+                if inner.clock.source() == Source::Floor {
+                    return Err(fate(purpose, false, e));
+                }
+            }
+        }
+        let mut signed_ms = 0;
+        let mut signed_at = 0;
+        let reply = inner.transport.call(&draft.url, purpose, deadline, &mut || {
+            signed_at = monotonic_ms();
+            if expires.is_some_and(|at| signed_at >= at) {
+                return Err(Error::new(
+                    KL_E_STALE,
+                    "the command's time to live passed before it could be sent",
+                ));
+            }
+            signed_ms = inner.clock.now_ms();
+            Ok((draft.seal)(signed_ms))
+        });
+        let reply = reply.map_err(|failure| fate(purpose, failure.left, failure.error))?;
+        inner.platform.answer(op, &reply).map_err(|error| {
+            let off = inner.clock.now_ms() - (signed_ms + (monotonic_ms() - signed_at) as i64);
+            if off.abs() > CLOCK_OFF_MS && matches!(error.status(), KL_E_AUTH | KL_E_TIMESTAMP) {
+                let error = error.with(|d| {
+                    d.status = KL_E_TIMESTAMP;
+                    d.advice = Advice::Retry;
+                    let s = off / 1000;
+                    d.message
+                        .push_str(&format!("; the time it was signed at was {s} s off, which is mended now"));
+                });
+                return fate(purpose, false, error);
+            }
+            fate(purpose, !inner.platform.proves_not_done(&error), error)
+        })
+    }
+
+    /// Waits, unless the client is cancelled meanwhile.
+    fn pause(&self, pause: Duration) -> Result<()> {
+        let cancels = self.0.cancels.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = *cancels;
+        let (after, _) = self
+            .0
+            .cancelled
+            .wait_timeout_while(cancels, pause, |now| *now == before)
+            .unwrap_or_else(PoisonError::into_inner);
+        if *after == before { Ok(()) } else { Err(Error::new(KL_E_CANCELLED, "the call was cancelled")) }
+    }
+}
+
+/// Says in the error of a command or a write what became of it; a read has no outcome.
+fn fate(purpose: Purpose, may_have_happened: bool, error: Error) -> Error {
+    match purpose {
+        Purpose::Read => error,
+        Purpose::Command if may_have_happened => unknown(error),
+        Purpose::Command => not_done(error),
+    }
+}
+
+fn mismatch(answer: &Answer) -> Error {
+    Error::new(KL_E_INTERNAL, format!("the platform's module answered with another kind: {answer:.40?}"))
+}
+
+fn checked(page: PageRequest) -> Result<PageRequest> {
+    if page.number == 0 { Err(Error::new(KL_E_ARGUMENT, "pages are counted from 1")) } else { Ok(page) }
+}
+
+/// Full jitter: anything from nothing to the doubled bound, so that a street of kiosks does not come back at once.
+fn pause_ms(attempt: u32) -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    let bound = PAUSE_MS << attempt;
+    RandomState::new().hash_one(attempt) % bound
+}
+
+/// Items that can be told apart by the platform's own record.
+pub trait Record {
+    /// The record's text.
+    fn json(&self) -> &str;
+}
+
+macro_rules! record {
+    ($($t:ty),*) => { $(impl Record for $t { fn json(&self) -> &str { &self.json } })* };
+}
+record!(Cabinet, StockItem, Order);
+
+impl<T: Record> Pages<T> {
+    fn new(size: u32, fetch: impl FnMut(PageRequest) -> Result<Page<T>> + Send + 'static) -> Pages<T> {
+        Pages {
+            fetch: Box::new(fetch),
+            items: Vec::new().into_iter(),
+            page: PageRequest { number: 1, size },
+            fetched: 0,
+            first_of_page: String::new(),
+            finished: false,
+        }
+    }
+
+    /// The next item, `None` after the last. After an error the same page is asked for again.
+    pub fn next_item(&mut self) -> Result<Option<T>> {
+        loop {
+            if let Some(item) = self.items.next() {
+                return Ok(Some(item));
+            }
+            if self.finished {
+                return Ok(None);
+            }
+            let page = (self.fetch)(self.page)?;
+            let first = page.items.first().map_or("", Record::json);
+            let repeated = !first.is_empty() && first == self.first_of_page;
+            if repeated && page.more == Some(true) {
+                return Err(Error::new(
+                    KL_E_PROTOCOL,
+                    format!("the answer: page {} is page {} again", self.page.number, self.page.number - 1),
+                ));
+            }
+            if repeated {
+                // Some gateways answer with the last page to every number behind it.
+                self.finished = true;
+                continue;
+            }
+            self.first_of_page = first.to_owned();
+            self.fetched += page.items.len() as u64;
+            self.finished = match (page.more, page.total) {
+                (Some(more), _) => !more,
+                (None, Some(total)) => self.fetched >= total,
+                // A bare array says nothing: a short page is the last one, if the size is known at all.
+                (None, None) => page.items.is_empty() || page.items.len() < self.page.size as usize,
+            };
+            self.page.number = self
+                .page
+                .number
+                .checked_add(1)
+                .ok_or_else(|| Error::new(KL_E_PROTOCOL, "the answer: the list has no end"))?;
+            self.items = page.items.into_iter();
+        }
+    }
+
+    /// All that is left.
+    pub fn collect_all(mut self) -> Result<Vec<T>> {
+        let mut all = Vec::new();
+        while let Some(item) = self.next_item()? {
+            all.push(item);
+        }
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(n: u32) -> Cabinet {
+        Cabinet { json: format!("{{\"n\":{n}}}"), ..Cabinet::default() }
+    }
+
+    fn walk(
+        size: u32,
+        fetch: impl FnMut(PageRequest) -> Result<Page<Cabinet>> + Send + 'static,
+    ) -> Result<usize> {
+        Pages::new(size, fetch).collect_all().map(|all| all.len())
+    }
+
+    fn bare(items: Vec<Cabinet>) -> Result<Page<Cabinet>> {
+        Ok(Page { items, total: None, more: None })
+    }
+
+    #[test]
+    fn a_bare_list_ends_at_a_short_an_empty_or_a_repeated_page() {
+        assert_eq!(
+            walk(2, |p| bare(if p.number < 3 {
+                vec![item(p.number * 2), item(p.number * 2 + 1)]
+            } else {
+                vec![item(9)]
+            }))
+            .unwrap(),
+            5
+        );
+        assert_eq!(
+            walk(2, |p| bare(if p.number < 3 {
+                vec![item(p.number * 2), item(p.number * 2 + 1)]
+            } else {
+                vec![]
+            }))
+            .unwrap(),
+            4
+        );
+        assert_eq!(walk(0, |p| bare(vec![item(p.number.min(3))])).unwrap(), 3);
+    }
+
+    #[test]
+    fn a_paginator_is_believed_but_not_for_ever() {
+        let total = |p: PageRequest| Ok(Page { items: vec![item(p.number)], total: Some(3), more: None });
+        assert_eq!(walk(1, total).unwrap(), 3);
+        let liar = |_| Ok(Page { items: vec![item(1)], total: None, more: Some(true) });
+        assert_eq!(walk(1, liar).unwrap_err().status(), KL_E_PROTOCOL);
+    }
+
+    #[test]
+    fn after_an_error_the_same_page_is_asked_for_again() {
+        let mut failed = false;
+        let mut pages = Pages::new(1, move |p: PageRequest| {
+            if p.number == 2 && !std::mem::replace(&mut failed, true) {
+                return Err(Error::new(KL_E_LOST, "lost"));
+            }
+            bare(if p.number < 3 { vec![item(p.number)] } else { vec![] })
+        });
+        assert!(pages.next_item().unwrap().is_some());
+        assert_eq!(pages.next_item().unwrap_err().status(), KL_E_LOST);
+        assert_eq!(pages.next_item().unwrap().unwrap(), item(2));
+        assert!(pages.next_item().unwrap().is_none());
+    }
+}

@@ -1,0 +1,216 @@
+//! Commands at most once: an act that cannot be undone has a name, its `request_id`, and under one name it is sent
+//! at most once in the life of a client.
+
+use crate::error::{Advice, Error, Outcome, Result};
+use crate::model::{DoorOpened, DoorRequest};
+use crate::status::*;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+
+/// The longest `request_id`, in bytes.
+pub const KL_REQUEST_ID_MAX: usize = 128;
+
+/// How many finished commands are remembered. Unknown ones are never forgotten.
+const REMEMBERED: usize = 16_384;
+
+/// A command that the platform took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The caller's name for it.
+    pub request_id: String,
+    /// What the platform said to it.
+    pub opened: DoorOpened,
+    /// Answered from memory: nothing was sent this time.
+    pub recorded: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    InFlight,
+    Done(DoorOpened),
+    Unknown(Error),
+}
+
+#[derive(Debug)]
+struct Entry {
+    target: String,
+    state: State,
+}
+
+/// The commands of one client.
+#[derive(Debug, Default)]
+pub(crate) struct Commands(Mutex<Book>);
+
+#[derive(Debug, Default)]
+struct Book {
+    entries: HashMap<String, Entry>,
+    finished: VecDeque<String>,
+}
+
+/// What is to be done with a command.
+#[derive(Debug)]
+pub(crate) enum Begin<'a> {
+    /// It was done before; this was the answer.
+    Recorded(Command),
+    /// Send it, then say how it ended.
+    Send(Ticket<'a>),
+}
+
+/// The right to send one command once. Dropped without a word, the command counts as unknown.
+#[derive(Debug)]
+pub(crate) struct Ticket<'a> {
+    commands: &'a Commands,
+    request_id: String,
+    settled: bool,
+}
+
+impl Commands {
+    /// Claims a `request_id`, or says why nothing may be sent.
+    pub(crate) fn begin(&self, request: &DoorRequest) -> Result<Begin<'_>> {
+        let id = request.request_id.as_str();
+        if id.is_empty() || id.len() > KL_REQUEST_ID_MAX || id.contains(char::is_control) {
+            return Err(not_done(Error::new(
+                KL_E_ARGUMENT,
+                format!("request_id must be 1 to {KL_REQUEST_ID_MAX} bytes of text"),
+            )));
+        }
+        // What the name stands for: the same name for another act is a bug of the caller's.
+        let target = [&request.cabinet_id, &request.door, &request.item_no, &request.order_no]
+            .map(String::as_str)
+            .join("\u{1f}");
+        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = book.entries.get(id) {
+            if entry.target != target {
+                return Err(not_done(Error::new(
+                    KL_E_REQUEST_ID,
+                    format!("request_id {id:?} was already used for another door; nothing was sent"),
+                )));
+            }
+            return match &entry.state {
+                State::Done(opened) => Ok(Begin::Recorded(Command {
+                    request_id: id.to_owned(),
+                    opened: opened.clone(),
+                    recorded: true,
+                })),
+                State::InFlight => Err(Error::new(
+                    KL_E_IN_FLIGHT,
+                    format!("request_id {id:?} is under way on another thread; nothing was sent"),
+                )
+                .with(|d| d.outcome = Outcome::Unknown)),
+                State::Unknown(why) => Err(Error::new(
+                    KL_E_UNSETTLED,
+                    format!(
+                        "what became of request_id {id:?} is not known ({}); nothing was sent",
+                        why.message()
+                    ),
+                )
+                .with(|d| d.outcome = Outcome::Unknown)),
+            };
+        }
+        book.entries.insert(id.to_owned(), Entry { target, state: State::InFlight });
+        Ok(Begin::Send(Ticket { commands: self, request_id: id.to_owned(), settled: false }))
+    }
+}
+
+impl Ticket<'_> {
+    /// Records how it ended. *Not done* frees the name: the caller may try again.
+    pub(crate) fn settle(mut self, end: &Result<DoorOpened>) {
+        self.settled = true;
+        let mut book = self.commands.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match end {
+            Err(e) if e.details().outcome == Outcome::NotDone => {
+                book.entries.remove(&self.request_id);
+            }
+            Err(e) => book.mark(&self.request_id, State::Unknown(e.clone())),
+            Ok(opened) => {
+                book.mark(&self.request_id, State::Done(opened.clone()));
+                book.finished.push_back(self.request_id.clone());
+                if book.finished.len() > REMEMBERED {
+                    if let Some(oldest) = book.finished.pop_front() {
+                        book.entries.remove(&oldest);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        if !self.settled {
+            let lost = Error::new(KL_E_INTERNAL, "the call ended in an internal error");
+            let mut book = self.commands.0.lock().unwrap_or_else(PoisonError::into_inner);
+            book.mark(&self.request_id, State::Unknown(lost));
+        }
+    }
+}
+
+impl Book {
+    fn mark(&mut self, id: &str, state: State) {
+        if let Some(entry) = self.entries.get_mut(id) {
+            entry.state = state;
+        }
+    }
+}
+
+/// The error of a command of which nothing happened.
+pub(crate) fn not_done(error: Error) -> Error {
+    error.with(|d| d.outcome = Outcome::NotDone)
+}
+
+/// The error of a command that may have happened.
+pub(crate) fn unknown(error: Error) -> Error {
+    error.with(|d| {
+        d.outcome = Outcome::Unknown;
+        d.advice = Advice::AskFirst;
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(id: &str, door: &str) -> DoorRequest {
+        DoorRequest { request_id: id.into(), cabinet_id: "c".into(), door: door.into(), ..Default::default() }
+    }
+
+    fn ticket<'a>(commands: &'a Commands, id: &str) -> Ticket<'a> {
+        match commands.begin(&request(id, "1")).unwrap() {
+            Begin::Send(ticket) => ticket,
+            Begin::Recorded(c) => panic!("recorded {c:?}"),
+        }
+    }
+
+    #[test]
+    fn a_name_is_sent_once() {
+        let commands = Commands::default();
+        let first = ticket(&commands, "a");
+        assert_eq!(commands.begin(&request("a", "1")).unwrap_err().status(), KL_E_IN_FLIGHT);
+        assert_eq!(commands.begin(&request("a", "2")).unwrap_err().status(), KL_E_REQUEST_ID);
+        first.settle(&Ok(DoorOpened { order_no: "VI1".into(), ..Default::default() }));
+        match commands.begin(&request("a", "1")).unwrap() {
+            Begin::Recorded(c) => assert!(c.recorded && c.opened.order_no == "VI1"),
+            Begin::Send(_) => panic!("sent again"),
+        }
+    }
+
+    #[test]
+    fn unknown_stays_unknown_and_not_done_is_free_again() {
+        let commands = Commands::default();
+        ticket(&commands, "a").settle(&Err(unknown(Error::new(KL_E_TIMEOUT_REPLY, "no answer"))));
+        let e = commands.begin(&request("a", "1")).unwrap_err();
+        assert_eq!((e.status(), e.details().outcome), (KL_E_UNSETTLED, Outcome::Unknown));
+        ticket(&commands, "b").settle(&Err(not_done(Error::new(KL_E_CONNECT, "refused"))));
+        drop(ticket(&commands, "b"));
+        assert_eq!(commands.begin(&request("b", "1")).unwrap_err().status(), KL_E_UNSETTLED);
+    }
+
+    #[test]
+    fn bad_names_are_refused_before_anything_is_sent() {
+        let commands = Commands::default();
+        for bad in [String::new(), "x".repeat(129), "a\nb".into()] {
+            let e = commands.begin(&request(&bad, "1")).unwrap_err();
+            assert_eq!((e.status(), e.details().outcome), (KL_E_ARGUMENT, Outcome::NotDone));
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Callbacks: what a platform tells by itself. Verified and parsed by the platform's module, de-duplicated here.
+
+use crate::model::{Cabinet, DeliveryState, DoorState, Order, OrderLine};
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+/// What a callback is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(i32)]
+pub enum EventKind {
+    /// Something this version has no name for; `method` and `json` tell.
+    #[default]
+    Other = 0,
+    /// The platform probes the callback address.
+    Test = 1,
+    /// A door was shut, or never opened: see `door`.
+    DoorClosed = 2,
+    /// The goods a customer took are recognised: charge, then report the payment to `report_url`.
+    Recognized = 3,
+    /// An order is paid.
+    OrderPaid = 4,
+    /// A refund was approved: refund through your own channel and answer with the result.
+    RefundApproved = 5,
+    /// After an appeal: a new order replaces an old one. Charge it and report to `report_url`.
+    OrderReplaced = 6,
+    /// A vending machine pushed goods out, or failed to: see `delivery`.
+    Delivery = 7,
+    /// A voucher code was redeemed.
+    VoucherRedeemed = 8,
+    /// A cabinet's settings changed: see `cabinet`.
+    CabinetChanged = 9,
+    /// A return slip was made.
+    ReturnSlip = 10,
+    /// Older vending flow: refund this order now and answer with the channel's raw result.
+    RefundRequested = 11,
+    /// Older vending flow: a refund is finished.
+    RefundFinished = 12,
+    /// Older vending flow: the customer was sent to the payment page.
+    PayPage = 13,
+}
+
+/// Which secret a callback was signed with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(i32)]
+#[allow(missing_docs)]
+pub enum SignedWith {
+    #[default]
+    AppSecret = 1,
+    PayKey = 2,
+}
+
+/// One verified callback.
+#[derive(Clone, Debug, Default)]
+pub struct Event {
+    /// What it is about.
+    pub kind: EventKind,
+    /// The platform's own name for it.
+    pub method: String,
+    /// Which secret it was signed with.
+    pub signed_with: SignedWith,
+    /// It was seen before by this client and taken: answer it again, do nothing else.
+    pub duplicate: bool,
+    /// The account it is for, if it says so.
+    pub app_id: String,
+    /// When the platform signed it, Unix seconds; 0 if it does not say.
+    pub sent_at: i64,
+    /// The platform's id of this notice, by which repeats are known; empty if it has none.
+    pub notice_id: String,
+    /// The order.
+    pub order_no: String,
+    /// The payment channel's number.
+    pub trade_no: String,
+    /// The cabinet or machine.
+    pub cabinet_id: String,
+    /// What is known of the door.
+    pub door: DoorState,
+    /// What became of the goods.
+    pub delivery: DeliveryState,
+    /// The platform's words about it.
+    pub message: String,
+    /// The sum, in fen; -1 if not told.
+    pub amount: i64,
+    /// When it was paid, or made, Unix seconds; 0 if not told.
+    pub at: i64,
+    /// Where the payment must be reported.
+    pub report_url: String,
+    /// The voucher.
+    pub voucher_id: String,
+    /// The voucher's code.
+    pub voucher_code: String,
+    /// The store room of a return slip.
+    pub depot_id: String,
+    /// The account of the restocker.
+    pub account_id: String,
+    /// The business number of a return slip.
+    pub biz_id: String,
+    /// The goods.
+    pub lines: Vec<OrderLine>,
+    /// The order's fields, where the callback carries them.
+    pub order: Option<Box<Order>>,
+    /// The cabinet's fields, where the callback carries them.
+    pub cabinet: Option<Box<Cabinet>>,
+    /// The platform's own content.
+    pub json: String,
+    /// What makes two callbacks the same notice.
+    pub(crate) identity: [u8; 16],
+}
+
+/// The notices that were taken, newest last, within a bound.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(Mutex<VecDeque<[u8; 16]>>);
+
+/// More than a platform sends in any retry window we know of; 64 KiB at most.
+const REMEMBERED: usize = 4096;
+
+impl Seen {
+    /// Remembers a notice; whether it was known already.
+    pub(crate) fn before(&self, identity: &[u8; 16]) -> bool {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.contains(identity) {
+            return true;
+        }
+        if all.len() == REMEMBERED {
+            all.pop_front();
+        }
+        all.push_back(*identity);
+        false
+    }
+
+    /// Forgets a notice that was not taken, so that its repetition is not held for a duplicate.
+    pub(crate) fn forget(&self, identity: &[u8; 16]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|i| i != identity);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remembers_within_its_bound_and_forgets_on_request() {
+        let seen = Seen::default();
+        let id = |n: usize| (n as u128).to_le_bytes();
+        assert!(!seen.before(&id(0)) && seen.before(&id(0)));
+        seen.forget(&id(0));
+        assert!(!seen.before(&id(0)));
+        for n in 1..=REMEMBERED {
+            assert!(!seen.before(&id(n)));
+        }
+        assert!(seen.before(&id(REMEMBERED)));
+        assert!(!seen.before(&id(0)), "the oldest made room");
+    }
+}

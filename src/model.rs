@@ -1,0 +1,335 @@
+//! What the verbs speak of. One meaning for each field on every platform: money in fen, time in Unix seconds,
+//! states as one enum. An empty text, a -1 where it says so, or `Unknown` is what the platform did not tell.
+//! The platform's own record stays readable beside every item as `json`.
+
+/// A cabinet, locker or vending machine.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Cabinet {
+    /// The id that the other verbs take.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The id of the device inside.
+    pub device_code: String,
+    /// The production code.
+    pub code: String,
+    /// Where it stands, from province to street.
+    pub address: String,
+    /// Degrees in the platform's own system (Yopoint: Baidu); both 0 if not told.
+    pub longitude: f64,
+    /// See `longitude`.
+    pub latitude: f64,
+    /// Whether the platform can reach it.
+    pub online: Tri,
+    /// Whether it sells.
+    pub sale: SaleState,
+    /// How many doors it has; -1 if not told.
+    pub door_count: i32,
+    /// The platform's own record.
+    pub json: String,
+}
+
+/// Yes, no, or not told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(i32)]
+#[allow(missing_docs)]
+pub enum Tri {
+    #[default]
+    Unknown = -1,
+    No = 0,
+    Yes = 1,
+}
+
+impl From<Option<bool>> for Tri {
+    fn from(value: Option<bool>) -> Tri {
+        match value {
+            None => Tri::Unknown,
+            Some(false) => Tri::No,
+            Some(true) => Tri::Yes,
+        }
+    }
+}
+
+/// Whether a cabinet sells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(i32)]
+#[allow(missing_docs)]
+pub enum SaleState {
+    #[default]
+    Unknown = 0,
+    Selling = 1,
+    Stopped = 2,
+    ToBeDeployed = 3,
+}
+
+/// One kind of goods in one cabinet.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StockItem {
+    /// The cabinet.
+    pub cabinet_id: String,
+    /// The platform's id of the goods in this cabinet.
+    pub id: String,
+    /// The provider's product id, if the platform has one beside `id`.
+    pub product_id: String,
+    /// The bar code.
+    pub barcode: String,
+    /// The name.
+    pub name: String,
+    /// The address of a picture.
+    pub image_url: String,
+    /// The lanes that hold it, `row-column` parted by commas.
+    pub lanes: String,
+    /// The price of one, in fen; -1 if not told.
+    pub price: i64,
+    /// How many there are; -1 if not told.
+    pub stock: i32,
+    /// How many fit; -1 if not told.
+    pub capacity: i32,
+    /// How many were sold; -1 if not told.
+    pub sold: i32,
+    /// When it was put on the shelf, Unix seconds; 0 if not told.
+    pub shelved_at: i64,
+    /// The platform's own record.
+    pub json: String,
+}
+
+/// Which kind of machine an order belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(i32)]
+pub enum OrderKind {
+    /// A cabinet with doors, from which the customer takes the goods.
+    #[default]
+    Cabinet = 0,
+    /// A vending machine that pushes the goods out.
+    Vending = 1,
+}
+
+/// A purchase.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Order {
+    /// Cabinet or vending machine.
+    pub kind: OrderKind,
+    /// The platform's number (Yopoint: `ReceiptNo`).
+    pub order_no: String,
+    /// The payment channel's or the caller's number.
+    pub trade_no: String,
+    /// The cabinet or machine.
+    pub cabinet_id: String,
+    /// The platform's id of the customer.
+    pub user_id: String,
+    /// The payment channel's id of the customer.
+    pub open_id: String,
+    /// Whether it is paid.
+    pub payment: PaymentState,
+    /// How it was paid, as the platform numbers it; -1 if not told.
+    pub pay_type: i32,
+    /// How far the visit is.
+    pub service: ServiceState,
+    /// The door.
+    pub door: DoorState,
+    /// The goods of a vending machine.
+    pub delivery: DeliveryState,
+    /// Why a delivery failed, in the platform's words.
+    pub delivery_error: String,
+    /// The platform marked it for review.
+    pub suspicious: Tri,
+    /// The sum, in fen; -1 if not told.
+    pub amount: i64,
+    /// What went back, in fen; 0 if nothing or not told.
+    pub refunded: i64,
+    /// The refund the customer asked for, as the platform numbers it; 0 for none.
+    pub refund_state: i32,
+    /// Why, as the platform names it.
+    pub refund_reason: String,
+    /// When it was made, Unix seconds; 0 if not told.
+    pub created_at: i64,
+    /// When it was paid, Unix seconds; 0 if not or not told.
+    pub paid_at: i64,
+    /// When the refund was asked for, Unix seconds; 0 if not or not told.
+    pub refund_at: i64,
+    /// The goods.
+    pub lines: Vec<OrderLine>,
+    /// The goods that went back.
+    pub refunded_lines: Vec<OrderLine>,
+    /// The platform's own record.
+    pub json: String,
+}
+
+/// Goods in an order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OrderLine {
+    /// The bar code.
+    pub barcode: String,
+    /// The name.
+    pub name: String,
+    /// How many; -1 if not told.
+    pub quantity: i32,
+    /// The price of one, in fen; -1 if not told.
+    pub price: i64,
+    /// The price of all, in fen; -1 if not told.
+    pub total: i64,
+}
+
+/// Whether an order is paid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(i32)]
+#[allow(missing_docs)]
+pub enum PaymentState {
+    #[default]
+    Unknown = 0,
+    Unpaid = 1,
+    Paid = 2,
+    Failed = 3,
+}
+
+/// How far a customer's visit is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(i32)]
+#[allow(missing_docs)]
+pub enum ServiceState {
+    #[default]
+    Unknown = 0,
+    NotStarted = 1,
+    InService = 2,
+    Ended = 3,
+}
+
+/// What is known of a door.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(i32)]
+#[allow(missing_docs)]
+pub enum DoorState {
+    #[default]
+    Unknown = 0,
+    Open = 1,
+    Shut = 2,
+    NeverOpened = 3,
+}
+
+/// What became of goods that a machine was to push out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(i32)]
+#[allow(missing_docs)]
+pub enum DeliveryState {
+    #[default]
+    Unknown = 0,
+    Pending = 1,
+    Delivered = 2,
+    Failed = 3,
+    AwaitingPickup = 4,
+    OutOfStock = 5,
+}
+
+/// A part of a list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// How many there are in all; `None` if the platform does not say.
+    pub total: Option<u64>,
+    /// Whether the platform says that more follow; `None` if only the next page can tell.
+    pub more: Option<bool>,
+}
+
+/// Which page of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageRequest {
+    /// From 1.
+    pub number: u32,
+    /// 0 for the platform's default.
+    pub size: u32,
+}
+
+/// Which orders.
+#[derive(Clone, Debug, Default)]
+pub struct OrderQuery {
+    /// Of cabinets or of vending machines.
+    pub kind: OrderKind,
+    /// From this time on, Unix seconds.
+    pub from: i64,
+    /// To this time, Unix seconds, itself included.
+    pub to: i64,
+    /// More parameters for the platform, a JSON object.
+    pub extra_json: Option<String>,
+}
+
+/// Which order: by the platform's number, the trade number, or both.
+#[derive(Clone, Debug, Default)]
+pub struct OrderRef {
+    /// Of a cabinet or of a vending machine.
+    pub kind: OrderKind,
+    /// The platform's number.
+    pub order_no: String,
+    /// The payment channel's or the caller's number.
+    pub trade_no: String,
+    /// More parameters for the platform, a JSON object.
+    pub extra_json: Option<String>,
+}
+
+/// A door to be opened.
+#[derive(Clone, Debug, Default)]
+pub struct DoorRequest {
+    /// The caller's name for this customer's action; the same again never opens twice.
+    pub request_id: String,
+    /// The cabinet.
+    pub cabinet_id: String,
+    /// Which of its doors, where the platform knows doors.
+    pub door: String,
+    /// The customer, where the platform wants to know.
+    pub user_id: String,
+    /// The caller's own order or trade number, where the platform keeps one.
+    pub order_no: String,
+    /// The goods, where the platform opens by goods.
+    pub item_no: String,
+    /// Where the platform shall report, where it can be told.
+    pub notify_url: String,
+    /// Not to be sent later than this after the call; 0 for the client's `command_ttl_ms`.
+    pub ttl_ms: u32,
+    /// More parameters for the platform, a JSON object.
+    pub extra_json: Option<String>,
+}
+
+/// What the platform said to an opened door.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DoorOpened {
+    /// The order that the platform made of it.
+    pub order_no: String,
+    /// Where the payment of that order must be reported.
+    pub notify_url: String,
+    /// The platform's `data`.
+    pub json: String,
+}
+
+/// A payment to be reported.
+#[derive(Clone, Debug, Default)]
+pub struct PaymentReport {
+    /// The address that the platform gave for this order.
+    pub notify_url: String,
+    /// The platform's order number.
+    pub order_no: String,
+    /// The payment channel's number.
+    pub trade_no: String,
+    /// Whether the customer paid.
+    pub paid: bool,
+    /// What was paid, in fen; negative to leave it out.
+    pub amount: i64,
+    /// The payment channel's raw answer, a JSON object; `None` sends `{}`.
+    pub channel_json: Option<String>,
+    /// More fields, a JSON object of texts and numbers.
+    pub extra_json: Option<String>,
+}
+
+/// A refund or an appeal that the customer asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Claim {
+    /// The platform's order number.
+    pub order_no: String,
+    /// Why, as the platform names it (Yopoint: `REFUNDS_REASON_…`).
+    pub reason: String,
+    /// The customer's words.
+    pub remarks: String,
+    /// The customer's phone number.
+    pub phone: String,
+    /// More parameters for the platform, a JSON object.
+    pub extra_json: Option<String>,
+}

@@ -1,0 +1,95 @@
+//! `application/x-www-form-urlencoded`, both ways.
+
+use std::fmt::Write;
+
+/// Writes fields in their order.
+pub(super) fn encode<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let mut out = String::new();
+    for (name, value) in fields {
+        if !out.is_empty() {
+            out.push('&');
+        }
+        escape(&mut out, name);
+        out.push('=');
+        escape(&mut out, value);
+    }
+    out
+}
+
+fn escape(out: &mut String, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(byte as char),
+            _ => {
+                out.push('%');
+                out.push(HEX[usize::from(byte >> 4)] as char);
+                out.push(HEX[usize::from(byte & 15)] as char);
+            }
+        }
+    }
+}
+
+/// Reads fields in their order. `Err` says what is wrong.
+pub(super) fn decode(body: &[u8]) -> Result<Vec<(String, String)>, String> {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for pair in body.split(|b| *b == b'&').filter(|p| !p.is_empty()) {
+        let cut = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
+        let name = unescape(&pair[..cut])?;
+        let value = unescape(pair.get(cut + 1..).unwrap_or(b""))?;
+        if fields.iter().any(|(n, _)| *n == name) {
+            return Err(format!("the field {name} occurs twice"));
+        }
+        fields.push((name, value));
+    }
+    Ok(fields)
+}
+
+fn unescape(text: &[u8]) -> Result<String, String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        match (*first, tail) {
+            (b'+', _) => out.push(b' '),
+            (b'%', [high, low, after @ ..]) => {
+                let digit = |b: &u8| char::from(*b).to_digit(16);
+                let (Some(h), Some(l)) = (digit(high), digit(low)) else {
+                    return Err("a % is not followed by two hex digits".into());
+                };
+                out.push((h * 16 + l) as u8);
+                rest = after;
+            }
+            (b'%', _) => return Err("a % at the end".into()),
+            (other, _) => out.push(other),
+        }
+    }
+    String::from_utf8(out).map_err(|e| {
+        let mut why = String::from("not UTF-8");
+        // Writing to a String cannot fail.
+        write!(why, " (byte {} of a field)", e.utf8_error().valid_up_to()).unwrap_or_default();
+        why
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let fields = [("biz_content", r#"{"a":"中 &=+%"}"#), ("empty", ""), ("sign", "0af")];
+        let text = encode(fields);
+        assert!(text.is_ascii() && !text.contains(' ') && !text.contains('+'));
+        let back = decode(text.as_bytes()).unwrap();
+        assert_eq!(back, fields.map(|(n, v)| (n.to_owned(), v.to_owned())));
+    }
+
+    #[test]
+    fn reads_both_spellings_of_a_blank_and_refuses_what_is_broken() {
+        assert_eq!(decode(b"a=1+2%202&b").unwrap()[0].1, "1 2 2");
+        for broken in [&b"a=%"[..], b"a=%4", b"a=%zz", b"a=%ff%fe", b"a=1&a=2"] {
+            assert!(decode(broken).is_err(), "{broken:?}");
+        }
+    }
+}

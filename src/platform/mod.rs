@@ -1,0 +1,152 @@
+//! The platforms, one module each, and what they have in common.
+//!
+//! Everything below is pure: settings, a verb and a time go in, a request comes out; a reply goes in, the model or
+//! an error comes out. Nothing here waits, remembers or talks.
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::model::*;
+use crate::status::*;
+use crate::transport::{Reply, Request, Scheme, Url};
+
+mod form;
+mod yopoint;
+
+/// The platforms there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// 友朋, cabinets and vending machines.
+    Yopoint,
+}
+
+impl Kind {
+    /// Every platform.
+    pub const ALL: &'static [Kind] = &[Kind::Yopoint];
+
+    /// The name that settings use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Yopoint => "yopoint",
+        }
+    }
+}
+
+/// One thing to ask of a platform: a verb with its parameters.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs)]
+pub enum Op<'a> {
+    Ping,
+    CabinetList { page: PageRequest },
+    Stock { cabinet_id: &'a str, page: PageRequest, extra_json: Option<&'a str> },
+    DoorOpen(&'a DoorRequest),
+    OrderGet(&'a OrderRef),
+    OrderList { query: &'a OrderQuery, page: PageRequest },
+    RefundApply(&'a Claim),
+    AppealFile(&'a Claim),
+    PaymentReport(&'a PaymentReport),
+    Call { method: &'a str, params_json: &'a str },
+}
+
+/// How freely a call may be repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nature {
+    /// Changes nothing: repeated within its deadline when the network fails.
+    Read,
+    /// Changes something: sent at most once.
+    Write,
+    /// Cannot be undone: sent at most once for a `request_id`.
+    Command,
+}
+
+/// What a platform answered, understood.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub enum Answer {
+    Pong,
+    Cabinets(Page<Cabinet>),
+    Stock(Page<StockItem>),
+    Door(DoorOpened),
+    Order(Box<Order>),
+    Orders(Page<Order>),
+    /// The platform's `data` as JSON text.
+    Json(String),
+}
+
+/// A request that only lacks the time it is sent at.
+pub struct Draft<'a> {
+    /// Where it goes.
+    pub url: Url,
+    /// Signs it at a time (platform time, Unix milliseconds).
+    pub seal: Box<dyn Fn(i64) -> Request + 'a>,
+}
+
+/// One platform with one account's settings.
+pub trait Platform: Send + Sync {
+    /// Which one.
+    fn kind(&self) -> Kind;
+
+    /// Where its connection goes.
+    fn origin(&self) -> &Url;
+
+    /// How freely this may be repeated; `KL_E_UNSUPPORTED` if the platform has no such call, `KL_E_ARGUMENT` if a
+    /// parameter cannot be sent.
+    fn nature(&self, op: &Op<'_>) -> Result<Nature>;
+
+    /// Everything of the request but its signature, which is made when the connection stands. Refuses parameters
+    /// that cannot be sent.
+    fn draft<'a>(&'a self, op: &Op<'a>) -> Result<Draft<'a>>;
+
+    /// What the reply to an operation means.
+    fn answer(&self, op: &Op<'_>, reply: &Reply) -> Result<Answer>;
+
+    /// Whether this refusal proves that a command had no effect. An answer that proves nothing leaves it unknown.
+    fn proves_not_done(&self, error: &Error) -> bool;
+
+    /// Verifies and parses a callback.
+    fn event(&self, headers: &str, body: &[u8], now_ms: i64) -> Result<Event>;
+
+    /// The body that answers a callback: `code` 0 for taken, anything else for not taken.
+    fn event_reply(&self, event: &Event, code: i32, message: &str, data_json: Option<&str>)
+    -> Result<String>;
+}
+
+/// The platform that a configuration is for. Refuses what cannot work.
+pub fn make(config: &Config) -> Result<Box<dyn Platform>> {
+    match config.platform() {
+        Kind::Yopoint => Ok(Box::new(yopoint::Yopoint::new(config)?)),
+    }
+}
+
+/// The address that `base_url` or a platform itself names, checked against `allow_http`.
+fn address(config: &Config, name: &str, text: &str) -> Result<Url> {
+    let url = Url::parse(text).map_err(|why| Error::new(KL_E_CONFIG_VALUE, format!("{name}: {why}")))?;
+    if url.scheme == Scheme::Http && !config.yes("allow_http") {
+        return Err(Error::new(
+            KL_E_CONFIG_VALUE,
+            format!("{name} is plain http; use https, or set allow_http=yes on a test desk"),
+        ));
+    }
+    Ok(url)
+}
+
+/// What an HTTP status says when the body is no answer of the platform; `None` for 2xx.
+fn http_error(reply: &Reply) -> Option<Error> {
+    let status = i32::from(reply.status);
+    let (code, what) = match reply.status {
+        200..=299 => return None,
+        300..=399 => (KL_E_HTTP, "a redirect; is there a captive portal, or is base_url wrong?"),
+        401 => (KL_E_AUTH, "unauthorised"),
+        403 => (KL_E_PERMISSION, "forbidden"),
+        404 | 405 => (KL_E_HTTP, "no such path; is base_url right?"),
+        407 => (KL_E_PROXY, "the proxy wants a password"),
+        429 => (KL_E_RATE_LIMIT, "too many calls"),
+        500..=599 => (KL_E_HTTP, "the platform is in trouble"),
+        _ => (KL_E_HTTP, "not an answer"),
+    };
+    let wait = reply.headers.get("retry-after").and_then(|v| v.trim().parse::<u32>().ok()).unwrap_or(0);
+    Some(Error::new(code, format!("HTTP {status}: {what}")).with(|d| {
+        d.http_status = status;
+        d.retry_after_ms = wait.saturating_mul(1000);
+    }))
+}
