@@ -1,7 +1,35 @@
-//! kiosklink.
+//! kiosklink: open doors, check stock and redeem pickup codes on the cloud platforms behind kiosks, lockers and
+//! vending cabinets.
+//!
+//! The library is meant to be linked by firmware through its C header; these are its insides, usable from Rust too.
+//! A call travels down this list, and its answer comes back up:
+//!
+//! - [`ffi`] is the C surface: translation only.
+//! - [`client`] is one account on one platform, with the verbs as methods. What waits, retries or remembers is here
+//!   and in [`command`].
+//! - [`platform`] says how each platform is spoken to. Pure: no I/O, no clock, no threads.
+//! - [`model`] and [`event`] are what the verbs and the callbacks speak of.
+//! - [`transport`] makes HTTPS calls that know their deadline and whether a byte left; [`clock`] knows the platform's
+//!   time with the RTC at 1970.
+//! - [`config`], [`error`], [`status`], [`log`] and [`json`] are used by all of them.
+
+#![deny(unsafe_op_in_unsafe_fn)]
+#![warn(missing_docs)]
+#![deny(unsafe_code)]
+
+pub mod client;
 pub mod clock;
+pub mod command;
+pub mod config;
 pub mod error;
+pub mod event;
+#[allow(unsafe_code)]
+pub mod ffi;
+pub mod json;
 pub mod log;
+pub mod model;
+pub mod platform;
 pub mod status;
+#[allow(unsafe_code)]
 mod sys;
 pub mod transport;

@@ -1,0 +1,1248 @@
+/* kiosklink: open doors, check stock and redeem pickup codes on the platforms behind kiosks,
+ * lockers and vending cabinets.
+ *
+ * The rules, in short (docs/conventions.md has them whole):
+ *  1. What can fail returns kl_status (0 is KL_OK) and writes err, which is yours and may be NULL.
+ *  2. NULL, bad UTF-8, a freed or foreign handle: an error code, never a crash. Every _free(NULL) does nothing.
+ *  3. Out-pointers are NULL after an error.
+ *  4. Nothing here is for free(): handles and results have one _free each, every const char * is borrowed.
+ *  5. Structs that you allocate begin with struct_size; use their _INIT macros.
+ *  6. Durations are milliseconds, points in time Unix seconds, money fen, text UTF-8.
+ *  7. A client may be used from any number of threads; everything else from one at a time.
+ *  8. Nothing is printed, no environment variable is read, SIGPIPE is never raised.
+ *
+ * Generated from the Rust sources; do not edit. SPDX-License-Identifier: MIT OR Apache-2.0 */
+
+#ifndef KIOSKLINK_H
+#define KIOSKLINK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** The longest request_id, in bytes. */
+#define KL_REQUEST_ID_MAX 128
+
+/** The time comes from the device's own clock. */
+#define KL_TIME_SYSTEM 0
+
+/** The device's clock is unset; the time is the library's build time and certainly too early. */
+#define KL_TIME_FLOOR 1
+
+/** The time was handed in with kl_set_time. */
+#define KL_TIME_FIRMWARE 2
+
+/** The time was learned from the platform. */
+#define KL_TIME_PLATFORM 3
+
+/** The call was no command. */
+#define KL_OUTCOME_NONE 0
+
+/** The platform took the command. */
+#define KL_OUTCOME_DONE 1
+
+/** The command did not happen and will not. */
+#define KL_OUTCOME_NOT_DONE 2
+
+/** The command may have happened. Find out; never send it again under another request_id. */
+#define KL_OUTCOME_UNKNOWN 3
+
+/** Nothing in particular. */
+#define KL_ADVICE_NONE 0
+
+/** Trying again is safe, after retry_after_ms if that is not 0. */
+#define KL_ADVICE_RETRY 1
+
+/** Ask what became of it before anything else: the same request_id again, or a query. */
+#define KL_ADVICE_ASK_FIRST 2
+
+/** Only a person, or a sensor, can tell. */
+#define KL_ADVICE_CALL_PERSON 3
+
+/** Trying again will not help: a setting, a credential or a parameter must change. */
+#define KL_ADVICE_FIX 4
+
+/** Something this version has no name for; method and json tell. */
+#define KL_EVENT_OTHER 0
+
+/** The platform probes the callback address. */
+#define KL_EVENT_TEST 1
+
+/** A door was shut, or never opened: see door. */
+#define KL_EVENT_DOOR_CLOSED 2
+
+/** The goods a customer took are recognised: charge, then report the payment to report_url. */
+#define KL_EVENT_RECOGNIZED 3
+
+/** An order is paid. */
+#define KL_EVENT_ORDER_PAID 4
+
+/** A refund was approved: refund through your own channel and answer with the result. */
+#define KL_EVENT_REFUND_APPROVED 5
+
+/** After an appeal: a new order replaces an old one. Charge it and report to report_url. */
+#define KL_EVENT_ORDER_REPLACED 6
+
+/** A vending machine pushed goods out, or failed to: see delivery. */
+#define KL_EVENT_DELIVERY 7
+
+/** A voucher code was redeemed. */
+#define KL_EVENT_VOUCHER_REDEEMED 8
+
+/** A cabinet's settings changed: see cabinet. */
+#define KL_EVENT_CABINET_CHANGED 9
+
+/** A return slip was made. */
+#define KL_EVENT_RETURN_SLIP 10
+
+/** Older vending flow: refund this order now and answer with the channel's raw result. */
+#define KL_EVENT_REFUND_REQUESTED 11
+
+/** Older vending flow: a refund is finished. */
+#define KL_EVENT_REFUND_FINISHED 12
+
+/** Older vending flow: the customer was sent to the payment page. */
+#define KL_EVENT_PAY_PAGE 13
+
+/** Signed with the account's secret. */
+#define KL_SIGNED_APP_SECRET 1
+
+/** Signed with the payment key. */
+#define KL_SIGNED_PAY_KEY 2
+
+/** The number of this header's ABI. It moves when a program built with an older header would break. */
+#define KL_ABI_VERSION 1
+
+/** Nothing is logged. */
+#define KL_LOG_OFF 0
+
+/** Something failed that somebody must look at. */
+#define KL_LOG_ERROR 1
+
+/** Something is odd but was dealt with. */
+#define KL_LOG_WARN 2
+
+/** One line a call. */
+#define KL_LOG_INFO 3
+
+/** Connections, lookups, handshakes. */
+#define KL_LOG_DEBUG 4
+
+/** The platform did not tell. */
+#define KL_SALE_UNKNOWN 0
+
+/** It sells. */
+#define KL_SALE_SELLING 1
+
+/** It was stopped. */
+#define KL_SALE_STOPPED 2
+
+/** It is still to be deployed. */
+#define KL_SALE_TO_BE_DEPLOYED 3
+
+/** Orders of cabinets with doors. */
+#define KL_ORDER_CABINET 0
+
+/** Orders of vending machines that push the goods out. */
+#define KL_ORDER_VENDING 1
+
+/** The platform did not tell. */
+#define KL_PAY_UNKNOWN 0
+
+/** Not paid yet. */
+#define KL_PAY_UNPAID 1
+
+/** Paid. */
+#define KL_PAY_PAID 2
+
+/** The payment failed. */
+#define KL_PAY_FAILED 3
+
+/** The platform did not tell. */
+#define KL_SERVICE_UNKNOWN 0
+
+/** The visit has not begun. */
+#define KL_SERVICE_NOT_STARTED 1
+
+/** The customer is at it. */
+#define KL_SERVICE_IN_SERVICE 2
+
+/** The visit is over. */
+#define KL_SERVICE_ENDED 3
+
+/** The platform did not tell. */
+#define KL_DOOR_UNKNOWN 0
+
+/** The door is open. */
+#define KL_DOOR_OPEN 1
+
+/** The door was open and is shut. */
+#define KL_DOOR_SHUT 2
+
+/** The door never opened. */
+#define KL_DOOR_NEVER_OPENED 3
+
+/** The platform did not tell. */
+#define KL_DELIVERY_UNKNOWN 0
+
+/** The machine is to push the goods out. */
+#define KL_DELIVERY_PENDING 1
+
+/** The goods came out. */
+#define KL_DELIVERY_DELIVERED 2
+
+/** The goods did not come out. */
+#define KL_DELIVERY_FAILED 3
+
+/** The goods wait to be picked up. */
+#define KL_DELIVERY_AWAITING_PICKUP 4
+
+/** There were no goods; they are owed. */
+#define KL_DELIVERY_OUT_OF_STOCK 5
+
+/** The customer paid. */
+#define KL_PAYMENT_PAID 1
+
+/** The payment failed. */
+#define KL_PAYMENT_FAILED -1
+
+/** Cabinets, one after the other. Opaque; one thread at a time. */
+/* The platforms, for kl_config_new. */
+#define KL_PLATFORM_YOPOINT "yopoint"
+
+/* The settings, for kl_config_set; the same words in the JSON file of accounts. */
+/**
+ * Where the platform is, https://host[:port][/prefix]. Default: the platform's own gateway.
+ */
+#define KL_KEY_BASE_URL "base_url"
+/**
+ * yes permits a base_url of plain http, for tests on a desk. Nothing is verified or hidden then. yes or no.
+ * Default: no.
+ */
+#define KL_KEY_ALLOW_HTTP "allow_http"
+/**
+ * PEM file of the only roots to trust, instead of the built-in ones. A path.
+ */
+#define KL_KEY_CA_FILE "ca_file"
+/**
+ * The same as text.
+ */
+#define KL_KEY_CA_PEM "ca_pem"
+/**
+ * SHA-256 of a public key (SPKI) that the server's chain must hold, in Base64 or hex; several are parted by
+ * commas.
+ */
+#define KL_KEY_PIN_SHA256 "pin_sha256"
+/**
+ * PEM file with this device's certificate chain, for mutual TLS. A path.
+ */
+#define KL_KEY_CLIENT_CERT_FILE "client_cert_file"
+/**
+ * PEM file with the private key of that certificate. A path.
+ */
+#define KL_KEY_CLIENT_KEY_FILE "client_key_file"
+/**
+ * The most that lookup, TCP and TLS may take together, within timeout_ms. Milliseconds, 1 to 600000. Default:
+ * 8000.
+ */
+#define KL_KEY_CONNECT_TIMEOUT_MS "connect_timeout_ms"
+/**
+ * The most that a call may take from entry to answer, everything included. Milliseconds, 1 to 3600000.
+ * Default: 20000.
+ */
+#define KL_KEY_TIMEOUT_MS "timeout_ms"
+/**
+ * How long an unused connection is kept. Milliseconds, 0 to 3600000. Default: 60000.
+ */
+#define KL_KEY_IDLE_TIMEOUT_MS "idle_timeout_ms"
+/**
+ * The largest answer that is read. Bytes, 1024 to 268435456. Default: 4194304.
+ */
+#define KL_KEY_MAX_REPLY_BYTES "max_reply_bytes"
+/**
+ * Which addresses are used: any, ipv4 or ipv6. One of: any, ipv4, ipv6. Default: any.
+ */
+#define KL_KEY_ADDRESS_FAMILY "address_family"
+/**
+ * An HTTP proxy that knows CONNECT, http://[user:password@]host:port.
+ */
+#define KL_KEY_PROXY "proxy"
+/**
+ * A command that could not be sent within this time is not sent any more. Milliseconds, 1 to 3600000.
+ * Default: 15000.
+ */
+#define KL_KEY_COMMAND_TTL_MS "command_ttl_ms"
+/**
+ * The developer's AppID, from the operator console. Only yopoint.
+ */
+#define KL_KEY_APP_ID "app_id"
+/**
+ * The developer's AppSecret. It signs every request and verifies callbacks. Only yopoint.
+ */
+#define KL_KEY_APP_SECRET "app_secret"
+/**
+ * The payment sign key agreed with Yopoint. It signs payment reports and verifies payment callbacks. Only
+ * yopoint.
+ */
+#define KL_KEY_PAY_KEY "pay_key"
+/**
+ * The unit of the signed timestamp: s as Yopoint's tables say, ms as its sample script does. One of: s, ms.
+ * Default: s. Only yopoint.
+ */
+#define KL_KEY_TIMESTAMP_UNIT "timestamp_unit"
+/**
+ * How requests are written: form (urlencoded) or json. One of: form, json. Default: form. Only yopoint.
+ */
+#define KL_KEY_FORMAT "format"
+
+typedef struct kl_cabinet_iter kl_cabinet_iter;
+
+/** A list of cabinets. Opaque. */
+typedef struct kl_cabinets kl_cabinets;
+
+/** One account on one platform. Opaque; any number of threads may use it at the same time. */
+typedef struct kl_client kl_client;
+
+/** A command that the platform took. Opaque. */
+typedef struct kl_command kl_command;
+
+/** The settings of one account. Opaque; one thread at a time. */
+typedef struct kl_config kl_config;
+
+/** A verified callback. Opaque; one thread at a time. */
+typedef struct kl_event kl_event;
+
+/** Orders, one after the other. Opaque; one thread at a time. */
+typedef struct kl_order_iter kl_order_iter;
+
+/** A list of orders. Opaque. */
+typedef struct kl_orders kl_orders;
+
+/** What a platform answered, as JSON. Opaque. */
+typedef struct kl_response kl_response;
+
+/** A list of goods. Opaque. */
+typedef struct kl_stock kl_stock;
+
+/** Goods, one after the other. Opaque; one thread at a time. */
+typedef struct kl_stock_iter kl_stock_iter;
+
+/** What a call answers: 0 is KL_OK, anything else one of the KL_E_* codes. */
+typedef int32_t kl_status;
+
+/**
+ * Why a call failed. Yours, on the stack if you like: kl_error err = KL_ERROR_INIT;. Every call that is given one
+ * writes it, on success too. Texts are UTF-8, terminated, cut at a character, and never hold a secret.
+ */
+typedef struct kl_error {
+  /** sizeof(kl_error), set by KL_ERROR_INIT. */
+  uint32_t struct_size;
+  /** What the call returned. */
+  kl_status status;
+  /** For commands and other writes: KL_OUTCOME_*. */
+  int32_t outcome;
+  /** What to do about it: KL_ADVICE_*. */
+  int32_t advice;
+  /** The HTTP status of the answer, 0 if there was none. */
+  int32_t http_status;
+  /** The platform's own code, 0 if it gave none. */
+  int32_t platform_code;
+  /** The system's errno, 0 if the system was not the reason. */
+  int32_t os_errno;
+  /** How long the platform asks to wait, in milliseconds; 0 if it does not say. */
+  uint32_t retry_after_ms;
+  /** The platform's own words. */
+  char platform_message[128];
+  /** One sentence for a log or a technician. */
+  char message[256];
+} kl_error;
+
+/** What the network layer of a client has done so far. Yours: kl_stats stats = KL_STATS_INIT;. */
+typedef struct kl_stats {
+  /** sizeof(kl_stats). */
+  uint32_t struct_size;
+  /** Name lookups that were started. */
+  uint32_t lookups;
+  /** TCP connections that were tried. */
+  uint32_t connects;
+  /** TLS handshakes that succeeded. */
+  uint32_t handshakes;
+  /** Those of them that resumed a session. */
+  uint32_t resumed;
+  /** Requests of which at least one byte left. */
+  uint32_t requests;
+  /** Those of them that went over a kept connection. */
+  uint32_t reused;
+} kl_stats;
+
+/**
+ * A door to be opened: kl_door_request r = KL_DOOR_REQUEST_INIT;. Texts may be NULL but for the first two.
+ */
+typedef struct kl_door_request {
+  /** sizeof this struct. */
+  uint32_t struct_size;
+  /** Not to be sent later than this after the call, in milliseconds; 0 for the setting command_ttl_ms. */
+  uint32_t ttl_ms;
+  /**
+   * Your name for this customer's action, 1 to 128 bytes. Make it before the first try and keep it: under the same
+   * name the door opens at most once.
+   */
+  const char *request_id;
+  /** The cabinet. */
+  const char *cabinet_id;
+  /** Which door, where the platform knows doors. */
+  const char *door;
+  /** The customer, where the platform wants to know (Yopoint: sent as OpenID, inferred). */
+  const char *user_id;
+  /**
+   * Your own order or trade number, where the platform keeps one (Yopoint: sent as TradeNo, inferred).
+   */
+  const char *order_no;
+  /** The goods, where the platform opens by goods (not Yopoint). */
+  const char *item_no;
+  /** Where the platform shall report, where it can be told (not Yopoint). */
+  const char *notify_url;
+  /** More parameters for the platform, a JSON object. */
+  const char *extra_json;
+} kl_door_request;
+
+/** What is known of a command. Lives as long as its kl_command; texts are never NULL. */
+typedef struct kl_command_info {
+  /** Your name for it. */
+  const char *request_id;
+  /** The platform's order that it made. */
+  const char *order_no;
+  /**
+   * Where the payment of that order must be reported (kl_payment_report); empty if the platform gave none.
+   */
+  const char *notify_url;
+  /** The platform's data as JSON. */
+  const char *json;
+  /** 1 if this was answered from memory and nothing was sent this time. */
+  int32_t recorded;
+} kl_command_info;
+
+/** Goods in an order. */
+typedef struct kl_order_line {
+  /** The bar code. */
+  const char *barcode;
+  /** The name. */
+  const char *name;
+  /** The price of one, in fen; -1 if not told. */
+  int64_t price;
+  /** The price of all, in fen; -1 if not told. */
+  int64_t total;
+  /** How many; -1 if not told. */
+  int32_t quantity;
+} kl_order_line;
+
+/** A purchase. Texts are never NULL, and empty where the platform does not tell. */
+typedef struct kl_order {
+  /** The platform's number (Yopoint: ReceiptNo). */
+  const char *order_no;
+  /** The payment channel's or your own number. */
+  const char *trade_no;
+  /** The cabinet or machine. */
+  const char *cabinet_id;
+  /** The platform's id of the customer. */
+  const char *user_id;
+  /** The payment channel's id of the customer. */
+  const char *open_id;
+  /** Why a delivery failed, in the platform's words. */
+  const char *delivery_error;
+  /** Why a refund was asked for, as the platform names it. */
+  const char *refund_reason;
+  /** The platform's own record as JSON. */
+  const char *json;
+  /** The goods; NULL if line_count is 0. */
+  const kl_order_line *lines;
+  /** The goods that went back; NULL if refunded_line_count is 0. */
+  const kl_order_line *refunded_lines;
+  /** How many lines. */
+  size_t line_count;
+  /** How many refunded lines. */
+  size_t refunded_line_count;
+  /** The sum, in fen; -1 if not told. */
+  int64_t amount;
+  /** What went back, in fen. */
+  int64_t refunded;
+  /** When it was made, Unix seconds; 0 if not told. */
+  int64_t created_at;
+  /** When it was paid, Unix seconds; 0 if not, or not told. */
+  int64_t paid_at;
+  /** When a refund was asked for, Unix seconds; 0 if not, or not told. */
+  int64_t refund_at;
+  /** KL_ORDER_*. */
+  int32_t kind;
+  /** KL_PAY_*. */
+  int32_t payment;
+  /** How it was paid, as the platform numbers it; -1 if not told. */
+  int32_t pay_type;
+  /** KL_SERVICE_*. */
+  int32_t service;
+  /** KL_DOOR_*. */
+  int32_t door;
+  /** KL_DELIVERY_*. */
+  int32_t delivery;
+  /** The platform marked it for review: 1, 0, or -1 if not told. */
+  int32_t suspicious;
+  /** The refund the customer asked for, as the platform numbers it; 0 for none. */
+  int32_t refund_state;
+} kl_order;
+
+/**
+ * A cabinet, locker or vending machine. Texts are never NULL, and empty where the platform does not tell.
+ */
+typedef struct kl_cabinet {
+  /** The id that the other calls take. */
+  const char *id;
+  /** Its name. */
+  const char *name;
+  /** The id of the device inside. */
+  const char *device_code;
+  /** The production code. */
+  const char *code;
+  /** Where it stands, from province to street. */
+  const char *address;
+  /** The platform's own record as JSON. */
+  const char *json;
+  /** Degrees in the platform's own system (Yopoint: Baidu); both 0 if not told. */
+  double longitude;
+  /** See longitude. */
+  double latitude;
+  /** Whether the platform can reach it: 1, 0, or -1 if not told. */
+  int32_t online;
+  /** KL_SALE_*. */
+  int32_t sale;
+  /** How many doors; -1 if not told. */
+  int32_t door_count;
+} kl_cabinet;
+
+/**
+ * What a callback says. Lives as long as its kl_event; texts are never NULL, and empty where the callback does not
+ * tell.
+ */
+typedef struct kl_event_info {
+  /** KL_EVENT_*. */
+  int32_t kind;
+  /** 1 if this client saw it before and took it: answer it again, do nothing else. */
+  int32_t duplicate;
+  /** KL_SIGNED_*. */
+  int32_t signed_with;
+  /** KL_DOOR_*. */
+  int32_t door;
+  /** KL_DELIVERY_*. */
+  int32_t delivery;
+  /** When the platform signed it, Unix seconds; 0 if it does not say. */
+  int64_t sent_at;
+  /** When it was paid, or made, Unix seconds; 0 if not told. */
+  int64_t at;
+  /** The sum, in fen; -1 if not told. */
+  int64_t amount;
+  /** The platform's own name for the callback. */
+  const char *method;
+  /** The account it is for. */
+  const char *app_id;
+  /** The platform's id of this notice. */
+  const char *notice_id;
+  /** The order. */
+  const char *order_no;
+  /** The payment channel's number. */
+  const char *trade_no;
+  /** The cabinet or machine. */
+  const char *cabinet_id;
+  /** The platform's words about it. */
+  const char *message;
+  /** Where the payment must be reported. */
+  const char *report_url;
+  /** The voucher. */
+  const char *voucher_id;
+  /** The voucher's code. */
+  const char *voucher_code;
+  /** The store room of a return slip. */
+  const char *depot_id;
+  /** The account of the restocker. */
+  const char *account_id;
+  /** The business number of a return slip. */
+  const char *biz_id;
+  /** The platform's own content as JSON. */
+  const char *json;
+  /** The goods; NULL if line_count is 0. */
+  const kl_order_line *lines;
+  /** How many lines. */
+  size_t line_count;
+  /** The order's fields, where the callback carries them, else NULL. */
+  const kl_order *order;
+  /** The cabinet's fields, where the callback carries them, else NULL. */
+  const kl_cabinet *cabinet;
+} kl_event_info;
+
+/**
+ * Takes one line of the log: UTF-8, terminated, without a newline, without a secret; yours only for the time of the
+ * call. level is KL_LOG_*. Called from whichever thread makes a call, from several at a time, and must not call
+ * kiosklink.
+ */
+typedef void (*kl_log_fn)(void *user, int32_t level, const char *line);
+
+/** Which page of a list: kl_page p = KL_PAGE_INIT;. */
+typedef struct kl_page {
+  /** sizeof this struct. */
+  uint32_t struct_size;
+  /** From 1. */
+  uint32_t number;
+  /** Items a page; 0 for the most that the platform documents (Yopoint: 100). */
+  uint32_t size;
+} kl_page;
+
+/** One kind of goods in one cabinet. Texts are never NULL, and empty where the platform does not tell. */
+typedef struct kl_stock_item {
+  /** The cabinet. */
+  const char *cabinet_id;
+  /** The platform's id of the goods in this cabinet. */
+  const char *id;
+  /** The provider's product id. */
+  const char *product_id;
+  /** The bar code. */
+  const char *barcode;
+  /** The name. */
+  const char *name;
+  /** The address of a picture. */
+  const char *image_url;
+  /** The lanes that hold it, row-column parted by commas. */
+  const char *lanes;
+  /** The platform's own record as JSON. */
+  const char *json;
+  /** The price of one, in fen; -1 if not told. */
+  int64_t price;
+  /** When it was put on the shelf, Unix seconds; 0 if not told. */
+  int64_t shelved_at;
+  /** How many there are; -1 if not told. */
+  int32_t stock;
+  /** How many fit; -1 if not told. */
+  int32_t capacity;
+  /** How many were sold; -1 if not told. */
+  int32_t sold;
+} kl_stock_item;
+
+/** Which order: kl_order_ref r = KL_ORDER_REF_INIT;. At least one of the two numbers must be there. */
+typedef struct kl_order_ref {
+  /** sizeof this struct. */
+  uint32_t struct_size;
+  /** KL_ORDER_CABINET or KL_ORDER_VENDING. */
+  int32_t kind;
+  /** The platform's number; may be NULL. */
+  const char *order_no;
+  /** The payment channel's or your own number; may be NULL. */
+  const char *trade_no;
+  /** More parameters for the platform, a JSON object; may be NULL. */
+  const char *extra_json;
+} kl_order_ref;
+
+/** Which orders: kl_order_query q = KL_ORDER_QUERY_INIT;. */
+typedef struct kl_order_query {
+  /** sizeof this struct. */
+  uint32_t struct_size;
+  /** KL_ORDER_CABINET or KL_ORDER_VENDING. */
+  int32_t kind;
+  /** From this time on, Unix seconds. */
+  int64_t from;
+  /** To this time, Unix seconds, itself included. */
+  int64_t to;
+  /** More parameters for the platform, a JSON object; may be NULL. */
+  const char *extra_json;
+} kl_order_query;
+
+/**
+ * A payment to be reported: kl_payment_report_request r = KL_PAYMENT_REPORT_REQUEST_INIT;. Texts may be NULL where
+ * it says so.
+ */
+typedef struct kl_payment_report_request {
+  /** sizeof this struct. */
+  uint32_t struct_size;
+  /** KL_PAYMENT_PAID or KL_PAYMENT_FAILED. */
+  int32_t result;
+  /** What was paid, in fen; negative leaves it out. */
+  int64_t amount;
+  /** The address that the platform gave for this order: from the opened door, or from an event. */
+  const char *notify_url;
+  /** The platform's order number. */
+  const char *order_no;
+  /** The payment channel's number; may be NULL. */
+  const char *trade_no;
+  /** The payment channel's raw answer, a JSON object; NULL sends {}. */
+  const char *channel_json;
+  /** More fields, a JSON object; may be NULL. */
+  const char *extra_json;
+} kl_payment_report_request;
+
+/** A refund or an appeal: kl_claim_request r = KL_CLAIM_REQUEST_INIT;. */
+typedef struct kl_claim_request {
+  /** sizeof this struct. */
+  uint32_t struct_size;
+  /** 0. */
+  uint32_t reserved;
+  /** The platform's order number. */
+  const char *order_no;
+  /** Why, as the platform names it (Yopoint: REFUNDS_REASON_PRODUCT_NOT_MATCH, …); may be NULL. */
+  const char *reason;
+  /** The customer's words; may be NULL. */
+  const char *remarks;
+  /** The customer's phone number; may be NULL. */
+  const char *phone;
+  /** More parameters, a JSON object; may be NULL. */
+  const char *extra_json;
+} kl_claim_request;
+
+/** It worked. A command that answers this is *done*. */
+#define KL_OK 0
+
+/** A pointer that must not be NULL is NULL. */
+#define KL_E_NULL 1
+
+/** An argument is out of its range or has the wrong form; the message names it. */
+#define KL_E_ARGUMENT 2
+
+/** A text is not valid UTF-8. */
+#define KL_E_UTF8 3
+
+/** The handle was freed, is of another kind, or never was one. */
+#define KL_E_HANDLE 4
+
+/** The handle was made before a fork and belongs to the parent process. */
+#define KL_E_FORKED 5
+
+/** The client was retired after an internal error; free it and make a new one. */
+#define KL_E_RETIRED 6
+
+/** A bug in kiosklink. The client it happened in is retired; others go on. */
+#define KL_E_INTERNAL 7
+
+/** The platform has no such call; nothing was sent. */
+#define KL_E_UNSUPPORTED 8
+
+/** Not now: called from inside the log callback. */
+#define KL_E_BUSY 9
+
+/** The system refused memory, a thread or a file descriptor. */
+#define KL_E_RESOURCE 10
+
+/** No such platform; the message suggests the nearest. */
+#define KL_E_PLATFORM_NAME 100
+
+/** No such key; the message suggests the nearest. */
+#define KL_E_CONFIG_KEY 101
+
+/** The value of a key is not of its form. */
+#define KL_E_CONFIG_VALUE 102
+
+/** A key that this platform or this call needs is not set. */
+#define KL_E_CONFIG_MISSING 103
+
+/** The JSON file of accounts cannot be read, is not of its form, or has no such account. */
+#define KL_E_CONFIG_FILE 104
+
+/** The CA roots cannot be read, do not parse, or are none. */
+#define KL_E_ROOTS 105
+
+/** The client certificate or its key cannot be read, does not parse, or the two do not match. */
+#define KL_E_CLIENT_CERT 106
+
+/** Ended by kl_client_cancel or kl_client_free. */
+#define KL_E_CANCELLED 200
+
+/** The platform's name has no address. */
+#define KL_E_DNS 201
+
+/** No connection: refused, unreachable, or reset while it was made. */
+#define KL_E_CONNECT 202
+
+/** The connection ended before the answer was whole. */
+#define KL_E_LOST 203
+
+/** The proxy refused or answered nonsense. */
+#define KL_E_PROXY 204
+
+/** The deadline passed while the name was looked up. */
+#define KL_E_TIMEOUT_DNS 210
+
+/** The deadline passed while the TCP connection was made. */
+#define KL_E_TIMEOUT_CONNECT 211
+
+/** The deadline passed in the TLS handshake. */
+#define KL_E_TIMEOUT_TLS 212
+
+/** The deadline passed while the request was sent. */
+#define KL_E_TIMEOUT_SEND 213
+
+/** The deadline passed before the answer was whole. */
+#define KL_E_TIMEOUT_REPLY 214
+
+/** The TLS handshake failed for a reason that has no code of its own. */
+#define KL_E_TLS 300
+
+/** No trusted root vouches for the certificate. */
+#define KL_E_TLS_UNTRUSTED 301
+
+/** The certificate has expired. */
+#define KL_E_TLS_EXPIRED 302
+
+/** The certificate is not valid yet. */
+#define KL_E_TLS_NOT_YET_VALID 303
+
+/** The certificate is for another host. */
+#define KL_E_TLS_WRONG_NAME 304
+
+/** No certificate of the chain has the pinned key. */
+#define KL_E_TLS_PIN 305
+
+/** The server wants a client certificate, or does not accept ours. */
+#define KL_E_TLS_CLIENT_CERT 306
+
+/**
+ * The device's clock is far past the certificate's end and nothing confirms it: set the clock, or hand in a
+ * trusted time with kl_set_time.
+ */
+#define KL_E_CLOCK 307
+
+/** An HTTP status that is no answer of the platform: a redirect, a captive portal, a server error. */
+#define KL_E_HTTP 400
+
+/** The answer is not of the platform's form; the message says where. */
+#define KL_E_PROTOCOL 401
+
+/** The answer is larger than max_reply_bytes. */
+#define KL_E_TOO_LARGE 402
+
+/** The platform asks for fewer calls; see retry_after_ms. */
+#define KL_E_RATE_LIMIT 403
+
+/** The platform refused; see platform_code and platform_message. */
+#define KL_E_PLATFORM 500
+
+/** The platform does not accept the credentials or the signature. */
+#define KL_E_AUTH 501
+
+/** The account may not make this call. */
+#define KL_E_PERMISSION 502
+
+/** The platform knows no such thing. */
+#define KL_E_NOT_FOUND 503
+
+/** The platform says that a parameter is missing or wrong. */
+#define KL_E_PARAMETER 504
+
+/** The platform cannot reach the cabinet. */
+#define KL_E_OFFLINE 505
+
+/** The cabinet or the door is in use, or not selling. */
+#define KL_E_NOT_READY 506
+
+/** Nothing left of the goods. */
+#define KL_E_OUT_OF_STOCK 507
+
+/**
+ * The signature's time was outside the platform's window. The platform's time has been learned: the next call
+ * uses it.
+ */
+#define KL_E_TIMESTAMP 508
+
+/** This request_id was already used for another command. */
+#define KL_E_REQUEST_ID 600
+
+/** The command's time to live passed before it could be sent; nothing was sent. */
+#define KL_E_STALE 601
+
+/** The command with this request_id is under way on another thread. */
+#define KL_E_IN_FLIGHT 602
+
+/** What became of the command is not known; nothing was sent. Resolve it, or let a person settle it. */
+#define KL_E_UNSETTLED 603
+
+/** The callback's signature is wrong or missing. */
+#define KL_E_EVENT_SIGNATURE 700
+
+/** The callback is not of the platform's form; the message says where. */
+#define KL_E_EVENT 701
+
+/** The callback's timestamp is too old or too far ahead. */
+#define KL_E_EVENT_TIME 702
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+/**
+ * Makes any call of the platform by its own name, with its own parameters as a JSON object, sent exactly as given;
+ * NULL or "" sends none. Yopoint: cabinet.order.list. The envelope is checked; kl_response_json is the
+ * platform's data. Calls that are known to only read are tried again when the network fails; all others are sent
+ * once, and the error's outcome says what became of them. A command that has a verb of its own is refused
+ * (KL_E_ARGUMENT), because only the verb guards it. End the result with kl_response_free.
+ */
+kl_status kl_call(kl_client *client,
+                  const char *method,
+                  const char *params_json,
+                  kl_response **out,
+                  kl_error *err);
+
+/**
+ * The platform's data as JSON text; "null" if it sent none. Borrowed from the response. NULL if this is no
+ * response.
+ */
+const char *kl_response_json(const kl_response *response);
+
+/** Frees a response. NULL does nothing. */
+void kl_response_free(kl_response *response);
+
+/**
+ * Makes a client. Checks every setting, reads the CA and certificate files, sends nothing and starts no thread; works
+ * without a network. config may be freed afterwards. End it with kl_client_free.
+ */
+kl_status kl_client_new(const kl_config *config, kl_client **out, kl_error *err);
+
+/**
+ * Frees a client. Its calls in flight on other threads end with KL_E_CANCELLED; what they returned before stays
+ * valid. NULL does nothing.
+ */
+void kl_client_free(kl_client *client);
+
+/**
+ * Ends every call in flight on this client with KL_E_CANCELLED, from any other thread. Calls that start later work.
+ * A command whose first byte had left is then unknown, as its error says.
+ */
+kl_status kl_client_cancel(kl_client *client, kl_error *err);
+
+/**
+ * Opens the connection before it is needed, or proves that the open one is alive: the next call is one round trip.
+ * Call it when a customer walks up. Blocks up to timeout_ms.
+ */
+kl_status kl_client_warm(kl_client *client, kl_error *err);
+
+/**
+ * Asks the platform whether it is there and takes the credentials (Yopoint: api.test). Tried again inside
+ * timeout_ms when the network fails.
+ */
+kl_status kl_ping(kl_client *client, kl_error *err);
+
+/**
+ * The time as this client knows it, in Unix seconds, and where it comes from (KL_TIME_*). Sends nothing. A device
+ * without a clock may set its own by it once the source is KL_TIME_PLATFORM. source may be NULL.
+ */
+kl_status kl_client_time(kl_client *client, int64_t *unix_seconds, int32_t *source, kl_error *err);
+
+/** Counts of what the network layer did, for a status page and for tests. Sends nothing. */
+kl_status kl_client_stats(kl_client *client, kl_stats *out, kl_error *err);
+
+/**
+ * Opens a door (Yopoint: cabinet.open.door). KL_OK means *done*: the platform took the command; that the bolt
+ * moved is told later, by KL_EVENT_DOOR_CLOSED or the order. Otherwise outcome in the error says whether it is
+ * *not done* (safe to try again) or *unknown* (it may have opened: nothing will ever be sent again under this
+ * request_id; the same call answers KL_E_UNSETTLED). The same request_id after *done* gives the recorded answer.
+ * Sent at most once, over a fresh connection or one proven alive, never later than ttl_ms. End the result with
+ * kl_command_free.
+ */
+kl_status kl_door_open(kl_client *client,
+                       const kl_door_request *request,
+                       kl_command **out,
+                       kl_error *err);
+
+/** What is known of a command. Borrowed from it; NULL if this is no command. */
+const kl_command_info *kl_command_get(const kl_command *command);
+
+/** Frees a command's record here; the door stays as it is. NULL does nothing. */
+void kl_command_free(kl_command *command);
+
+/**
+ * Starts the settings of an account on a platform, named as in KL_PLATFORM_*. End it with kl_config_free.
+ */
+kl_status kl_config_new(const char *platform, kl_config **out, kl_error *err);
+
+/**
+ * Reads the settings of account from a JSON file, {"accounts": {"NAME": {"platform": "yopoint", …}}}, with the
+ * keys of kl_config_set. account may be NULL if the file holds one. Relative paths in the file count from its own
+ * folder. KL_E_CONFIG_FILE, KL_E_CONFIG_KEY or KL_E_CONFIG_VALUE say what is wrong and where.
+ */
+kl_status kl_config_load(const char *json_path, const char *account, kl_config **out, kl_error *err);
+
+/**
+ * Sets one value; the same key again replaces it. Keys are the macros KL_KEY_*. A key that the platform does not
+ * know is KL_E_CONFIG_KEY and the message names the nearest one; a value of the wrong form is KL_E_CONFIG_VALUE.
+ * The value is copied.
+ */
+kl_status kl_config_set(kl_config *config, const char *key, const char *value, kl_error *err);
+
+/** Frees settings; clients made from them keep their own copy. NULL does nothing. */
+void kl_config_free(kl_config *config);
+
+/**
+ * Verifies a callback and takes it apart. headers are the header lines of the HTTP request, parted by newlines (may
+ * be NULL); body is its body, byte for byte, len long. For a payment page of the older vending flow the body is the
+ * query string. KL_E_EVENT_SIGNATURE: the sign fits no secret, so answer HTTP 403 and do nothing. KL_E_EVENT: not of
+ * the platform's form. Sends nothing. End the result with kl_event_free. Yopoint: doc-3787821.
+ */
+kl_status kl_event_parse(kl_client *client,
+                         const char *headers,
+                         const uint8_t *body,
+                         size_t len,
+                         kl_event **out,
+                         kl_error *err);
+
+/** What the callback says. Borrowed from the event; NULL if this is no event. */
+const kl_event_info *kl_event_get(const kl_event *event);
+
+/**
+ * The exact body that the platform expects as the answer; send it with HTTP 200 and Content-Type: application/json.
+ * Unless kl_event_set_reply said otherwise it means *taken*. Borrowed until the next kl_event_set_reply or the
+ * event's end; NULL if this is no event.
+ */
+const char *kl_event_reply(const kl_event *event);
+
+/**
+ * Changes the answer. code 0 means taken; any other code asks the platform to come again, and the repetition then is
+ * no duplicate. message may be NULL. data_json, a JSON object or NULL, becomes data: the result of a refund that
+ * KL_EVENT_REFUND_APPROVED asks for (its fields are not published). For KL_EVENT_REFUND_REQUESTED its fields stand
+ * beside the code, as the older flow reads refundsRawData and refundsTime.
+ */
+kl_status kl_event_set_reply(kl_event *event,
+                             int32_t code,
+                             const char *message,
+                             const char *data_json,
+                             kl_error *err);
+
+/** Frees an event. NULL does nothing. */
+void kl_event_free(kl_event *event);
+
+/** The library's version, "0.1.0". Static; never NULL. */
+const char *kl_version(void);
+
+/**
+ * The ABI that the library was built with. A program compares it with its header's KL_ABI_VERSION at start.
+ */
+uint32_t kl_abi_version(void);
+
+/**
+ * What was built, in one line: version, ABI, target, time. For a log or a support call. Static; never NULL.
+ */
+const char *kl_build_info(void);
+
+/**
+ * The name of a status, "KL_E_TIMEOUT_DNS"; "KL_E_?" for a number that this version does not know. Static; never
+ * NULL.
+ */
+const char *kl_status_name(kl_status status);
+
+/**
+ * Sends log lines up to level to callback; NULL ends that. user is handed back with each line. When this
+ * returns, no line is being delivered to the callback that was set before, so what it uses may be freed. Any thread,
+ * but not from inside the callback (KL_E_BUSY).
+ */
+kl_status kl_set_log(int32_t level, kl_log_fn callback, void *user, kl_error *err);
+
+/**
+ * Hands in a time that the firmware trusts more than the device's clock (GPS, modem, NTP), in Unix seconds. From
+ * then on certificates are checked by it, counted on by the monotonic clock; requests are signed by it until the
+ * platform's own time is known. 0 forgets it. For the whole process, from any thread. KL_E_ARGUMENT for a time
+ * before this library was built or half a century after.
+ */
+kl_status kl_set_time(int64_t unix_seconds, kl_error *err);
+
+/**
+ * The account's cabinets (Yopoint: cabinet.list, https://yopointapi.apifox.cn/api-140618274): one page, or all of
+ * them if page is NULL. Tried again inside timeout_ms when the network fails. End the result with
+ * kl_cabinets_free.
+ */
+kl_status kl_cabinet_list(kl_client *client,
+                          const kl_page *page,
+                          kl_cabinets **out,
+                          kl_error *err);
+
+/** How many cabinets the list holds; 0 if this is no list. */
+size_t kl_cabinets_count(const kl_cabinets *list);
+
+/** A cabinet of the list; NULL behind its end. Borrowed from the list. */
+const kl_cabinet *kl_cabinets_at(const kl_cabinets *list, size_t index);
+
+/** How many cabinets there are in all; -1 if the platform does not say. */
+int64_t kl_cabinets_total(const kl_cabinets *list);
+
+/** Whether more pages follow: 1, 0, or -1 if only asking for the next one can tell. */
+int32_t kl_cabinets_more(const kl_cabinets *list);
+
+/** Frees a list. NULL does nothing. */
+void kl_cabinets_free(kl_cabinets *list);
+
+/**
+ * Walks the account's cabinets page by page, page_size at a time (0 for the most that the platform documents),
+ * holding one page in memory. Sends nothing yet. End it with kl_cabinet_iter_free.
+ */
+kl_status kl_cabinet_iter_new(kl_client *client,
+                              uint32_t page_size,
+                              kl_cabinet_iter **out,
+                              kl_error *err);
+
+/**
+ * The next cabinet in *item, or NULL there after the last one, both with KL_OK. It is borrowed until the next call.
+ * After an error the same page is asked for again.
+ */
+kl_status kl_cabinet_iter_next(kl_cabinet_iter *iter,
+                               const kl_cabinet **item,
+                               kl_error *err);
+
+/** Frees an iterator. NULL does nothing. */
+void kl_cabinet_iter_free(kl_cabinet_iter *iter);
+
+/**
+ * All goods of a cabinet with price and number (Yopoint: cabinet.product.stock; the shape of its records is inferred
+ * from its documented relative cabinet.product.stock.with.replenishment). Tried again inside timeout_ms when the
+ * network fails; each page has that long. End the result with kl_stock_free.
+ */
+kl_status kl_stock_fetch(kl_client *client,
+                         const char *cabinet_id,
+                         kl_stock **out,
+                         kl_error *err);
+
+/**
+ * One page of the goods of a cabinet, with more parameters for the platform if extra_json, a JSON object, is not
+ * NULL. page NULL means all pages. End the result with kl_stock_free.
+ */
+kl_status kl_stock_fetch_page(kl_client *client,
+                              const char *cabinet_id,
+                              const kl_page *page,
+                              const char *extra_json,
+                              kl_stock **out,
+                              kl_error *err);
+
+/** How many kinds of goods the list holds; 0 if this is no list. */
+size_t kl_stock_count(const kl_stock *stock);
+
+/** An item of the list; NULL behind its end. Borrowed from the list. */
+const kl_stock_item *kl_stock_at(const kl_stock *stock, size_t index);
+
+/** How many kinds of goods there are in all; -1 if the platform does not say. */
+int64_t kl_stock_total(const kl_stock *stock);
+
+/** Whether more pages follow: 1, 0, or -1 if only asking for the next one can tell. */
+int32_t kl_stock_more(const kl_stock *stock);
+
+/** Frees a list. NULL does nothing. */
+void kl_stock_free(kl_stock *stock);
+
+/**
+ * Walks the goods of a cabinet page by page, holding one page in memory. page_size 0 means the most that the
+ * platform documents; extra_json may be NULL. Sends nothing yet. End it with kl_stock_iter_free.
+ */
+kl_status kl_stock_iter_new(kl_client *client,
+                            const char *cabinet_id,
+                            uint32_t page_size,
+                            const char *extra_json,
+                            kl_stock_iter **out,
+                            kl_error *err);
+
+/**
+ * The next item in *item, or NULL there after the last one, both with KL_OK. It is borrowed until the next call.
+ * After an error the same page is asked for again.
+ */
+kl_status kl_stock_iter_next(kl_stock_iter *iter, const kl_stock_item **item, kl_error *err);
+
+/** Frees an iterator. NULL does nothing. */
+void kl_stock_iter_free(kl_stock_iter *iter);
+
+/**
+ * One order (Yopoint: cabinet.order.get, https://yopointapi.apifox.cn/api-150924989, or consumer.order.get), as a
+ * list of one. Tried again inside timeout_ms when the network fails. End the result with kl_orders_free.
+ */
+kl_status kl_order_get(kl_client *client,
+                       const kl_order_ref *order,
+                       kl_orders **out,
+                       kl_error *err);
+
+/**
+ * The orders of a period (Yopoint: cabinet.order.list, https://yopointapi.apifox.cn/api-151045316, or
+ * consumer.order.list): one page, or all of them if page is NULL. Tried again inside timeout_ms when the network
+ * fails. End the result with kl_orders_free.
+ */
+kl_status kl_order_list(kl_client *client,
+                        const kl_order_query *query,
+                        const kl_page *page,
+                        kl_orders **out,
+                        kl_error *err);
+
+/** How many orders the list holds; 0 if this is no list. */
+size_t kl_orders_count(const kl_orders *list);
+
+/** An order of the list; NULL behind its end. Borrowed from the list. */
+const kl_order *kl_orders_at(const kl_orders *list, size_t index);
+
+/** How many orders there are in all; -1 if the platform does not say. */
+int64_t kl_orders_total(const kl_orders *list);
+
+/** Whether more pages follow: 1, 0, or -1 if only asking for the next one can tell. */
+int32_t kl_orders_more(const kl_orders *list);
+
+/** Frees a list. NULL does nothing. */
+void kl_orders_free(kl_orders *list);
+
+/**
+ * Walks the orders of a period page by page, holding one page in memory. page_size 0 means the most that the
+ * platform documents. Sends nothing yet; the query is copied. End it with kl_order_iter_free.
+ */
+kl_status kl_order_iter_new(kl_client *client,
+                            const kl_order_query *query,
+                            uint32_t page_size,
+                            kl_order_iter **out,
+                            kl_error *err);
+
+/**
+ * The next order in *item, or NULL there after the last one, both with KL_OK. It is borrowed until the next call.
+ * After an error the same page is asked for again.
+ */
+kl_status kl_order_iter_next(kl_order_iter *iter, const kl_order **item, kl_error *err);
+
+/** Frees an iterator. NULL does nothing. */
+void kl_order_iter_free(kl_order_iter *iter);
+
+/**
+ * Reports to the platform that an order was paid, or that the payment failed. Obligatory for every order that a door
+ * made, or it stays unpaid for ever. Signed with pay_key. Yopoint, scenario 1 (doc-3556228); the fields follow the
+ * older vending form of the same report, which is inferred to hold for cabinets. End the result with
+ * kl_response_free.
+ */
+kl_status kl_payment_report(kl_client *client,
+                            const kl_payment_report_request *request,
+                            kl_response **out,
+                            kl_error *err);
+
+/**
+ * Asks for a full refund on the customer's behalf (Yopoint: cabinet.order.refund.apply). Staff approve it later; the
+ * event KL_EVENT_REFUND_APPROVED then tells you to pay back. Parameter names beside the order number are inferred.
+ * End the result with kl_response_free.
+ */
+kl_status kl_refund_apply(kl_client *client,
+                          const kl_claim_request *request,
+                          kl_response **out,
+                          kl_error *err);
+
+/**
+ * Disputes the goods of an order on the customer's behalf (Yopoint: cabinet.order.user.appeal). Before payment the
+ * corrected goods come as KL_EVENT_RECOGNIZED again; after it a new order comes as KL_EVENT_ORDER_REPLACED and the
+ * old one is refunded. Parameter names beside the order number are inferred. End the result with kl_response_free.
+ */
+kl_status kl_appeal_file(kl_client *client,
+                         const kl_claim_request *request,
+                         kl_response **out,
+                         kl_error *err);
+
+
+/* Initial values for the structs that you allocate. */
+#define KL_ERROR_INIT {sizeof(kl_error), 0, 0, 0, 0, 0, 0, 0, {0}, {0}}
+#define KL_STATS_INIT {sizeof(kl_stats), 0, 0, 0, 0, 0, 0}
+#define KL_DOOR_REQUEST_INIT {sizeof(kl_door_request), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
+#define KL_PAGE_INIT {sizeof(kl_page), 0, 0}
+#define KL_ORDER_REF_INIT {sizeof(kl_order_ref), 0, NULL, NULL, NULL}
+#define KL_ORDER_QUERY_INIT {sizeof(kl_order_query), 0, 0, 0, NULL}
+#define KL_PAYMENT_REPORT_REQUEST_INIT {sizeof(kl_payment_report_request), 0, 0, NULL, NULL, NULL, NULL, NULL}
+#define KL_CLAIM_REQUEST_INIT {sizeof(kl_claim_request), 0, NULL, NULL, NULL, NULL, NULL}
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* KIOSKLINK_H */

@@ -1,0 +1,91 @@
+//! Settings.
+
+use super::error::kl_error;
+use super::handle::{self, Held};
+use super::{guard, text};
+use crate::config::Config;
+use crate::status::kl_status;
+use std::ffi::c_char;
+use std::sync::{Mutex, PoisonError};
+
+/// The settings of one account. Opaque; one thread at a time.
+pub struct kl_config {
+    _private: [u8; 0],
+}
+
+pub(super) struct HeldConfig(pub(super) Mutex<Config>);
+
+impl Held for HeldConfig {
+    const KIND: u32 = 1;
+    const NAME: &'static str = "config";
+}
+
+/// Starts the settings of an account on a platform, named as in `KL_PLATFORM_*`. End it with `kl_config_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_config_new(
+    platform: *const c_char,
+    out: *mut *mut kl_config,
+    err: *mut kl_error,
+) -> kl_status {
+    guard(err, || {
+        // SAFETY: conventions, rule 2: NULL or valid for the call.
+        let platform = unsafe {
+            text::clear("out", out)?;
+            text::need("platform", platform)?
+        };
+        let handle = handle::put(HeldConfig(Mutex::new(Config::new(platform)?)))?;
+        // SAFETY: `clear` found it not NULL.
+        unsafe { out.write(handle.cast()) };
+        Ok(())
+    })
+}
+
+/// Reads the settings of `account` from a JSON file, `{"accounts": {"NAME": {"platform": "yopoint", …}}}`, with the
+/// keys of `kl_config_set`. `account` may be NULL if the file holds one. Relative paths in the file count from its own
+/// folder. `KL_E_CONFIG_FILE`, `KL_E_CONFIG_KEY` or `KL_E_CONFIG_VALUE` say what is wrong and where.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_config_load(
+    json_path: *const c_char,
+    account: *const c_char,
+    out: *mut *mut kl_config,
+    err: *mut kl_error,
+) -> kl_status {
+    guard(err, || {
+        // SAFETY: conventions, rule 2: NULL or valid for the call.
+        let (path, account) = unsafe {
+            text::clear("out", out)?;
+            (text::need("json_path", json_path)?, text::optional("account", account)?)
+        };
+        let handle = handle::put(HeldConfig(Mutex::new(Config::load(path, account)?)))?;
+        // SAFETY: `clear` found it not NULL.
+        unsafe { out.write(handle.cast()) };
+        Ok(())
+    })
+}
+
+/// Sets one value; the same key again replaces it. Keys are the macros `KL_KEY_*`. A key that the platform does not
+/// know is `KL_E_CONFIG_KEY` and the message names the nearest one; a value of the wrong form is `KL_E_CONFIG_VALUE`.
+/// The value is copied.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_config_set(
+    config: *mut kl_config,
+    key: *const c_char,
+    value: *const c_char,
+    err: *mut kl_error,
+) -> kl_status {
+    guard(err, || {
+        let config = handle::get::<HeldConfig>(config.cast())?;
+        // SAFETY: conventions, rule 2: NULL or valid for the call.
+        let (key, value) = unsafe { (text::need("key", key)?, text::need("value", value)?) };
+        config.0.lock().unwrap_or_else(PoisonError::into_inner).set(key, value)
+    })
+}
+
+/// Frees settings; clients made from them keep their own copy. NULL does nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_config_free(config: *mut kl_config) {
+    guard(std::ptr::null_mut(), || {
+        drop(handle::take::<HeldConfig>(config.cast()));
+        Ok(())
+    });
+}

@@ -1,0 +1,294 @@
+//! Callbacks: what a platform sends by itself.
+
+use super::client::kl_client;
+use super::error::kl_error;
+use super::handle::{self, Held};
+use super::read::{Kept, Show, kl_cabinet, kl_order, kl_order_line};
+use super::{guard, text, with_client};
+use crate::client::Client;
+use crate::error::Result;
+use crate::event::{Event, EventKind};
+use crate::status::kl_status;
+use std::ffi::{CString, c_char};
+use std::sync::{Mutex, PoisonError};
+
+/// Something this version has no name for; `method` and `json` tell.
+pub const KL_EVENT_OTHER: i32 = 0;
+/// The platform probes the callback address.
+pub const KL_EVENT_TEST: i32 = 1;
+/// A door was shut, or never opened: see `door`.
+pub const KL_EVENT_DOOR_CLOSED: i32 = 2;
+/// The goods a customer took are recognised: charge, then report the payment to `report_url`.
+pub const KL_EVENT_RECOGNIZED: i32 = 3;
+/// An order is paid.
+pub const KL_EVENT_ORDER_PAID: i32 = 4;
+/// A refund was approved: refund through your own channel and answer with the result.
+pub const KL_EVENT_REFUND_APPROVED: i32 = 5;
+/// After an appeal: a new order replaces an old one. Charge it and report to `report_url`.
+pub const KL_EVENT_ORDER_REPLACED: i32 = 6;
+/// A vending machine pushed goods out, or failed to: see `delivery`.
+pub const KL_EVENT_DELIVERY: i32 = 7;
+/// A voucher code was redeemed.
+pub const KL_EVENT_VOUCHER_REDEEMED: i32 = 8;
+/// A cabinet's settings changed: see `cabinet`.
+pub const KL_EVENT_CABINET_CHANGED: i32 = 9;
+/// A return slip was made.
+pub const KL_EVENT_RETURN_SLIP: i32 = 10;
+/// Older vending flow: refund this order now and answer with the channel's raw result.
+pub const KL_EVENT_REFUND_REQUESTED: i32 = 11;
+/// Older vending flow: a refund is finished.
+pub const KL_EVENT_REFUND_FINISHED: i32 = 12;
+/// Older vending flow: the customer was sent to the payment page.
+pub const KL_EVENT_PAY_PAGE: i32 = 13;
+
+/// Signed with the account's secret.
+pub const KL_SIGNED_APP_SECRET: i32 = 1;
+/// Signed with the payment key.
+pub const KL_SIGNED_PAY_KEY: i32 = 2;
+
+/// A verified callback. Opaque; one thread at a time.
+pub struct kl_event {
+    _private: [u8; 0],
+}
+
+/// What a callback says. Lives as long as its `kl_event`; texts are never NULL, and empty where the callback does not
+/// tell.
+#[repr(C)]
+pub struct kl_event_info {
+    /// `KL_EVENT_*`.
+    pub kind: i32,
+    /// 1 if this client saw it before and took it: answer it again, do nothing else.
+    pub duplicate: i32,
+    /// `KL_SIGNED_*`.
+    pub signed_with: i32,
+    /// `KL_DOOR_*`.
+    pub door: i32,
+    /// `KL_DELIVERY_*`.
+    pub delivery: i32,
+    /// When the platform signed it, Unix seconds; 0 if it does not say.
+    pub sent_at: i64,
+    /// When it was paid, or made, Unix seconds; 0 if not told.
+    pub at: i64,
+    /// The sum, in fen; -1 if not told.
+    pub amount: i64,
+    /// The platform's own name for the callback.
+    pub method: *const c_char,
+    /// The account it is for.
+    pub app_id: *const c_char,
+    /// The platform's id of this notice.
+    pub notice_id: *const c_char,
+    /// The order.
+    pub order_no: *const c_char,
+    /// The payment channel's number.
+    pub trade_no: *const c_char,
+    /// The cabinet or machine.
+    pub cabinet_id: *const c_char,
+    /// The platform's words about it.
+    pub message: *const c_char,
+    /// Where the payment must be reported.
+    pub report_url: *const c_char,
+    /// The voucher.
+    pub voucher_id: *const c_char,
+    /// The voucher's code.
+    pub voucher_code: *const c_char,
+    /// The store room of a return slip.
+    pub depot_id: *const c_char,
+    /// The account of the restocker.
+    pub account_id: *const c_char,
+    /// The business number of a return slip.
+    pub biz_id: *const c_char,
+    /// The platform's own content as JSON.
+    pub json: *const c_char,
+    /// The goods; NULL if `line_count` is 0.
+    pub lines: *const kl_order_line,
+    /// How many lines.
+    pub line_count: usize,
+    /// The order's fields, where the callback carries them, else NULL.
+    pub order: *const kl_order,
+    /// The cabinet's fields, where the callback carries them, else NULL.
+    pub cabinet: *const kl_cabinet,
+}
+
+struct HeldEvent {
+    client: Client,
+    event: Event,
+    info: kl_event_info,
+    reply: Mutex<CString>,
+    _kept: Kept,
+    _order: Option<Box<kl_order>>,
+    _cabinet: Option<Box<kl_cabinet>>,
+}
+
+// SAFETY: the pointers lead into the parts beside them, which are never changed again; the reply has its lock.
+unsafe impl Send for HeldEvent {}
+// SAFETY: as above.
+unsafe impl Sync for HeldEvent {}
+
+impl Held for HeldEvent {
+    const KIND: u32 = 11;
+    const NAME: &'static str = "event";
+}
+
+fn hold(client: &Client, event: Event) -> Result<HeldEvent> {
+    let mut kept = Kept::default();
+    let order = event.order.as_ref().map(|o| Box::new(o.show(&mut kept)));
+    let cabinet = event.cabinet.as_ref().map(|c| Box::new(c.show(&mut kept)));
+    let info = kl_event_info {
+        kind: event.kind as i32,
+        duplicate: event.duplicate.into(),
+        signed_with: event.signed_with as i32,
+        door: event.door as i32,
+        delivery: event.delivery as i32,
+        sent_at: event.sent_at,
+        at: event.at,
+        amount: event.amount,
+        method: kept.text(&event.method),
+        app_id: kept.text(&event.app_id),
+        notice_id: kept.text(&event.notice_id),
+        order_no: kept.text(&event.order_no),
+        trade_no: kept.text(&event.trade_no),
+        cabinet_id: kept.text(&event.cabinet_id),
+        message: kept.text(&event.message),
+        report_url: kept.text(&event.report_url),
+        voucher_id: kept.text(&event.voucher_id),
+        voucher_code: kept.text(&event.voucher_code),
+        depot_id: kept.text(&event.depot_id),
+        account_id: kept.text(&event.account_id),
+        biz_id: kept.text(&event.biz_id),
+        json: kept.text(&event.json),
+        lines: kept.lines(&event.lines),
+        line_count: event.lines.len(),
+        order: order.as_deref().map_or(std::ptr::null(), std::ptr::from_ref),
+        cabinet: cabinet.as_deref().map_or(std::ptr::null(), std::ptr::from_ref),
+    };
+    let reply = match event.kind {
+        // A browser is not answered with an envelope.
+        EventKind::PayPage => String::new(),
+        _ => client.event_reply(&event, 0, "SUCCESS", None)?,
+    };
+    let reply = Mutex::new(CString::new(reply).unwrap_or_default());
+    Ok(HeldEvent {
+        client: client.clone(),
+        event,
+        info,
+        reply,
+        _kept: kept,
+        _order: order,
+        _cabinet: cabinet,
+    })
+}
+
+/// Verifies a callback and takes it apart. `headers` are the header lines of the HTTP request, parted by newlines (may
+/// be NULL); `body` is its body, byte for byte, `len` long. For a payment page of the older vending flow the body is the
+/// query string. `KL_E_EVENT_SIGNATURE`: the sign fits no secret, so answer HTTP 403 and do nothing. `KL_E_EVENT`: not of
+/// the platform's form. Sends nothing. End the result with `kl_event_free`. Yopoint: doc-3787821.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_event_parse(
+    client: *mut kl_client,
+    headers: *const c_char,
+    body: *const u8,
+    len: usize,
+    out: *mut *mut kl_event,
+    err: *mut kl_error,
+) -> kl_status {
+    with_client(client, err, |client| {
+        // SAFETY: conventions, rule 2.
+        unsafe {
+            text::clear("out", out)?;
+            let headers = text::optional("headers", headers)?.unwrap_or("");
+            let body = text::bytes("body", body, len)?;
+            let handle = handle::put(hold(client, client.event_parse(headers, body)?)?)?;
+            out.write(handle.cast());
+            Ok(())
+        }
+    })
+}
+
+/// What the callback says. Borrowed from the event; NULL if this is no event.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_event_get(event: *const kl_event) -> *const kl_event_info {
+    let mut info = std::ptr::null();
+    guard(std::ptr::null_mut(), || {
+        info = &raw const handle::get::<HeldEvent>(event.cast())?.info;
+        Ok(())
+    });
+    info
+}
+
+/// The exact body that the platform expects as the answer; send it with HTTP 200 and `Content-Type: application/json`.
+/// Unless `kl_event_set_reply` said otherwise it means *taken*. Borrowed until the next `kl_event_set_reply` or the
+/// event's end; NULL if this is no event.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_event_reply(event: *const kl_event) -> *const c_char {
+    let mut text = std::ptr::null();
+    guard(std::ptr::null_mut(), || {
+        let event = handle::get::<HeldEvent>(event.cast())?;
+        text = event.reply.lock().unwrap_or_else(PoisonError::into_inner).as_ptr();
+        Ok(())
+    });
+    text
+}
+
+/// Changes the answer. `code` 0 means taken; any other code asks the platform to come again, and the repetition then is
+/// no duplicate. `message` may be NULL. `data_json`, a JSON object or NULL, becomes `data`: the result of a refund that
+/// `KL_EVENT_REFUND_APPROVED` asks for (its fields are not published). For `KL_EVENT_REFUND_REQUESTED` its fields stand
+/// beside the code, as the older flow reads `refundsRawData` and `refundsTime`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_event_set_reply(
+    event: *mut kl_event,
+    code: i32,
+    message: *const c_char,
+    data_json: *const c_char,
+    err: *mut kl_error,
+) -> kl_status {
+    guard(err, || {
+        let event = handle::get::<HeldEvent>(event.cast())?;
+        // SAFETY: conventions, rule 2.
+        let (message, data) =
+            unsafe { (text::optional("message", message)?, text::optional("data_json", data_json)?) };
+        let message = message.unwrap_or(if code == 0 { "SUCCESS" } else { "FAIL" });
+        let reply = event.client.event_reply(&event.event, code, message, data)?;
+        *event.reply.lock().unwrap_or_else(PoisonError::into_inner) = CString::new(reply).unwrap_or_default();
+        Ok(())
+    })
+}
+
+/// Frees an event. NULL does nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_event_free(event: *mut kl_event) {
+    guard(std::ptr::null_mut(), || {
+        drop(handle::take::<HeldEvent>(event.cast()));
+        Ok(())
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::SignedWith;
+
+    #[test]
+    fn the_numbers_are_those_of_the_model() {
+        let pairs = [
+            (EventKind::Other as i32, KL_EVENT_OTHER),
+            (EventKind::Test as i32, KL_EVENT_TEST),
+            (EventKind::DoorClosed as i32, KL_EVENT_DOOR_CLOSED),
+            (EventKind::Recognized as i32, KL_EVENT_RECOGNIZED),
+            (EventKind::OrderPaid as i32, KL_EVENT_ORDER_PAID),
+            (EventKind::RefundApproved as i32, KL_EVENT_REFUND_APPROVED),
+            (EventKind::OrderReplaced as i32, KL_EVENT_ORDER_REPLACED),
+            (EventKind::Delivery as i32, KL_EVENT_DELIVERY),
+            (EventKind::VoucherRedeemed as i32, KL_EVENT_VOUCHER_REDEEMED),
+            (EventKind::CabinetChanged as i32, KL_EVENT_CABINET_CHANGED),
+            (EventKind::ReturnSlip as i32, KL_EVENT_RETURN_SLIP),
+            (EventKind::RefundRequested as i32, KL_EVENT_REFUND_REQUESTED),
+            (EventKind::RefundFinished as i32, KL_EVENT_REFUND_FINISHED),
+            (EventKind::PayPage as i32, KL_EVENT_PAY_PAGE),
+            (SignedWith::AppSecret as i32, KL_SIGNED_APP_SECRET),
+            (SignedWith::PayKey as i32, KL_SIGNED_PAY_KEY),
+        ];
+        for (model, c) in pairs {
+            assert_eq!(model, c);
+        }
+    }
+}

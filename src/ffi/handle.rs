@@ -1,0 +1,200 @@
+//! Handles that cannot be misused into undefined behaviour.
+//!
+//! What C holds as `kl_client *` is not an address but the number of a slot with the slot's generation and the kind
+//! of thing in it. A freed handle, a handle of another kind and a wild value are all found out by looking them up.
+//! Slots are reused as late as possible, so a stale handle meets a stranger only after a thousand rounds.
+//!
+//! A forked child gets a table of its own that starts behind the parent's: a lock that another thread held at the
+//! moment of the fork is never touched again, and the parent's handles are told by their numbers.
+
+use crate::error::{Error, Result};
+use crate::status::*;
+use std::any::Any;
+use std::collections::VecDeque;
+use std::ffi::c_void;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+const KIND_BITS: u32 = 5;
+const GENERATION_BITS: u32 = 10;
+const GENERATIONS: u32 = 1 << GENERATION_BITS;
+const SLOTS: u32 = 1 << (32 - KIND_BITS - GENERATION_BITS);
+
+/// Something that C may hold a handle of.
+pub(super) trait Held: Any + Send + Sync {
+    /// Its own number from 1 to 31.
+    const KIND: u32;
+    /// What messages call it.
+    const NAME: &'static str;
+}
+
+struct Process {
+    pid: u32,
+    first: u32,
+    used: AtomicU32,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    slots: Vec<Slot>,
+    free: VecDeque<u32>,
+}
+
+struct Slot {
+    generation: u32,
+    held: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+static PROCESS: AtomicPtr<Process> = AtomicPtr::new(std::ptr::null_mut());
+
+fn process() -> &'static Process {
+    let pid = std::process::id();
+    let seen = PROCESS.load(Ordering::Acquire);
+    // SAFETY: the pointer is NULL or comes from Box::into_raw below and is never freed.
+    let current = unsafe { seen.as_ref() };
+    if let Some(process) = current {
+        if process.pid == pid {
+            return process;
+        }
+    }
+    // The parent's table is left alone, and its memory with it: its lock may be held for ever.
+    let first = current.map_or(0, |parent| parent.used.load(Ordering::Relaxed));
+    let fresh =
+        Box::into_raw(Box::new(Process { pid, first, used: AtomicU32::new(first), table: Mutex::default() }));
+    match PROCESS.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire) {
+        // SAFETY: just made, and never freed from here on.
+        Ok(_) => unsafe { &*fresh },
+        Err(winner) => {
+            // SAFETY: `fresh` was not published; `winner` was, by another thread of this process.
+            unsafe {
+                drop(Box::from_raw(fresh));
+                &*winner
+            }
+        }
+    }
+}
+
+/// Makes a handle.
+pub(super) fn put<T: Held>(value: T) -> Result<*mut c_void> {
+    let process = process();
+    let mut table = process.table.lock().unwrap_or_else(PoisonError::into_inner);
+    let held: Option<Arc<dyn Any + Send + Sync>> = Some(Arc::new(value));
+    let fresh = process.first + table.slots.len() as u32;
+    // A freed slot rests until a fair number of others were freed after it.
+    let number = if table.free.len() > 64 || fresh >= SLOTS { table.free.pop_front() } else { None };
+    let number = match number {
+        Some(number) => number,
+        None if fresh >= SLOTS => {
+            return Err(Error::new(
+                KL_E_RESOURCE,
+                format!("more than {SLOTS} handles; are results not freed?"),
+            ));
+        }
+        None => {
+            table.slots.push(Slot { generation: 1, held: None });
+            process.used.store(fresh + 1, Ordering::Relaxed);
+            fresh
+        }
+    };
+    let slot = &mut table.slots[(number - process.first) as usize];
+    slot.held = held;
+    let bits = (number << GENERATION_BITS | slot.generation) << KIND_BITS | T::KIND;
+    Ok(bits as usize as *mut c_void)
+}
+
+/// The thing behind a handle.
+pub(super) fn get<T: Held>(handle: *const c_void) -> Result<Arc<T>> {
+    let (process, number, generation) = locate::<T>(handle)?;
+    let table = process.table.lock().unwrap_or_else(PoisonError::into_inner);
+    table
+        .slots
+        .get((number - process.first) as usize)
+        .filter(|slot| slot.generation == generation)
+        .and_then(|slot| slot.held.clone())
+        .and_then(|held| held.downcast::<T>().ok())
+        .ok_or_else(wrong::<T>)
+}
+
+/// Ends a handle and gives back what was behind it; `None` for NULL and for whatever is no such handle.
+pub(super) fn take<T: Held>(handle: *const c_void) -> Option<Arc<T>> {
+    let (process, number, generation) = locate::<T>(handle).ok()?;
+    let mut table = process.table.lock().unwrap_or_else(PoisonError::into_inner);
+    let slot = table.slots.get_mut((number - process.first) as usize)?;
+    if slot.generation != generation || !slot.held.as_ref().is_some_and(|held| held.is::<T>()) {
+        return None;
+    }
+    slot.generation = slot.generation % (GENERATIONS - 1) + 1;
+    let held = slot.held.take();
+    table.free.push_back(number);
+    drop(table);
+    held.and_then(|held| held.downcast().ok())
+}
+
+fn locate<T: Held>(handle: *const c_void) -> Result<(&'static Process, u32, u32)> {
+    if handle.is_null() {
+        return Err(Error::new(KL_E_NULL, format!("the {} is NULL", T::NAME)));
+    }
+    let bits = u32::try_from(handle as usize).map_err(|_| wrong::<T>())?;
+    if bits & ((1 << KIND_BITS) - 1) != T::KIND {
+        return Err(wrong::<T>());
+    }
+    let process = process();
+    let number = bits >> (KIND_BITS + GENERATION_BITS);
+    if number < process.first {
+        return Err(Error::new(
+            KL_E_FORKED,
+            format!("this {} was made before the fork; a child makes its own", T::NAME),
+        ));
+    }
+    Ok((process, number, bits >> KIND_BITS & (GENERATIONS - 1)))
+}
+
+#[cold]
+fn wrong<T: Held>() -> Error {
+    Error::new(KL_E_HANDLE, format!("this is no {}, or it was freed", T::NAME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Apple(u32);
+    struct Pear;
+    impl Held for Apple {
+        const KIND: u32 = 30;
+        const NAME: &'static str = "apple";
+    }
+    impl Held for Pear {
+        const KIND: u32 = 31;
+        const NAME: &'static str = "pear";
+    }
+
+    #[test]
+    fn freed_foreign_and_wild_handles_are_found_out() {
+        let apple = put(Apple(7)).unwrap();
+        assert_eq!(get::<Apple>(apple).unwrap().0, 7);
+        let status = |h| get::<Apple>(h).err().unwrap().status();
+        assert_eq!(get::<Pear>(apple).err().unwrap().status(), KL_E_HANDLE);
+        assert!(take::<Pear>(apple).is_none());
+        assert!(take::<Apple>(apple).is_some() && take::<Apple>(apple).is_none());
+        assert_eq!(status(apple), KL_E_HANDLE);
+        assert_eq!(status(std::ptr::null()), KL_E_NULL);
+        for wild in [1usize, 0x1e, 0xdead_beef, usize::MAX, usize::MAX & !0x1f | 0x1e] {
+            assert_eq!(status(wild as *const c_void), KL_E_HANDLE);
+        }
+    }
+
+    #[test]
+    fn a_slot_that_is_used_again_does_not_answer_to_its_old_handle() {
+        let mut old = Vec::new();
+        for n in 0..500 {
+            let h = put(Apple(n)).unwrap();
+            assert!(take::<Apple>(h).is_some());
+            old.push(h);
+        }
+        let fresh = put(Apple(0)).unwrap();
+        assert!(old.iter().all(|h| *h != fresh && get::<Apple>(*h).is_err()));
+        assert!(take::<Apple>(fresh).is_some());
+    }
+}

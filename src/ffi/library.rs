@@ -1,0 +1,113 @@
+//! The library itself: versions, names, the log, a trusted time.
+
+use super::error::kl_error;
+use super::guard;
+use crate::error::Error;
+use crate::log::{self, Level};
+use crate::status::*;
+use std::ffi::{CString, c_char, c_void};
+use std::sync::{Arc, OnceLock};
+
+/// The number of this header's ABI. It moves when a program built with an older header would break.
+pub const KL_ABI_VERSION: u32 = 1;
+
+/// Nothing is logged.
+pub const KL_LOG_OFF: i32 = 0;
+/// Something failed that somebody must look at.
+pub const KL_LOG_ERROR: i32 = 1;
+/// Something is odd but was dealt with.
+pub const KL_LOG_WARN: i32 = 2;
+/// One line a call.
+pub const KL_LOG_INFO: i32 = 3;
+/// Connections, lookups, handshakes.
+pub const KL_LOG_DEBUG: i32 = 4;
+
+/// The library's version, `"0.1.0"`. Static; never NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_version() -> *const c_char {
+    concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
+}
+
+/// The ABI that the library was built with. A program compares it with its header's `KL_ABI_VERSION` at start.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_abi_version() -> u32 {
+    KL_ABI_VERSION
+}
+
+/// What was built, in one line: version, ABI, target, time. For a log or a support call. Static; never NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_build_info() -> *const c_char {
+    static INFO: OnceLock<CString> = OnceLock::new();
+    INFO.get_or_init(|| {
+        let built = crate::clock::format_time(crate::clock::BUILD_TIME);
+        let line = format!(
+            "kiosklink {} abi {KL_ABI_VERSION} {} {} built {built}",
+            env!("CARGO_PKG_VERSION"),
+            env!("KIOSKLINK_TARGET"),
+            env!("KIOSKLINK_PROFILE"),
+        );
+        CString::new(line).unwrap_or_default()
+    })
+    .as_ptr()
+}
+
+/// The name of a status, `"KL_E_TIMEOUT_DNS"`; `"KL_E_?"` for a number that this version does not know. Static; never
+/// NULL.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_status_name(status: kl_status) -> *const c_char {
+    static NAMES: OnceLock<Vec<(kl_status, CString)>> = OnceLock::new();
+    let names = NAMES.get_or_init(|| {
+        ALL.iter().map(|(code, name)| (*code, CString::new(*name).unwrap_or_default())).collect()
+    });
+    names.iter().find(|(code, _)| *code == status).map_or(c"KL_E_?".as_ptr(), |(_, name)| name.as_ptr())
+}
+
+/// Takes one line of the log: UTF-8, terminated, without a newline, without a secret; yours only for the time of the
+/// call. `level` is `KL_LOG_*`. Called from whichever thread makes a call, from several at a time, and must not call
+/// kiosklink.
+pub type kl_log_fn = Option<unsafe extern "C" fn(user: *mut c_void, level: i32, line: *const c_char)>;
+
+/// Sends log lines up to `level` to `callback`; NULL ends that. `user` is handed back with each line. When this
+/// returns, no line is being delivered to the callback that was set before, so what it uses may be freed. Any thread,
+/// but not from inside the callback (`KL_E_BUSY`).
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_set_log(
+    level: i32,
+    callback: kl_log_fn,
+    user: *mut c_void,
+    err: *mut kl_error,
+) -> kl_status {
+    guard(err, || {
+        if !(KL_LOG_OFF..=KL_LOG_DEBUG).contains(&level) {
+            return Err(Error::new(KL_E_ARGUMENT, "level must be one of KL_LOG_*"));
+        }
+        struct User(*mut c_void);
+        // SAFETY: only handed back to the caller's own callback, which by contract takes lines from any thread.
+        unsafe impl Send for User {}
+        // SAFETY: as above.
+        unsafe impl Sync for User {}
+        let user = User(user);
+        let sink = callback.map(|callback| -> log::Sink {
+            Arc::new(move |level: Level, line: &str| {
+                let user = &user;
+                let line = CString::new(line.replace('\0', " ")).unwrap_or_default();
+                // SAFETY: the callback is valid until it is replaced, and log::set waits for running lines.
+                unsafe { callback(user.0, level as i32, line.as_ptr()) }
+            })
+        });
+        if log::set(level, sink) {
+            Ok(())
+        } else {
+            Err(Error::new(KL_E_BUSY, "called from inside the log callback"))
+        }
+    })
+}
+
+/// Hands in a time that the firmware trusts more than the device's clock (GPS, modem, NTP), in Unix seconds. From
+/// then on certificates are checked by it, counted on by the monotonic clock; requests are signed by it until the
+/// platform's own time is known. 0 forgets it. For the whole process, from any thread. `KL_E_ARGUMENT` for a time
+/// before this library was built or half a century after.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_set_time(unix_seconds: i64, err: *mut kl_error) -> kl_status {
+    guard(err, || crate::clock::set_time(unix_seconds))
+}

@@ -1,0 +1,142 @@
+//! The C surface: translation only, and the only part of the crate with `unsafe` code (beside `sys.rs`).
+//!
+//! Every function is a plain `extern "C"` function whose body is one call of [`guard`] or of [`with_client`]: no
+//! panic crosses the border, and cbindgen sees every name. `docs/conventions.md` holds the rules for callers.
+
+#![allow(non_camel_case_types)]
+// The safety of every function here is the same: pointers are NULL or point to what their type says for the time
+// of the call. It is said once, in docs/conventions.md and at the top of the header.
+#![allow(clippy::missing_safety_doc)]
+
+pub mod call;
+pub mod client;
+pub mod command;
+pub mod config;
+pub mod error;
+pub mod event;
+pub mod library;
+pub mod read;
+pub mod write;
+
+mod handle;
+mod text;
+
+use crate::client::Client;
+use crate::error::{Error, Outcome, Result};
+use crate::status::*;
+use error::kl_error;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs the body of an entry point: its error goes to `err`, and a panic in it becomes `KL_E_INTERNAL`.
+fn guard(err: *mut kl_error, body: impl FnOnce() -> Result<()>) -> kl_status {
+    let outcome = caught(body).unwrap_or_else(|()| Err(internal()));
+    error::report(err, outcome)
+}
+
+/// The same for a call on a client, which a panic takes out of use.
+fn with_client(
+    client: *mut client::kl_client,
+    err: *mut kl_error,
+    body: impl FnOnce(&Client) -> Result<()>,
+) -> kl_status {
+    on_client(client, err, Outcome::None, body)
+}
+
+/// The same for a call that changes something, which after a panic may have happened.
+fn with_client_write(
+    client: *mut client::kl_client,
+    err: *mut kl_error,
+    body: impl FnOnce(&Client) -> Result<()>,
+) -> kl_status {
+    on_client(client, err, Outcome::Unknown, body)
+}
+
+fn on_client(
+    client: *mut client::kl_client,
+    err: *mut kl_error,
+    after_panic: Outcome,
+    body: impl FnOnce(&Client) -> Result<()>,
+) -> kl_status {
+    let found = caught(|| {
+        let client = handle::get::<Client>(client.cast())?;
+        client.check()?;
+        Ok(client)
+    });
+    let outcome = match found {
+        Ok(Ok(client)) => caught(|| body(&client)).unwrap_or_else(|()| {
+            // The client's state may be half changed: nothing more is done with it.
+            caught(|| client.retire()).unwrap_or_default();
+            Err(internal().with(|d| d.outcome = after_panic))
+        }),
+        Ok(Err(error)) => Err(error),
+        Err(()) => Err(internal()),
+    };
+    error::report(err, outcome)
+}
+
+fn caught<T>(body: impl FnOnce() -> T) -> std::result::Result<T, ()> {
+    quiet_panics();
+    let outer = GUARDED.replace(true);
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        #[cfg(feature = "test-hooks")]
+        test_hooks::panic_if_asked();
+        body()
+    }));
+    GUARDED.set(outer);
+    result.map_err(|payload| {
+        // A payload whose own destructor panics must not get past the border either.
+        std::mem::forget(payload);
+    })
+}
+
+fn internal() -> Error {
+    Error::new(KL_E_INTERNAL, "a bug in kiosklink was caught; the log says where")
+}
+
+/// Sends the message of a panic inside an entry point to the log instead of standard error. Other panics of the
+/// process go where they went before.
+fn quiet_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if GUARDED.get() {
+                crate::log::log_line!(Error, "bug: {info}");
+            } else {
+                before(info);
+            }
+        }));
+    });
+}
+
+/// For tests of the guard only; no release artefact has this feature.
+#[cfg(feature = "test-hooks")]
+pub mod test_hooks {
+    use std::cell::Cell;
+
+    thread_local! {
+        static COUNTDOWN: Cell<u32> = const { Cell::new(0) };
+    }
+
+    /// Makes the `n`th guarded piece of code that this thread enters from now on panic.
+    pub fn panic_at(n: u32) {
+        COUNTDOWN.set(n);
+    }
+
+    pub(super) fn panic_if_asked() {
+        match COUNTDOWN.get() {
+            0 => {}
+            1 => {
+                COUNTDOWN.set(0);
+                panic!("forced by a test");
+            }
+            n => COUNTDOWN.set(n - 1),
+        }
+    }
+}

@@ -1,0 +1,924 @@
+//! What can be read: cabinets, stock, orders; as whole lists, single pages, or one item after the other.
+
+use super::client::kl_client;
+use super::error::kl_error;
+use super::handle::{self, Held};
+use super::text::{self, Arena};
+use super::{guard, with_client};
+use crate::client::{Pages, Record};
+use crate::error::{Error, Result};
+use crate::model::*;
+use crate::status::*;
+use std::any::Any;
+use std::ffi::{c_char, c_void};
+use std::sync::{Mutex, PoisonError};
+
+/// The platform did not tell.
+pub const KL_SALE_UNKNOWN: i32 = 0;
+/// It sells.
+pub const KL_SALE_SELLING: i32 = 1;
+/// It was stopped.
+pub const KL_SALE_STOPPED: i32 = 2;
+/// It is still to be deployed.
+pub const KL_SALE_TO_BE_DEPLOYED: i32 = 3;
+
+/// Orders of cabinets with doors.
+pub const KL_ORDER_CABINET: i32 = 0;
+/// Orders of vending machines that push the goods out.
+pub const KL_ORDER_VENDING: i32 = 1;
+
+/// The platform did not tell.
+pub const KL_PAY_UNKNOWN: i32 = 0;
+/// Not paid yet.
+pub const KL_PAY_UNPAID: i32 = 1;
+/// Paid.
+pub const KL_PAY_PAID: i32 = 2;
+/// The payment failed.
+pub const KL_PAY_FAILED: i32 = 3;
+
+/// The platform did not tell.
+pub const KL_SERVICE_UNKNOWN: i32 = 0;
+/// The visit has not begun.
+pub const KL_SERVICE_NOT_STARTED: i32 = 1;
+/// The customer is at it.
+pub const KL_SERVICE_IN_SERVICE: i32 = 2;
+/// The visit is over.
+pub const KL_SERVICE_ENDED: i32 = 3;
+
+/// The platform did not tell.
+pub const KL_DOOR_UNKNOWN: i32 = 0;
+/// The door is open.
+pub const KL_DOOR_OPEN: i32 = 1;
+/// The door was open and is shut.
+pub const KL_DOOR_SHUT: i32 = 2;
+/// The door never opened.
+pub const KL_DOOR_NEVER_OPENED: i32 = 3;
+
+/// The platform did not tell.
+pub const KL_DELIVERY_UNKNOWN: i32 = 0;
+/// The machine is to push the goods out.
+pub const KL_DELIVERY_PENDING: i32 = 1;
+/// The goods came out.
+pub const KL_DELIVERY_DELIVERED: i32 = 2;
+/// The goods did not come out.
+pub const KL_DELIVERY_FAILED: i32 = 3;
+/// The goods wait to be picked up.
+pub const KL_DELIVERY_AWAITING_PICKUP: i32 = 4;
+/// There were no goods; they are owed.
+pub const KL_DELIVERY_OUT_OF_STOCK: i32 = 5;
+
+/// A cabinet, locker or vending machine. Texts are never NULL, and empty where the platform does not tell.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kl_cabinet {
+    /// The id that the other calls take.
+    pub id: *const c_char,
+    /// Its name.
+    pub name: *const c_char,
+    /// The id of the device inside.
+    pub device_code: *const c_char,
+    /// The production code.
+    pub code: *const c_char,
+    /// Where it stands, from province to street.
+    pub address: *const c_char,
+    /// The platform's own record as JSON.
+    pub json: *const c_char,
+    /// Degrees in the platform's own system (Yopoint: Baidu); both 0 if not told.
+    pub longitude: f64,
+    /// See `longitude`.
+    pub latitude: f64,
+    /// Whether the platform can reach it: 1, 0, or -1 if not told.
+    pub online: i32,
+    /// `KL_SALE_*`.
+    pub sale: i32,
+    /// How many doors; -1 if not told.
+    pub door_count: i32,
+}
+
+/// One kind of goods in one cabinet. Texts are never NULL, and empty where the platform does not tell.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kl_stock_item {
+    /// The cabinet.
+    pub cabinet_id: *const c_char,
+    /// The platform's id of the goods in this cabinet.
+    pub id: *const c_char,
+    /// The provider's product id.
+    pub product_id: *const c_char,
+    /// The bar code.
+    pub barcode: *const c_char,
+    /// The name.
+    pub name: *const c_char,
+    /// The address of a picture.
+    pub image_url: *const c_char,
+    /// The lanes that hold it, `row-column` parted by commas.
+    pub lanes: *const c_char,
+    /// The platform's own record as JSON.
+    pub json: *const c_char,
+    /// The price of one, in fen; -1 if not told.
+    pub price: i64,
+    /// When it was put on the shelf, Unix seconds; 0 if not told.
+    pub shelved_at: i64,
+    /// How many there are; -1 if not told.
+    pub stock: i32,
+    /// How many fit; -1 if not told.
+    pub capacity: i32,
+    /// How many were sold; -1 if not told.
+    pub sold: i32,
+}
+
+/// Goods in an order.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kl_order_line {
+    /// The bar code.
+    pub barcode: *const c_char,
+    /// The name.
+    pub name: *const c_char,
+    /// The price of one, in fen; -1 if not told.
+    pub price: i64,
+    /// The price of all, in fen; -1 if not told.
+    pub total: i64,
+    /// How many; -1 if not told.
+    pub quantity: i32,
+}
+
+/// A purchase. Texts are never NULL, and empty where the platform does not tell.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kl_order {
+    /// The platform's number (Yopoint: `ReceiptNo`).
+    pub order_no: *const c_char,
+    /// The payment channel's or your own number.
+    pub trade_no: *const c_char,
+    /// The cabinet or machine.
+    pub cabinet_id: *const c_char,
+    /// The platform's id of the customer.
+    pub user_id: *const c_char,
+    /// The payment channel's id of the customer.
+    pub open_id: *const c_char,
+    /// Why a delivery failed, in the platform's words.
+    pub delivery_error: *const c_char,
+    /// Why a refund was asked for, as the platform names it.
+    pub refund_reason: *const c_char,
+    /// The platform's own record as JSON.
+    pub json: *const c_char,
+    /// The goods; NULL if `line_count` is 0.
+    pub lines: *const kl_order_line,
+    /// The goods that went back; NULL if `refunded_line_count` is 0.
+    pub refunded_lines: *const kl_order_line,
+    /// How many lines.
+    pub line_count: usize,
+    /// How many refunded lines.
+    pub refunded_line_count: usize,
+    /// The sum, in fen; -1 if not told.
+    pub amount: i64,
+    /// What went back, in fen.
+    pub refunded: i64,
+    /// When it was made, Unix seconds; 0 if not told.
+    pub created_at: i64,
+    /// When it was paid, Unix seconds; 0 if not, or not told.
+    pub paid_at: i64,
+    /// When a refund was asked for, Unix seconds; 0 if not, or not told.
+    pub refund_at: i64,
+    /// `KL_ORDER_*`.
+    pub kind: i32,
+    /// `KL_PAY_*`.
+    pub payment: i32,
+    /// How it was paid, as the platform numbers it; -1 if not told.
+    pub pay_type: i32,
+    /// `KL_SERVICE_*`.
+    pub service: i32,
+    /// `KL_DOOR_*`.
+    pub door: i32,
+    /// `KL_DELIVERY_*`.
+    pub delivery: i32,
+    /// The platform marked it for review: 1, 0, or -1 if not told.
+    pub suspicious: i32,
+    /// The refund the customer asked for, as the platform numbers it; 0 for none.
+    pub refund_state: i32,
+}
+
+/// Which page of a list: `kl_page p = KL_PAGE_INIT;`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kl_page {
+    /// `sizeof` this struct.
+    pub struct_size: u32,
+    /// From 1.
+    pub number: u32,
+    /// Items a page; 0 for the most that the platform documents (Yopoint: 100).
+    pub size: u32,
+}
+
+/// Which orders: `kl_order_query q = KL_ORDER_QUERY_INIT;`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kl_order_query {
+    /// `sizeof` this struct.
+    pub struct_size: u32,
+    /// `KL_ORDER_CABINET` or `KL_ORDER_VENDING`.
+    pub kind: i32,
+    /// From this time on, Unix seconds.
+    pub from: i64,
+    /// To this time, Unix seconds, itself included.
+    pub to: i64,
+    /// More parameters for the platform, a JSON object; may be NULL.
+    pub extra_json: *const c_char,
+}
+
+/// Which order: `kl_order_ref r = KL_ORDER_REF_INIT;`. At least one of the two numbers must be there.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kl_order_ref {
+    /// `sizeof` this struct.
+    pub struct_size: u32,
+    /// `KL_ORDER_CABINET` or `KL_ORDER_VENDING`.
+    pub kind: i32,
+    /// The platform's number; may be NULL.
+    pub order_no: *const c_char,
+    /// The payment channel's or your own number; may be NULL.
+    pub trade_no: *const c_char,
+    /// More parameters for the platform, a JSON object; may be NULL.
+    pub extra_json: *const c_char,
+}
+
+/// A list of cabinets. Opaque.
+pub struct kl_cabinets {
+    _private: [u8; 0],
+}
+
+/// A list of goods. Opaque.
+pub struct kl_stock {
+    _private: [u8; 0],
+}
+
+/// A list of orders. Opaque.
+pub struct kl_orders {
+    _private: [u8; 0],
+}
+
+/// Cabinets, one after the other. Opaque; one thread at a time.
+pub struct kl_cabinet_iter {
+    _private: [u8; 0],
+}
+
+/// Goods, one after the other. Opaque; one thread at a time.
+pub struct kl_stock_iter {
+    _private: [u8; 0],
+}
+
+/// Orders, one after the other. Opaque; one thread at a time.
+pub struct kl_order_iter {
+    _private: [u8; 0],
+}
+
+/// What the pointers of shown items lead to.
+#[derive(Default)]
+pub(super) struct Kept {
+    texts: Arena,
+    lines: Vec<Box<[kl_order_line]>>,
+}
+
+impl Kept {
+    pub(super) fn text(&mut self, text: &str) -> *const c_char {
+        self.texts.keep(text)
+    }
+
+    pub(super) fn lines(&mut self, lines: &[OrderLine]) -> *const kl_order_line {
+        if lines.is_empty() {
+            return std::ptr::null();
+        }
+        let shown = lines
+            .iter()
+            .map(|l| kl_order_line {
+                barcode: self.texts.keep(&l.barcode),
+                name: self.texts.keep(&l.name),
+                price: l.price,
+                total: l.total,
+                quantity: l.quantity,
+            })
+            .collect();
+        self.lines.push(shown);
+        self.lines.last().map_or(std::ptr::null(), |l| l.as_ptr())
+    }
+}
+
+/// A model item that C can be shown.
+pub(super) trait Show: Record + Send + 'static {
+    type Shown: Any;
+    fn show(&self, kept: &mut Kept) -> Self::Shown;
+}
+
+impl Show for Cabinet {
+    type Shown = kl_cabinet;
+    fn show(&self, kept: &mut Kept) -> kl_cabinet {
+        kl_cabinet {
+            id: kept.text(&self.id),
+            name: kept.text(&self.name),
+            device_code: kept.text(&self.device_code),
+            code: kept.text(&self.code),
+            address: kept.text(&self.address),
+            json: kept.text(&self.json),
+            longitude: self.longitude,
+            latitude: self.latitude,
+            online: self.online as i32,
+            sale: self.sale as i32,
+            door_count: self.door_count,
+        }
+    }
+}
+
+impl Show for StockItem {
+    type Shown = kl_stock_item;
+    fn show(&self, kept: &mut Kept) -> kl_stock_item {
+        kl_stock_item {
+            cabinet_id: kept.text(&self.cabinet_id),
+            id: kept.text(&self.id),
+            product_id: kept.text(&self.product_id),
+            barcode: kept.text(&self.barcode),
+            name: kept.text(&self.name),
+            image_url: kept.text(&self.image_url),
+            lanes: kept.text(&self.lanes),
+            json: kept.text(&self.json),
+            price: self.price,
+            shelved_at: self.shelved_at,
+            stock: self.stock,
+            capacity: self.capacity,
+            sold: self.sold,
+        }
+    }
+}
+
+impl Show for Order {
+    type Shown = kl_order;
+    fn show(&self, kept: &mut Kept) -> kl_order {
+        kl_order {
+            order_no: kept.text(&self.order_no),
+            trade_no: kept.text(&self.trade_no),
+            cabinet_id: kept.text(&self.cabinet_id),
+            user_id: kept.text(&self.user_id),
+            open_id: kept.text(&self.open_id),
+            delivery_error: kept.text(&self.delivery_error),
+            refund_reason: kept.text(&self.refund_reason),
+            json: kept.text(&self.json),
+            lines: kept.lines(&self.lines),
+            refunded_lines: kept.lines(&self.refunded_lines),
+            line_count: self.lines.len(),
+            refunded_line_count: self.refunded_lines.len(),
+            amount: self.amount,
+            refunded: self.refunded,
+            created_at: self.created_at,
+            paid_at: self.paid_at,
+            refund_at: self.refund_at,
+            kind: self.kind as i32,
+            payment: self.payment as i32,
+            pay_type: self.pay_type,
+            service: self.service as i32,
+            door: self.door as i32,
+            delivery: self.delivery as i32,
+            suspicious: self.suspicious as i32,
+            refund_state: self.refund_state,
+        }
+    }
+}
+
+struct List<C> {
+    items: Vec<C>,
+    total: i64,
+    more: i32,
+    _kept: Kept,
+}
+
+// SAFETY: the pointers in the items lead into `_kept` beside them, which is never changed again.
+unsafe impl<C> Send for List<C> {}
+// SAFETY: as above.
+unsafe impl<C> Sync for List<C> {}
+
+impl Held for List<kl_cabinet> {
+    const KIND: u32 = 5;
+    const NAME: &'static str = "list of cabinets";
+}
+impl Held for List<kl_stock_item> {
+    const KIND: u32 = 6;
+    const NAME: &'static str = "stock";
+}
+impl Held for List<kl_order> {
+    const KIND: u32 = 7;
+    const NAME: &'static str = "list of orders";
+}
+
+impl<C: 'static> List<C>
+where
+    List<C>: Held,
+{
+    /// Makes the result: one page, or everything that the pages hold.
+    unsafe fn give<T: Show<Shown = C>, H>(
+        one: Option<PageRequest>,
+        fetch: impl FnOnce(PageRequest) -> Result<Page<T>>,
+        all: impl FnOnce() -> Pages<T>,
+        out: *mut *mut H,
+    ) -> Result<()> {
+        let mut kept = Kept::default();
+        let (items, total, more) = match one {
+            Some(request) => {
+                let page = fetch(request)?;
+                let items: Vec<C> = page.items.iter().map(|i| i.show(&mut kept)).collect();
+                (items, page.total.map_or(-1, |t| t as i64), Tri::from(page.more) as i32)
+            }
+            None => {
+                let mut pages = all();
+                let mut items = Vec::new();
+                while let Some(item) = pages.next_item()? {
+                    items.push(item.show(&mut kept));
+                }
+                let total = items.len() as i64;
+                (items, total, 0)
+            }
+        };
+        let handle = handle::put(List { items, total, more, _kept: kept })?;
+        // SAFETY: the caller cleared it, so it is not NULL.
+        unsafe { out.write(handle.cast()) };
+        Ok(())
+    }
+
+    fn look<R>(handle: *const c_void, fallback: R, read: impl FnOnce(&List<C>) -> R) -> R {
+        let mut result = fallback;
+        guard(std::ptr::null_mut(), || {
+            result = read(&*handle::get::<List<C>>(handle)?);
+            Ok(())
+        });
+        result
+    }
+
+    fn at(handle: *const c_void, index: usize) -> *const C {
+        List::<C>::look(handle, std::ptr::null(), |l| {
+            l.items.get(index).map_or(std::ptr::null(), std::ptr::from_ref)
+        })
+    }
+
+    fn free(handle: *mut c_void) {
+        guard(std::ptr::null_mut(), || {
+            drop(handle::take::<List<C>>(handle));
+            Ok(())
+        });
+    }
+}
+
+/// Items one after the other.
+struct Iter<T: Show>(Mutex<Walk<T>>);
+
+struct Walk<T: Show> {
+    /// Away while a call runs: a panic in it leaves none behind.
+    pages: Option<Pages<T>>,
+    current: Option<Box<(T::Shown, Kept)>>,
+}
+
+// SAFETY: the pointers in the shown item lead into the `Kept` beside it; the lock keeps threads apart.
+unsafe impl<T: Show> Send for Iter<T> {}
+// SAFETY: as above.
+unsafe impl<T: Show> Sync for Iter<T> {}
+
+impl Held for Iter<Cabinet> {
+    const KIND: u32 = 8;
+    const NAME: &'static str = "cabinet iterator";
+}
+impl Held for Iter<StockItem> {
+    const KIND: u32 = 9;
+    const NAME: &'static str = "stock iterator";
+}
+impl Held for Iter<Order> {
+    const KIND: u32 = 10;
+    const NAME: &'static str = "order iterator";
+}
+
+impl<T: Show> Iter<T>
+where
+    Iter<T>: Held,
+{
+    unsafe fn give<H>(pages: Pages<T>, out: *mut *mut H) -> Result<()> {
+        let handle = handle::put(Iter(Mutex::new(Walk { pages: Some(pages), current: None })))?;
+        // SAFETY: the caller cleared it, so it is not NULL.
+        unsafe { out.write(handle.cast()) };
+        Ok(())
+    }
+
+    unsafe fn next(iter: *mut c_void, item: *mut *const T::Shown) -> Result<()> {
+        if item.is_null() {
+            return Err(Error::new(KL_E_NULL, "item is NULL"));
+        }
+        // SAFETY: not NULL, writable by the caller's promise.
+        unsafe { item.write(std::ptr::null()) };
+        let iter = handle::get::<Iter<T>>(iter)?;
+        let mut walk = iter.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pages = walk.pages.take().ok_or_else(|| {
+            Error::new(KL_E_RETIRED, "this iterator ended in an internal error; make a new one")
+        })?;
+        let next = pages.next_item();
+        walk.pages = Some(pages);
+        walk.current = next?.map(|found| {
+            let mut kept = Kept::default();
+            Box::new((found.show(&mut kept), kept))
+        });
+        if let Some(current) = &walk.current {
+            // SAFETY: as above; the box stays where it is until the next call.
+            unsafe { item.write(&raw const current.0) };
+        }
+        Ok(())
+    }
+
+    fn free(iter: *mut c_void) {
+        guard(std::ptr::null_mut(), || {
+            drop(handle::take::<Iter<T>>(iter));
+            Ok(())
+        });
+    }
+}
+
+unsafe fn page(page: *const kl_page) -> Result<Option<PageRequest>> {
+    if page.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: conventions, rules 2 and 6.
+    let p = unsafe { text::request("page", page)? };
+    Ok(Some(PageRequest { number: p.number, size: p.size }))
+}
+
+fn order_kind(kind: i32) -> Result<OrderKind> {
+    match kind {
+        KL_ORDER_CABINET => Ok(OrderKind::Cabinet),
+        KL_ORDER_VENDING => Ok(OrderKind::Vending),
+        _ => Err(Error::new(KL_E_ARGUMENT, "kind must be KL_ORDER_CABINET or KL_ORDER_VENDING")),
+    }
+}
+
+unsafe fn order_query(query: *const kl_order_query) -> Result<OrderQuery> {
+    // SAFETY: conventions, rules 2 and 6.
+    unsafe {
+        let q = text::request("query", query)?;
+        Ok(OrderQuery {
+            kind: order_kind(q.kind)?,
+            from: q.from,
+            to: q.to,
+            extra_json: text::optional("extra_json", q.extra_json)?.map(str::to_owned),
+        })
+    }
+}
+
+/// The account's cabinets (Yopoint: `cabinet.list`, <https://yopointapi.apifox.cn/api-140618274>): one page, or all of
+/// them if `page` is NULL. Tried again inside `timeout_ms` when the network fails. End the result with
+/// `kl_cabinets_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_cabinet_list(
+    client: *mut kl_client,
+    page: *const kl_page,
+    out: *mut *mut kl_cabinets,
+    err: *mut kl_error,
+) -> kl_status {
+    with_client(client, err, |client| {
+        // SAFETY: conventions, rules 2 and 6.
+        unsafe {
+            text::clear("out", out)?;
+            List::give(self::page(page)?, |p| client.cabinet_list(p), || client.cabinets(0), out)
+        }
+    })
+}
+
+/// How many cabinets the list holds; 0 if this is no list.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_cabinets_count(list: *const kl_cabinets) -> usize {
+    List::<kl_cabinet>::look(list.cast(), 0, |l| l.items.len())
+}
+
+/// A cabinet of the list; NULL behind its end. Borrowed from the list.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_cabinets_at(list: *const kl_cabinets, index: usize) -> *const kl_cabinet {
+    List::<kl_cabinet>::at(list.cast(), index)
+}
+
+/// How many cabinets there are in all; -1 if the platform does not say.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_cabinets_total(list: *const kl_cabinets) -> i64 {
+    List::<kl_cabinet>::look(list.cast(), -1, |l| l.total)
+}
+
+/// Whether more pages follow: 1, 0, or -1 if only asking for the next one can tell.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_cabinets_more(list: *const kl_cabinets) -> i32 {
+    List::<kl_cabinet>::look(list.cast(), 0, |l| l.more)
+}
+
+/// Frees a list. NULL does nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_cabinets_free(list: *mut kl_cabinets) {
+    List::<kl_cabinet>::free(list.cast());
+}
+
+/// Walks the account's cabinets page by page, `page_size` at a time (0 for the most that the platform documents),
+/// holding one page in memory. Sends nothing yet. End it with `kl_cabinet_iter_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_cabinet_iter_new(
+    client: *mut kl_client,
+    page_size: u32,
+    out: *mut *mut kl_cabinet_iter,
+    err: *mut kl_error,
+) -> kl_status {
+    with_client(client, err, |client| {
+        // SAFETY: conventions, rule 2.
+        unsafe {
+            text::clear("out", out)?;
+            Iter::give(client.cabinets(page_size), out)
+        }
+    })
+}
+
+/// The next cabinet in `*item`, or NULL there after the last one, both with `KL_OK`. It is borrowed until the next call.
+/// After an error the same page is asked for again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_cabinet_iter_next(
+    iter: *mut kl_cabinet_iter,
+    item: *mut *const kl_cabinet,
+    err: *mut kl_error,
+) -> kl_status {
+    // SAFETY: conventions, rule 2.
+    guard(err, || unsafe { Iter::<Cabinet>::next(iter.cast(), item) })
+}
+
+/// Frees an iterator. NULL does nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_cabinet_iter_free(iter: *mut kl_cabinet_iter) {
+    Iter::<Cabinet>::free(iter.cast());
+}
+
+/// All goods of a cabinet with price and number (Yopoint: `cabinet.product.stock`; the shape of its records is inferred
+/// from its documented relative `cabinet.product.stock.with.replenishment`). Tried again inside `timeout_ms` when the
+/// network fails; each page has that long. End the result with `kl_stock_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_stock_fetch(
+    client: *mut kl_client,
+    cabinet_id: *const c_char,
+    out: *mut *mut kl_stock,
+    err: *mut kl_error,
+) -> kl_status {
+    with_client(client, err, |client| {
+        // SAFETY: conventions, rule 2.
+        unsafe {
+            text::clear("out", out)?;
+            let id = text::need("cabinet_id", cabinet_id)?;
+            List::give(None, |p| client.stock_page(id, p, None), || client.stock(id, 0, None), out)
+        }
+    })
+}
+
+/// One page of the goods of a cabinet, with more parameters for the platform if `extra_json`, a JSON object, is not
+/// NULL. `page` NULL means all pages. End the result with `kl_stock_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_stock_fetch_page(
+    client: *mut kl_client,
+    cabinet_id: *const c_char,
+    page: *const kl_page,
+    extra_json: *const c_char,
+    out: *mut *mut kl_stock,
+    err: *mut kl_error,
+) -> kl_status {
+    with_client(client, err, |client| {
+        // SAFETY: conventions, rules 2 and 6.
+        unsafe {
+            text::clear("out", out)?;
+            let id = text::need("cabinet_id", cabinet_id)?;
+            let extra = text::optional("extra_json", extra_json)?;
+            List::give(
+                self::page(page)?,
+                |p| client.stock_page(id, p, extra),
+                || client.stock(id, 0, extra),
+                out,
+            )
+        }
+    })
+}
+
+/// How many kinds of goods the list holds; 0 if this is no list.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_stock_count(stock: *const kl_stock) -> usize {
+    List::<kl_stock_item>::look(stock.cast(), 0, |l| l.items.len())
+}
+
+/// An item of the list; NULL behind its end. Borrowed from the list.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_stock_at(stock: *const kl_stock, index: usize) -> *const kl_stock_item {
+    List::<kl_stock_item>::at(stock.cast(), index)
+}
+
+/// How many kinds of goods there are in all; -1 if the platform does not say.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_stock_total(stock: *const kl_stock) -> i64 {
+    List::<kl_stock_item>::look(stock.cast(), -1, |l| l.total)
+}
+
+/// Whether more pages follow: 1, 0, or -1 if only asking for the next one can tell.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_stock_more(stock: *const kl_stock) -> i32 {
+    List::<kl_stock_item>::look(stock.cast(), 0, |l| l.more)
+}
+
+/// Frees a list. NULL does nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_stock_free(stock: *mut kl_stock) {
+    List::<kl_stock_item>::free(stock.cast());
+}
+
+/// Walks the goods of a cabinet page by page, holding one page in memory. `page_size` 0 means the most that the
+/// platform documents; `extra_json` may be NULL. Sends nothing yet. End it with `kl_stock_iter_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_stock_iter_new(
+    client: *mut kl_client,
+    cabinet_id: *const c_char,
+    page_size: u32,
+    extra_json: *const c_char,
+    out: *mut *mut kl_stock_iter,
+    err: *mut kl_error,
+) -> kl_status {
+    with_client(client, err, |client| {
+        // SAFETY: conventions, rule 2.
+        unsafe {
+            text::clear("out", out)?;
+            let id = text::need("cabinet_id", cabinet_id)?;
+            let extra = text::optional("extra_json", extra_json)?;
+            Iter::give(client.stock(id, page_size, extra), out)
+        }
+    })
+}
+
+/// The next item in `*item`, or NULL there after the last one, both with `KL_OK`. It is borrowed until the next call.
+/// After an error the same page is asked for again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_stock_iter_next(
+    iter: *mut kl_stock_iter,
+    item: *mut *const kl_stock_item,
+    err: *mut kl_error,
+) -> kl_status {
+    // SAFETY: conventions, rule 2.
+    guard(err, || unsafe { Iter::<StockItem>::next(iter.cast(), item) })
+}
+
+/// Frees an iterator. NULL does nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_stock_iter_free(iter: *mut kl_stock_iter) {
+    Iter::<StockItem>::free(iter.cast());
+}
+
+/// One order (Yopoint: `cabinet.order.get`, <https://yopointapi.apifox.cn/api-150924989>, or `consumer.order.get`), as a
+/// list of one. Tried again inside `timeout_ms` when the network fails. End the result with `kl_orders_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_order_get(
+    client: *mut kl_client,
+    order: *const kl_order_ref,
+    out: *mut *mut kl_orders,
+    err: *mut kl_error,
+) -> kl_status {
+    with_client(client, err, |client| {
+        // SAFETY: conventions, rules 2 and 6.
+        unsafe {
+            text::clear("out", out)?;
+            let r = text::request("order", order)?;
+            let wanted = OrderRef {
+                kind: order_kind(r.kind)?,
+                order_no: text::owned("order_no", r.order_no)?,
+                trade_no: text::owned("trade_no", r.trade_no)?,
+                extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
+            };
+            let found = client.order_get(&wanted)?;
+            let mut kept = Kept::default();
+            let items = vec![found.show(&mut kept)];
+            let handle = handle::put(List { items, total: 1, more: 0, _kept: kept })?;
+            out.write(handle.cast());
+            Ok(())
+        }
+    })
+}
+
+/// The orders of a period (Yopoint: `cabinet.order.list`, <https://yopointapi.apifox.cn/api-151045316>, or
+/// `consumer.order.list`): one page, or all of them if `page` is NULL. Tried again inside `timeout_ms` when the network
+/// fails. End the result with `kl_orders_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_order_list(
+    client: *mut kl_client,
+    query: *const kl_order_query,
+    page: *const kl_page,
+    out: *mut *mut kl_orders,
+    err: *mut kl_error,
+) -> kl_status {
+    with_client(client, err, |client| {
+        // SAFETY: conventions, rules 2 and 6.
+        unsafe {
+            text::clear("out", out)?;
+            let q = order_query(query)?;
+            List::give(self::page(page)?, |p| client.order_list(&q, p), || client.orders(&q, 0), out)
+        }
+    })
+}
+
+/// How many orders the list holds; 0 if this is no list.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_orders_count(list: *const kl_orders) -> usize {
+    List::<kl_order>::look(list.cast(), 0, |l| l.items.len())
+}
+
+/// An order of the list; NULL behind its end. Borrowed from the list.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_orders_at(list: *const kl_orders, index: usize) -> *const kl_order {
+    List::<kl_order>::at(list.cast(), index)
+}
+
+/// How many orders there are in all; -1 if the platform does not say.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_orders_total(list: *const kl_orders) -> i64 {
+    List::<kl_order>::look(list.cast(), -1, |l| l.total)
+}
+
+/// Whether more pages follow: 1, 0, or -1 if only asking for the next one can tell.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_orders_more(list: *const kl_orders) -> i32 {
+    List::<kl_order>::look(list.cast(), 0, |l| l.more)
+}
+
+/// Frees a list. NULL does nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_orders_free(list: *mut kl_orders) {
+    List::<kl_order>::free(list.cast());
+}
+
+/// Walks the orders of a period page by page, holding one page in memory. `page_size` 0 means the most that the
+/// platform documents. Sends nothing yet; the query is copied. End it with `kl_order_iter_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_order_iter_new(
+    client: *mut kl_client,
+    query: *const kl_order_query,
+    page_size: u32,
+    out: *mut *mut kl_order_iter,
+    err: *mut kl_error,
+) -> kl_status {
+    with_client(client, err, |client| {
+        // SAFETY: conventions, rules 2 and 6.
+        unsafe {
+            text::clear("out", out)?;
+            Iter::give(client.orders(&order_query(query)?, page_size), out)
+        }
+    })
+}
+
+/// The next order in `*item`, or NULL there after the last one, both with `KL_OK`. It is borrowed until the next call.
+/// After an error the same page is asked for again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_order_iter_next(
+    iter: *mut kl_order_iter,
+    item: *mut *const kl_order,
+    err: *mut kl_error,
+) -> kl_status {
+    // SAFETY: conventions, rule 2.
+    guard(err, || unsafe { Iter::<Order>::next(iter.cast(), item) })
+}
+
+/// Frees an iterator. NULL does nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_order_iter_free(iter: *mut kl_order_iter) {
+    Iter::<Order>::free(iter.cast());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_are_those_of_the_model() {
+        let pairs = [
+            (SaleState::Unknown as i32, KL_SALE_UNKNOWN),
+            (SaleState::Selling as i32, KL_SALE_SELLING),
+            (SaleState::Stopped as i32, KL_SALE_STOPPED),
+            (SaleState::ToBeDeployed as i32, KL_SALE_TO_BE_DEPLOYED),
+            (OrderKind::Cabinet as i32, KL_ORDER_CABINET),
+            (OrderKind::Vending as i32, KL_ORDER_VENDING),
+            (PaymentState::Unknown as i32, KL_PAY_UNKNOWN),
+            (PaymentState::Unpaid as i32, KL_PAY_UNPAID),
+            (PaymentState::Paid as i32, KL_PAY_PAID),
+            (PaymentState::Failed as i32, KL_PAY_FAILED),
+            (ServiceState::Unknown as i32, KL_SERVICE_UNKNOWN),
+            (ServiceState::NotStarted as i32, KL_SERVICE_NOT_STARTED),
+            (ServiceState::InService as i32, KL_SERVICE_IN_SERVICE),
+            (ServiceState::Ended as i32, KL_SERVICE_ENDED),
+            (DoorState::Unknown as i32, KL_DOOR_UNKNOWN),
+            (DoorState::Open as i32, KL_DOOR_OPEN),
+            (DoorState::Shut as i32, KL_DOOR_SHUT),
+            (DoorState::NeverOpened as i32, KL_DOOR_NEVER_OPENED),
+            (DeliveryState::Unknown as i32, KL_DELIVERY_UNKNOWN),
+            (DeliveryState::Pending as i32, KL_DELIVERY_PENDING),
+            (DeliveryState::Delivered as i32, KL_DELIVERY_DELIVERED),
+            (DeliveryState::Failed as i32, KL_DELIVERY_FAILED),
+            (DeliveryState::AwaitingPickup as i32, KL_DELIVERY_AWAITING_PICKUP),
+            (DeliveryState::OutOfStock as i32, KL_DELIVERY_OUT_OF_STOCK),
+        ];
+        for (model, c) in pairs {
+            assert_eq!(model, c);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! The C header: what cbindgen makes of the sources, the key macros from the table of settings, and an `_INIT` macro
+//! for each struct that a caller allocates.
+
+use kiosklink::config::{Form, KEYS};
+use kiosklink::platform::Kind;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// The whole text of the header.
+pub fn generate(root: &Path) -> Result<String, String> {
+    let config =
+        cbindgen::Config::from_file(root.join("cbindgen.toml")).map_err(|e| format!("cbindgen.toml: {e}"))?;
+    let mut text = Vec::new();
+    cbindgen::Builder::new()
+        .with_crate(root)
+        .with_config(config)
+        .generate()
+        .map_err(|e| format!("cbindgen: {e}"))?
+        .write(&mut text);
+    let text = String::from_utf8(text).map_err(|e| e.to_string())?;
+    let text = tidy(&text);
+    let keys = keys()?;
+    let inits = inits(&text)?;
+    // The constants come before the first type, the initialisers after the last.
+    let types = text.find("\ntypedef ").ok_or("the header has no typedef")?;
+    let close = text.rfind("#ifdef __cplusplus\n}").ok_or("the header has no C++ guard at its end")?;
+    Ok([&text[..types], &keys, &text[types..close], &inits, &text[close..]].concat())
+}
+
+/// The functions that the header declares, sorted.
+pub fn functions(header: &str) -> Vec<String> {
+    let mut names: Vec<String> = header
+        .match_indices("kl_")
+        .filter_map(|(at, _)| {
+            let rest = &header[at..];
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
+            let line = header[..at].rfind('\n').map_or(&header[..at], |n| &header[n + 1..at]);
+            let declares =
+                rest[end..].starts_with('(') && !line.trim_start().starts_with('*') && !line.is_empty();
+            declares.then(|| rest[..end].to_owned())
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Rust's doc comments speak Markdown; C readers get plain text. Short comments take one line, and types go by their
+/// typedefs.
+fn tidy(text: &str) -> String {
+    let mut text = text.replace('`', "");
+    while let Some(at) = text.find("<https://") {
+        text.remove(at);
+        let end = text[at..].find('>').map_or(at, |n| at + n);
+        text.remove(end);
+    }
+    let mut out = String::new();
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let indent = &line[..line.len() - line.trim_start().len()];
+        if line.trim() == "/**" {
+            let body = lines.next().unwrap_or_default().trim().trim_start_matches("* ").to_owned();
+            if lines.peek().is_some_and(|l| l.trim() == "*/") && body.len() + indent.len() < 100 {
+                lines.next();
+                out.extend([indent, "/** ", &body, " */\n"]);
+            } else {
+                out.extend([indent, "/**\n", indent, " * ", &body, "\n"]);
+            }
+            continue;
+        }
+        if line.contains("typedef struct ") {
+            out.push_str(line);
+        } else {
+            out.push_str(&line.replace("struct kl_", "kl_"));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn keys() -> Result<String, String> {
+    let mut out = String::from("\n/* The platforms, for kl_config_new. */\n");
+    let line = |e: std::fmt::Error| e.to_string();
+    for kind in Kind::ALL {
+        let name = kind.name();
+        writeln!(out, "#define KL_PLATFORM_{} \"{name}\"", name.to_uppercase()).map_err(line)?;
+    }
+    out.push_str("\n/* The settings, for kl_config_set; the same words in the JSON file of accounts. */\n");
+    for key in KEYS {
+        let form = match key.form {
+            Form::Text | Form::Url | Form::Proxy | Form::Pem | Form::Pins => String::new(),
+            Form::Path => " A path.".into(),
+            Form::Millis(low, high) => format!(" Milliseconds, {low} to {high}."),
+            Form::Bytes(low, high) => format!(" Bytes, {low} to {high}."),
+            Form::YesNo => " yes or no.".into(),
+            Form::OneOf(words) => format!(" One of: {}.", words.join(", ")),
+        };
+        let default =
+            if key.default.is_empty() { String::new() } else { format!(" Default: {}.", key.default) };
+        let only = if key.platforms.is_empty() {
+            String::new()
+        } else {
+            let names: Vec<_> = key.platforms.iter().map(|k| k.name()).collect();
+            format!(" Only {}.", names.join(", "))
+        };
+        let doc = format!("{}{form}{default}{only}", key.doc.replace('`', ""));
+        writeln!(out, "/**\n{} */", wrapped(&doc)).map_err(line)?;
+        writeln!(out, "#define KL_KEY_{} \"{}\"", key.name.to_uppercase(), key.name).map_err(line)?;
+    }
+    Ok(out)
+}
+
+fn wrapped(text: &str) -> String {
+    let mut out = String::from(" *");
+    let mut width = 2;
+    for word in text.split_whitespace() {
+        if width + word.len() + 1 > 110 {
+            out.push_str("\n *");
+            width = 2;
+        }
+        out.push(' ');
+        out.push_str(word);
+        width += word.len() + 1;
+    }
+    out.push('\n');
+    out
+}
+
+/// Every struct whose first field is its size: `KL_X_INIT` with the size and zeroes for all the rest.
+fn inits(text: &str) -> Result<String, String> {
+    let mut out = String::from("\n/* Initial values for the structs that you allocate. */\n");
+    for part in text.split("typedef struct ").skip(1) {
+        let Some((name, rest)) = part.split_once(" {") else { continue };
+        let Some((body, _)) = rest.split_once("\n}") else { continue };
+        let fields: Vec<&str> = without_comments(body)
+            .lines()
+            .map(str::trim)
+            .filter(|l| l.ends_with(';'))
+            .map(|l| &text[text.find(l).unwrap_or(0)..][..l.len()])
+            .collect();
+        if fields.first() != Some(&"uint32_t struct_size;") {
+            continue;
+        }
+        let zero = |field: &&str| match field {
+            f if f.contains('[') => "{0}",
+            f if f.contains('*') => "NULL",
+            _ => "0",
+        };
+        let values: Vec<&str> = fields[1..].iter().map(zero).collect();
+        writeln!(out, "#define {}_INIT {{sizeof({name}), {}}}", name.to_uppercase(), values.join(", "))
+            .map_err(|e| e.to_string())?;
+    }
+    out.push('\n');
+    Ok(out)
+}
+
+fn without_comments(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("/*") {
+        out.push_str(before);
+        rest = after.split_once("*/").map_or("", |(_, after)| after);
+    }
+    out + rest
+}
