@@ -1,0 +1,159 @@
+/* Opens a cabinet's door for a customer and follows it to the paid order.
+ *
+ *   open_door ACCOUNTS.json ACCOUNT CABINET_ID [REQUEST_ID]
+ *
+ * REQUEST_ID names this customer's action. Real firmware makes it before the first try, keeps it, and uses it
+ * again after a crash: under one name the door opens at most once.
+ *
+ * Exit: 0 the door opened and the order is paid or was free, 1 it did not open, 2 nobody knows whether it opened,
+ * 3 it opened but what came after went wrong, 64 wrong use. */
+
+#include <inttypes.h>
+#include <kiosklink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define POLL_EVERY_MS 250
+#define POLL_TIMES 240
+
+static void explain(const char *what, const kl_error *err) {
+  printf("%s: %s\n  (%s", what, err->message, kl_status_name(err->status));
+  if (err->http_status != 0) printf(", HTTP %" PRId32, err->http_status);
+  if (err->platform_code != 0) printf(", the platform says %" PRId32 " %s", err->platform_code, err->platform_message);
+  printf(")\n");
+  switch (err->advice) {
+    case KL_ADVICE_RETRY: printf("  Trying again is safe.\n"); break;
+    case KL_ADVICE_ASK_FIRST: printf("  Find out what became of it before anything else.\n"); break;
+    case KL_ADVICE_CALL_PERSON: printf("  A person must look.\n"); break;
+    case KL_ADVICE_FIX: printf("  Trying again will not help: something must be put right.\n"); break;
+    default: break;
+  }
+}
+
+static void pause_ms(long ms) {
+  struct timespec t = {ms / 1000, ms % 1000 * 1000000L};
+  nanosleep(&t, NULL);
+}
+
+/* The order, read again and again until the door is shut and the goods are known. NULL after an error. */
+static kl_orders *wait_for_goods(kl_client *client, const char *order_no, kl_error *err) {
+  kl_order_ref ref = KL_ORDER_REF_INIT;
+  ref.order_no = order_no;
+  for (int i = 0, shut = 0; i < POLL_TIMES; i++) {
+    kl_orders *orders = NULL;
+    if (kl_order_get(client, &ref, &orders, err) != KL_OK) return NULL;
+    const kl_order *order = kl_orders_at(orders, 0);
+    if (order->door == KL_DOOR_NEVER_OPENED) return orders;
+    if (order->door == KL_DOOR_SHUT && !shut) {
+      printf("The door is shut.\n");
+      shut = 1;
+    }
+    if (shut && order->line_count > 0 && order->amount >= 0) return orders;
+    if (i == POLL_TIMES - 1) return orders;
+    kl_orders_free(orders);
+    pause_ms(POLL_EVERY_MS);
+  }
+  return NULL;
+}
+
+static int follow(kl_client *client, const kl_command_info *command) {
+  kl_error err = KL_ERROR_INIT;
+  kl_orders *orders = wait_for_goods(client, command->order_no, &err);
+  if (orders == NULL) {
+    explain("The order cannot be read", &err);
+    return 3;
+  }
+  int result = 3;
+  const kl_order *order = kl_orders_at(orders, 0);
+  if (order->door == KL_DOOR_NEVER_OPENED) {
+    printf("The platform took the command, but the door never opened. Nothing to pay.\n");
+    result = 1;
+  } else if (order->door != KL_DOOR_SHUT || order->amount < 0) {
+    printf("The door is still open, or the goods are not recognised yet. The order stays open.\n");
+  } else {
+    printf("Order %s:\n", order->order_no);
+    for (size_t i = 0; i < order->line_count; i++) {
+      const kl_order_line *line = &order->lines[i];
+      printf("  %" PRId32 " x %s  %" PRId64 ".%02d yuan\n", line->quantity, line->name, line->price / 100,
+             (int)(line->price % 100));
+    }
+    printf("  to pay: %" PRId64 ".%02d yuan\n", order->amount / 100, (int)(order->amount % 100));
+
+    /* Here the firmware charges the customer. Then the platform must be told, or the order stays unpaid. */
+    kl_payment_report_request report = KL_PAYMENT_REPORT_REQUEST_INIT;
+    report.result = KL_PAYMENT_PAID;
+    report.amount = order->amount;
+    report.notify_url = command->notify_url;
+    report.order_no = order->order_no;
+    report.trade_no = "WX-4200001234";
+    kl_response *answer = NULL;
+    if (kl_payment_report(client, &report, &answer, &err) != KL_OK) {
+      explain("The payment could not be reported", &err);
+    } else {
+      printf("The payment is reported, the platform answers %s.\n", kl_response_json(answer));
+      result = 0;
+    }
+    kl_response_free(answer);
+  }
+  kl_orders_free(orders);
+  return result;
+}
+
+static int open_door(kl_client *client, const char *cabinet_id, const char *request_id) {
+  kl_error err = KL_ERROR_INIT;
+  kl_door_request request = KL_DOOR_REQUEST_INIT;
+  request.request_id = request_id;
+  request.cabinet_id = cabinet_id;
+  request.user_id = "customer-1";
+
+  kl_command *command = NULL;
+  if (kl_door_open(client, &request, &command, &err) != KL_OK) {
+    explain("The door was not opened", &err);
+    if (err.outcome == KL_OUTCOME_UNKNOWN) {
+      printf("  It may have opened: look before anybody tries again.\n");
+      return 2;
+    }
+    return 1;
+  }
+  const kl_command_info *info = kl_command_get(command);
+  printf("The door opens%s: order %s.\n", info->recorded ? " (recorded earlier, nothing was sent)" : "",
+         info->order_no);
+  int result = follow(client, info);
+  kl_command_free(command);
+  return result;
+}
+
+int main(int argc, char **argv) {
+  if (argc < 4 || argc > 5) {
+    fprintf(stderr, "use: open_door ACCOUNTS.json ACCOUNT CABINET_ID [REQUEST_ID]\n");
+    return 64;
+  }
+  if (kl_abi_version() != KL_ABI_VERSION) {
+    fprintf(stderr, "this program needs ABI %d, the library has %u\n", KL_ABI_VERSION, (unsigned)kl_abi_version());
+    return 64;
+  }
+  char made_up[64];
+  snprintf(made_up, sizeof made_up, "visit-%" PRIdMAX "-%ld", (intmax_t)time(NULL), (long)getpid());
+  const char *request_id = argc == 5 ? argv[4] : made_up;
+
+  kl_error err = KL_ERROR_INIT;
+  kl_config *config = NULL;
+  kl_client *client = NULL;
+  int result = 1;
+  if (kl_config_load(argv[1], argv[2], &config, &err) != KL_OK) {
+    explain("The settings cannot be used", &err);
+  } else if (kl_client_new(config, &client, &err) != KL_OK) {
+    explain("The client cannot be made", &err);
+  } else if (kl_ping(client, &err) != KL_OK) {
+    explain("The platform cannot be used", &err);
+  } else {
+    printf("The platform answers.\n");
+    result = open_door(client, argv[3], request_id);
+  }
+  kl_client_free(client);
+  kl_config_free(config);
+  return result;
+}
