@@ -1,0 +1,150 @@
+//! The platforms behind kiosklink, on the loopback: cabinets with doors that open, callbacks that arrive late,
+//! and every fault on demand.
+//!
+//! ```
+//! use kiosklink_sim::{Options, Simulator};
+//! use serde_json::json;
+//!
+//! let sim = Simulator::start(Options::default())?;
+//! let (status, _) = sim.control("POST", "/_sim/faults", json!({"fault": "act_then_drop"}));
+//! assert_eq!(status, 200);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! The simulator is a reading of the protocol notes of its own. It shares no code with the library it tests.
+
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+mod callback;
+mod clock;
+mod control;
+mod fault;
+mod message;
+mod platform;
+mod server;
+mod state;
+mod tls;
+mod world;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use serde_json::{Value, json};
+
+use server::Shared;
+
+/// How a simulator is started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Where it listens; the loopback only. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The seed of everything that is made up: receipt numbers, noise.
+    pub seed: u64,
+    /// How many requests the log remembers.
+    pub log_limit: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), seed: 1, log_limit: 10_000 }
+    }
+}
+
+/// A running simulator. Dropping it stops everything.
+pub struct Simulator {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    origin: String,
+    http_origin: String,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Simulator {
+    /// Starts a simulator; it answers as soon as this returns.
+    pub fn start(options: Options) -> io::Result<Self> {
+        if !options.listen.ip().is_loopback() {
+            let why =
+                format!("{} is not a loopback address; the simulator serves nothing else", options.listen);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+        }
+        let tls = tls::Tls::new()?;
+        let listener = TcpListener::bind(options.listen)?;
+        let address = listener.local_addr()?;
+        let origin = format!("https://localhost:{}", address.port());
+        let http_origin = format!("http://localhost:{}", address.port());
+        let state = state::State::new(options.seed, options.log_limit, origin.clone(), http_origin.clone());
+        let shared = Arc::new(Shared::new(tls, state));
+        let mut simulator = Self { shared, address, origin, http_origin, threads: Vec::new() };
+        simulator.run("sim-accept", move |shared| server::accept(&listener, shared))?;
+        simulator.run("sim-timers", |shared| shared.run_timers())?;
+        simulator.run("sim-callbacks", |shared| shared.run_callbacks())?;
+        Ok(simulator)
+    }
+
+    fn run(&mut self, name: &str, job: impl FnOnce(&Arc<Shared>) + Send + 'static) -> io::Result<()> {
+        let shared = self.shared.clone();
+        let thread = std::thread::Builder::new().name(name.into()).spawn(move || job(&shared))?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// `https://localhost:PORT`
+    pub fn origin(&self) -> String {
+        self.origin.clone()
+    }
+
+    /// `http://localhost:PORT`; the same port speaks both.
+    pub fn http_origin(&self) -> String {
+        self.http_origin.clone()
+    }
+
+    /// The certificate authority to trust, in PEM. It is a new one at every start.
+    pub fn ca_pem(&self) -> &str {
+        self.shared.tls.ca_pem()
+    }
+
+    /// A client certificate and its key in PEM, for when the simulator is told to require one.
+    pub fn client_pair_pem(&self) -> (&str, &str) {
+        self.shared.tls.client_pair_pem()
+    }
+
+    /// The control API without HTTP: the same paths and bodies, the same answers.
+    pub fn control(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
+        control::handle(&self.shared, method, path, &body)
+    }
+
+    /// Addresses and accounts; what the binary prints when it is ready.
+    pub fn info(&self) -> Value {
+        let mut info = control::info(&self.shared);
+        info["port"] = json!(self.port());
+        info
+    }
+
+    /// A kiosklink accounts file for this simulator, trusting the authority in `ca_file`.
+    pub fn accounts(&self, ca_file: &str) -> Value {
+        let mut accounts = self.shared.state().accounts();
+        for account in accounts.values_mut() {
+            account["ca_file"] = json!(ca_file);
+        }
+        json!({"accounts": accounts})
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.shared.stop();
+        // The accepting thread looks at the flag after each connection: give it one.
+        let _ = TcpStream::connect(self.address);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,550 @@
+//! A small HTTP/1.1 server that can do every byte of it wrong.
+
+use std::collections::HashMap;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustls::{HandshakeKind, ServerConnection, StreamOwned};
+use serde_json::{Value, json};
+
+use crate::callback;
+use crate::clock::http_date;
+use crate::control;
+use crate::message::{DateHeader, Ending, Framing, Portion, Reply, Request};
+use crate::state::State;
+use crate::tls::Tls;
+
+const HEAD_LIMIT: usize = 64 * 1024;
+const BODY_LIMIT: usize = 32 * 1024 * 1024;
+const IDLE_LIMIT: Duration = Duration::from_secs(120);
+
+/// Counters that need no lock.
+#[derive(Default)]
+pub struct Counters {
+    connections: AtomicU64,
+    tls_connections: AtomicU64,
+    handshakes_full: AtomicU64,
+    handshakes_resumed: AtomicU64,
+    handshakes_failed: AtomicU64,
+    http_requests: AtomicU64,
+    bad_requests: AtomicU64,
+}
+
+impl Counters {
+    /// All of them.
+    pub fn show(&self) -> Value {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        json!({
+            "connections": get(&self.connections), "tls_connections": get(&self.tls_connections),
+            "handshakes": {
+                "full": get(&self.handshakes_full), "resumed": get(&self.handshakes_resumed),
+                "failed": get(&self.handshakes_failed),
+            },
+            "http_requests": get(&self.http_requests), "bad_http_requests": get(&self.bad_requests),
+        })
+    }
+
+    /// Back to zero.
+    pub fn reset(&self) {
+        for counter in [
+            &self.connections,
+            &self.tls_connections,
+            &self.handshakes_full,
+            &self.handshakes_resumed,
+            &self.handshakes_failed,
+            &self.http_requests,
+            &self.bad_requests,
+        ] {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What all threads share.
+pub struct Shared {
+    /// The certificates.
+    pub tls: Tls,
+    /// The counters.
+    pub counters: Counters,
+    state: Mutex<State>,
+    changed: Condvar,
+    stopping: AtomicBool,
+    sockets: Mutex<HashMap<u64, TcpStream>>,
+}
+
+impl Shared {
+    /// Puts the parts together.
+    pub fn new(tls: Tls, state: State) -> Self {
+        Self {
+            tls,
+            counters: Counters::default(),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            stopping: AtomicBool::new(false),
+            sockets: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// The state, to read.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the state and wakes whoever waits for a change.
+    pub fn change<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        let result = act(&mut self.state());
+        self.changed.notify_all();
+        result
+    }
+
+    /// Waits until `ready` answers something or the time is up.
+    pub fn wait<T>(&self, limit: Duration, mut ready: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
+        let end = Instant::now() + limit;
+        let mut state = self.state();
+        loop {
+            if let Some(result) = ready(&mut state) {
+                return Some(result);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.is_stopping() {
+                return None;
+            }
+            (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// True when the simulator ends.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Ends all threads: wakes those that wait and closes the connections of those that read.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        drop(self.state());
+        self.changed.notify_all();
+        for socket in self.sockets().values() {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, HashMap<u64, TcpStream>> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what is due, and sleeps until the next thing is.
+    pub fn run_timers(&self) {
+        let mut state = self.state();
+        while !self.is_stopping() {
+            let before = state.core.timers_pending();
+            let next = state.run_due();
+            if state.core.timers_pending() != before {
+                self.changed.notify_all();
+            }
+            state = self.sleep_until(state, next);
+        }
+    }
+
+    /// Sends callbacks, one at a time and in order, and sleeps until the next is due.
+    pub fn run_callbacks(&self) {
+        let mut state = self.state();
+        while !self.is_stopping() {
+            let now = state.core.clock.now_ms();
+            let Some(delivery) = state.core.callbacks.take_due(now) else {
+                let next = state.core.callbacks.next_due_ms();
+                state = self.sleep_until(state, next);
+                continue;
+            };
+            let settings = state.core.callbacks.settings.clone();
+            drop(state);
+            let result = callback::send(&delivery, &settings, &self.tls);
+            self.change(|state| state.delivery_ended(&delivery, result));
+            state = self.state();
+        }
+    }
+
+    fn sleep_until<'a>(&self, state: MutexGuard<'a, State>, due_ms: Option<i64>) -> MutexGuard<'a, State> {
+        // `stop` sets its flag before it takes the lock, so a look under the lock misses nothing.
+        if self.is_stopping() {
+            return state;
+        }
+        match due_ms {
+            Some(due) if !state.core.clock.is_frozen() => {
+                let pause = (due - state.core.clock.now_ms()).clamp(1, 3_600_000) as u64;
+                let woken = self.changed.wait_timeout(state, Duration::from_millis(pause));
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            }
+            _ => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    /// Stays mute for a while, but not longer than the simulator lives.
+    fn pause(&self, ms: u64) {
+        if ms > 0 {
+            self.wait(Duration::from_millis(ms), |_| None::<()>);
+        }
+    }
+}
+
+/// Accepts connections until the simulator stops.
+pub fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+    for (number, socket) in (1u64..).zip(listener.incoming()) {
+        if shared.is_stopping() {
+            return;
+        }
+        let Ok(socket) = socket else { continue };
+        shared.counters.connections.fetch_add(1, Ordering::Relaxed);
+        let Ok(twin) = socket.try_clone() else { continue };
+        shared.sockets().insert(number, twin);
+        let shared = shared.clone();
+        let run = move || {
+            let _ = socket.set_nodelay(true);
+            let _ = socket.set_read_timeout(Some(IDLE_LIMIT));
+            let _ = socket.set_write_timeout(Some(IDLE_LIMIT));
+            let _ = serve_socket(&shared, number, socket);
+            shared.sockets().remove(&number);
+        };
+        let _ = std::thread::Builder::new().name(format!("sim-connection-{number}")).spawn(run);
+    }
+}
+
+/// TLS begins with the byte 0x16; everything else is taken for plain HTTP.
+fn serve_socket(shared: &Shared, number: u64, mut socket: TcpStream) -> io::Result<()> {
+    let mut first = [0u8; 1];
+    if socket.peek(&mut first)? == 0 {
+        return Ok(());
+    }
+    let reset = socket.try_clone()?;
+    if first[0] != 0x16 {
+        return Connection { shared, number, tls: false, stream: socket, reset, buffer: Vec::new() }.serve();
+    }
+    let counters = &shared.counters;
+    counters.tls_connections.fetch_add(1, Ordering::Relaxed);
+    let Some(config) = shared.tls.for_handshake() else {
+        // Stalled: read what comes, say nothing, until the other side has had enough.
+        while socket.read(&mut [0u8; 1024])? > 0 {}
+        return Ok(());
+    };
+    let mut server = ServerConnection::new(config).map_err(io::Error::other)?;
+    while server.is_handshaking() {
+        if let Err(error) = server.complete_io(&mut socket) {
+            counters.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+            // The alert that says why is still to be sent.
+            while server.wants_write() && server.write_tls(&mut socket).is_ok() {}
+            return Err(error);
+        }
+    }
+    let resumed = server.handshake_kind() == Some(HandshakeKind::Resumed);
+    let counter = if resumed { &counters.handshakes_resumed } else { &counters.handshakes_full };
+    counter.fetch_add(1, Ordering::Relaxed);
+    let stream = StreamOwned::new(server, socket);
+    Connection { shared, number, tls: true, stream, reset, buffer: Vec::new() }.serve()
+}
+
+/// Ends the encrypted stream the polite way; there is nothing to do for a plain one.
+trait Farewell {
+    fn farewell(&mut self);
+}
+
+impl Farewell for TcpStream {
+    fn farewell(&mut self) {}
+}
+
+impl Farewell for StreamOwned<ServerConnection, TcpStream> {
+    fn farewell(&mut self) {
+        self.conn.send_close_notify();
+        let _ = self.flush();
+    }
+}
+
+struct Connection<'a, S> {
+    shared: &'a Shared,
+    number: u64,
+    tls: bool,
+    stream: S,
+    /// The socket below, for what TLS cannot do.
+    reset: TcpStream,
+    buffer: Vec<u8>,
+}
+
+/// Why a request could not be read.
+enum Unread {
+    /// The other side is gone.
+    Gone,
+    /// It is not HTTP as we speak it.
+    Bad(u16, &'static str),
+}
+
+impl From<io::Error> for Unread {
+    fn from(_: io::Error) -> Self {
+        Self::Gone
+    }
+}
+
+impl<S: Read + Write + Farewell> Connection<'_, S> {
+    fn serve(&mut self) -> io::Result<()> {
+        loop {
+            let request = match self.read_request() {
+                Ok(request) => request,
+                Err(Unread::Gone) => return Ok(()),
+                Err(Unread::Bad(status, why)) => {
+                    self.shared.counters.bad_requests.fetch_add(1, Ordering::Relaxed);
+                    let mut reply = Reply::json(status, &json!({"error": why}));
+                    reply.headers.push(("Connection".into(), "close".into()));
+                    self.answer(&reply, false)?;
+                    self.stream.farewell();
+                    return Ok(());
+                }
+            };
+            self.shared.counters.http_requests.fetch_add(1, Ordering::Relaxed);
+            let mut keep = request.header("connection").is_none_or(|c| !c.eq_ignore_ascii_case("close"));
+            let (reply, from_platform) = self.reply_to(request);
+            let closes = |(n, v): &(String, String)| n == "Connection" && v == "close";
+            keep &= !reply.headers.iter().any(closes) && reply.framing != Framing::UntilClose;
+            if from_platform {
+                self.shared.pause(reply.delay_ms);
+            }
+            let sent = self.answer(&reply, keep || reply.ending != Ending::Agreed);
+            match reply.ending {
+                Ending::Agreed if keep => sent?,
+                Ending::Agreed => {
+                    self.stream.farewell();
+                    return Ok(());
+                }
+                Ending::Close(ms) => {
+                    self.shared.pause(ms);
+                    return self.reset.shutdown(Shutdown::Both);
+                }
+                Ending::Reset => return socket2::SockRef::from(&self.reset).set_linger(Some(Duration::ZERO)),
+                Ending::Hold(ms) => {
+                    self.shared.pause(ms);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn reply_to(&mut self, request: Request) -> (Reply, bool) {
+        if let Some(path) = request.path.strip_prefix("/_sim") {
+            let body = if request.body.is_empty() {
+                Ok(Value::Null)
+            } else {
+                serde_json::from_slice(&request.body).map_err(|e| format!("the body is not JSON: {e}"))
+            };
+            let (status, value) = match body {
+                Ok(body) => {
+                    let query =
+                        if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };
+                    control::handle(self.shared, &request.method, &format!("{path}{query}"), &body)
+                }
+                Err(why) => (400, json!({"error": why})),
+            };
+            return (Reply::json(status, &value), false);
+        }
+        if request.path == "/" {
+            return (Reply::new(200, "text/html; charset=utf-8", include_str!("start.html")), false);
+        }
+        (self.shared.change(|state| state.serve(request)), true)
+    }
+
+    fn fill(&mut self) -> Result<(), Unread> {
+        let mut piece = [0u8; 16 * 1024];
+        let n = self.stream.read(&mut piece)?;
+        if n == 0 {
+            return Err(Unread::Gone);
+        }
+        self.buffer.extend_from_slice(&piece[..n]);
+        Ok(())
+    }
+
+    fn read_request(&mut self) -> Result<Request, Unread> {
+        let (mut request, length) = loop {
+            if let Some(head) = parse_head(&self.buffer)? {
+                self.buffer.drain(..head.0);
+                break (head.1, head.2);
+            }
+            if self.buffer.len() > HEAD_LIMIT {
+                return Err(Unread::Bad(431, "the request head is too long"));
+            }
+            self.fill()?;
+        };
+        (request.connection, request.tls) = (self.number, self.tls);
+        if request.header("expect").is_some_and(|e| e.eq_ignore_ascii_case("100-continue")) {
+            self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            self.stream.flush()?;
+        }
+        request.body = match length {
+            Some(length) => {
+                while self.buffer.len() < length {
+                    self.fill()?;
+                }
+                self.buffer.drain(..length).collect()
+            }
+            None => loop {
+                match unchunk(&self.buffer) {
+                    Err(_) => return Err(Unread::Bad(400, "the chunked body is broken")),
+                    Ok(Some((body, used))) => {
+                        self.buffer.drain(..used);
+                        break body;
+                    }
+                    Ok(None) if self.buffer.len() > BODY_LIMIT => {
+                        return Err(Unread::Bad(413, "the request body is too long"));
+                    }
+                    Ok(None) => self.fill()?,
+                }
+            },
+        };
+        Ok(request)
+    }
+
+    /// Writes an answer, as far and as fast as it is to be written.
+    fn answer(&mut self, reply: &Reply, keep: bool) -> io::Result<()> {
+        let mut bytes = render(reply, self.shared.state().core.clock.now_ms(), keep);
+        match reply.portion {
+            Portion::All => {}
+            Portion::Nothing => return Ok(()),
+            Portion::Percent(percent) => bytes.truncate(bytes.len() * percent.min(100) as usize / 100),
+            Portion::Twice => bytes.extend_from_within(..),
+        }
+        let (size, pause) = reply.drip.unwrap_or((bytes.len().max(1), 0));
+        for piece in bytes.chunks(size) {
+            self.shared.pause(pause);
+            if self.shared.is_stopping() {
+                return Err(ErrorKind::ConnectionAborted.into());
+            }
+            self.stream.write_all(piece)?;
+            self.stream.flush()?;
+        }
+        Ok(())
+    }
+}
+
+/// The head of a request: how long it is, what it says, and how long its body is (none: chunked).
+fn parse_head(bytes: &[u8]) -> Result<Option<(usize, Request, Option<usize>)>, Unread> {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut parsed = httparse::Request::new(&mut headers);
+    let end = match parsed.parse(bytes) {
+        Ok(httparse::Status::Complete(end)) => end,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(_) => return Err(Unread::Bad(400, "the request head is not HTTP/1.1")),
+    };
+    let target = parsed.path.unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let mut request = Request {
+        method: parsed.method.unwrap_or_default().to_owned(),
+        path: path.to_owned(),
+        query: query.to_owned(),
+        headers: parsed
+            .headers
+            .iter()
+            .map(|h| (h.name.to_owned(), String::from_utf8_lossy(h.value).into_owned()))
+            .collect(),
+        ..Request::default()
+    };
+    if parsed.version == Some(0) && request.header("connection").is_none() {
+        request.headers.push(("Connection".into(), "close".into()));
+    }
+    if request.header("transfer-encoding").is_some_and(|t| t.to_ascii_lowercase().contains("chunked")) {
+        return Ok(Some((end, request, None)));
+    }
+    let length = match request.header("content-length").map(|l| l.trim().parse::<usize>()) {
+        None => 0,
+        Some(Ok(length)) if length <= BODY_LIMIT => length,
+        Some(Ok(_)) => return Err(Unread::Bad(413, "the request body is too long")),
+        Some(Err(_)) => return Err(Unread::Bad(400, "an odd Content-Length")),
+    };
+    Ok(Some((end, request, Some(length))))
+}
+
+/// A chunked body put together, and how many bytes it took; none while it is not whole.
+pub fn unchunk(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, String> {
+    let (mut body, mut at) = (Vec::new(), 0);
+    loop {
+        let (line, size) = match httparse::parse_chunk_size(&bytes[at..]) {
+            Ok(httparse::Status::Complete(found)) => found,
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(_) => return Err("an odd chunk size".into()),
+        };
+        let size = usize::try_from(size).ok().filter(|s| *s <= BODY_LIMIT).ok_or("a chunk too big")?;
+        at += line;
+        if size == 0 {
+            // Trailers, if any, end with an empty line.
+            let Some(end) = bytes[at..].windows(2).position(|w| w == b"\r\n") else { return Ok(None) };
+            if end == 0 {
+                return Ok(Some((body, at + 2)));
+            }
+            return match bytes[at..].windows(4).position(|w| w == b"\r\n\r\n") {
+                Some(end) => Ok(Some((body, at + end + 4))),
+                None => Ok(None),
+            };
+        }
+        let Some(chunk) = bytes.get(at..at + size + 2) else { return Ok(None) };
+        if !chunk.ends_with(b"\r\n") {
+            return Err("a chunk without its end".into());
+        }
+        body.extend_from_slice(&chunk[..size]);
+        at += size + 2;
+    }
+}
+
+fn render(reply: &Reply, now_ms: i64, keep: bool) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {} {}\r\n", reply.status, reason(reply.status));
+    if let DateHeader::Now(offset) = reply.date {
+        head.push_str(&format!("Date: {}\r\n", http_date(now_ms.saturating_add(offset))));
+    }
+    for (name, value) in &reply.headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    let has_connection = reply.headers.iter().any(|(n, _)| n == "Connection");
+    if !has_connection {
+        head.push_str(if keep && reply.framing != Framing::UntilClose {
+            "Connection: keep-alive\r\n"
+        } else {
+            "Connection: close\r\n"
+        });
+    }
+    let mut tail = Vec::new();
+    let body = match reply.framing {
+        Framing::Length(delta) => {
+            let length = (reply.body.len() as i64 + delta).max(0);
+            head.push_str(&format!("Content-Length: {length}\r\n"));
+            &reply.body
+        }
+        Framing::UntilClose => &reply.body,
+        Framing::Chunked(size) => {
+            head.push_str("Transfer-Encoding: chunked\r\n");
+            for chunk in reply.body.chunks(size) {
+                tail.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+                tail.extend_from_slice(chunk);
+                tail.extend_from_slice(b"\r\n");
+            }
+            tail.extend_from_slice(b"0\r\n\r\n");
+            &tail
+        }
+    };
+    head.push_str("\r\n");
+    [head.as_bytes(), body].concat()
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        302 => "Found",
+        400 => "Bad Request",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        413 => "Content Too Large",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "Status",
+    }
+}
