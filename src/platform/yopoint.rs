@@ -488,12 +488,18 @@ fn envelope(reply: &Reply) -> Result<Option<Json<'_>>> {
     }
     let upper = reason.to_ascii_uppercase();
     let status = REFUSALS.iter().find(|(word, _)| upper.contains(word)).map_or(KL_E_PLATFORM, |(_, s)| *s);
-    let message = format!("Yopoint refused: error_code {code} {reason}");
-    Err(Error::new(status, message.trim_end().to_owned()).with(|d| {
-        d.http_status = reply.status.into();
-        d.platform_code = code;
-        d.platform_message = reason;
-    }))
+    let hint = match status {
+        KL_E_AUTH => ": app_id or app_secret is wrong, or was pasted with a blank",
+        KL_E_PERMISSION => ": tick this method for the account in the operator console",
+        _ => "",
+    };
+    Err(Error::new(status, format!("Yopoint refused, error_code {code} {}{hint}", reason.trim_end())).with(
+        |d| {
+            d.http_status = reply.status.into();
+            d.platform_code = code;
+            d.platform_message = reason;
+        },
+    ))
 }
 
 /// The older flow answers `success` as plain text, the gateway an envelope; both are taken.
