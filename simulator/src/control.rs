@@ -161,7 +161,7 @@ fn world(state: &State) -> Value {
 
 fn set_world(state: &mut State, body: &Value, replace: bool) -> Answer {
     let mut physical = body.as_object().ok_or(bad("the world must be a JSON object"))?.clone();
-    let platforms = physical.remove("platforms").unwrap_or(json!({}));
+    let platforms = physical.shift_remove("platforms").unwrap_or(json!({}));
     let mut next = if replace { World::default() } else { state.core.world.clone() };
     for (key, part) in &physical {
         match (key.as_str(), part) {
@@ -403,7 +403,7 @@ fn callbacks(shared: &Shared, method: &str, parts: &[&str], query: &Query, body:
 /// Addresses (`platform`, perhaps `account`, and `url` or one for each channel) and settings.
 fn set_callbacks(state: &mut State, body: &Value) -> Answer {
     let mut rest = body.as_object().ok_or(bad("the body must be a JSON object"))?.clone();
-    let mut take = |name: &str| match rest.remove(name) {
+    let mut take = |name: &str| match rest.shift_remove(name) {
         None => Ok(None),
         Some(Value::Null) => Ok(Some(String::new())),
         Some(Value::String(text)) => Ok(Some(text)),

@@ -72,6 +72,8 @@ pub struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     stopping: AtomicBool,
+    /// How many wait for a change.
+    waiting: AtomicU64,
     sockets: Mutex<HashMap<u64, TcpStream>>,
 }
 
@@ -84,6 +86,7 @@ impl Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
             stopping: AtomicBool::new(false),
+            waiting: AtomicU64::new(0),
             sockets: Mutex::new(HashMap::new()),
         }
     }
@@ -100,20 +103,35 @@ impl Shared {
         result
     }
 
+    /// Answers a request to a platform. The threads that sleep are woken only if there is something for them,
+    /// because waking them costs more than most requests.
+    fn serve(&self, request: Request) -> Reply {
+        let mut state = self.state();
+        let before = state.core.agenda();
+        let reply = state.serve(request);
+        if state.core.agenda() != before || self.waiting.load(Ordering::SeqCst) > 0 {
+            self.changed.notify_all();
+        }
+        reply
+    }
+
     /// Waits until `ready` answers something or the time is up.
     pub fn wait<T>(&self, limit: Duration, mut ready: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
         let end = Instant::now() + limit;
         let mut state = self.state();
-        loop {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let result = loop {
             if let Some(result) = ready(&mut state) {
-                return Some(result);
+                break Some(result);
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() || self.is_stopping() {
-                return None;
+                break None;
             }
             (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
-        }
+        };
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        result
     }
 
     /// True when the simulator ends.
@@ -347,7 +365,7 @@ impl<S: Read + Write + Farewell> Connection<'_, S> {
         if request.path == "/" {
             return (Reply::new(200, "text/html; charset=utf-8", include_str!("start.html")), false);
         }
-        (self.shared.change(|state| state.serve(request)), true)
+        (self.shared.serve(request), true)
     }
 
     fn fill(&mut self) -> Result<(), Unread> {

@@ -277,7 +277,7 @@ impl Yopoint {
 /// A cabinet in the list; the vendor's record is not published, so this follows its notice of changes.
 fn cabinet_record(cabinet: &Cabinet, oid: &str) -> Value {
     let mut record = changed_record(cabinet);
-    record.remove("CargoConfig");
+    record.shift_remove("CargoConfig");
     let mut all = Map::new();
     all.insert("id".into(), json!(cabinet.id));
     all.insert("CID".into(), json!(cabinet.id));
