@@ -63,6 +63,13 @@ impl Counters {
     }
 }
 
+/// An open connection.
+struct Socket {
+    stream: TcpStream,
+    /// It has carried a control request.
+    control: bool,
+}
+
 /// What all threads share.
 pub struct Shared {
     /// The certificates.
@@ -74,7 +81,7 @@ pub struct Shared {
     stopping: AtomicBool,
     /// How many wait for a change.
     waiting: AtomicU64,
-    sockets: Mutex<HashMap<u64, TcpStream>>,
+    sockets: Mutex<HashMap<u64, Socket>>,
 }
 
 impl Shared {
@@ -134,6 +141,19 @@ impl Shared {
         result
     }
 
+    /// Wakes whoever waits for something that is not in the state.
+    fn wake(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            drop(self.state());
+            self.changed.notify_all();
+        }
+    }
+
+    /// How many connections are open.
+    pub fn open_connections(&self) -> usize {
+        self.sockets().len()
+    }
+
     /// True when the simulator ends.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
@@ -144,12 +164,21 @@ impl Shared {
         self.stopping.store(true, Ordering::SeqCst);
         drop(self.state());
         self.changed.notify_all();
-        for socket in self.sockets().values() {
-            let _ = socket.shutdown(Shutdown::Both);
-        }
+        self.close(|_| true);
     }
 
-    fn sockets(&self) -> MutexGuard<'_, HashMap<u64, TcpStream>> {
+    /// Closes the connections that carry no control requests, without a word; answers how many.
+    pub fn close_connections(&self) -> usize {
+        self.close(|socket| !socket.control)
+    }
+
+    fn close(&self, which: impl Fn(&Socket) -> bool) -> usize {
+        let sockets = self.sockets();
+        let chosen = sockets.values().filter(|socket| which(socket));
+        chosen.filter(|socket| socket.stream.shutdown(Shutdown::Both).is_ok()).count()
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, HashMap<u64, Socket>> {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -216,7 +245,12 @@ pub fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let Ok(socket) = socket else { continue };
         shared.counters.connections.fetch_add(1, Ordering::Relaxed);
         let Ok(twin) = socket.try_clone() else { continue };
-        shared.sockets().insert(number, twin);
+        shared.sockets().insert(number, Socket { stream: twin, control: false });
+        // `stop` may have gone through the sockets just before.
+        if shared.is_stopping() {
+            return;
+        }
+        let all = shared.clone();
         let shared = shared.clone();
         let run = move || {
             let _ = socket.set_nodelay(true);
@@ -224,8 +258,11 @@ pub fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             let _ = socket.set_write_timeout(Some(IDLE_LIMIT));
             let _ = serve_socket(&shared, number, socket);
             shared.sockets().remove(&number);
+            shared.wake();
         };
-        let _ = std::thread::Builder::new().name(format!("sim-connection-{number}")).spawn(run);
+        if std::thread::Builder::new().name(format!("sim-connection-{number}")).spawn(run).is_err() {
+            all.sockets().remove(&number);
+        }
     }
 }
 
@@ -347,6 +384,7 @@ impl<S: Read + Write + Farewell> Connection<'_, S> {
 
     fn reply_to(&mut self, request: Request) -> (Reply, bool) {
         if let Some(path) = request.path.strip_prefix("/_sim") {
+            self.shared.sockets().entry(self.number).and_modify(|socket| socket.control = true);
             let body = if request.body.is_empty() {
                 Ok(Value::Null)
             } else {

@@ -259,3 +259,34 @@ fn a_reset_over_tls_is_a_reset() {
     let error = stream.read_to_end(&mut got).expect_err("a reset");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
+
+#[test]
+fn pooled_connections_die_without_a_word() {
+    let sim = start();
+    let (mut pooled, mut controlling) = (plain(&sim), plain(&sim));
+    pooled.write_all(&gateway_request(&sim, "api.test", &json!({}))).expect("it reads");
+    assert_eq!(read_answer(&mut pooled).expect("an answer").header("connection"), Some("keep-alive"));
+    controlling.write_all(&post("/_sim/connections/close", "application/json", "")).expect("it reads");
+    assert_eq!(read_answer(&mut controlling).expect("an answer").json(), json!({"closed": 1}));
+    assert_eq!(pooled.read(&mut [0u8; 1]).expect("an end"), 0);
+}
+
+#[test]
+fn a_cut_answer_over_tls_has_no_farewell() {
+    let sim = start();
+    control(
+        &sim,
+        "POST",
+        "/_sim/faults",
+        json!({"faults": ["no_content_length", {"fault": "half_answer", "percent": 90}]}),
+    );
+    let config = std::sync::Arc::new(client_config(&sim));
+    let mut cut = tls(&sim, &config, "localhost").expect("a handshake");
+    cut.write_all(&gateway_request(&sim, "api.test", &json!({}))).expect("it reads");
+    let error = cut.read_to_end(&mut Vec::new()).expect_err("an end without close_notify");
+    assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+    control(&sim, "POST", "/_sim/faults", json!({"fault": "no_content_length"}));
+    let mut whole = tls(&sim, &config, "localhost").expect("a handshake");
+    whole.write_all(&gateway_request(&sim, "api.test", &json!({}))).expect("it reads");
+    assert!(whole.read_to_end(&mut Vec::new()).is_ok(), "close_notify tells a whole answer from a cut one");
+}

@@ -1,6 +1,8 @@
 //! A door, its order, the callbacks, the payment, the refund and the appeals.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
 
 use kiosklink_sim::Simulator;
 use serde_json::{Value, json};
@@ -351,10 +353,47 @@ fn held_callbacks_go_in_the_order_wanted() {
 #[test]
 fn over_tls_the_payment_address_is_https() {
     let sim = start();
-    let config = std::sync::Arc::new(client_config(&sim));
+    let config = Arc::new(client_config(&sim));
     let mut stream = tls(&sim, &config, "localhost").expect("a handshake");
     let request = gateway_request(&sim, "cabinet.open.door", &json!({"CID": CABINET}));
     stream.write_all(&request).expect("it reads");
     let answer = read_answer(&mut stream).expect("an answer").json();
     assert!(answer["data"]["NotifyUrl"].as_str().is_some_and(|u| u.starts_with(&sim.origin())));
+}
+
+#[test]
+fn callbacks_over_https_need_a_trusted_certificate() {
+    let sim = start();
+    let own = rcgen::generate_simple_self_signed(vec!["localhost".into()]).expect("a certificate");
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(own.key_pair.serialize_der());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key.into())
+        .expect("a pair");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let url = format!("https://localhost:{port}/callback");
+    control(&sim, "POST", "/_sim/callbacks", json!({"platform": "yopoint", "url": url, "retry_ms": []}));
+    let config = Arc::new(config);
+    let serve = |listener: &TcpListener| {
+        let (socket, _) = listener.accept().expect("a connection");
+        let server = rustls::ServerConnection::new(config.clone()).expect("a server");
+        let mut stream = rustls::StreamOwned::new(server, socket);
+        let mut got = [0u8; 4096];
+        let n = stream.read(&mut got).unwrap_or(0);
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{TAKEN}", TAKEN.len());
+        let _ = stream.write_all(head.as_bytes());
+        n
+    };
+    let notice = json!({"method": "notify.cabinet.changed"});
+    for (pem, progress) in [(Value::Null, "failed"), (json!(own.cert.pem()), "delivered")] {
+        control(&sim, "POST", "/_sim/callbacks", json!({"ca_pem": pem}));
+        control(&sim, "POST", "/_sim/yopoint/notify", notice.clone());
+        assert_eq!(serve(&listener) > 0, progress == "delivered");
+        let wait = json!({"for": "callback", "progress": progress});
+        control(&sim, "POST", "/_sim/wait", wait);
+    }
 }

@@ -60,8 +60,10 @@ fn certificates_that_are_wrong_in_one_way() {
     }
     set(&sim, json!({"certificate": "good"}));
     assert!(tls(&sim, &Arc::new(client_config(&sim)), "localhost").is_ok());
+    control(&sim, "POST", "/_sim/wait", json!({"for": "connections"}));
     let stats = control(&sim, "GET", "/_sim/stats", Value::Null);
     assert_eq!(stats["handshakes"]["failed"], 4);
+    assert_eq!(stats["open_connections"], 0);
     assert_eq!(sim.control("POST", "/_sim/tls", json!({"certificate": "bad"})).0, 400);
     assert_eq!(sim.control("POST", "/_sim/tls", json!({"versions": ["1.1"]})).0, 400);
 }
