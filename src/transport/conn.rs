@@ -260,6 +260,7 @@ impl Conn {
             if !tls.is_handshaking() {
                 return Ok(());
             }
+            bound.check()?;
             match tls.read_tls(&mut &*self.socket) {
                 Ok(0) => return Err(Fault::Closed),
                 Ok(_) => {
@@ -418,7 +419,8 @@ impl Conn {
             let mut byte = [std::mem::MaybeUninit::uninit()];
             return matches!(self.socket.peek(&mut byte), Err(e) if e.kind() == io::ErrorKind::WouldBlock);
         };
-        loop {
+        // A few reads take all the tickets there may be; a peer with more to say than that is not idle.
+        for _ in 0..8 {
             match tls.read_tls(&mut &*self.socket) {
                 Ok(0) => return false,
                 Ok(_) => match tls.process_new_packets() {
@@ -429,6 +431,7 @@ impl Conn {
                 Err(e) => return e.kind() == io::ErrorKind::WouldBlock,
             }
         }
+        false
     }
 
     /// Whether everything received has been consumed, as far as it can be told without asking the system.
