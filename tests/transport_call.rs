@@ -76,6 +76,7 @@ fn the_request_is_what_was_asked_for() {
     t.call(&url, Purpose::Read, Deadline::after(LONG), &mut || Ok(request.clone())).unwrap();
     let (head, body) = told.recv().unwrap();
     assert!(head.starts_with("POST /api?secret=1 HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("\r\nX-Sign: abc\r\n"), "{head}");
     let lower = head.to_lowercase();
     assert!(lower.contains(&format!("\r\nhost: cabinet.test:{}\r\n", server.address.port())), "{head}");
     assert!(lower.contains("\r\nx-sign: abc\r\n") && lower.contains("\r\ncontent-length: 2\r\n"), "{head}");
@@ -105,6 +106,25 @@ fn bodies_with_every_method() {
             assert!(head.starts_with(method));
             assert_eq!(got, body.as_bytes(), "{method}");
         }
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn the_answer_to_head_has_no_body() {
+    let server = Server::start(|_, mut tcp| {
+        while read_request(&mut tcp).is_some() {
+            tcp.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n").unwrap();
+        }
+    });
+    let t = transport(options());
+    let url = server.http();
+    let mut request = post(&url, "");
+    request.method = "HEAD";
+    for _ in 0..2 {
+        let mut prepare = || Ok(request.clone());
+        let reply = t.call(&url, Purpose::Read, Deadline::after(LONG), &mut prepare).unwrap();
+        assert!(reply.status == 200 && reply.body.is_empty());
     }
     assert_eq!(server.connections(), 1);
 }
@@ -471,6 +491,29 @@ fn what_cannot_be_sent_is_refused_with_nothing_sent() {
     for value in ["a\r\nX-Evil: 1", "a\0b", "a\nb"] {
         let mut request = post(&url, "hello");
         request.headers.push(("X-Name", value.into()));
+        let outcome = t.call(&url, Purpose::Command, Deadline::after(LONG), &mut || Ok(request.clone()));
+        assert_eq!(failed(outcome), ("KL_E_ARGUMENT", false));
+    }
+    for (name, value) in
+        [("X: y\r\nZ", "1"), ("", "1"), ("Host", "evil"), ("content-length", "3"), ("Expect", "100-continue")]
+    {
+        let mut request = post(&url, "hello");
+        request.headers.push((name, value.into()));
+        let outcome = t.call(&url, Purpose::Command, Deadline::after(LONG), &mut || Ok(request.clone()));
+        assert_eq!(failed(outcome), ("KL_E_ARGUMENT", false));
+    }
+    for (method, path) in [
+        ("GET /x", "/"),
+        ("", "/"),
+        ("get", "/"),
+        ("CONNECT", "/"),
+        ("GET", "/a b"),
+        ("GET", "x"),
+        ("GET", "/\u{597d}"),
+    ] {
+        let mut request = post(&url, "hello");
+        request.method = method;
+        request.url.path_and_query = path.into();
         let outcome = t.call(&url, Purpose::Command, Deadline::after(LONG), &mut || Ok(request.clone()));
         assert_eq!(failed(outcome), ("KL_E_ARGUMENT", false));
     }

@@ -6,6 +6,7 @@ use crate::clock;
 use crate::sys::{self, Ready};
 use rustls::ClientConnection;
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -43,6 +44,19 @@ impl Fault {
     /// Whether the connection is what failed, rather than the time or the caller's patience.
     pub(super) fn is_loss(&self) -> bool {
         matches!(self, Fault::Closed | Fault::Os(_) | Fault::Tls(rustls::Error::AlertReceived(_)))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Timeout => f.write_str("time is up"),
+            Fault::Cancelled => f.write_str("cancelled"),
+            Fault::Closed => f.write_str("closed"),
+            Fault::Os(error) | Fault::Resource(error) => error.fmt(f),
+            Fault::Tls(error) => error.fmt(f),
+            Fault::Final(error) => error.fmt(f),
+        }
     }
 }
 
