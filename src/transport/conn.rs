@@ -417,6 +417,10 @@ impl Conn {
         self.end += got;
         if got == 0 {
             self.at_end = true;
+            // Our own cancel looks like an orderly end from here; half an answer must not pass for a whole one.
+            if bound.canceller.ticket() != bound.ticket {
+                return Err(Fault::Cancelled);
+            }
             return Ok(false);
         }
         self.heard_ms = clock::monotonic_ms();
