@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 fn valgrind(program: &Path) -> Command {
@@ -231,28 +231,92 @@ fn null_in_every_pointer_of_every_function() {
     );
     assert!(checks > 150, "only {checks} checks");
 
-    let folder = scratch("null");
-    std::fs::write(folder.join("null.c"), source).unwrap();
-    let lib = programs().join("../lib");
-    let (code, text) = run(Command::new("cc")
-        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-Wno-unused-variable"])
-        .arg("-I")
-        .arg(root().join("include"))
-        .arg(folder.join("null.c"))
-        .arg("-o")
-        .arg(folder.join("null"))
-        .arg("-L")
-        .arg(&lib)
-        .arg("-lkiosklink")
-        .arg(format!("-Wl,-rpath,{}", lib.display())));
-    assert_eq!(code, 0, "{text}");
+    let program = compiled("null", &source, "lib");
     let sim = simulator();
     let accounts = accounts(&sim, "null-accounts");
     // The results it makes are not freed, so leaks are not looked for.
     let mut sweep = Command::new("valgrind");
     sweep.args(["-q", "--error-exitcode=99"]);
     sweep.arg(format!("--suppressions={}", root().join("tests/valgrind.supp").display()));
-    let (code, text) = run(sweep.arg(folder.join("null")).arg(accounts));
+    let (code, text) = run(sweep.arg(program).arg(accounts));
+    assert_eq!((code, text.as_str()), (0, "0 wrong\n"));
+}
+
+/// Compiles a generated program against one of the builds of the library.
+fn compiled(name: &str, source: &str, library: &str) -> PathBuf {
+    let folder = scratch(name);
+    let file = folder.join(name).with_extension("c");
+    std::fs::write(&file, source).unwrap();
+    let lib = programs().join("..").join(library);
+    let program = folder.join(name);
+    let (code, text) = run(Command::new("cc")
+        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-Wno-unused-variable", "-I"])
+        .arg(root().join("include"))
+        .arg(&file)
+        .arg("-o")
+        .arg(&program)
+        .arg("-L")
+        .arg(&lib)
+        .arg("-lkiosklink")
+        .arg(format!("-Wl,-rpath,{}", lib.display())));
+    assert_eq!(code, 0, "{text}");
+    program
+}
+
+#[test]
+fn no_panic_crosses_the_border_anywhere() {
+    let mut source = String::from(
+        "#include <kiosklink.h>\n#include <stdio.h>\nvoid kl_test_panic_at(uint32_t n);\n\
+         static kl_config *config;\n\
+         static kl_client *fresh(void) { kl_client *c = NULL; kl_client_new(config, &c, NULL); return c; }\n\
+         int main(int argc, char **argv) {\n(void)argc; int bad = 0; kl_error err = KL_ERROR_INIT;\n\
+         if (kl_config_load(argv[1], \"yopoint\", &config, &err)) return 64;\n\
+         kl_client *other = fresh(); if (other == NULL) return 64;\n",
+    );
+    let mut forced = 0;
+    for (name, result, params) in prototypes() {
+        let on_client =
+            params.first().is_some_and(|(kind, param)| kind == "kl_client *" && param == "client");
+        // The first guarded piece is the look-up of the handle, the second the call itself.
+        for at in if on_client && result == "kl_status" && name != "kl_client_cancel" { 1..=2 } else { 1..=1 }
+        {
+            source.push_str("{ kl_client *client = fresh(); ");
+            let given: Vec<String> = params
+                .iter()
+                .enumerate()
+                .map(|(j, (kind, param))| valid(kind, param, j, &mut source))
+                .collect();
+            let call = format!("{name}({})", given.join(", "));
+            write!(source, "kl_test_panic_at({at}); ").unwrap();
+            if result == "kl_status" && name != "kl_client_free" {
+                forced += 1;
+                write!(
+                    source,
+                    "kl_status s = {call}; kl_test_panic_at(0); if (s != KL_E_INTERNAL) {{ bad++; \
+                     printf(\"{name} at {at}: %s\\n\", kl_status_name(s)); }} "
+                )
+                .unwrap();
+                if at == 2 {
+                    write!(
+                        source,
+                        "if (kl_ping(client, NULL) != KL_E_RETIRED) {{ bad++; printf(\"{name}: not retired\\n\"); }} \
+                         if (kl_client_warm(other, &err) != KL_OK) {{ bad++; printf(\"{name}: %s\\n\", err.message); }} "
+                    )
+                    .unwrap();
+                }
+            } else {
+                write!(source, "(void){call}; kl_test_panic_at(0); ").unwrap();
+            }
+            source.push_str("kl_client_free(client); }\n");
+        }
+    }
+    source.push_str("printf(\"%d wrong\\n\", bad); return bad != 0; }\n");
+    assert!(forced > 60, "only {forced} panics");
+    let program = compiled("panics", &source, "hooks");
+    let sim = simulator();
+    let accounts = accounts(&sim, "panics-accounts");
+    let (code, text) = run(Command::new(program).arg(accounts));
+    // Nothing is printed by the library either, not even the words of a panic.
     assert_eq!((code, text.as_str()), (0, "0 wrong\n"));
 }
 
