@@ -3,6 +3,7 @@
 //!
 //! A new platform is one module that implements [`Platform`] and one line in [`all`].
 
+pub mod dingshang;
 pub mod yopoint;
 
 use serde_json::{Map, Value};
@@ -92,5 +93,5 @@ pub trait Platform: Send {
 
 /// All platforms, as they are at the start.
 pub fn all() -> Vec<Box<dyn Platform>> {
-    vec![Box::new(yopoint::Yopoint::default())]
+    vec![Box::new(yopoint::Yopoint::default()), Box::new(dingshang::Dingshang::default())]
 }
