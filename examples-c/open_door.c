@@ -118,7 +118,7 @@ static int open_door(kl_client *client, const char *cabinet_id, const char *requ
     }
     return 1;
   }
-  const kl_command_info *info = kl_command_get(command);
+  const kl_command_info *info = kl_command_view(command);
   printf("The door opens%s: order %s.\n", info->recorded ? " (recorded earlier, nothing was sent)" : "",
          info->order_no);
   int result = follow(client, info);

@@ -34,6 +34,33 @@
 /** The time was learned from the platform. */
 #define KL_TIME_PLATFORM 3
 
+/** The platform did not tell. */
+#define KL_CODE_STATE_UNKNOWN 0
+
+/** It can be redeemed. */
+#define KL_CODE_STATE_UNUSED 1
+
+/** It was redeemed. */
+#define KL_CODE_STATE_USED 2
+
+/** It has ended. */
+#define KL_CODE_STATE_EXPIRED 3
+
+/** The money is on its way back. */
+#define KL_CODE_STATE_REFUNDING 4
+
+/** It was taken out of use. */
+#define KL_CODE_STATE_DISABLED 5
+
+/** The platform's usual kind of code (Dingshang: a pickup code; Youzan: a self-fetch code). */
+#define KL_CODE_PICKUP 0
+
+/** Youzan: a code for virtual goods. */
+#define KL_CODE_VIRTUAL 1
+
+/** Youzan: an e-voucher. */
+#define KL_CODE_VOUCHER 2
+
 /** The call was no command. */
 #define KL_OUTCOME_NONE 0
 
@@ -302,8 +329,14 @@ typedef struct kl_cabinets kl_cabinets;
 /** One account on one platform. Opaque; any number of threads may use it at the same time. */
 typedef struct kl_client kl_client;
 
+/** A list of pickup codes. Opaque. */
+typedef struct kl_codes kl_codes;
+
 /** A command that the platform took. Opaque. */
 typedef struct kl_command kl_command;
+
+/** A company. Opaque. */
+typedef struct kl_company kl_company;
 
 /** The settings of one account. Opaque; one thread at a time. */
 typedef struct kl_config kl_config;
@@ -325,6 +358,9 @@ typedef struct kl_stock kl_stock;
 
 /** Goods, one after the other. Opaque; one thread at a time. */
 typedef struct kl_stock_iter kl_stock_iter;
+
+/** A person. Opaque. */
+typedef struct kl_user kl_user;
 
 /** What a call answers: 0 is KL_OK, anything else one of the KL_E_* codes. */
 typedef int32_t kl_status;
@@ -375,51 +411,56 @@ typedef struct kl_stats {
 } kl_stats;
 
 /**
- * A door to be opened: kl_door_request r = KL_DOOR_REQUEST_INIT;. Texts may be NULL but for the first two.
+ * Which codes: kl_code_query q = KL_CODE_QUERY_INIT;. Texts may be NULL where the platform does not ask for them.
  */
-typedef struct kl_door_request {
+typedef struct kl_code_query {
   /** sizeof this struct. */
   uint32_t struct_size;
-  /** Not to be sent later than this after the call, in milliseconds; 0 for the setting command_ttl_ms. */
-  uint32_t ttl_ms;
-  /**
-   * Your name for this customer's action, 1 to 128 bytes. Make it before the first try and keep it: under the same
-   * name the door opens at most once.
-   */
-  const char *request_id;
+  /** What the code is for: KL_CODE_*. */
+  int32_t kind;
+  /** The code itself, for kl_code_lookup. */
+  const char *code;
+  /** The cabinet (Dingshang). */
+  const char *cabinet_id;
+  /** The goods (Dingshang lists by goods). */
+  const char *product_id;
+  /** More parameters, a JSON object. */
+  const char *extra_json;
+} kl_code_query;
+
+/** Codes to be made: kl_code_create_request r = KL_CODE_CREATE_REQUEST_INIT;. */
+typedef struct kl_code_create_request {
+  /** sizeof this struct. */
+  uint32_t struct_size;
+  /** How many; 0 for one. */
+  uint32_t count;
+  /** How many digits; 0 for the platform's default (Dingshang: 6; 6 to 10). */
+  uint32_t length;
+  /** 0. */
+  uint32_t reserved;
+  /** When they end, Unix seconds; 0 for never. */
+  int64_t expires_at;
   /** The cabinet. */
   const char *cabinet_id;
-  /** Which door, where the platform knows doors. */
-  const char *door;
-  /** The customer, where the platform wants to know (Yopoint: sent as OpenID, inferred). */
-  const char *user_id;
-  /**
-   * Your own order or trade number, where the platform keeps one (Yopoint: sent as TradeNo, inferred).
-   */
-  const char *order_no;
-  /** The goods, where the platform opens by goods (not Yopoint). */
-  const char *item_no;
-  /** Where the platform shall report, where it can be told (not Yopoint). */
-  const char *notify_url;
-  /** More parameters for the platform, a JSON object. */
+  /** The goods; NULL for one code for each of the cabinet's goods. */
+  const char *product_id;
+  /** More parameters, a JSON object; may be NULL. */
   const char *extra_json;
-} kl_door_request;
+} kl_code_create_request;
 
-/** What is known of a command. Lives as long as its kl_command; texts are never NULL. */
-typedef struct kl_command_info {
-  /** Your name for it. */
-  const char *request_id;
-  /** The platform's order that it made. */
-  const char *order_no;
-  /**
-   * Where the payment of that order must be reported (kl_payment_report); empty if the platform gave none.
-   */
-  const char *notify_url;
-  /** The platform's data as JSON. */
-  const char *json;
-  /** 1 if this was answered from memory and nothing was sent this time. */
-  int32_t recorded;
-} kl_command_info;
+/** Codes to be cancelled: kl_code_cancel_request r = KL_CODE_CANCEL_REQUEST_INIT;. */
+typedef struct kl_code_cancel_request {
+  /** sizeof this struct. */
+  uint32_t struct_size;
+  /** 0. */
+  uint32_t reserved;
+  /** The cabinet. */
+  const char *cabinet_id;
+  /** The id of one code; NULL for all of the cabinet. */
+  const char *id;
+  /** More parameters, a JSON object; may be NULL. */
+  const char *extra_json;
+} kl_code_cancel_request;
 
 /** Goods in an order. */
 typedef struct kl_order_line {
@@ -488,6 +529,124 @@ typedef struct kl_order {
   /** The refund the customer asked for, as the platform numbers it; 0 for none. */
   int32_t refund_state;
 } kl_order;
+
+/** A pickup code. Texts are never NULL, and empty where the platform does not tell. */
+typedef struct kl_pickup_code {
+  /** The text that the customer types. */
+  const char *code;
+  /** The platform's id of it, by which it is cancelled. */
+  const char *id;
+  /** The cabinet. */
+  const char *cabinet_id;
+  /** The goods. */
+  const char *product_id;
+  /** The order behind it. */
+  const char *order_no;
+  /** The state in the platform's own word. */
+  const char *state_text;
+  /** The platform's own record as JSON. */
+  const char *json;
+  /** The order's fields, where the platform sends them along, else NULL. */
+  const kl_order *order;
+  /** When it was made, Unix seconds; 0 if not told. */
+  int64_t created_at;
+  /** When it ends, Unix seconds; 0 for never or not told. */
+  int64_t expires_at;
+  /** When it was used, Unix seconds; 0 if not, or not told. */
+  int64_t used_at;
+  /** What it is for: KL_CODE_*. */
+  int32_t kind;
+  /** KL_CODE_STATE_*. */
+  int32_t state;
+  /** How many items it is good for; -1 if not told. */
+  int32_t quantity;
+} kl_pickup_code;
+
+/**
+ * A door to be opened: kl_door_request r = KL_DOOR_REQUEST_INIT;. Texts may be NULL but for the first two.
+ */
+typedef struct kl_door_request {
+  /** sizeof this struct. */
+  uint32_t struct_size;
+  /** Not to be sent later than this after the call, in milliseconds; 0 for the setting command_ttl_ms. */
+  uint32_t ttl_ms;
+  /**
+   * Your name for this customer's action, 1 to 128 bytes. Make it before the first try and keep it: under the same
+   * name the door opens at most once.
+   */
+  const char *request_id;
+  /** The cabinet. */
+  const char *cabinet_id;
+  /** Which door, where the platform knows doors. */
+  const char *door;
+  /** The customer, where the platform wants to know (Yopoint: sent as OpenID, inferred). */
+  const char *user_id;
+  /**
+   * Your own order or trade number, where the platform keeps one (Yopoint: sent as TradeNo, inferred).
+   */
+  const char *order_no;
+  /** The item of the order, where the platform dispenses by it (Dingshang: record_id; not Yopoint). */
+  const char *item_no;
+  /** Where the platform shall report, where it can be told (not Yopoint). */
+  const char *notify_url;
+  /** More parameters for the platform, a JSON object. */
+  const char *extra_json;
+} kl_door_request;
+
+/**
+ * A code to be redeemed: kl_redeem_request r = KL_REDEEM_REQUEST_INIT;. Texts may be NULL but for the first two.
+ */
+typedef struct kl_redeem_request {
+  /** sizeof this struct. */
+  uint32_t struct_size;
+  /** Not to be sent later than this after the call, in milliseconds; 0 for the setting command_ttl_ms. */
+  uint32_t ttl_ms;
+  /**
+   * Your name for this customer's action, 1 to 128 bytes; under the same name a code is redeemed at most once.
+   */
+  const char *request_id;
+  /** The code that the customer typed. */
+  const char *code;
+  /** The cabinet, where the platform asks for it (Dingshang). */
+  const char *cabinet_id;
+  /** The goods of the code, where the platform asks for them (Dingshang). */
+  const char *product_id;
+  /**
+   * Your own order number, where the platform keeps one (Dingshang: trade_id, 20 to 32 characters); NULL to have one
+   * made from request_id.
+   */
+  const char *trade_no;
+  /** Where the platform shall report the delivery, where it can be told (Dingshang). */
+  const char *notify_url;
+  /** Who redeems, for the platform's books (Youzan: extra_info). */
+  const char *redeemer;
+  /** More parameters for the platform, a JSON object. */
+  const char *extra_json;
+  /** What the code is for: KL_CODE_*. */
+  int32_t kind;
+} kl_redeem_request;
+
+/** What is known of a command. Lives as long as its kl_command; texts are never NULL. */
+typedef struct kl_command_info {
+  /** Your name for it. */
+  const char *request_id;
+  /** The platform's order that it made or belongs to. */
+  const char *order_no;
+  /**
+   * The item of that order that can be dispensed, where the platform numbers them (Dingshang: record_id).
+   */
+  const char *item_no;
+  /** The number by which a delivery can be asked for (Dingshang: delivery_id). */
+  const char *delivery_no;
+  /**
+   * Where the payment of that order must be reported (kl_payment_report); empty if the platform gave none.
+   */
+  const char *notify_url;
+  /** The platform's data as JSON. */
+  const char *json;
+  /** 1 if this was answered from memory and nothing was sent this time. */
+  int32_t recorded;
+} kl_command_info;
 
 /**
  * A cabinet, locker or vending machine. Texts are never NULL, and empty where the platform does not tell.
@@ -576,6 +735,52 @@ typedef struct kl_event_info {
   const kl_cabinet *cabinet;
 } kl_event_info;
 
+/** A person, as the platform knows them. Lives as long as its kl_user; texts are never NULL. */
+typedef struct kl_user_info {
+  /** The name they log in with. */
+  const char *username;
+  /** Their name. */
+  const char *name;
+  /** As the platform numbers it. */
+  const char *sex;
+  /** The phone number. */
+  const char *phone;
+  /** The address of a picture. */
+  const char *avatar_url;
+  /** The platform's own record: JSON, or XML if the account speaks XML. */
+  const char *raw;
+  /** When the account was made, Unix seconds; 0 if not told. */
+  int64_t created_at;
+  /** The platform's time, Unix seconds; 0 if not told. */
+  int64_t now;
+  /** Whether they administer the company: 1, 0, or -1 if not told. */
+  int32_t is_admin;
+} kl_user_info;
+
+/** A company, as the platform knows it. Lives as long as its kl_company; texts are never NULL. */
+typedef struct kl_company_info {
+  /** The name. */
+  const char *name;
+  /** As the platform numbers it. */
+  const char *kind;
+  /** The tax number. */
+  const char *tax_number;
+  /** Province, city, zone and street. */
+  const char *address;
+  /** The phone number. */
+  const char *phone;
+  /** Who stands for it. */
+  const char *legal_person;
+  /** Their phone number. */
+  const char *legal_person_phone;
+  /** The platform's own record: JSON, or XML if the account speaks XML. */
+  const char *raw;
+  /** When the account was made, Unix seconds; 0 if not told. */
+  int64_t created_at;
+  /** The platform's time, Unix seconds; 0 if not told. */
+  int64_t now;
+} kl_company_info;
+
 /**
  * Takes one line of the log: UTF-8, terminated, without a newline, without a secret; yours only for the time of the
  * call. level is KL_LOG_*. Called from whichever thread makes a call, from several at a time, and must not call
@@ -633,6 +838,8 @@ typedef struct kl_order_ref {
   const char *order_no;
   /** The payment channel's or your own number; may be NULL. */
   const char *trade_no;
+  /** The cabinet, where the platform asks for it (Dingshang); may be NULL. */
+  const char *cabinet_id;
   /** More parameters for the platform, a JSON object; may be NULL. */
   const char *extra_json;
 } kl_order_ref;
@@ -662,10 +869,14 @@ typedef struct kl_payment_report_request {
   int32_t result;
   /** What was paid, in fen; negative leaves it out. */
   int64_t amount;
-  /** The address that the platform gave for this order: from the opened door, or from an event. */
+  /**
+   * Yopoint: the address that the platform gave for this order, from the opened door or from an event. Elsewhere NULL.
+   */
   const char *notify_url;
   /** The platform's order number. */
   const char *order_no;
+  /** The cabinet, where the platform asks for it (Dingshang); may be NULL. */
+  const char *cabinet_id;
   /** The payment channel's number; may be NULL. */
   const char *trade_no;
   /** The payment channel's raw answer, a JSON object; NULL sends {}. */
@@ -682,6 +893,8 @@ typedef struct kl_claim_request {
   uint32_t reserved;
   /** The platform's order number. */
   const char *order_no;
+  /** The cabinet, where the platform asks for it (Dingshang); may be NULL. */
+  const char *cabinet_id;
   /** Why, as the platform names it (Yopoint: REFUNDS_REASON_PRODUCT_NOT_MATCH, …); may be NULL. */
   const char *reason;
   /** The customer's words; may be NULL. */
@@ -691,6 +904,32 @@ typedef struct kl_claim_request {
   /** More parameters, a JSON object; may be NULL. */
   const char *extra_json;
 } kl_claim_request;
+
+/** Goods for an order to be made. */
+typedef struct kl_order_create_line {
+  /** The platform's id of the goods in this cabinet. */
+  const char *product_id;
+  /** How many. */
+  uint32_t quantity;
+} kl_order_create_line;
+
+/** An order to be made: kl_order_create_request r = KL_ORDER_CREATE_REQUEST_INIT;. */
+typedef struct kl_order_create_request {
+  /** sizeof this struct. */
+  uint32_t struct_size;
+  /** How many lines. */
+  uint32_t line_count;
+  /** The goods. */
+  const kl_order_create_line *lines;
+  /** The cabinet. */
+  const char *cabinet_id;
+  /** Your own number for it, unique (Dingshang: 20 to 32 characters, digits preferred). */
+  const char *trade_no;
+  /** Where the platform shall report the delivery. */
+  const char *notify_url;
+  /** More parameters, a JSON object; may be NULL. */
+  const char *extra_json;
+} kl_order_create_request;
 
 /** It worked. A command that answers this is *done*. */
 #define KL_OK 0
@@ -932,6 +1171,53 @@ kl_status kl_client_time(kl_client *client, int64_t *unix_seconds, int32_t *sour
 kl_status kl_client_stats(kl_client *client, kl_stats *out, kl_error *err);
 
 /**
+ * Looks a code up without using it, as a list of one (Dingshang: by POST /products/{id}/pickup_code, which finds only
+ * codes that can still be used; Youzan: trade.selffetchcode.get and its like). KL_E_NOT_FOUND if there is no such
+ * code. Tried again inside timeout_ms when the network fails. End the result with kl_codes_free.
+ */
+kl_status kl_code_lookup(kl_client *client,
+                         const kl_code_query *query,
+                         kl_codes **out,
+                         kl_error *err);
+
+/**
+ * The codes of some goods that can still be used (Dingshang: POST /products/{id}/pickup_code). Tried again inside
+ * timeout_ms when the network fails. End the result with kl_codes_free.
+ */
+kl_status kl_code_list(kl_client *client,
+                       const kl_code_query *query,
+                       kl_codes **out,
+                       kl_error *err);
+
+/**
+ * Makes codes and gives exactly the new ones (Dingshang: POST /pickup_codes, whose own answer is empty: the codes are
+ * listed before and after). Sent at most once; after *unknown* list the codes before you make more. End the result with
+ * kl_codes_free.
+ */
+kl_status kl_code_create(kl_client *client,
+                         const kl_code_create_request *request,
+                         kl_codes **out,
+                         kl_error *err);
+
+/**
+ * Cancels one code, or all of a cabinet (Dingshang: PUT /pickup_codes). Sent at most once. End the result with
+ * kl_response_free.
+ */
+kl_status kl_code_cancel(kl_client *client,
+                         const kl_code_cancel_request *request,
+                         kl_response **out,
+                         kl_error *err);
+
+/** How many codes the list holds; 0 if this is no list. */
+size_t kl_codes_count(const kl_codes *list);
+
+/** A code of the list; NULL behind its end. Borrowed from the list. */
+const kl_pickup_code *kl_codes_at(const kl_codes *list, size_t index);
+
+/** Frees a list. NULL does nothing. */
+void kl_codes_free(kl_codes *list);
+
+/**
  * Opens a door (Yopoint: cabinet.open.door). KL_OK means *done*: the platform took the command; that the bolt
  * moved is told later, by KL_EVENT_DOOR_CLOSED or the order. Otherwise outcome in the error says whether it is
  * *not done* (safe to try again) or *unknown* (it may have opened: nothing will ever be sent again under this
@@ -944,8 +1230,20 @@ kl_status kl_door_open(kl_client *client,
                        kl_command **out,
                        kl_error *err);
 
+/**
+ * Redeems a pickup code (Dingshang: POST /consumes; Youzan: trade.selffetchcode.apply and its like). KL_OK means
+ * *done*: the code is used, and the goods may be released. Otherwise outcome says *not done* or *unknown*, as for
+ * kl_door_open; a code that somebody else used before is *not done*. Sent at most once for a request_id, but on
+ * Dingshang, where sending the same redemption again is the way to ask what became of it. End the result with
+ * kl_command_free.
+ */
+kl_status kl_code_redeem(kl_client *client,
+                         const kl_redeem_request *request,
+                         kl_command **out,
+                         kl_error *err);
+
 /** What is known of a command. Borrowed from it; NULL if this is no command. */
-const kl_command_info *kl_command_get(const kl_command *command);
+const kl_command_info *kl_command_view(const kl_command *command);
 
 /** Frees a command's record here; the door stays as it is. NULL does nothing. */
 void kl_command_free(kl_command *command);
@@ -986,7 +1284,7 @@ kl_status kl_event_parse(kl_client *client,
                          kl_error *err);
 
 /** What the callback says. Borrowed from the event; NULL if this is no event. */
-const kl_event_info *kl_event_get(const kl_event *event);
+const kl_event_info *kl_event_view(const kl_event *event);
 
 /**
  * The exact body that the platform expects as the answer; send it with HTTP 200 and Content-Type: application/json.
@@ -1009,6 +1307,30 @@ kl_status kl_event_set_reply(kl_event *event,
 
 /** Frees an event. NULL does nothing. */
 void kl_event_free(kl_event *event);
+
+/**
+ * The person behind the account (Zhiyun: userService/getUserInfo). Tried again inside timeout_ms when the network
+ * fails. End the result with kl_user_free.
+ */
+kl_status kl_user_get(kl_client *client, kl_user **out, kl_error *err);
+
+/** What is known of a person. Borrowed from it; NULL if this is no user. */
+const kl_user_info *kl_user_view(const kl_user *user);
+
+/** Frees a user. NULL does nothing. */
+void kl_user_free(kl_user *user);
+
+/**
+ * The company behind the account (Zhiyun: companyService/getCompanyInfo). Tried again inside timeout_ms when the
+ * network fails. End the result with kl_company_free.
+ */
+kl_status kl_company_get(kl_client *client, kl_company **out, kl_error *err);
+
+/** What is known of a company. Borrowed from it; NULL if this is no company. */
+const kl_company_info *kl_company_view(const kl_company *company);
+
+/** Frees a company. NULL does nothing. */
+void kl_company_free(kl_company *company);
 
 /** The library's version, "0.1.0". Static; never NULL. */
 const char *kl_version(void);
@@ -1230,16 +1552,31 @@ kl_status kl_appeal_file(kl_client *client,
                          kl_response **out,
                          kl_error *err);
 
+/**
+ * Makes an order (Dingshang: POST /orders). The result holds one order with its number and yours, and nothing else
+ * yet: ask for the rest with kl_order_get. Sent at most once; after *unknown* look for your number before you make
+ * another. End the result with kl_orders_free.
+ */
+kl_status kl_order_create(kl_client *client,
+                          const kl_order_create_request *request,
+                          kl_orders **out,
+                          kl_error *err);
+
 
 /* Initial values for the structs that you allocate. */
 #define KL_ERROR_INIT {sizeof(kl_error), 0, 0, 0, 0, 0, 0, 0, {0}, {0}}
 #define KL_STATS_INIT {sizeof(kl_stats), 0, 0, 0, 0, 0, 0}
+#define KL_CODE_QUERY_INIT {sizeof(kl_code_query), 0, NULL, NULL, NULL, NULL}
+#define KL_CODE_CREATE_REQUEST_INIT {sizeof(kl_code_create_request), 0, 0, 0, 0, NULL, NULL, NULL}
+#define KL_CODE_CANCEL_REQUEST_INIT {sizeof(kl_code_cancel_request), 0, NULL, NULL, NULL}
 #define KL_DOOR_REQUEST_INIT {sizeof(kl_door_request), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
+#define KL_REDEEM_REQUEST_INIT {sizeof(kl_redeem_request), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0}
 #define KL_PAGE_INIT {sizeof(kl_page), 0, 0}
-#define KL_ORDER_REF_INIT {sizeof(kl_order_ref), 0, NULL, NULL, NULL}
+#define KL_ORDER_REF_INIT {sizeof(kl_order_ref), 0, NULL, NULL, NULL, NULL}
 #define KL_ORDER_QUERY_INIT {sizeof(kl_order_query), 0, 0, 0, NULL}
-#define KL_PAYMENT_REPORT_REQUEST_INIT {sizeof(kl_payment_report_request), 0, 0, NULL, NULL, NULL, NULL, NULL}
-#define KL_CLAIM_REQUEST_INIT {sizeof(kl_claim_request), 0, NULL, NULL, NULL, NULL, NULL}
+#define KL_PAYMENT_REPORT_REQUEST_INIT {sizeof(kl_payment_report_request), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL}
+#define KL_CLAIM_REQUEST_INIT {sizeof(kl_claim_request), 0, NULL, NULL, NULL, NULL, NULL, NULL}
+#define KL_ORDER_CREATE_REQUEST_INIT {sizeof(kl_order_create_request), 0, NULL, NULL, NULL, NULL, NULL}
 
 #ifdef __cplusplus
 }  // extern "C"

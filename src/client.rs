@@ -7,7 +7,7 @@ use crate::error::{Advice, Error, Result};
 use crate::event::{Event, Seen};
 use crate::log::{Masked, log_line};
 use crate::model::*;
-use crate::platform::{self, Answer, Nature, Op, Platform};
+use crate::platform::{self, Answer, Moment, Nature, Op, Platform};
 use crate::status::*;
 use crate::transport::{Deadline, Purpose, Stats, Transport};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -141,22 +141,86 @@ impl Client {
     }
 
     /// Opens a door: at most once for one `request_id` in the life of this client.
-    pub fn door_open(&self, request: &DoorRequest) -> Result<Command> {
-        let op = Op::DoorOpen(request);
+    pub fn door_open(&self, r: &DoorRequest) -> Result<Command> {
+        let target = ["door", &r.cabinet_id, &r.door, &r.item_no, &r.order_no];
+        self.command(&Op::DoorOpen(r), &r.request_id, &target, r.ttl_ms)
+    }
+
+    /// Redeems a pickup code: at most once for one `request_id` in the life of this client.
+    pub fn code_redeem(&self, r: &RedeemRequest) -> Result<Command> {
+        let target = ["code", &r.cabinet_id, &r.code, &r.product_id];
+        self.command(&Op::CodeRedeem(r), &r.request_id, &target, r.ttl_ms)
+    }
+
+    /// An act that cannot be undone.
+    fn command(&self, op: &Op<'_>, request_id: &str, target: &[&str], ttl_ms: u32) -> Result<Command> {
         let deadline = Deadline::after(self.0.timeout);
-        let ttl = if request.ttl_ms == 0 { self.0.command_ttl_ms } else { request.ttl_ms };
+        let ttl = if ttl_ms == 0 { self.0.command_ttl_ms } else { ttl_ms };
         let expires = monotonic_ms() + u64::from(ttl);
-        self.0.platform.draft(&op).map_err(not_done)?;
-        let ticket = match self.0.commands.begin(request)? {
+        self.0.platform.draft(op).map_err(not_done)?;
+        let ticket = match self.0.commands.begin(request_id, target, self.0.platform.repeat_asks(op))? {
             Begin::Recorded(command) => return Ok(command),
             Begin::Send(ticket) => ticket,
         };
-        let end = self.send(&op, Purpose::Command, deadline, Some(expires)).and_then(|answer| match answer {
-            Answer::Door(opened) => Ok(opened),
+        let end = self.send(op, Purpose::Command, deadline, Some(expires)).and_then(|answer| match answer {
+            Answer::Taken(receipt) => Ok(receipt),
             other => Err(unknown(mismatch(&other))),
         });
         ticket.settle(&end);
-        end.map(|opened| Command { request_id: request.request_id.clone(), opened, recorded: false })
+        end.map(|receipt| Command { request_id: request_id.to_owned(), receipt, recorded: false })
+    }
+
+    /// One pickup code, looked up without using it.
+    pub fn code_lookup(&self, query: &CodeQuery) -> Result<PickupCode> {
+        match self.read(&Op::CodeLookup(query))? {
+            Answer::Code(code) => Ok(*code),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    /// The codes that can still be used.
+    pub fn code_list(&self, query: &CodeQuery) -> Result<Page<PickupCode>> {
+        match self.read(&Op::CodeList(query))? {
+            Answer::Codes(page) => Ok(page),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    /// Makes codes and gives exactly the new ones.
+    pub fn code_create(&self, request: &CodeCreate) -> Result<Vec<PickupCode>> {
+        match self.write_any(&Op::CodeCreate(request))? {
+            Answer::Codes(page) => Ok(page.items),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    /// Cancels one code, or all of a cabinet. Gives the platform's `data` as JSON.
+    pub fn code_cancel(&self, request: &CodeCancel) -> Result<String> {
+        self.write(&Op::CodeCancel(request))
+    }
+
+    /// Makes an order.
+    pub fn order_create(&self, request: &OrderCreate) -> Result<Receipt> {
+        match self.write_any(&Op::OrderCreate(request))? {
+            Answer::Taken(receipt) => Ok(receipt),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    /// The person behind the account.
+    pub fn user_get(&self) -> Result<User> {
+        match self.read(&Op::UserGet)? {
+            Answer::User(user) => Ok(*user),
+            other => Err(mismatch(&other)),
+        }
+    }
+
+    /// The company behind the account.
+    pub fn company_get(&self) -> Result<Company> {
+        match self.read(&Op::CompanyGet)? {
+            Answer::Company(company) => Ok(*company),
+            other => Err(mismatch(&other)),
+        }
     }
 
     /// Asks for a refund on the customer's behalf. Gives the platform's `data` as JSON.
@@ -289,8 +353,13 @@ impl Client {
     }
 
     /// A write: sent once. Its error says what became of it.
+    fn write_any(&self, op: &Op<'_>) -> Result<Answer> {
+        self.send(op, Purpose::Command, Deadline::after(self.0.timeout), None)
+    }
+
+    /// A write whose answer is the platform's `data`.
     fn write(&self, op: &Op<'_>) -> Result<String> {
-        match self.send(op, Purpose::Command, Deadline::after(self.0.timeout), None)? {
+        match self.write_any(op)? {
             Answer::Json(json) => Ok(json),
             other => Err(mismatch(&other)),
         }
@@ -326,7 +395,7 @@ impl Client {
                 ));
             }
             signed_ms = inner.clock.now_ms();
-            Ok((draft.seal)(signed_ms))
+            Ok((draft.seal)(&Moment { now_ms: signed_ms, token: "" }))
         });
         let reply = reply.map_err(|failure| fate(purpose, failure.left, failure.error))?;
         inner.platform.answer(op, &reply).map_err(|error| {
@@ -391,7 +460,7 @@ pub trait Record {
 macro_rules! record {
     ($($t:ty),*) => { $(impl Record for $t { fn json(&self) -> &str { &self.json } })* };
 }
-record!(Cabinet, StockItem, Order);
+record!(Cabinet, StockItem, Order, PickupCode);
 
 impl<T: Record> Pages<T> {
     fn new(size: u32, fetch: impl FnMut(PageRequest) -> Result<Page<T>> + Send + 'static) -> Pages<T> {

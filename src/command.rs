@@ -2,7 +2,7 @@
 //! at most once in the life of a client.
 
 use crate::error::{Advice, Error, Outcome, Result};
-use crate::model::{DoorOpened, DoorRequest};
+use crate::model::Receipt;
 use crate::status::*;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +19,7 @@ pub struct Command {
     /// The caller's name for it.
     pub request_id: String,
     /// What the platform said to it.
-    pub opened: DoorOpened,
+    pub receipt: Receipt,
     /// Answered from memory: nothing was sent this time.
     pub recorded: bool,
 }
@@ -27,7 +27,7 @@ pub struct Command {
 #[derive(Debug)]
 enum State {
     InFlight,
-    Done(DoorOpened),
+    Done(Receipt),
     Unknown(Error),
 }
 
@@ -65,9 +65,9 @@ pub(crate) struct Ticket<'a> {
 }
 
 impl Commands {
-    /// Claims a `request_id`, or says why nothing may be sent.
-    pub(crate) fn begin(&self, request: &DoorRequest) -> Result<Begin<'_>> {
-        let id = request.request_id.as_str();
+    /// Claims a `request_id` for an act on `target`, or says why nothing may be sent. `repeat_asks` says that the
+    /// platform takes the same command again as a question, so that an unknown one may be sent once more.
+    pub(crate) fn begin(&self, id: &str, target: &[&str], repeat_asks: bool) -> Result<Begin<'_>> {
         if id.is_empty() || id.len() > KL_REQUEST_ID_MAX || id.contains(char::is_control) {
             return Err(not_done(Error::new(
                 KL_E_ARGUMENT,
@@ -75,21 +75,19 @@ impl Commands {
             )));
         }
         // What the name stands for: the same name for another act is a bug of the caller's.
-        let target = [&request.cabinet_id, &request.door, &request.item_no, &request.order_no]
-            .map(String::as_str)
-            .join("\u{1f}");
+        let target = target.join("\u{1f}");
         let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = book.entries.get(id) {
+        if let Some(entry) = book.entries.get_mut(id) {
             if entry.target != target {
                 return Err(not_done(Error::new(
                     KL_E_REQUEST_ID,
-                    format!("request_id {id:?} was already used for another door; nothing was sent"),
+                    format!("request_id {id:?} was already used for another act; nothing was sent"),
                 )));
             }
             return match &entry.state {
                 State::Done(opened) => Ok(Begin::Recorded(Command {
                     request_id: id.to_owned(),
-                    opened: opened.clone(),
+                    receipt: opened.clone(),
                     recorded: true,
                 })),
                 State::InFlight => Err(Error::new(
@@ -97,6 +95,10 @@ impl Commands {
                     format!("request_id {id:?} is under way on another thread; nothing was sent"),
                 )
                 .with(|d| d.outcome = Outcome::Unknown)),
+                State::Unknown(_) if repeat_asks => {
+                    entry.state = State::InFlight;
+                    Ok(Begin::Send(Ticket { commands: self, request_id: id.to_owned(), settled: false }))
+                }
                 State::Unknown(why) => Err(Error::new(
                     KL_E_UNSETTLED,
                     format!(
@@ -114,7 +116,7 @@ impl Commands {
 
 impl Ticket<'_> {
     /// Records how it ended. *Not done* frees the name: the caller may try again.
-    pub(crate) fn settle(mut self, end: &Result<DoorOpened>) {
+    pub(crate) fn settle(mut self, end: &Result<Receipt>) {
         self.settled = true;
         let mut book = self.commands.0.lock().unwrap_or_else(PoisonError::into_inner);
         match end {
@@ -170,12 +172,12 @@ pub(crate) fn unknown(error: Error) -> Error {
 mod tests {
     use super::*;
 
-    fn request(id: &str, door: &str) -> DoorRequest {
-        DoorRequest { request_id: id.into(), cabinet_id: "c".into(), door: door.into(), ..Default::default() }
+    fn begin<'a>(commands: &'a Commands, id: &str, door: &str) -> Result<Begin<'a>> {
+        commands.begin(id, &["c", door], false)
     }
 
     fn ticket<'a>(commands: &'a Commands, id: &str) -> Ticket<'a> {
-        match commands.begin(&request(id, "1")).unwrap() {
+        match begin(commands, id, "1").unwrap() {
             Begin::Send(ticket) => ticket,
             Begin::Recorded(c) => panic!("recorded {c:?}"),
         }
@@ -185,11 +187,11 @@ mod tests {
     fn a_name_is_sent_once() {
         let commands = Commands::default();
         let first = ticket(&commands, "a");
-        assert_eq!(commands.begin(&request("a", "1")).unwrap_err().status(), KL_E_IN_FLIGHT);
-        assert_eq!(commands.begin(&request("a", "2")).unwrap_err().status(), KL_E_REQUEST_ID);
-        first.settle(&Ok(DoorOpened { order_no: "VI1".into(), ..Default::default() }));
-        match commands.begin(&request("a", "1")).unwrap() {
-            Begin::Recorded(c) => assert!(c.recorded && c.opened.order_no == "VI1"),
+        assert_eq!(begin(&commands, "a", "1").unwrap_err().status(), KL_E_IN_FLIGHT);
+        assert_eq!(begin(&commands, "a", "2").unwrap_err().status(), KL_E_REQUEST_ID);
+        first.settle(&Ok(Receipt { order_no: "VI1".into(), ..Default::default() }));
+        match begin(&commands, "a", "1").unwrap() {
+            Begin::Recorded(c) => assert!(c.recorded && c.receipt.order_no == "VI1"),
             Begin::Send(_) => panic!("sent again"),
         }
     }
@@ -198,18 +200,27 @@ mod tests {
     fn unknown_stays_unknown_and_not_done_is_free_again() {
         let commands = Commands::default();
         ticket(&commands, "a").settle(&Err(unknown(Error::new(KL_E_TIMEOUT_REPLY, "no answer"))));
-        let e = commands.begin(&request("a", "1")).unwrap_err();
+        let e = begin(&commands, "a", "1").unwrap_err();
         assert_eq!((e.status(), e.details().outcome), (KL_E_UNSETTLED, Outcome::Unknown));
         ticket(&commands, "b").settle(&Err(not_done(Error::new(KL_E_CONNECT, "refused"))));
         drop(ticket(&commands, "b"));
-        assert_eq!(commands.begin(&request("b", "1")).unwrap_err().status(), KL_E_UNSETTLED);
+        assert_eq!(begin(&commands, "b", "1").unwrap_err().status(), KL_E_UNSETTLED);
+    }
+
+    #[test]
+    fn where_repeating_asks_an_unknown_command_is_sent_once_more_at_a_time() {
+        let commands = Commands::default();
+        ticket(&commands, "a").settle(&Err(unknown(Error::new(KL_E_TIMEOUT_REPLY, "no answer"))));
+        let again = commands.begin("a", &["c", "1"], true).unwrap();
+        assert!(matches!(again, Begin::Send(_)));
+        assert_eq!(commands.begin("a", &["c", "1"], true).unwrap_err().status(), KL_E_IN_FLIGHT);
     }
 
     #[test]
     fn bad_names_are_refused_before_anything_is_sent() {
         let commands = Commands::default();
         for bad in [String::new(), "x".repeat(129), "a\nb".into()] {
-            let e = commands.begin(&request(&bad, "1")).unwrap_err();
+            let e = begin(&commands, &bad, "1").unwrap_err();
             assert_eq!((e.status(), e.details().outcome), (KL_E_ARGUMENT, Outcome::NotDone));
         }
     }

@@ -262,6 +262,8 @@ pub struct OrderRef {
     pub order_no: String,
     /// The payment channel's or the caller's number.
     pub trade_no: String,
+    /// The cabinet, where the platform asks for it.
+    pub cabinet_id: String,
     /// More parameters for the platform, a JSON object.
     pub extra_json: Option<String>,
 }
@@ -289,15 +291,211 @@ pub struct DoorRequest {
     pub extra_json: Option<String>,
 }
 
-/// What the platform said to an opened door.
+/// What a platform said to a command that it took.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DoorOpened {
-    /// The order that the platform made of it.
+pub struct Receipt {
+    /// The order that the platform made of it, or that it belongs to.
     pub order_no: String,
-    /// Where the payment of that order must be reported.
+    /// The item of that order that can be dispensed, where the platform numbers them (Dingshang: `record_id`).
+    pub item_no: String,
+    /// The number by which a delivery can be asked for (Dingshang: `delivery_id`).
+    pub delivery_no: String,
+    /// Where the payment of the order must be reported.
     pub notify_url: String,
     /// The platform's `data`.
     pub json: String,
+}
+
+/// What a pickup code is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(i32)]
+pub enum CodeKind {
+    /// The platform's usual kind (Dingshang: a pickup code; Youzan: a self-fetch code).
+    #[default]
+    Pickup = 0,
+    /// Youzan: a code for virtual goods.
+    Virtual = 1,
+    /// Youzan: one e-voucher, or all of the vouchers under a QR code.
+    Voucher = 2,
+}
+
+/// The state of a pickup code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(i32)]
+#[allow(missing_docs)]
+pub enum CodeState {
+    #[default]
+    Unknown = 0,
+    Unused = 1,
+    Used = 2,
+    Expired = 3,
+    Refunding = 4,
+    Disabled = 5,
+}
+
+/// A pickup code.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PickupCode {
+    /// What it is for.
+    pub kind: CodeKind,
+    /// The text that the customer types.
+    pub code: String,
+    /// The platform's id of it, by which it is cancelled.
+    pub id: String,
+    /// The state.
+    pub state: CodeState,
+    /// The state in the platform's own word.
+    pub state_text: String,
+    /// The cabinet.
+    pub cabinet_id: String,
+    /// The goods.
+    pub product_id: String,
+    /// The order behind it.
+    pub order_no: String,
+    /// How many items it is good for; -1 if not told.
+    pub quantity: i32,
+    /// When it was made, Unix seconds; 0 if not told.
+    pub created_at: i64,
+    /// When it ends, Unix seconds; 0 for never or not told.
+    pub expires_at: i64,
+    /// When it was used, Unix seconds; 0 if not, or not told.
+    pub used_at: i64,
+    /// The order's fields, where the platform sends them along.
+    pub order: Option<Box<Order>>,
+    /// The platform's own record.
+    pub json: String,
+}
+
+/// Which codes to list, or which one to look up.
+#[derive(Clone, Debug, Default)]
+pub struct CodeQuery {
+    /// What the code is for.
+    pub kind: CodeKind,
+    /// The code itself, to look it up.
+    pub code: String,
+    /// The cabinet, where the platform asks for it.
+    pub cabinet_id: String,
+    /// The goods, where the platform lists by goods.
+    pub product_id: String,
+    /// More parameters for the platform, a JSON object.
+    pub extra_json: Option<String>,
+}
+
+/// Codes to be made.
+#[derive(Clone, Debug, Default)]
+pub struct CodeCreate {
+    /// The cabinet.
+    pub cabinet_id: String,
+    /// The goods; empty for one code for each of the cabinet's goods.
+    pub product_id: String,
+    /// How many; 0 for one.
+    pub count: u32,
+    /// How many digits; 0 for the platform's default.
+    pub length: u32,
+    /// When they end, Unix seconds; 0 for never.
+    pub expires_at: i64,
+    /// More parameters for the platform, a JSON object.
+    pub extra_json: Option<String>,
+}
+
+/// Codes to be cancelled.
+#[derive(Clone, Debug, Default)]
+pub struct CodeCancel {
+    /// The cabinet.
+    pub cabinet_id: String,
+    /// The id of one code; empty for all of the cabinet.
+    pub id: String,
+    /// More parameters for the platform, a JSON object.
+    pub extra_json: Option<String>,
+}
+
+/// A code to be redeemed.
+#[derive(Clone, Debug, Default)]
+pub struct RedeemRequest {
+    /// The caller's name for this customer's action; the same again never redeems twice.
+    pub request_id: String,
+    /// What the code is for.
+    pub kind: CodeKind,
+    /// The code that the customer typed.
+    pub code: String,
+    /// The cabinet, where the platform asks for it.
+    pub cabinet_id: String,
+    /// The goods of the code, where the platform asks for them.
+    pub product_id: String,
+    /// The caller's own order number, where the platform keeps one (Dingshang: `trade_id`, 20 to 32 characters); empty
+    /// to have one made from `request_id`.
+    pub trade_no: String,
+    /// Where the platform shall report the delivery, where it can be told.
+    pub notify_url: String,
+    /// Who redeems, for the platform's books (Youzan: `extra_info`).
+    pub redeemer: String,
+    /// Not to be sent later than this after the call; 0 for the client's `command_ttl_ms`.
+    pub ttl_ms: u32,
+    /// More parameters for the platform, a JSON object.
+    pub extra_json: Option<String>,
+}
+
+/// An order to be made.
+#[derive(Clone, Debug, Default)]
+pub struct OrderCreate {
+    /// The cabinet.
+    pub cabinet_id: String,
+    /// The caller's own number for it, unique.
+    pub trade_no: String,
+    /// Where the platform shall report the delivery.
+    pub notify_url: String,
+    /// The goods: the platform's id of each, and how many.
+    pub lines: Vec<(String, u32)>,
+    /// More parameters for the platform, a JSON object.
+    pub extra_json: Option<String>,
+}
+
+/// A person, as the platform knows them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct User {
+    /// The name they log in with.
+    pub username: String,
+    /// Their name.
+    pub name: String,
+    /// As the platform numbers it.
+    pub sex: String,
+    /// The phone number.
+    pub phone: String,
+    /// Whether they administer the company.
+    pub is_admin: Tri,
+    /// The address of a picture.
+    pub avatar_url: String,
+    /// When the account was made, Unix seconds; 0 if not told.
+    pub created_at: i64,
+    /// The platform's time, Unix seconds; 0 if not told.
+    pub now: i64,
+    /// The platform's own record: JSON, or XML if the account speaks XML.
+    pub raw: String,
+}
+
+/// A company, as the platform knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Company {
+    /// The name.
+    pub name: String,
+    /// As the platform numbers it.
+    pub kind: String,
+    /// The tax number.
+    pub tax_number: String,
+    /// Province, city, zone and street.
+    pub address: String,
+    /// The phone number.
+    pub phone: String,
+    /// Who stands for it.
+    pub legal_person: String,
+    /// Their phone number.
+    pub legal_person_phone: String,
+    /// When the account was made, Unix seconds; 0 if not told.
+    pub created_at: i64,
+    /// The platform's time, Unix seconds; 0 if not told.
+    pub now: i64,
+    /// The platform's own record: JSON, or XML if the account speaks XML.
+    pub raw: String,
 }
 
 /// A payment to be reported.
@@ -307,6 +505,8 @@ pub struct PaymentReport {
     pub notify_url: String,
     /// The platform's order number.
     pub order_no: String,
+    /// The cabinet, where the platform asks for it.
+    pub cabinet_id: String,
     /// The payment channel's number.
     pub trade_no: String,
     /// Whether the customer paid.
@@ -324,6 +524,8 @@ pub struct PaymentReport {
 pub struct Claim {
     /// The platform's order number.
     pub order_no: String,
+    /// The cabinet, where the platform asks for it.
+    pub cabinet_id: String,
     /// Why, as the platform names it (Yopoint: `REFUNDS_REASON_…`).
     pub reason: String,
     /// The customer's words.

@@ -97,7 +97,12 @@ impl Core {
         self.callbacks.add(what, now, render);
     }
 
-    /// True while something is still to come by itself.
+    /// A number that changes when a timer or a callback is added.
+    pub fn agenda(&self) -> u64 {
+        self.timers_set + self.callbacks.added()
+    }
+
+    /// How many things are still to come by themselves.
     pub fn timers_pending(&self) -> usize {
         self.timers.len()
     }

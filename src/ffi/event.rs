@@ -115,7 +115,6 @@ struct HeldEvent {
     info: kl_event_info,
     reply: Mutex<CString>,
     _kept: Kept,
-    _order: Option<Box<kl_order>>,
     _cabinet: Option<Box<kl_cabinet>>,
 }
 
@@ -131,7 +130,6 @@ impl Held for HeldEvent {
 
 fn hold(client: &Client, event: Event) -> Result<HeldEvent> {
     let mut kept = Kept::default();
-    let order = event.order.as_ref().map(|o| Box::new(o.show(&mut kept)));
     let cabinet = event.cabinet.as_ref().map(|c| Box::new(c.show(&mut kept)));
     let info = kl_event_info {
         kind: event.kind as i32,
@@ -158,7 +156,7 @@ fn hold(client: &Client, event: Event) -> Result<HeldEvent> {
         json: kept.text(&event.json),
         lines: kept.lines(&event.lines),
         line_count: event.lines.len(),
-        order: order.as_deref().map_or(std::ptr::null(), std::ptr::from_ref),
+        order: kept.order(event.order.as_deref()),
         cabinet: cabinet.as_deref().map_or(std::ptr::null(), std::ptr::from_ref),
     };
     let reply = match event.kind {
@@ -167,15 +165,7 @@ fn hold(client: &Client, event: Event) -> Result<HeldEvent> {
         _ => client.event_reply(&event, 0, "SUCCESS", None)?,
     };
     let reply = Mutex::new(CString::new(reply).unwrap_or_default());
-    Ok(HeldEvent {
-        client: client.clone(),
-        event,
-        info,
-        reply,
-        _kept: kept,
-        _order: order,
-        _cabinet: cabinet,
-    })
+    Ok(HeldEvent { client: client.clone(), event, info, reply, _kept: kept, _cabinet: cabinet })
 }
 
 /// Verifies a callback and takes it apart. `headers` are the header lines of the HTTP request, parted by newlines (may
@@ -206,7 +196,7 @@ pub unsafe extern "C" fn kl_event_parse(
 
 /// What the callback says. Borrowed from the event; NULL if this is no event.
 #[unsafe(no_mangle)]
-pub extern "C" fn kl_event_get(event: *const kl_event) -> *const kl_event_info {
+pub extern "C" fn kl_event_view(event: *const kl_event) -> *const kl_event_info {
     let mut info = std::ptr::null();
     guard(std::ptr::null_mut(), || {
         info = &raw const handle::get::<HeldEvent>(event.cast())?.info;

@@ -10,10 +10,12 @@
 
 pub mod call;
 pub mod client;
+pub mod code;
 pub mod command;
 pub mod config;
 pub mod error;
 pub mod event;
+pub mod identity;
 pub mod library;
 pub mod read;
 pub mod write;

@@ -239,6 +239,8 @@ pub struct kl_order_ref {
     pub order_no: *const c_char,
     /// The payment channel's or your own number; may be NULL.
     pub trade_no: *const c_char,
+    /// The cabinet, where the platform asks for it (Dingshang); may be NULL.
+    pub cabinet_id: *const c_char,
     /// More parameters for the platform, a JSON object; may be NULL.
     pub extra_json: *const c_char,
 }
@@ -278,11 +280,21 @@ pub struct kl_order_iter {
 pub(super) struct Kept {
     texts: Arena,
     lines: Vec<Box<[kl_order_line]>>,
+    // Boxed, because what points to an order must outlive the growth of this list.
+    #[allow(clippy::vec_box)]
+    orders: Vec<Box<kl_order>>,
 }
 
 impl Kept {
     pub(super) fn text(&mut self, text: &str) -> *const c_char {
         self.texts.keep(text)
+    }
+
+    pub(super) fn order(&mut self, order: Option<&Order>) -> *const kl_order {
+        let Some(order) = order else { return std::ptr::null() };
+        let shown = Box::new(order.show(self));
+        self.orders.push(shown);
+        self.orders.last().map_or(std::ptr::null(), |o| &raw const **o)
     }
 
     pub(super) fn lines(&mut self, lines: &[OrderLine]) -> *const kl_order_line {
@@ -383,7 +395,7 @@ impl Show for Order {
     }
 }
 
-struct List<C> {
+pub(super) struct List<C> {
     items: Vec<C>,
     total: i64,
     more: i32,
@@ -412,6 +424,17 @@ impl<C: 'static> List<C>
 where
     List<C>: Held,
 {
+    /// Makes the result of a call that gives these items and no more.
+    pub(super) unsafe fn these<T: Show<Shown = C>, H>(items: &[T], out: *mut *mut H) -> Result<()> {
+        let mut kept = Kept::default();
+        let items: Vec<C> = items.iter().map(|i| i.show(&mut kept)).collect();
+        let total = items.len() as i64;
+        let handle = handle::put(List { items, total, more: 0, _kept: kept })?;
+        // SAFETY: the caller cleared it, so it is not NULL.
+        unsafe { out.write(handle.cast()) };
+        Ok(())
+    }
+
     /// Makes the result: one page, or everything that the pages hold.
     unsafe fn give<T: Show<Shown = C>, H>(
         one: Option<PageRequest>,
@@ -451,13 +474,17 @@ where
         result
     }
 
-    fn at(handle: *const c_void, index: usize) -> *const C {
+    pub(super) fn count(handle: *const c_void) -> usize {
+        List::<C>::look(handle, 0, |l| l.items.len())
+    }
+
+    pub(super) fn at(handle: *const c_void, index: usize) -> *const C {
         List::<C>::look(handle, std::ptr::null(), |l| {
             l.items.get(index).map_or(std::ptr::null(), std::ptr::from_ref)
         })
     }
 
-    fn free(handle: *mut c_void) {
+    pub(super) fn free(handle: *mut c_void) {
         guard(std::ptr::null_mut(), || {
             drop(handle::take::<List<C>>(handle));
             Ok(())
@@ -587,7 +614,7 @@ pub unsafe extern "C" fn kl_cabinet_list(
 /// How many cabinets the list holds; 0 if this is no list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_cabinets_count(list: *const kl_cabinets) -> usize {
-    List::<kl_cabinet>::look(list.cast(), 0, |l| l.items.len())
+    List::<kl_cabinet>::count(list.cast())
 }
 
 /// A cabinet of the list; NULL behind its end. Borrowed from the list.
@@ -700,7 +727,7 @@ pub unsafe extern "C" fn kl_stock_fetch_page(
 /// How many kinds of goods the list holds; 0 if this is no list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_stock_count(stock: *const kl_stock) -> usize {
-    List::<kl_stock_item>::look(stock.cast(), 0, |l| l.items.len())
+    List::<kl_stock_item>::count(stock.cast())
 }
 
 /// An item of the list; NULL behind its end. Borrowed from the list.
@@ -785,14 +812,10 @@ pub unsafe extern "C" fn kl_order_get(
                 kind: order_kind(r.kind)?,
                 order_no: text::owned("order_no", r.order_no)?,
                 trade_no: text::owned("trade_no", r.trade_no)?,
+                cabinet_id: text::owned("cabinet_id", r.cabinet_id)?,
                 extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
             };
-            let found = client.order_get(&wanted)?;
-            let mut kept = Kept::default();
-            let items = vec![found.show(&mut kept)];
-            let handle = handle::put(List { items, total: 1, more: 0, _kept: kept })?;
-            out.write(handle.cast());
-            Ok(())
+            List::these(&[client.order_get(&wanted)?], out)
         }
     })
 }
@@ -821,7 +844,7 @@ pub unsafe extern "C" fn kl_order_list(
 /// How many orders the list holds; 0 if this is no list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_orders_count(list: *const kl_orders) -> usize {
-    List::<kl_order>::look(list.cast(), 0, |l| l.items.len())
+    List::<kl_order>::count(list.cast())
 }
 
 /// An order of the list; NULL behind its end. Borrowed from the list.

@@ -4,9 +4,10 @@
 use super::call::{kl_response, respond};
 use super::client::kl_client;
 use super::error::kl_error;
+use super::read::{List, kl_order, kl_orders};
 use super::{text, with_client_write};
 use crate::error::{Error, Result};
-use crate::model::{Claim, PaymentReport};
+use crate::model::{Claim, Order, OrderCreate, PaymentReport};
 use crate::status::*;
 use std::ffi::c_char;
 
@@ -26,10 +27,12 @@ pub struct kl_payment_report_request {
     pub result: i32,
     /// What was paid, in fen; negative leaves it out.
     pub amount: i64,
-    /// The address that the platform gave for this order: from the opened door, or from an event.
+    /// Yopoint: the address that the platform gave for this order, from the opened door or from an event. Elsewhere NULL.
     pub notify_url: *const c_char,
     /// The platform's order number.
     pub order_no: *const c_char,
+    /// The cabinet, where the platform asks for it (Dingshang); may be NULL.
+    pub cabinet_id: *const c_char,
     /// The payment channel's number; may be NULL.
     pub trade_no: *const c_char,
     /// The payment channel's raw answer, a JSON object; NULL sends `{}`.
@@ -48,6 +51,8 @@ pub struct kl_claim_request {
     pub reserved: u32,
     /// The platform's order number.
     pub order_no: *const c_char,
+    /// The cabinet, where the platform asks for it (Dingshang); may be NULL.
+    pub cabinet_id: *const c_char,
     /// Why, as the platform names it (Yopoint: `REFUNDS_REASON_PRODUCT_NOT_MATCH`, …); may be NULL.
     pub reason: *const c_char,
     /// The customer's words; may be NULL.
@@ -64,6 +69,7 @@ unsafe fn claim(request: *const kl_claim_request) -> Result<Claim> {
         let r = text::request("request", request)?;
         Ok(Claim {
             order_no: text::need("order_no", r.order_no)?.to_owned(),
+            cabinet_id: text::owned("cabinet_id", r.cabinet_id)?,
             reason: text::owned("reason", r.reason)?,
             remarks: text::owned("remarks", r.remarks)?,
             phone: text::owned("phone", r.phone)?,
@@ -99,8 +105,9 @@ pub unsafe extern "C" fn kl_payment_report(
                 }
             };
             let report = PaymentReport {
-                notify_url: text::need("notify_url", r.notify_url)?.to_owned(),
+                notify_url: text::owned("notify_url", r.notify_url)?,
                 order_no: text::need("order_no", r.order_no)?.to_owned(),
+                cabinet_id: text::owned("cabinet_id", r.cabinet_id)?,
                 trade_no: text::owned("trade_no", r.trade_no)?,
                 paid,
                 amount: r.amount,
@@ -146,6 +153,80 @@ pub unsafe extern "C" fn kl_appeal_file(
         unsafe {
             text::clear("out", out)?;
             respond(client.appeal_file(&claim(request)?)?, out)
+        }
+    })
+}
+
+/// Goods for an order to be made.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kl_order_create_line {
+    /// The platform's id of the goods in this cabinet.
+    pub product_id: *const c_char,
+    /// How many.
+    pub quantity: u32,
+}
+
+/// An order to be made: `kl_order_create_request r = KL_ORDER_CREATE_REQUEST_INIT;`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kl_order_create_request {
+    /// `sizeof` this struct.
+    pub struct_size: u32,
+    /// How many lines.
+    pub line_count: u32,
+    /// The goods.
+    pub lines: *const kl_order_create_line,
+    /// The cabinet.
+    pub cabinet_id: *const c_char,
+    /// Your own number for it, unique (Dingshang: 20 to 32 characters, digits preferred).
+    pub trade_no: *const c_char,
+    /// Where the platform shall report the delivery.
+    pub notify_url: *const c_char,
+    /// More parameters, a JSON object; may be NULL.
+    pub extra_json: *const c_char,
+}
+
+/// Makes an order (Dingshang: `POST /orders`). The result holds one order with its number and yours, and nothing else
+/// yet: ask for the rest with `kl_order_get`. Sent at most once; after *unknown* look for your number before you make
+/// another. End the result with `kl_orders_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_order_create(
+    client: *mut kl_client,
+    request: *const kl_order_create_request,
+    out: *mut *mut kl_orders,
+    err: *mut kl_error,
+) -> kl_status {
+    with_client_write(client, err, |client| {
+        // SAFETY: conventions, rules 2 and 6; `lines` has `line_count` readable entries.
+        unsafe {
+            text::clear("out", out)?;
+            let r = text::request("request", request)?;
+            let mut create = OrderCreate {
+                cabinet_id: text::need("cabinet_id", r.cabinet_id)?.to_owned(),
+                trade_no: text::owned("trade_no", r.trade_no)?,
+                notify_url: text::owned("notify_url", r.notify_url)?,
+                lines: Vec::new(),
+                extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
+            };
+            if r.lines.is_null() && r.line_count > 0 {
+                return Err(Error::new(KL_E_NULL, "lines is NULL but line_count is not 0"));
+            }
+            for i in 0..r.line_count as usize {
+                let line = r.lines.add(i).read();
+                create.lines.push((text::need("product_id", line.product_id)?.to_owned(), line.quantity));
+            }
+            let receipt = client.order_create(&create)?;
+            let order = Order {
+                order_no: receipt.order_no,
+                trade_no: create.trade_no,
+                cabinet_id: create.cabinet_id,
+                amount: -1,
+                pay_type: -1,
+                json: receipt.json,
+                ..Order::default()
+            };
+            List::<kl_order>::these(&[order], out)
         }
     })
 }

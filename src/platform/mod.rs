@@ -45,6 +45,14 @@ pub enum Op<'a> {
     RefundApply(&'a Claim),
     AppealFile(&'a Claim),
     PaymentReport(&'a PaymentReport),
+    OrderCreate(&'a OrderCreate),
+    CodeLookup(&'a CodeQuery),
+    CodeList(&'a CodeQuery),
+    CodeCreate(&'a CodeCreate),
+    CodeCancel(&'a CodeCancel),
+    CodeRedeem(&'a RedeemRequest),
+    UserGet,
+    CompanyGet,
     Call { method: &'a str, params_json: &'a str },
 }
 
@@ -66,19 +74,65 @@ pub enum Answer {
     Pong,
     Cabinets(Page<Cabinet>),
     Stock(Page<StockItem>),
-    Door(DoorOpened),
+    Taken(Receipt),
     Order(Box<Order>),
     Orders(Page<Order>),
+    Code(Box<PickupCode>),
+    Codes(Page<PickupCode>),
+    User(Box<User>),
+    Company(Box<Company>),
     /// The platform's `data` as JSON text.
     Json(String),
 }
 
-/// A request that only lacks the time it is sent at.
+/// A request that only lacks what is known when it is sent.
 pub struct Draft<'a> {
     /// Where it goes.
     pub url: Url,
-    /// Signs it at a time (platform time, Unix milliseconds).
-    pub seal: Box<dyn Fn(i64) -> Request + 'a>,
+    /// Signs it.
+    pub seal: Box<dyn Fn(&Moment<'_>) -> Request + 'a>,
+}
+
+/// What is known when a request is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// The platform's time, Unix milliseconds.
+    pub now_ms: i64,
+    /// The token, on platforms that give one.
+    pub token: &'a str,
+}
+
+/// What a platform gives for credentials, to be shown with each call for as long as it lives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Token {
+    /// What is shown.
+    pub access: String,
+    /// What a new one is asked for with; empty if the platform has no such thing.
+    pub refresh: String,
+    /// When it ends, by the platform's time, Unix milliseconds.
+    pub expires_ms: i64,
+}
+
+/// How a platform gives tokens.
+pub trait TokenSource {
+    /// Whether this call shows one.
+    fn needed(&self, op: &Op<'_>) -> bool;
+
+    /// What tells this account's tokens from others', for the name of a file: no secret, only letters and digits.
+    /// `None` if its tokens live too briefly to be kept anywhere but in memory.
+    fn account(&self) -> Option<String>;
+
+    /// How long before its end a token is replaced, in milliseconds.
+    fn renew_before_ms(&self) -> i64;
+
+    /// The request for a new one. `old` is the last one there was, dead or alive.
+    fn draft<'a>(&'a self, old: Option<&'a Token>) -> Result<Draft<'a>>;
+
+    /// The token in the reply.
+    fn answer(&self, reply: &Reply, now_ms: i64) -> Result<Token>;
+
+    /// Whether this refusal of another call says that the token shown is not good (any more).
+    fn is_dead(&self, error: &Error) -> bool;
 }
 
 /// One platform with one account's settings.
@@ -103,6 +157,16 @@ pub trait Platform: Send + Sync {
     /// Whether this refusal proves that a command had no effect. An answer that proves nothing leaves it unknown.
     fn proves_not_done(&self, error: &Error) -> bool;
 
+    /// How tokens are had, on platforms that give them.
+    fn tokens(&self) -> Option<&dyn TokenSource> {
+        None
+    }
+
+    /// Whether sending this command again under the same key is the platform's way to ask what became of it.
+    fn repeat_asks(&self, _op: &Op<'_>) -> bool {
+        false
+    }
+
     /// Verifies and parses a callback.
     fn event(&self, headers: &str, body: &[u8], now_ms: i64) -> Result<Event>;
 
@@ -116,6 +180,31 @@ pub fn make(config: &Config) -> Result<Box<dyn Platform>> {
     match config.platform() {
         Kind::Yopoint => Ok(Box::new(yopoint::Yopoint::new(config)?)),
     }
+}
+
+/// The answer to a verb that a platform does not have.
+fn unsupported(kind: Kind, op: &Op<'_>) -> Error {
+    let verb = match op {
+        Op::Ping => "ping",
+        Op::CabinetList { .. } => "cabinet_list",
+        Op::Stock { .. } => "stock_fetch",
+        Op::DoorOpen(_) => "door_open",
+        Op::OrderGet(_) => "order_get",
+        Op::OrderList { .. } => "order_list",
+        Op::RefundApply(_) => "refund_apply",
+        Op::AppealFile(_) => "appeal_file",
+        Op::PaymentReport(_) => "payment_report",
+        Op::OrderCreate(_) => "order_create",
+        Op::CodeLookup(_) => "code_lookup",
+        Op::CodeList(_) => "code_list",
+        Op::CodeCreate(_) => "code_create",
+        Op::CodeCancel(_) => "code_cancel",
+        Op::CodeRedeem(_) => "code_redeem",
+        Op::UserGet => "user_get",
+        Op::CompanyGet => "company_get",
+        Op::Call { .. } => "call",
+    };
+    Error::new(KL_E_UNSUPPORTED, format!("{} has no {verb}; nothing was sent", kind.name()))
 }
 
 /// The address that `base_url` or a platform itself names, checked against `allow_http`.

@@ -3,7 +3,7 @@
 //! Follows <https://yopointapi.apifox.cn> and the older <https://api.yopoint.com/docs/operators>. Not every page of
 //! it could be read: what is inferred is said at the item, and `docs/platforms/yopoint.md` lists it.
 
-use super::{Answer, Draft, Kind, Nature, Op, Platform, address, form, http_error};
+use super::{Answer, Draft, Kind, Moment, Nature, Op, Platform, address, form, http_error, unsupported};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventKind, SignedWith};
@@ -141,8 +141,8 @@ impl Yopoint {
             }
         }
         let to = url.clone();
-        let seal = move |now_ms: i64| {
-            let timestamp = now_ms.div_euclid(1000).to_string();
+        let seal = move |moment: &Moment<'_>| {
+            let timestamp = moment.now_ms.div_euclid(1000).to_string();
             let mut fields = vec![
                 ("receipt_no", report.order_no.as_str()),
                 ("trade_no", &report.trade_no),
@@ -188,6 +188,7 @@ impl Platform for Yopoint {
                 let reads = READS.contains(method) || READ_ENDINGS.iter().any(|end| method.ends_with(end));
                 Ok(if reads { Nature::Read } else { Nature::Write })
             }
+            _ => Err(unsupported(self.kind(), op)),
         }
     }
 
@@ -243,8 +244,9 @@ impl Platform for Yopoint {
             }
             Op::RefundApply(claim) => ("cabinet.order.refund.apply", claim_params(claim)?),
             Op::AppealFile(claim) => ("cabinet.order.user.appeal", claim_params(claim)?),
+            _ => return Err(unsupported(self.kind(), op)),
         };
-        let seal = move |now_ms| self.gateway_request(method, &biz, now_ms);
+        let seal = move |moment: &Moment<'_>| self.gateway_request(method, &biz, moment.now_ms);
         Ok(Draft { url: self.gateway.clone(), seal: Box::new(seal) })
     }
 
@@ -271,10 +273,8 @@ impl Platform for Yopoint {
                 }
                 Answer::Order(Box::new(order))
             }
-            Op::DoorOpen(_) => Answer::Door(door_opened(needed()?).map_err(bad)?),
-            Op::RefundApply(_) | Op::AppealFile(_) | Op::PaymentReport(_) | Op::Call { .. } => {
-                Answer::Json(data.map_or("null", Json::text).to_owned())
-            }
+            Op::DoorOpen(_) => Answer::Taken(door_opened(needed()?).map_err(bad)?),
+            _ => Answer::Json(data.map_or("null", Json::text).to_owned()),
         })
     }
 
@@ -488,12 +488,18 @@ fn envelope(reply: &Reply) -> Result<Option<Json<'_>>> {
     }
     let upper = reason.to_ascii_uppercase();
     let status = REFUSALS.iter().find(|(word, _)| upper.contains(word)).map_or(KL_E_PLATFORM, |(_, s)| *s);
-    let message = format!("Yopoint refused: error_code {code} {reason}");
-    Err(Error::new(status, message.trim_end().to_owned()).with(|d| {
-        d.http_status = reply.status.into();
-        d.platform_code = code;
-        d.platform_message = reason;
-    }))
+    let hint = match status {
+        KL_E_AUTH => ": app_id or app_secret is wrong, or was pasted with a blank",
+        KL_E_PERMISSION => ": tick this method for the account in the operator console",
+        _ => "",
+    };
+    Err(Error::new(status, format!("Yopoint refused, error_code {code} {}{hint}", reason.trim_end())).with(
+        |d| {
+            d.http_status = reply.status.into();
+            d.platform_code = code;
+            d.platform_message = reason;
+        },
+    ))
 }
 
 /// The older flow answers `success` as plain text, the gateway an envelope; both are taken.
@@ -732,14 +738,15 @@ fn delivery(status: Option<i64>) -> DeliveryState {
     }
 }
 
-fn door_opened(data: Json<'_>) -> std::result::Result<DoorOpened, Bad> {
+fn door_opened(data: Json<'_>) -> std::result::Result<Receipt, Bad> {
     let o = data.object()?;
     let order_no =
         o.string(&["ReceiptNo"])?.filter(|s| !s.is_empty()).ok_or_else(|| json::missing("ReceiptNo"))?;
-    Ok(DoorOpened {
+    Ok(Receipt {
         order_no,
         notify_url: o.string(&["NotifyUrl"])?.unwrap_or_default(),
         json: data.text().to_owned(),
+        ..Receipt::default()
     })
 }
 

@@ -1,0 +1,99 @@
+# The few things a person does here. `make help` lists them.
+
+CARGO   ?= cargo
+CC      ?= cc
+CXX     ?= c++
+PREFIX  ?= /usr/local
+DESTDIR ?=
+
+# Where the C side is built; cargo keeps to itself beside it.
+OUT     := target/c
+WARN    := -Wall -Wextra -Wpedantic -Werror
+CFLAGS  ?= -g -O1
+ABI     := 1
+
+EXAMPLES := $(patsubst examples-c/%.c,$(OUT)/bin/%,$(wildcard examples-c/*.c))
+CTESTS   := $(patsubst tests/c/%.c,$(OUT)/bin/%,$(wildcard tests/c/*.c))
+CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
+
+.PHONY: help demo test check lib static header fmt lint arm c-programs install clean FORCE
+
+help:
+	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
+	@echo "make test      the whole suite: lint, header, Rust, C, C++, Python, valgrind"
+	@echo "make lib       the shared library, as small as it ships      (target/release/libkiosklink.so)"
+	@echo "make static    the static library                            (target/release/libkiosklink.a)"
+	@echo "make arm       the ARM builds, run under qemu-user           (TARGET=... for one of them)"
+	@echo "make install   header and shared library into PREFIX ($(PREFIX)), below DESTDIR"
+	@echo "make header    write include/kiosklink.h and abi/exports.txt from the sources"
+	@echo "make fmt       format; make lint checks format, clippy, header; make clean removes what was built"
+
+demo:
+	@scripts/need demo
+	@$(MAKE) --no-print-directory -s $(OUT)/lib/libkiosklink.so $(OUT)/bin/open_door $(OUT)/bin/stock
+	@$(CARGO) build -q -p kiosklink-sim
+	@scripts/demo
+
+test:
+	@scripts/need test
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory c-programs
+	@$(CARGO) build -q --workspace
+	$(CARGO) test --workspace --features kiosklink/test-hooks
+
+lint:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy -q --workspace --all-targets --features kiosklink/test-hooks -- -D warnings
+	$(CARGO) run -q -p xtask -- header --check
+	@scripts/check-tree
+
+header:
+	$(CARGO) run -q -p xtask -- header
+
+fmt:
+	$(CARGO) fmt --all
+
+lib:
+	$(CARGO) rustc -p kiosklink --lib --release --crate-type cdylib
+
+static:
+	$(CARGO) rustc -p kiosklink --lib --release --crate-type staticlib
+
+arm:
+	@scripts/need arm
+	@scripts/arm $(TARGET)
+
+install: lib
+	install -d "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(PREFIX)/lib"
+	install -m 644 include/kiosklink.h "$(DESTDIR)$(PREFIX)/include/"
+	install -m 755 target/release/libkiosklink.so "$(DESTDIR)$(PREFIX)/lib/libkiosklink.so.$(ABI)"
+	ln -sf libkiosklink.so.$(ABI) "$(DESTDIR)$(PREFIX)/lib/libkiosklink.so"
+
+clean:
+	$(CARGO) clean
+
+# What tests and examples link: the same code as ships, built fast instead of small. Copied only when it changed, so
+# that a second run rebuilds nothing.
+c-programs: $(EXAMPLES) $(CTESTS) $(CXXTESTS)
+
+$(OUT)/lib/libkiosklink.so: FORCE
+	@mkdir -p $(OUT)/lib
+	@$(CARGO) rustc -q -p kiosklink --lib --crate-type cdylib
+	@cmp -s target/debug/libkiosklink.so $@ || cp target/debug/libkiosklink.so $@
+	@ln -sf libkiosklink.so $(OUT)/lib/libkiosklink.so.$(ABI)
+
+LINK = -L$(OUT)/lib -lkiosklink -lpthread -ldl -Wl,-rpath,'$$ORIGIN/../lib'
+
+$(OUT)/bin/%: examples-c/%.c include/kiosklink.h $(OUT)/lib/libkiosklink.so
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_POSIX_C_SOURCE=200809L $(WARN) $(CFLAGS) -Iinclude $< -o $@ $(LINK)
+
+$(OUT)/bin/%: tests/c/%.c include/kiosklink.h $(OUT)/lib/libkiosklink.so
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -Iinclude $< -o $@ $(LINK)
+
+$(OUT)/bin/%: tests/cpp/%.cpp include/kiosklink.h $(OUT)/lib/libkiosklink.so
+	@mkdir -p $(@D)
+	$(CXX) -std=c++11 $(WARN) $(CFLAGS) -Iinclude $< -o $@ $(LINK)
+
+FORCE:

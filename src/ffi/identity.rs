@@ -1,0 +1,189 @@
+//! Who is behind the account: a person, a company.
+
+use super::client::kl_client;
+use super::error::kl_error;
+use super::handle::{self, Held};
+use super::text::{self, Arena};
+use super::{guard, with_client};
+use crate::status::kl_status;
+use std::ffi::c_char;
+
+/// A person. Opaque.
+pub struct kl_user {
+    _private: [u8; 0],
+}
+
+/// A company. Opaque.
+pub struct kl_company {
+    _private: [u8; 0],
+}
+
+/// A person, as the platform knows them. Lives as long as its `kl_user`; texts are never NULL.
+#[repr(C)]
+pub struct kl_user_info {
+    /// The name they log in with.
+    pub username: *const c_char,
+    /// Their name.
+    pub name: *const c_char,
+    /// As the platform numbers it.
+    pub sex: *const c_char,
+    /// The phone number.
+    pub phone: *const c_char,
+    /// The address of a picture.
+    pub avatar_url: *const c_char,
+    /// The platform's own record: JSON, or XML if the account speaks XML.
+    pub raw: *const c_char,
+    /// When the account was made, Unix seconds; 0 if not told.
+    pub created_at: i64,
+    /// The platform's time, Unix seconds; 0 if not told.
+    pub now: i64,
+    /// Whether they administer the company: 1, 0, or -1 if not told.
+    pub is_admin: i32,
+}
+
+/// A company, as the platform knows it. Lives as long as its `kl_company`; texts are never NULL.
+#[repr(C)]
+pub struct kl_company_info {
+    /// The name.
+    pub name: *const c_char,
+    /// As the platform numbers it.
+    pub kind: *const c_char,
+    /// The tax number.
+    pub tax_number: *const c_char,
+    /// Province, city, zone and street.
+    pub address: *const c_char,
+    /// The phone number.
+    pub phone: *const c_char,
+    /// Who stands for it.
+    pub legal_person: *const c_char,
+    /// Their phone number.
+    pub legal_person_phone: *const c_char,
+    /// The platform's own record: JSON, or XML if the account speaks XML.
+    pub raw: *const c_char,
+    /// When the account was made, Unix seconds; 0 if not told.
+    pub created_at: i64,
+    /// The platform's time, Unix seconds; 0 if not told.
+    pub now: i64,
+}
+
+struct Kept<I> {
+    info: I,
+    _texts: Arena,
+}
+
+// SAFETY: the pointers lead into the arena beside them, which is never changed again.
+unsafe impl<I> Send for Kept<I> {}
+// SAFETY: as above.
+unsafe impl<I> Sync for Kept<I> {}
+
+impl Held for Kept<kl_user_info> {
+    const KIND: u32 = 13;
+    const NAME: &'static str = "user";
+}
+impl Held for Kept<kl_company_info> {
+    const KIND: u32 = 14;
+    const NAME: &'static str = "company";
+}
+
+/// The person behind the account (Zhiyun: `userService/getUserInfo`). Tried again inside `timeout_ms` when the network
+/// fails. End the result with `kl_user_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_user_get(
+    client: *mut kl_client,
+    out: *mut *mut kl_user,
+    err: *mut kl_error,
+) -> kl_status {
+    with_client(client, err, |client| {
+        // SAFETY: conventions, rule 2.
+        unsafe { text::clear("out", out)? };
+        let user = client.user_get()?;
+        let mut texts = Arena::default();
+        let info = kl_user_info {
+            username: texts.keep(&user.username),
+            name: texts.keep(&user.name),
+            sex: texts.keep(&user.sex),
+            phone: texts.keep(&user.phone),
+            avatar_url: texts.keep(&user.avatar_url),
+            raw: texts.keep(&user.raw),
+            created_at: user.created_at,
+            now: user.now,
+            is_admin: user.is_admin as i32,
+        };
+        let handle = handle::put(Kept { info, _texts: texts })?;
+        // SAFETY: `clear` found it not NULL.
+        unsafe { out.write(handle.cast()) };
+        Ok(())
+    })
+}
+
+/// What is known of a person. Borrowed from it; NULL if this is no user.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_user_view(user: *const kl_user) -> *const kl_user_info {
+    let mut info = std::ptr::null();
+    guard(std::ptr::null_mut(), || {
+        info = &raw const handle::get::<Kept<kl_user_info>>(user.cast())?.info;
+        Ok(())
+    });
+    info
+}
+
+/// Frees a user. NULL does nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_user_free(user: *mut kl_user) {
+    guard(std::ptr::null_mut(), || {
+        drop(handle::take::<Kept<kl_user_info>>(user.cast()));
+        Ok(())
+    });
+}
+
+/// The company behind the account (Zhiyun: `companyService/getCompanyInfo`). Tried again inside `timeout_ms` when the
+/// network fails. End the result with `kl_company_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_company_get(
+    client: *mut kl_client,
+    out: *mut *mut kl_company,
+    err: *mut kl_error,
+) -> kl_status {
+    with_client(client, err, |client| {
+        // SAFETY: conventions, rule 2.
+        unsafe { text::clear("out", out)? };
+        let company = client.company_get()?;
+        let mut texts = Arena::default();
+        let info = kl_company_info {
+            name: texts.keep(&company.name),
+            kind: texts.keep(&company.kind),
+            tax_number: texts.keep(&company.tax_number),
+            address: texts.keep(&company.address),
+            phone: texts.keep(&company.phone),
+            legal_person: texts.keep(&company.legal_person),
+            legal_person_phone: texts.keep(&company.legal_person_phone),
+            raw: texts.keep(&company.raw),
+            created_at: company.created_at,
+            now: company.now,
+        };
+        let handle = handle::put(Kept { info, _texts: texts })?;
+        // SAFETY: `clear` found it not NULL.
+        unsafe { out.write(handle.cast()) };
+        Ok(())
+    })
+}
+
+/// What is known of a company. Borrowed from it; NULL if this is no company.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_company_view(company: *const kl_company) -> *const kl_company_info {
+    let mut info = std::ptr::null();
+    guard(std::ptr::null_mut(), || {
+        info = &raw const handle::get::<Kept<kl_company_info>>(company.cast())?.info;
+        Ok(())
+    });
+    info
+}
+
+/// Frees a company. NULL does nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_company_free(company: *mut kl_company) {
+    guard(std::ptr::null_mut(), || {
+        drop(handle::take::<Kept<kl_company_info>>(company.cast()));
+        Ok(())
+    });
+}
