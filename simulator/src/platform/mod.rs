@@ -5,6 +5,7 @@
 
 pub mod dingshang;
 pub mod yopoint;
+pub mod zhiyun;
 
 use serde_json::{Map, Value};
 
@@ -93,5 +94,9 @@ pub trait Platform: Send {
 
 /// All platforms, as they are at the start.
 pub fn all() -> Vec<Box<dyn Platform>> {
-    vec![Box::new(yopoint::Yopoint::default()), Box::new(dingshang::Dingshang::default())]
+    vec![
+        Box::new(yopoint::Yopoint::default()),
+        Box::new(dingshang::Dingshang::default()),
+        Box::new(zhiyun::Zhiyun::default()),
+    ]
 }
