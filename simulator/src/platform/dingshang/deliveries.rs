@@ -155,7 +155,8 @@ impl Dingshang {
             }
         }
         if let Some(limit) = machine.lock_ms {
-            machine.lock = Some(Lock { delivery_id: delivery_id.clone(), until_ms: now.saturating_add(limit) });
+            machine.lock =
+                Some(Lock { delivery_id: delivery_id.clone(), until_ms: now.saturating_add(limit) });
         }
         if !outcome.silent {
             let delay = outcome.result_ms.unwrap_or(self.settings.result_ms);
