@@ -142,7 +142,9 @@ fn python_opens_a_door_with_ctypes() {
 }
 
 /// One prototype of the header: name, result, and the parameters as (type, name).
-fn prototypes() -> Vec<(String, String, Vec<(String, String)>)> {
+type Prototype = (String, String, Vec<(String, String)>);
+
+fn prototypes() -> Vec<Prototype> {
     let header = std::fs::read_to_string(root().join("include/kiosklink.h")).unwrap();
     let mut plain = String::new();
     let mut rest = header.as_str();

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -201,7 +202,13 @@ fn leaf(kind: CertificateKind) -> Result<CertificateParams, rcgen::Error> {
     (params.not_before, params.not_after) = match kind {
         CertificateKind::Expired => (date_time_ymd(2020, 1, 1), date_time_ymd(2020, 12, 31)),
         CertificateKind::NotYetValid => (date_time_ymd(2090, 1, 1), date_time_ymd(2091, 1, 1)),
-        _ => (date_time_ymd(2024, 1, 1), date_time_ymd(2090, 1, 1)),
+        // As long as a public authority would: a device whose clock is years ahead meets its end.
+        _ => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let day = Duration::from_secs(86_400);
+            let at = |since: Duration| date_time_ymd(1970, 1, 1) + since;
+            (at(now.saturating_sub(30 * day)), at(now + 367 * day))
+        }
     };
     Ok(params)
 }

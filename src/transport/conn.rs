@@ -172,15 +172,15 @@ pub(super) struct Key {
 }
 
 /// Sends without ever raising SIGPIPE: the host has not promised to ignore it.
-struct Quiet<'a>(&'a Socket);
+struct Quiet<'a>(&'a Socket, i32);
 
 impl Write for Quiet<'_> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
-        self.0.send_with_flags(data, SEND_FLAGS)
+        self.0.send_with_flags(data, self.1)
     }
 
     fn write_vectored(&mut self, data: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.send_vectored_with_flags(data, SEND_FLAGS)
+        self.0.send_vectored_with_flags(data, self.1)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -190,6 +190,11 @@ impl Write for Quiet<'_> {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
+/// More follows at once: the kernel waits for it, 200 ms at most.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const SEND_MORE: i32 = libc::MSG_NOSIGNAL | libc::MSG_MORE;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const SEND_MORE: i32 = 0;
 /// Elsewhere the socket itself is told (`SO_NOSIGPIPE`), by socket2 when it is made.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 const SEND_FLAGS: i32 = 0;
@@ -210,6 +215,8 @@ pub(super) struct Conn {
     /// Whether it has served a request before.
     pub(super) used: bool,
     at_end: bool,
+    /// Whether the connection is made for a request, not to be kept ready.
+    request_follows: bool,
 }
 
 impl Conn {
@@ -239,6 +246,7 @@ impl Conn {
             heard_ms: 0,
             used: false,
             at_end: false,
+            request_follows: false,
         };
         conn.finish_connect(&SockAddr::from(address), bound).map_err(|fault| bound.blame(fault))?;
         // From here on, data that nobody acknowledges for this long means a dead link.
@@ -266,8 +274,14 @@ impl Conn {
     }
 
     /// Puts TLS over the connection and runs the handshake to its end, so that nothing of it is still to be sent.
-    pub(super) fn handshake(&mut self, tls: ClientConnection, bound: &Bound<'_>) -> Result<(), Fault> {
+    pub(super) fn handshake(
+        &mut self,
+        tls: ClientConnection,
+        request_follows: bool,
+        bound: &Bound<'_>,
+    ) -> Result<(), Fault> {
         self.tls = Some(Box::new(tls));
+        self.request_follows = request_follows;
         loop {
             self.flush(bound, None)?;
             let Some(tls) = &mut self.tls else { return Ok(()) };
@@ -281,7 +295,7 @@ impl Conn {
                     self.heard_ms = clock::monotonic_ms();
                     if let Err(e) = tls.process_new_packets() {
                         // Says to the peer why; that it may not arrive changes nothing.
-                        let _ = tls.write_tls(&mut Quiet(&self.socket));
+                        let _ = tls.write_tls(&mut Quiet(&self.socket, SEND_FLAGS));
                         return Err(Fault::Tls(e));
                     }
                 }
@@ -301,7 +315,7 @@ impl Conn {
     pub(super) fn send(&mut self, mut data: &[u8], bound: &Bound<'_>, left: &mut bool) -> Result<(), Fault> {
         if self.tls.is_none() {
             while !data.is_empty() {
-                match Quiet(&self.socket).write(data) {
+                match Quiet(&self.socket, SEND_FLAGS).write(data) {
                     Ok(n) => {
                         *left |= n > 0;
                         data = &data[n..];
@@ -329,8 +343,11 @@ impl Conn {
 
     fn flush(&mut self, bound: &Bound<'_>, mut left: Option<&mut bool>) -> Result<(), Fault> {
         let Some(tls) = &mut self.tls else { return Ok(()) };
+        // The end of the handshake shares a packet with the request behind it.
+        let ends = left.is_none() && self.request_follows && !tls.is_handshaking();
+        let flags = if ends { SEND_MORE } else { SEND_FLAGS };
         while tls.wants_write() {
-            match tls.write_tls(&mut Quiet(&self.socket)) {
+            match tls.write_tls(&mut Quiet(&self.socket, flags)) {
                 Ok(0) => return Err(Fault::Closed),
                 Ok(_) => {
                     if let Some(left) = left.as_deref_mut() {
@@ -401,7 +418,7 @@ impl Conn {
                 match tls.read_tls(&mut &*self.socket) {
                     Ok(_) => {
                         if let Err(e) = tls.process_new_packets() {
-                            let _ = tls.write_tls(&mut Quiet(&self.socket));
+                            let _ = tls.write_tls(&mut Quiet(&self.socket, SEND_FLAGS));
                             return Err(Fault::Tls(e));
                         }
                         bound.check()?;
@@ -479,7 +496,7 @@ impl Drop for Conn {
     fn drop(&mut self) {
         if let Some(tls) = &mut self.tls {
             tls.send_close_notify();
-            let _ = tls.write_tls(&mut Quiet(&self.socket));
+            let _ = tls.write_tls(&mut Quiet(&self.socket, SEND_FLAGS));
         }
     }
 }

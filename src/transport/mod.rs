@@ -338,7 +338,7 @@ impl Transport {
         }
         let mut timing = Timing::default();
         let (conn, busy) = self
-            .open(origin, &key, &bound, &mut timing)
+            .open(origin, &key, &bound, false, &mut timing)
             .map_err(|(phase, fault)| self.error(phase, bound.blame(fault), origin, started, false))?;
         if !busy.done() {
             return Err(self.error(Phase::Tls, Fault::Cancelled, origin, started, false));
@@ -374,7 +374,7 @@ impl Transport {
                         .map(|busy| (conn, busy))
                         .map_err(|fault| (Phase::Send, fault))
                 }
-                None => self.open(origin, &key, &bound, &mut timing),
+                None => self.open(origin, &key, &bound, true, &mut timing),
             };
             let (mut conn, busy) = opened.map_err(|(phase, fault)| Failure {
                 error: self.error(phase, bound.blame(fault), origin, started, left),
@@ -550,6 +550,7 @@ impl Transport {
         origin: &Url,
         key: &Key,
         bound: &Bound<'c>,
+        request_follows: bool,
         timing: &mut Timing,
     ) -> std::result::Result<(Conn, Busy<'c>), (Phase, Fault)> {
         let bound = &bound.at_most(self.options.connect_timeout);
@@ -590,7 +591,7 @@ impl Transport {
             let session =
                 ClientConnection::new(self.tls.clone(), name).map_err(|error| fail(Fault::Tls(error)))?;
             tls::begin();
-            conn.handshake(session, bound).map_err(fail)?;
+            conn.handshake(session, request_follows, bound).map_err(fail)?;
             count(&self.counters.handshakes);
             if conn.tls().and_then(|tls| tls.handshake_kind()) == Some(HandshakeKind::Resumed) {
                 count(&self.counters.resumed);
