@@ -473,6 +473,9 @@ fn the_gateway_checks_in_its_order() {
     assert_eq!(ask("POST", &bare, json_type, "x"), 4201);
     assert_eq!(ask("POST", &format!("{bare}?access_token=unknown"), json_type, "x"), 4203);
     assert_eq!(ask("POST", &good.replace("/api/", "/api/auth_exempt/"), json_type, "x"), 4201);
+    bench.set(json!({"exempt_apis": ["youzan.shop.get"]}));
+    let exempt = http(port, "POST", "/youzan/api/auth_exempt/youzan.shop.get/3.0.0", json_type, "{}");
+    assert_eq!(exempt.body["data"]["id"], json!(SHOP));
     assert_eq!(ask("POST", &good, json_type, "x"), 4004);
     assert_eq!(ask("POST", &good, json_type, "[]"), 4004);
     // A token in the body is not looked at.

@@ -192,6 +192,8 @@ pub struct Settings {
     pub lists_beside_data: bool,
     /// APIs that take rich text under `/api/_textarea_/`.
     pub rich_text_apis: Vec<String>,
+    /// APIs that may be called without a token under `/api/auth_exempt/`, for the first application's first shop.
+    pub exempt_apis: Vec<String>,
     /// How long queries of orders show the state before a change; the vendor advises to wait 30 s.
     pub query_lag_ms: i64,
     /// Queries of codes lag too.
@@ -291,6 +293,7 @@ impl Default for Settings {
             shapes: BTreeMap::new(),
             lists_beside_data: false,
             rich_text_apis: vec!["youzan.multistore.offline.create".into()],
+            exempt_apis: Vec::new(),
             query_lag_ms: 0,
             lag_covers_codes: false,
             race_window_ms: 0,
