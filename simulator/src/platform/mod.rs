@@ -5,6 +5,7 @@
 
 pub mod dingshang;
 pub mod yopoint;
+pub mod youzan;
 pub mod zhiyun;
 
 use serde_json::{Map, Value};
@@ -50,6 +51,16 @@ pub trait Platform: Send {
     /// Makes a callback out once more, for a delivery that is sent again in another style.
     fn render(&self, _what: &Outgoing, _style: Style, _now_ms: i64) -> Rendered {
         Rendered::default()
+    }
+
+    /// Makes a callback out for its so manieth repetition, where repetitions differ from the first.
+    fn render_again(&self, _what: &Outgoing, _style: Style, _resend: usize) -> Option<Rendered> {
+        None
+    }
+
+    /// The pauses before a callback comes again, where they are the platform's own.
+    fn retries(&self) -> Option<Vec<i64>> {
+        None
     }
 
     /// Says whether an answer means that a callback was taken, and acts on it.
@@ -98,5 +109,6 @@ pub fn all() -> Vec<Box<dyn Platform>> {
         Box::new(yopoint::Yopoint::default()),
         Box::new(dingshang::Dingshang::default()),
         Box::new(zhiyun::Zhiyun::default()),
+        Box::new(youzan::Youzan::default()),
     ]
 }
