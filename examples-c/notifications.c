@@ -108,7 +108,10 @@ static int is_plain(const char *text) {
 static int refund(kl_event *event, kl_error *err) {
   const kl_event_info *info = kl_event_view(event);
   char result[200];
-  if (!is_plain(info->order_no) || info->amount < 0) return 0;
+  if (!is_plain(info->order_no) || info->amount < 0) {
+    printf("a refund without a number or an amount, ask again\n");
+    return 0;
+  }
   if (!info->duplicate) {
     /* Here the firmware pays back, once for an order and amount, as its books have it. */
     printf("order %s: refunded %" PRId64 " fen\n", info->order_no, info->amount);
