@@ -1,0 +1,322 @@
+//! The documentation: programs in it compile and run, tables are whole, excerpts and links are real.
+//!
+//! Fences say what they are: `c complete`, `cpp complete`, `python complete` is compiled as it stands, with `run` behind it
+//! also run against the simulator; `c from FILE` is part of that file. `BLESS=1` writes the generated tables.
+
+mod common;
+
+use common::*;
+use kiosklink::config::{Form, KEYS};
+use kiosklink::error::{Advice, Error};
+use kiosklink::status;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The README's and the documentation's pages.
+fn pages() -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> = ["README.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md"]
+        .iter()
+        .map(|name| root().join(name))
+        .collect();
+    all.push(root().join("simulator/README.md"));
+    let mut folders = vec![root().join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == "md") {
+                all.push(path);
+            }
+        }
+    }
+    all.sort();
+    all
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn name(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap_or(path).display().to_string()
+}
+
+struct Fence {
+    /// The page and the line.
+    at: String,
+    /// The words behind the three backticks.
+    words: Vec<String>,
+    code: String,
+}
+
+fn fences() -> Vec<Fence> {
+    let mut all = Vec::new();
+    for page in pages() {
+        let mut open: Option<Fence> = None;
+        for (n, line) in text(&page).lines().enumerate() {
+            match (&mut open, line.strip_prefix("```")) {
+                (None, Some(words)) => {
+                    let words = words.split_whitespace().map(str::to_owned).collect();
+                    open =
+                        Some(Fence { at: format!("{}:{}", name(&page), n + 1), words, code: String::new() });
+                }
+                (Some(_), Some(_)) => all.extend(open.take()),
+                (Some(fence), None) => fence.code.extend([line, "\n"]),
+                (None, None) => {}
+            }
+        }
+        assert!(open.is_none(), "{}: a fence has no end", name(&page));
+    }
+    all
+}
+
+#[test]
+fn programs_in_the_documentation_compile_and_run() {
+    let folder = scratch("docs-programs");
+    let sim = simulator();
+    let world = accounts(&sim, "docs-world");
+    let world = world.parent().unwrap();
+    let lib = programs().join("../lib");
+    let (mut compiled, mut ran) = (0, 0);
+    for (n, fence) in fences().iter().enumerate() {
+        let words: Vec<&str> = fence.words.iter().map(String::as_str).collect();
+        let (language, more) = match words[..] {
+            [language @ ("c" | "cpp" | "python"), "complete", ref more @ ..] => (language, more),
+            _ => continue,
+        };
+        let runs = more == ["run"];
+        assert!(runs || more.is_empty(), "{}: {more:?}?", fence.at);
+        let source = folder.join(format!("block{n}.{language}"));
+        std::fs::write(&source, &fence.code).unwrap();
+        let program = source.with_extension("bin");
+        let (mut build, mut start) = if language == "python" {
+            let mut build = Command::new("python3");
+            build.args(["-m", "py_compile"]).arg(&source);
+            let mut start = Command::new("python3");
+            start.arg(&source);
+            (vec![build], start)
+        } else {
+            let (compilers, standard) =
+                if language == "c" { (["cc", "clang"], "c11") } else { (["c++", "clang++"], "c++11") };
+            let build = compilers.map(|compiler| {
+                let mut build = Command::new(compiler);
+                build.arg(format!("-std={standard}")).args([
+                    "-Wall",
+                    "-Wextra",
+                    "-Wpedantic",
+                    "-Werror",
+                    "-I",
+                ]);
+                build.arg(root().join("include")).arg(&source).arg("-o").arg(&program);
+                if runs {
+                    build.arg("-L").arg(&lib).arg("-lkiosklink");
+                } else {
+                    build.arg("-c");
+                }
+                build
+            });
+            (build.into(), Command::new(&program))
+        };
+        for build in &mut build {
+            let (code, said) = run(build);
+            assert_eq!(code, 0, "{}: {said}", fence.at);
+        }
+        compiled += 1;
+        if runs {
+            // The programs name the accounts file without a folder.
+            let (code, said) = run(start.current_dir(world).env("LD_LIBRARY_PATH", &lib));
+            assert_eq!(code, 0, "{}: {said}", fence.at);
+            // The door's customer may have taken one already.
+            let wanted: &[&str] = match language {
+                "c" => &["The door opens: order VI"],
+                "cpp" => &["10 x 农家矿泉水 550ml, 200 fen", "9 x 农家矿泉水 550ml, 200 fen"],
+                _ => &["\"data\":"],
+            };
+            assert!(
+                wanted.iter().any(|w| said.contains(w)),
+                "{}: none of {wanted:?} is in\n{said}",
+                fence.at
+            );
+            ran += 1;
+        }
+    }
+    assert!(compiled >= 9 && ran == 3, "{compiled} compiled, {ran} run: are the marks still there?");
+    assert_eq!(openings(&sim).len(), 1, "README's door opened once");
+}
+
+#[test]
+fn the_static_link_line_of_the_readme_is_enough() {
+    let readme = text(&root().join("README.md"));
+    let line = readme.lines().find(|l| l.starts_with("cc ") && l.contains("libkiosklink.a")).unwrap();
+    let libs: Vec<&str> = line.split_whitespace().filter(|w| w.starts_with("-l")).collect();
+    programs();
+    let (code, said) = run(Command::new(env!("CARGO"))
+        .args(["rustc", "-q", "-p", "kiosklink", "--lib", "--crate-type", "staticlib"])
+        .current_dir(root()));
+    assert_eq!(code, 0, "{said}");
+    let program = scratch("docs-static").join("stock");
+    let (code, said) = run(Command::new("cc")
+        .arg("-I")
+        .arg(root().join("include"))
+        .arg(root().join("examples-c/stock.c"))
+        .arg(root().join("target/debug/libkiosklink.a"))
+        .args(&libs)
+        .arg("-o")
+        .arg(&program));
+    assert_eq!(code, 0, "{line}: {said}");
+    let sim = simulator();
+    let (code, said) = run(Command::new(program).arg(accounts(&sim, "docs-static-world")).arg("yopoint"));
+    assert!(code == 0 && said.contains(CABINET), "{said}");
+}
+
+#[test]
+fn excerpts_are_in_the_files_they_name() {
+    let mut seen = 0;
+    for fence in fences() {
+        if let [_, from, file] = &fence.words[..] {
+            if from == "from" {
+                let whole = text(&root().join(file));
+                assert!(whole.contains(&fence.code), "{}: this is not in {file}:\n{}", fence.at, fence.code);
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 8, "only {seen} excerpts");
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut seen = 0;
+    for page in pages() {
+        let whole = text(&page);
+        for part in whole.split("](").skip(1) {
+            let target = part.split(')').next().unwrap();
+            if target.contains("://") {
+                continue;
+            }
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let path = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            assert!(path.exists(), "{}: {target} does not exist", name(&page));
+            if !heading.is_empty() {
+                let slug = |line: &str| {
+                    let words = line.trim_start_matches('#').trim().to_lowercase();
+                    let kept = words.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+                    kept.map(|c| if c == ' ' { '-' } else { c }).collect::<String>()
+                };
+                let found = text(&path).lines().filter(|l| l.starts_with('#')).any(|l| slug(l) == heading);
+                assert!(found, "{}: {target} has no such heading", name(&page));
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 30, "only {seen} links");
+    let readme = text(&root().join("README.md"));
+    for page in pages().iter().map(|p| name(p)).filter(|p| p.starts_with("docs/")) {
+        assert!(readme.contains(&format!("]({page})")), "README does not name {page}");
+    }
+}
+
+/// The cells of each row of a table whose first cell is code.
+fn rows(page: &str) -> Vec<Vec<String>> {
+    text(&root().join(page))
+        .lines()
+        .filter(|l| l.starts_with("| `"))
+        .map(|l| l.trim_matches('|').split(" | ").map(|cell| cell.trim().to_owned()).collect())
+        .collect()
+}
+
+#[test]
+fn every_code_is_explained_with_its_number_and_advice() {
+    let listed: Vec<Vec<String>> = rows("docs/errors.md").into_iter().filter(|row| row.len() == 5).collect();
+    let expected: Vec<[String; 3]> = status::ALL
+        .iter()
+        .map(|(code, name)| {
+            let advice = match Error::new(*code, "").details().advice {
+                Advice::None => "none",
+                Advice::Retry => "retry",
+                Advice::AskFirst => "ask first",
+                Advice::CallPerson => "call a person",
+                Advice::Fix => "fix",
+            };
+            [format!("`{name}`"), code.to_string(), advice.into()]
+        })
+        .collect();
+    let told: Vec<[String; 3]> =
+        listed.iter().map(|row| [row[0].clone(), row[1].clone(), row[3].clone()]).collect();
+    for wanted in &expected {
+        assert!(told.contains(wanted), "docs/errors.md has no row that begins {}", wanted.join(" | "));
+    }
+    assert_eq!(told, expected, "docs/errors.md lists a code that is none, one twice, or in another order");
+    for row in &listed {
+        assert!(row[2].len() > 5 && row[4].len() > 5, "{row:?}");
+    }
+    let header = text(&root().join("include/kiosklink.h"));
+    for (code, name) in status::ALL {
+        assert!(header.contains(&format!("#define {name} {code}\n")), "{name} is not in the header");
+    }
+}
+
+/// What stands between the marks of a page must be this; `BLESS=1` makes it so.
+fn generated(page: &str, mark: &str, wanted: &str) {
+    let path = root().join(page);
+    let whole = text(&path);
+    let begin = format!("<!-- generated: {mark} -->\n");
+    let start = whole.find(&begin).expect("the mark") + begin.len();
+    let end = start + whole[start..].find("<!-- end -->").expect("the end mark");
+    if &whole[start..end] == wanted {
+        return;
+    }
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, [&whole[..start], wanted, &whole[end..]].concat()).unwrap();
+        return;
+    }
+    panic!("{page} is not what the sources say; BLESS=1 cargo test --test docs writes:\n{wanted}");
+}
+
+#[test]
+fn the_settings_are_those_of_the_source() {
+    let mut table = String::from("| key | for | form | default | |\n|---|---|---|---|---|\n");
+    for key in KEYS {
+        let platforms: Vec<_> = key.platforms.iter().map(|k| k.name()).collect();
+        let form = match key.form {
+            Form::Text => "text".into(),
+            Form::Millis(low, high) => format!("{low} to {high} ms"),
+            Form::Bytes(low, high) => format!("{low} to {high} bytes"),
+            Form::YesNo => "`yes`, `no`".into(),
+            Form::OneOf(words) => words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", "),
+            Form::Url => "https address".into(),
+            Form::Proxy => "http address".into(),
+            Form::Path => "path".into(),
+            Form::Pem => "PEM".into(),
+            Form::Pins => "Base64 or hex".into(),
+        };
+        let default = if key.default.is_empty() { String::new() } else { format!("`{}`", key.default) };
+        let secret = if key.secret { " *Secret.*" } else { "" };
+        let platforms = if platforms.is_empty() { "all".into() } else { platforms.join(", ") };
+        writeln!(table, "| `{}` | {platforms} | {form} | {default} | {}{secret} |", key.name, key.doc)
+            .unwrap();
+    }
+    generated("docs/settings.md", "settings", &table);
+    let header = text(&root().join("include/kiosklink.h"));
+    for key in KEYS {
+        let define = format!("#define KL_KEY_{} \"{}\"", key.name.to_uppercase(), key.name);
+        assert!(header.contains(&define), "{define} is not in the header");
+    }
+}
+
+#[test]
+fn every_platform_has_its_page_and_its_row() {
+    let readme = text(&root().join("README.md"));
+    for kind in kiosklink::platform::Kind::ALL {
+        let page = format!("docs/platforms/{}.md", kind.name());
+        assert!(root().join(&page).exists(), "{page} is missing");
+        let row = readme.lines().any(|l| l.starts_with("| ") && l.contains(&page));
+        assert!(row, "README's table has no row for {}", kind.name());
+        let whole = text(&root().join(&page));
+        for key in KEYS.iter().filter(|k| k.platforms.contains(kind)) {
+            assert!(whole.contains(&format!("`{}`", key.name)), "{page} does not explain {}", key.name);
+        }
+    }
+}
