@@ -44,12 +44,14 @@ pub enum EventKind {
 #[repr(i32)]
 #[allow(missing_docs)]
 pub enum SignedWith {
+    /// Nothing: anybody could have sent it. A hint, to be confirmed by asking for the order.
+    Nothing = 0,
     #[default]
     AppSecret = 1,
     PayKey = 2,
 }
 
-/// One verified callback.
+/// One callback, verified where the platform signs it: see `signed_with`.
 #[derive(Clone, Debug, Default)]
 pub struct Event {
     /// What it is about.
@@ -68,6 +70,8 @@ pub struct Event {
     pub notice_id: String,
     /// The order.
     pub order_no: String,
+    /// The item of the order, where the platform numbers them (Dingshang: `record_id`).
+    pub item_no: String,
     /// The payment channel's number.
     pub trade_no: String,
     /// The cabinet or machine.
