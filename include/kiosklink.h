@@ -130,6 +130,12 @@
 /** Older vending flow: the customer was sent to the payment page. */
 #define KL_EVENT_PAY_PAGE 13
 
+/**
+ * Signed with nothing (Dingshang): anybody who knows your address could have sent it. Treat it as a hint: put a token
+ * that cannot be guessed into notify_url, check it in your HTTP server, and confirm with kl_order_get.
+ */
+#define KL_SIGNED_NOTHING 0
+
 /** Signed with the account's secret. */
 #define KL_SIGNED_APP_SECRET 1
 
@@ -235,10 +241,12 @@
 /** Cabinets, one after the other. Opaque; one thread at a time. */
 /* The platforms, for kl_config_new. */
 #define KL_PLATFORM_YOPOINT "yopoint"
+#define KL_PLATFORM_DINGSHANG "dingshang"
 
 /* The settings, for kl_config_set; the same words in the JSON file of accounts. */
 /**
- * Where the platform is, https://host[:port][/prefix]. Default: the platform's own gateway.
+ * Where the platform is, https://host[:port][/prefix]. Default: the platform's own gateway; Dingshang has
+ * none.
  */
 #define KL_KEY_BASE_URL "base_url"
 /**
@@ -299,11 +307,12 @@
  */
 #define KL_KEY_COMMAND_TTL_MS "command_ttl_ms"
 /**
- * The developer's AppID, from the operator console. Only yopoint.
+ * The developer's AppID, from the operator console or the merchant's dashboard. Only yopoint, dingshang.
  */
 #define KL_KEY_APP_ID "app_id"
 /**
- * The developer's AppSecret. It signs every request and verifies callbacks. Only yopoint.
+ * The developer's AppSecret. Yopoint: signs every request and verifies callbacks. Dingshang: sent as a
+ * header; signs nothing. Only yopoint, dingshang.
  */
 #define KL_KEY_APP_SECRET "app_secret"
 /**
@@ -320,6 +329,17 @@
  * How requests are written: form (urlencoded) or json. One of: form, json. Default: form. Only yopoint.
  */
 #define KL_KEY_FORMAT "format"
+/**
+ * The merchant key (AppKey, older: merchant_id) from the dashboard. It signs every payload; it is neither
+ * AppID nor AppSecret. Only dingshang.
+ */
+#define KL_KEY_APP_KEY "app_key"
+/**
+ * How values stand in the signed text: raw as in every genuine sample, query (URL-encoded) as in the vendor's
+ * newer library. Try it if only calls with times or addresses are refused. One of: raw, query. Default: raw.
+ * Only dingshang.
+ */
+#define KL_KEY_SIGN_VALUE_ENCODING "sign_value_encoding"
 
 typedef struct kl_cabinet_iter kl_cabinet_iter;
 
@@ -341,7 +361,7 @@ typedef struct kl_company kl_company;
 /** The settings of one account. Opaque; one thread at a time. */
 typedef struct kl_config kl_config;
 
-/** A verified callback. Opaque; one thread at a time. */
+/** A callback, verified where the platform signs it. Opaque; one thread at a time. */
 typedef struct kl_event kl_event;
 
 /** Orders, one after the other. Opaque; one thread at a time. */
@@ -474,6 +494,17 @@ typedef struct kl_order_line {
   int64_t total;
   /** How many; -1 if not told. */
   int32_t quantity;
+  /** What became of it: KL_DELIVERY_*. */
+  int32_t delivery;
+  /**
+   * The platform's number of this item, by which it is dispensed (Dingshang: record_id, the item_no of
+   * kl_door_open).
+   */
+  const char *item_no;
+  /** The platform's id of the goods in this cabinet. */
+  const char *product_id;
+  /** What became of it in the platform's own word. */
+  const char *state_text;
 } kl_order_line;
 
 /** A purchase. Texts are never NULL, and empty where the platform does not tell. */
@@ -528,6 +559,8 @@ typedef struct kl_order {
   int32_t suspicious;
   /** The refund the customer asked for, as the platform numbers it; 0 for none. */
   int32_t refund_state;
+  /** The order's state in the platform's own word (Dingshang: SUCCESS, PICKUPCODE, NOTPAY, …). */
+  const char *state_text;
 } kl_order;
 
 /** A pickup code. Texts are never NULL, and empty where the platform does not tell. */
@@ -733,6 +766,8 @@ typedef struct kl_event_info {
   const kl_order *order;
   /** The cabinet's fields, where the callback carries them, else NULL. */
   const kl_cabinet *cabinet;
+  /** The item of the order, where the platform numbers them (Dingshang: record_id). */
+  const char *item_no;
 } kl_event_info;
 
 /** A person, as the platform knows them. Lives as long as its kl_user; texts are never NULL. */
@@ -812,7 +847,10 @@ typedef struct kl_stock_item {
   const char *name;
   /** The address of a picture. */
   const char *image_url;
-  /** The lanes that hold it, row-column parted by commas. */
+  /**
+   * The lanes that hold it, row-column parted by commas (Dingshang: the lane's name, A21, which is the door of
+   * kl_door_open).
+   */
   const char *lanes;
   /** The platform's own record as JSON. */
   const char *json;
@@ -958,7 +996,9 @@ typedef struct kl_order_create_request {
 /** The platform has no such call; nothing was sent. */
 #define KL_E_UNSUPPORTED 8
 
-/** Not now: called from inside the log callback. */
+/**
+ * Not now: called from inside the log callback, or another thread is making codes for the same cabinet.
+ */
 #define KL_E_BUSY 9
 
 /** The system refused memory, a thread or a file descriptor. */
@@ -1083,6 +1123,21 @@ typedef struct kl_order_create_request {
  * uses it.
  */
 #define KL_E_TIMESTAMP 508
+
+/** The pickup code was used before. */
+#define KL_E_CODE_USED 520
+
+/** The pickup code has ended. */
+#define KL_E_CODE_EXPIRED 521
+
+/** The order is in no state for this: unpaid, expired, closed, or delivered before. */
+#define KL_E_ORDER_STATE 522
+
+/** The account itself is expired, not verified, or closed: its owner must see to it. */
+#define KL_E_ACCOUNT 523
+
+/** Your own number was used before: the thing may exist already. */
+#define KL_E_DUPLICATE 524
 
 /** This request_id was already used for another command. */
 #define KL_E_REQUEST_ID 600
@@ -1274,7 +1329,9 @@ void kl_config_free(kl_config *config);
  * Verifies a callback and takes it apart. headers are the header lines of the HTTP request, parted by newlines (may
  * be NULL); body is its body, byte for byte, len long. For a payment page of the older vending flow the body is the
  * query string. KL_E_EVENT_SIGNATURE: the sign fits no secret, so answer HTTP 403 and do nothing. KL_E_EVENT: not of
- * the platform's form. Sends nothing. End the result with kl_event_free. Yopoint: doc-3787821.
+ * the platform's form. Sends nothing. End the result with kl_event_free. Yopoint: doc-3787821. Dingshang
+ * signs nothing (KL_SIGNED_NOTHING): JSON or form, one kind, KL_EVENT_DELIVERY; success and failure of the same item
+ * may both arrive, and neither is a duplicate of the other.
  */
 kl_status kl_event_parse(kl_client *client,
                          const char *headers,
@@ -1295,7 +1352,7 @@ const char *kl_event_reply(const kl_event *event);
 
 /**
  * Changes the answer. code 0 means taken; any other code asks the platform to come again, and the repetition then is
- * no duplicate. message may be NULL. data_json, a JSON object or NULL, becomes data: the result of a refund that
+ * no duplicate (Dingshang documents no repetition). message may be NULL. data_json, a JSON object or NULL, becomes data: the result of a refund that
  * KL_EVENT_REFUND_APPROVED asks for (its fields are not published). For KL_EVENT_REFUND_REQUESTED its fields stand
  * beside the code, as the older flow reads refundsRawData and refundsTime.
  */
