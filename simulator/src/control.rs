@@ -494,7 +494,7 @@ fn condition(state: &State, word: &str, body: &Value) -> Result<bool, String> {
             Ok(found.count() as u64 >= count)
         }
         _ => state.platforms().find_map(|p| p.condition(core, body)).unwrap_or_else(|| {
-            let known = "callbacks_idle, quiet, door_open, door_shut, openings, requests, connections, callback, order";
+            let known = "callbacks_idle, quiet, door_open, door_shut, openings, requests, connections, callback, order, record";
             Err(format!("cannot wait for {word:?}; known are {known}"))
         }),
     }

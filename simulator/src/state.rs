@@ -69,6 +69,13 @@ impl Core {
         self.set_timer(delay_ms, Timer::Platform { name, event });
     }
 
+    /// Forgets what was set with [`Core::after`] and has not come yet.
+    pub fn forget(&mut self, name: &'static str, event: &Value) {
+        self.timers.retain(
+            |_, timer| !matches!(timer, Timer::Platform { name: n, event: e } if *n == name && e == event),
+        );
+    }
+
     /// Opens a door physically; after `stays_open_ms` it shuts by itself, if that is given.
     pub fn open_door(
         &mut self,

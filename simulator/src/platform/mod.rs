@@ -3,7 +3,9 @@
 //!
 //! A new platform is one module that implements [`Platform`] and one line in [`all`].
 
+pub mod dingshang;
 pub mod yopoint;
+pub mod zhiyun;
 
 use serde_json::{Map, Value};
 
@@ -92,5 +94,9 @@ pub trait Platform: Send {
 
 /// All platforms, as they are at the start.
 pub fn all() -> Vec<Box<dyn Platform>> {
-    vec![Box::new(yopoint::Yopoint::default())]
+    vec![
+        Box::new(yopoint::Yopoint::default()),
+        Box::new(dingshang::Dingshang::default()),
+        Box::new(zhiyun::Zhiyun::default()),
+    ]
 }
