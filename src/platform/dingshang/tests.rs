@@ -290,6 +290,8 @@ fn a_used_code_leads_to_its_order() {
         Answer::Taken(t) => assert_eq!((t.order_no.as_str(), t.item_no.as_str()), ("60", "78")),
         other => panic!("{other:?}"),
     }
+    let e = answer(&op, r#"{"order_id":60,"status":"PICKUPCODE"}"#).unwrap_err();
+    assert!(e.status() == KL_E_PROTOCOL && !p.proves_not_done(&e), "{e}");
     for (code, id) in [(10025, "60"), (6033, "\"60\"")] {
         let body = format!(r#"{{"code":{code},"message":"取货码已使用","data":{{"order_id":{id}}}}}"#);
         match p.answer(&op, &reply(400, &body)).unwrap() {
@@ -714,6 +716,14 @@ fn a_callback_is_a_hint() {
     assert_ne!(done.identity, failed.identity);
     let odd = event(r#"{"method":"device.delivery.response","order_id":"60"}"#).unwrap();
     assert_eq!((odd.delivery, odd.item_no.as_str()), (DeliveryState::Unknown, ""));
+    // A test of a lane belongs to no order, and is never a duplicate.
+    for body in [
+        r#"{"method":"device.delivery.response","order_id":0,"record_id":0,"deliver_status":"1"}"#,
+        r#"{"method":"device.delivery.response","deliver_status":"1"}"#,
+    ] {
+        let test = event(body).unwrap();
+        assert_eq!((test.identity, test.delivery), (NO_IDENTITY, DeliveryState::Delivered));
+    }
     let other = event(r#"{"method":"device.something","x":1}"#).unwrap();
     assert_eq!(
         (other.kind, other.json.as_str()),
