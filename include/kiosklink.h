@@ -610,17 +610,23 @@ typedef struct kl_door_request {
   const char *request_id;
   /** The cabinet. */
   const char *cabinet_id;
-  /** Which door, where the platform knows doors. */
+  /**
+   * Which door, where the platform knows doors (Dingshang: a lane by its name, A21; a test that belongs to no order).
+   */
   const char *door;
   /** The customer, where the platform wants to know (Yopoint: sent as OpenID, inferred). */
   const char *user_id;
   /**
-   * Your own order or trade number, where the platform keeps one (Yopoint: sent as TradeNo, inferred).
+   * Your own order or trade number, where the platform keeps one (Yopoint: sent as TradeNo, inferred). Dingshang: the
+   * platform's number of the order, with item_no.
    */
   const char *order_no;
   /** The item of the order, where the platform dispenses by it (Dingshang: record_id; not Yopoint). */
   const char *item_no;
-  /** Where the platform shall report, where it can be told (not Yopoint). */
+  /**
+   * Where the platform shall report, where it can be told (Dingshang: needed with a lane; an order has its own already.
+   * Not Yopoint).
+   */
   const char *notify_url;
   /** More parameters for the platform, a JSON object. */
   const char *extra_json;
@@ -649,7 +655,7 @@ typedef struct kl_redeem_request {
    * made from request_id.
    */
   const char *trade_no;
-  /** Where the platform shall report the delivery, where it can be told (Dingshang). */
+  /** Where the platform shall report the delivery (Dingshang, which wants one). */
   const char *notify_url;
   /** Who redeems, for the platform's books (Youzan: extra_info). */
   const char *redeemer;
@@ -829,7 +835,9 @@ typedef struct kl_page {
   uint32_t struct_size;
   /** From 1. */
   uint32_t number;
-  /** Items a page; 0 for the most that the platform documents (Yopoint: 100). */
+  /**
+   * Items a page; 0 for the most that the platform documents (Yopoint: 100), or its own default (Dingshang: 10).
+   */
   uint32_t size;
 } kl_page;
 
@@ -1166,7 +1174,8 @@ extern "C" {
 
 /**
  * Makes any call of the platform by its own name, with its own parameters as a JSON object, sent exactly as given;
- * NULL or "" sends none. Yopoint: cabinet.order.list. The envelope is checked; kl_response_json is the
+ * NULL or "" sends none. Yopoint: cabinet.order.list. Dingshang: POST /products, the method and the path below
+ * /api/openapi/v1; the parameters are sent as texts, signed and wrapped (for POST /orders as they are). The envelope is checked; kl_response_json is the
  * platform's data. Calls that are known to only read are tried again when the network fails; all others are sent
  * once, and the error's outcome says what became of them. A command that has a verb of its own is refused
  * (KL_E_ARGUMENT), because only the verb guards it. End the result with kl_response_free.
@@ -1246,8 +1255,10 @@ kl_status kl_code_list(kl_client *client,
 
 /**
  * Makes codes and gives exactly the new ones (Dingshang: POST /pickup_codes, whose own answer is empty: the codes are
- * listed before and after). Sent at most once; after *unknown* list the codes before you make more. End the result with
- * kl_codes_free.
+ * listed before and after, each step within timeout_ms, and one creation at a time for each cabinet; another one waits,
+ * and ends with KL_E_BUSY). Sent at most once: if the answer is lost but the list shows the new codes, that is KL_OK;
+ * after *unknown* list the codes before you make more. Codes that another program makes for the same goods at the same
+ * moment cannot always be told apart; then the outcome is *unknown* too. End the result with kl_codes_free.
  */
 kl_status kl_code_create(kl_client *client,
                          const kl_code_create_request *request,
@@ -1255,7 +1266,8 @@ kl_status kl_code_create(kl_client *client,
                          kl_error *err);
 
 /**
- * Cancels one code, or all of a cabinet (Dingshang: PUT /pickup_codes). Sent at most once. End the result with
+ * Cancels one code, or all of a cabinet (Dingshang: PUT /pickup_codes; the codes are deleted, so that cancelling twice
+ * answers KL_E_NOT_FOUND). Sent at most once. End the result with
  * kl_response_free.
  */
 kl_status kl_code_cancel(kl_client *client,
@@ -1277,8 +1289,10 @@ void kl_codes_free(kl_codes *list);
  * moved is told later, by KL_EVENT_DOOR_CLOSED or the order. Otherwise outcome in the error says whether it is
  * *not done* (safe to try again) or *unknown* (it may have opened: nothing will ever be sent again under this
  * request_id; the same call answers KL_E_UNSETTLED). The same request_id after *done* gives the recorded answer.
- * Sent at most once, over a fresh connection or one proven alive, never later than ttl_ms. End the result with
- * kl_command_free.
+ * Sent at most once, over a fresh connection or one proven alive, never later than ttl_ms. Dingshang: dispenses the
+ * item item_no of the order order_no (POST /deliveries), or, as a test, what the lane door holds
+ * (POST /deliveries/debug); what came of it is in the order after 120 s at the latest, and comes as
+ * KL_EVENT_DELIVERY. End the result with kl_command_free.
  */
 kl_status kl_door_open(kl_client *client,
                        const kl_door_request *request,
@@ -1288,9 +1302,11 @@ kl_status kl_door_open(kl_client *client,
 /**
  * Redeems a pickup code (Dingshang: POST /consumes; Youzan: trade.selffetchcode.apply and its like). KL_OK means
  * *done*: the code is used, and the goods may be released. Otherwise outcome says *not done* or *unknown*, as for
- * kl_door_open; a code that somebody else used before is *not done*. Sent at most once for a request_id, but on
- * Dingshang, where sending the same redemption again is the way to ask what became of it. End the result with
- * kl_command_free.
+ * kl_door_open; a code that somebody else used before is *not done* (KL_E_CODE_USED). Sent at most once for a
+ * request_id, but on Dingshang, where sending the same redemption again is the way to ask what became of it: the
+ * refusal of a used code names its order, and if that order bears this request's number the answer is *done*. Dingshang
+ * moves nothing yet: dispense item_no of order_no with kl_door_open, under a request_id of its own. End the
+ * result with kl_command_free.
  */
 kl_status kl_code_redeem(kl_client *client,
                          const kl_redeem_request *request,
@@ -1425,7 +1441,7 @@ kl_status kl_set_time(int64_t unix_seconds, kl_error *err);
 
 /**
  * The account's cabinets (Yopoint: cabinet.list, https://yopointapi.apifox.cn/api-140618274): one page, or all of
- * them if page is NULL. Tried again inside timeout_ms when the network fails. End the result with
+ * them if page is NULL. Dingshang: POST /rent/machines, which is always one page. Tried again inside timeout_ms when the network fails. End the result with
  * kl_cabinets_free.
  */
 kl_status kl_cabinet_list(kl_client *client,
@@ -1470,7 +1486,8 @@ void kl_cabinet_iter_free(kl_cabinet_iter *iter);
 
 /**
  * All goods of a cabinet with price and number (Yopoint: cabinet.product.stock; the shape of its records is inferred
- * from its documented relative cabinet.product.stock.with.replenishment). Tried again inside timeout_ms when the
+ * from its documented relative cabinet.product.stock.with.replenishment; Dingshang: POST /products, one item for each
+ * lane of the main cabinet A: the others with kl_stock_fetch_page and {"cabinet_name":"B"}). Tried again inside timeout_ms when the
  * network fails; each page has that long. End the result with kl_stock_free.
  */
 kl_status kl_stock_fetch(kl_client *client,
@@ -1525,8 +1542,8 @@ kl_status kl_stock_iter_next(kl_stock_iter *iter, const kl_stock_item **item, kl
 void kl_stock_iter_free(kl_stock_iter *iter);
 
 /**
- * One order (Yopoint: cabinet.order.get, https://yopointapi.apifox.cn/api-150924989, or consumer.order.get), as a
- * list of one. Tried again inside timeout_ms when the network fails. End the result with kl_orders_free.
+ * One order (Yopoint: cabinet.order.get, https://yopointapi.apifox.cn/api-150924989, or consumer.order.get;
+ * Dingshang: POST /orders/{order_no}, which needs cabinet_id too), as a list of one. Tried again inside timeout_ms when the network fails. End the result with kl_orders_free.
  */
 kl_status kl_order_get(kl_client *client,
                        const kl_order_ref *order,
@@ -1581,7 +1598,8 @@ void kl_order_iter_free(kl_order_iter *iter);
 /**
  * Reports to the platform that an order was paid, or that the payment failed. Obligatory for every order that a door
  * made, or it stays unpaid for ever. Signed with pay_key. Yopoint, scenario 1 (doc-3556228); the fields follow the
- * older vending form of the same report, which is inferred to hold for cabinets. End the result with
+ * older vending form of the same report, which is inferred to hold for cabinets. Dingshang: PUT /orders/{order_no} with
+ * status 1 or 6, within 20 minutes of making the order; the amount and the channel's answer are not sent. End the result with
  * kl_response_free.
  */
 kl_status kl_payment_report(kl_client *client,
@@ -1592,7 +1610,7 @@ kl_status kl_payment_report(kl_client *client,
 /**
  * Asks for a full refund on the customer's behalf (Yopoint: cabinet.order.refund.apply). Staff approve it later; the
  * event KL_EVENT_REFUND_APPROVED then tells you to pay back. Parameter names beside the order number are inferred.
- * End the result with kl_response_free.
+ * Dingshang: PUT /orders/{order_no} with status 2 marks the order and returns the stock; it moves no money. End the result with kl_response_free.
  */
 kl_status kl_refund_apply(kl_client *client,
                           const kl_claim_request *request,

@@ -219,7 +219,7 @@ pub struct kl_page {
     pub struct_size: u32,
     /// From 1.
     pub number: u32,
-    /// Items a page; 0 for the most that the platform documents (Yopoint: 100).
+    /// Items a page; 0 for the most that the platform documents (Yopoint: 100), or its own default (Dingshang: 10).
     pub size: u32,
 }
 
@@ -610,7 +610,7 @@ unsafe fn order_query(query: *const kl_order_query) -> Result<OrderQuery> {
 }
 
 /// The account's cabinets (Yopoint: `cabinet.list`, <https://yopointapi.apifox.cn/api-140618274>): one page, or all of
-/// them if `page` is NULL. Tried again inside `timeout_ms` when the network fails. End the result with
+/// them if `page` is NULL. Dingshang: `POST /rent/machines`, which is always one page. Tried again inside `timeout_ms` when the network fails. End the result with
 /// `kl_cabinets_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_cabinet_list(
@@ -695,7 +695,8 @@ pub extern "C" fn kl_cabinet_iter_free(iter: *mut kl_cabinet_iter) {
 }
 
 /// All goods of a cabinet with price and number (Yopoint: `cabinet.product.stock`; the shape of its records is inferred
-/// from its documented relative `cabinet.product.stock.with.replenishment`). Tried again inside `timeout_ms` when the
+/// from its documented relative `cabinet.product.stock.with.replenishment`; Dingshang: `POST /products`, one item for each
+/// lane of the main cabinet `A`: the others with `kl_stock_fetch_page` and `{"cabinet_name":"B"}`). Tried again inside `timeout_ms` when the
 /// network fails; each page has that long. End the result with `kl_stock_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_stock_fetch(
@@ -811,8 +812,8 @@ pub extern "C" fn kl_stock_iter_free(iter: *mut kl_stock_iter) {
     Iter::<StockItem>::free(iter.cast());
 }
 
-/// One order (Yopoint: `cabinet.order.get`, <https://yopointapi.apifox.cn/api-150924989>, or `consumer.order.get`), as a
-/// list of one. Tried again inside `timeout_ms` when the network fails. End the result with `kl_orders_free`.
+/// One order (Yopoint: `cabinet.order.get`, <https://yopointapi.apifox.cn/api-150924989>, or `consumer.order.get`;
+/// Dingshang: `POST /orders/{order_no}`, which needs `cabinet_id` too), as a list of one. Tried again inside `timeout_ms` when the network fails. End the result with `kl_orders_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_order_get(
     client: *mut kl_client,

@@ -654,6 +654,27 @@ fn every_code_has_its_status_and_advice() {
 }
 
 #[test]
+fn the_table_of_the_documentation_is_this_table() {
+    let doc = include_str!("../../../docs/platforms/dingshang.md");
+    for r in refusal::TABLE {
+        let advice = match crate::command::unknown(Error::new(r.status, "")).details().advice {
+            _ if r.proves => Error::new(r.status, "").details().advice,
+            asked => asked,
+        };
+        let advice = match advice {
+            Advice::Retry => "retry",
+            Advice::AskFirst => "ask first",
+            Advice::Fix => "fix",
+            Advice::None | Advice::CallPerson => "–",
+        };
+        let name = crate::status::name(r.status).unwrap();
+        let proof = if r.proves { "" } else { "**unknown**" };
+        let row = format!("| {} | `{name}` | {advice} | {proof} | {} |\n", r.code, r.hint);
+        assert!(doc.contains(&row), "docs/platforms/dingshang.md lacks: {row}");
+    }
+}
+
+#[test]
 fn code_zero_alone_is_no_success() {
     let p = platform();
     for (message, status, proves) in [
