@@ -16,6 +16,8 @@ EXAMPLES := $(patsubst examples-c/%.c,$(OUT)/bin/%,$(wildcard examples-c/*.c))
 CTESTS   := $(patsubst tests/c/%.c,$(OUT)/bin/%,$(wildcard tests/c/*.c))
 CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
+PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
+
 .PHONY: help demo test check lib static header fmt lint arm c-programs install clean FORCE
 
 help:
@@ -74,13 +76,24 @@ clean:
 
 # What tests and examples link: the same code as ships, built fast instead of small. Copied only when it changed, so
 # that a second run rebuilds nothing.
-c-programs: $(EXAMPLES) $(CTESTS) $(CXXTESTS)
+c-programs: $(EXAMPLES) $(CTESTS) $(CXXTESTS) $(PRELOADS) $(OUT)/hooks/libkiosklink.so
 
 $(OUT)/lib/libkiosklink.so: FORCE
 	@mkdir -p $(OUT)/lib
 	@$(CARGO) rustc -q -p kiosklink --lib --crate-type cdylib
 	@cmp -s target/debug/libkiosklink.so $@ || cp target/debug/libkiosklink.so $@
 	@ln -sf libkiosklink.so $(OUT)/lib/libkiosklink.so.$(ABI)
+
+# With a way to force a panic, for the test of the guard; never shipped, never beside the other.
+$(OUT)/hooks/libkiosklink.so: FORCE
+	@mkdir -p $(OUT)/hooks
+	@$(CARGO) rustc -q -p kiosklink --lib --crate-type cdylib --features test-hooks --target-dir target/hooks
+	@cmp -s target/hooks/debug/libkiosklink.so $@ || cp target/hooks/debug/libkiosklink.so $@
+	@ln -sf libkiosklink.so $(OUT)/hooks/libkiosklink.so.$(ABI)
+
+$(OUT)/preload/%.so: tests/preload/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE $(filter-out -Wpedantic,$(WARN)) $(CFLAGS) -shared -fPIC $< -o $@ -ldl
 
 LINK = -L$(OUT)/lib -lkiosklink -lpthread -ldl -Wl,-rpath,'$$ORIGIN/../lib'
 

@@ -389,3 +389,265 @@ const fn parse_decimal(text: &str) -> i64 {
     }
     n
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+    /// Both clocks in the test's hand.
+    struct World {
+        system: Arc<AtomicI64>,
+        mono: Arc<AtomicU64>,
+        clock: Clock,
+    }
+
+    fn world(system_s: i64, mono_ms: u64) -> World {
+        let system = Arc::new(AtomicI64::new(system_s * 1000));
+        let mono = Arc::new(AtomicU64::new(mono_ms));
+        let (s, m) = (system.clone(), mono.clone());
+        let clock = Clock::with_sources(move || s.load(Ordering::SeqCst), move || m.load(Ordering::SeqCst));
+        World { system, mono, clock }
+    }
+
+    impl World {
+        fn pass(&self, ms: u64) {
+            self.mono.fetch_add(ms, Ordering::SeqCst);
+            self.system.fetch_add(ms as i64, Ordering::SeqCst);
+        }
+
+        /// One exchange: the platform's clock at its middle, in milliseconds, and how long it takes.
+        fn exchange(&self, platform_ms: i64, takes_ms: u64) -> bool {
+            let sent = self.mono.load(Ordering::SeqCst);
+            self.pass(takes_ms);
+            let date = http_date(platform_ms.div_euclid(1000));
+            self.clock.learn(Some(&date), None, sent, sent + takes_ms, true)
+        }
+    }
+
+    fn http_date(unix_s: i64) -> String {
+        let days = unix_s.div_euclid(DAY_S);
+        let second = unix_s.rem_euclid(DAY_S);
+        let (year, month, day) = civil_from_days(days);
+        format!(
+            "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
+            WEEKDAYS[(days + 4).rem_euclid(7) as usize],
+            MONTHS[month as usize - 1],
+            second / 3600,
+            second / 60 % 60,
+            second % 60
+        )
+    }
+
+    const NOW: i64 = BUILD_TIME + 100 * DAY_S;
+
+    #[test]
+    fn dates_are_read_to_the_letter() {
+        assert_eq!(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(parse_http_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        assert_eq!(parse_http_date("Thu, 29 Feb 2024 23:59:59 GMT"), Some(1_709_251_199));
+        assert_eq!(parse_http_date("Tue, 19 Jan 2038 03:14:08 GMT"), Some(1 << 31));
+        for bad in [
+            "",
+            "0",
+            "784111777",
+            "1994-11-06T08:49:37Z",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+            "Sun, 06 Nov 1994 08:49:37 UTC",
+            "Sun, 06 Nov 1994 08:49:37 +0800",
+            "Sun, 6 Nov 1994 08:49:37 GMT",
+            "Sun, 06 nov 1994 08:49:37 GMT",
+            "Mon, 06 Nov 1994 08:49:37 GMT",
+            "Sun, 00 Nov 1994 08:49:37 GMT",
+            "Fri, 29 Feb 2023 00:00:00 GMT",
+            "Sun, 31 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 24:49:37 GMT",
+            "Sun, 06 Nov 1994 08:60:37 GMT",
+            "Sun, 06 Nov 19x4 08:49:37 GMT",
+            "Sun, 06 Nov 1994 08:49:37 GMT, again",
+            "Вс, 06 Nov 1994 08:49:37 GMT",
+        ] {
+            assert_eq!(parse_http_date(bad), None, "{bad}");
+        }
+        for s in [0, 1, 68_169_600, 951_782_400, 1_709_251_199, 4_102_444_799, 4_107_542_400] {
+            assert_eq!(parse_http_date(&http_date(s)), Some(s));
+        }
+        assert_eq!(format_time(1_709_251_199), "2024-02-29 23:59 UTC");
+        assert_eq!(format_time(-1), "1969-12-31 23:59 UTC");
+    }
+
+    #[test]
+    fn with_nothing_learned_the_system_clock_counts_from_the_build_on() {
+        let w = world(NOW, 5);
+        assert_eq!((w.clock.source(), w.clock.now_ms()), (Source::System, NOW * 1000));
+        let w = world(0, 5);
+        assert_eq!((w.clock.source(), w.clock.now_ms()), (Source::Floor, BUILD_TIME * 1000));
+        assert_eq!(w.clock.certificate_time(), BUILD_TIME);
+        assert_eq!(world(-5, 5).clock.source(), Source::Floor);
+    }
+
+    #[test]
+    fn steps_of_the_system_clock_change_nothing_once_the_platform_spoke() {
+        let w = world(0, 1_000);
+        assert!(w.exchange(NOW * 1000 + 500, 100));
+        let before = w.clock.now_ms();
+        assert!((before - NOW * 1000 - 500).abs() < 1000);
+        for step in [0, i64::from(i32::MAX) * 1000, -1_000_000, NOW * 1000 * 3] {
+            w.system.store(step, Ordering::SeqCst);
+            assert_eq!((w.clock.now_ms(), w.clock.source()), (before, Source::Platform));
+            assert!(w.clock.certificate().confirmed);
+        }
+        w.pass(10_000);
+        assert_eq!(w.clock.now_ms(), before + 10_000);
+    }
+
+    #[test]
+    fn nonsense_is_left_aside() {
+        let w = world(NOW, 1_000);
+        for date in [None, Some("yesterday"), Some("Thu, 01 Jan 1970 00:00:00 GMT"), Some("")] {
+            assert!(!w.clock.learn(date, None, 1_000, 1_100, true));
+        }
+        for s in [BUILD_TIME - 2 * DAY_S, BUILD_TIME + HORIZON_S + DAY_S, NOW + 47 * 366 * DAY_S * 2] {
+            assert!(!w.clock.learn(Some(&http_date(s)), None, 1_000, 1_100, true));
+        }
+        let good = http_date(NOW);
+        assert!(!w.clock.learn(Some(&good), Some("12"), 1_000, 1_100, true));
+        assert!(!w.clock.learn(Some(&good), Some("x"), 1_000, 1_100, true));
+        assert!(!w.clock.learn(Some(&good), None, 1_100, 1_000, true));
+        assert_eq!(w.clock.source(), Source::System);
+        assert!(!w.clock.certificate().confirmed);
+        assert!(w.clock.learn(Some(&good), Some("0"), 1_000, 1_100, false));
+        assert_eq!(w.clock.source(), Source::Platform);
+        assert!(!w.clock.certificate().confirmed);
+    }
+
+    #[test]
+    fn an_exchange_that_began_earlier_does_not_undo_a_later_one() {
+        let w = world(NOW, 0);
+        w.pass(60_000);
+        // Two calls at once; the one that began first and saw the old time ends last.
+        assert!(w.clock.learn(Some(&http_date(NOW + 3600)), None, 50_000, 50_100, true));
+        let now = w.clock.now_ms();
+        assert!(!w.clock.learn(Some(&http_date(NOW)), None, 40_000, 59_000, true));
+        assert_eq!(w.clock.now_ms(), now);
+    }
+
+    #[test]
+    fn the_cut_off_fraction_of_a_second_makes_nothing_flap() {
+        let w = world(NOW, 777);
+        // The platform is 7 s and 123 ms ahead; every date has lost its fraction, and calls take as long as they do.
+        let ahead = 7_123;
+        let mut random = 1u32;
+        let mut last: Option<i64> = None;
+        let mut moves = 0;
+        for i in 0..500 {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let takes = u64::from(random >> 22) + 20;
+            let share = u64::from(random >> 8 & 0xff) * takes / 255;
+            let sent = w.mono.load(Ordering::SeqCst);
+            let platform = w.system.load(Ordering::SeqCst) + share as i64 + ahead;
+            w.pass(takes);
+            w.clock.learn(Some(&http_date(platform.div_euclid(1000))), None, sent, sent + takes, true);
+            let error = w.clock.now_ms() - (w.system.load(Ordering::SeqCst) + ahead);
+            assert!(error.abs() <= 1_100, "{i}: {error}");
+            if i > 50 {
+                assert!(error.abs() <= 250, "{i}: {error}");
+            }
+            if last.is_some_and(|last| last != error) {
+                moves += 1;
+            }
+            last = Some(error);
+            w.pass(u64::from(random >> 16));
+        }
+        // It narrows down and stays; it does not jump about.
+        assert!(moves < 40, "{moves}");
+    }
+
+    #[test]
+    fn a_platform_whose_clock_is_set_anew_is_followed_and_a_slow_answer_is_not() {
+        let w = world(NOW, 1_000);
+        assert!(w.exchange(NOW * 1000, 100));
+        // A slow answer that seems to say otherwise.
+        assert!(!w.exchange(NOW * 1000 + 40_000, 12_000));
+        assert!((w.clock.now_ms() - NOW * 1000 - 12_100).abs() < 1_100);
+        // A quick one is believed.
+        assert!(w.exchange(NOW * 1000 - 3_600_000, 100));
+        assert!((w.clock.now_ms() - NOW * 1000 + 3_600_000).abs() < 1_100);
+        // As is a slow one that is far off, for nothing else could explain it.
+        assert!(w.exchange(NOW * 1000, 15_000));
+        assert!((w.clock.now_ms() - NOW * 1000).abs() < 16_000);
+        // And with nothing better, any is better than none.
+        let w = world(0, 1_000);
+        assert!(w.exchange(NOW * 1000, 25_000));
+        assert!((w.clock.now_ms() - NOW * 1000).abs() < 26_000);
+        assert!(w.exchange(NOW * 1000 + 25_000, 100));
+        assert!((w.clock.now_ms() - NOW * 1000 - 25_000).abs() < 1_200);
+    }
+
+    #[test]
+    fn drift_over_months_is_followed_without_a_jump_back_in_hours() {
+        let w = world(NOW, 1_000);
+        let mut platform = NOW * 1000;
+        for day in 0..200 {
+            assert!(w.exchange(platform, 80));
+            platform += 80;
+            assert!((w.clock.now_ms() - platform).abs() < 2_500, "day {day}");
+            // 50 ppm: 4.3 s a day.
+            w.pass(DAY_S as u64 * 1000);
+            platform += DAY_S * 1000 + 4_320;
+        }
+    }
+
+    #[test]
+    fn fifty_days_of_milliseconds_and_more() {
+        let w = world(0, u64::from(u32::MAX) - 1_000);
+        assert!(w.exchange(NOW * 1000, 100));
+        let before = w.clock.now_ms();
+        for _ in 0..30 {
+            w.pass(10_000_000);
+        }
+        assert_eq!(w.clock.now_ms(), before + 300_000_000);
+        w.pass(10 * 365 * DAY_S as u64 * 1000);
+        assert_eq!(w.clock.now_ms(), before + 300_000_000 + 10 * 365 * DAY_S * 1000);
+        assert_eq!(w.clock.certificate_time(), w.clock.now_ms().div_euclid(1000));
+    }
+
+    #[test]
+    fn the_firmware_is_believed_until_the_platform_speaks_later() {
+        let w = world(0, 1_000);
+        w.clock.set_time(NOW).unwrap();
+        w.pass(5_000);
+        assert_eq!((w.clock.source(), w.clock.now_ms()), (Source::Firmware, NOW * 1000 + 5_000));
+        assert_eq!(w.clock.certificate_time(), NOW + 5);
+        // Signing follows the platform, certificates the firmware.
+        assert!(w.exchange((NOW + 900) * 1000, 100));
+        assert_eq!(w.clock.source(), Source::Platform);
+        assert!((w.clock.now_ms() - (NOW + 900) * 1000).abs() < 1_000);
+        assert_eq!(w.clock.certificate_time(), NOW + 5);
+        w.pass(1_000);
+        w.clock.set_time(NOW + 50).unwrap();
+        assert_eq!((w.clock.source(), w.clock.now_ms()), (Source::Firmware, (NOW + 50) * 1000));
+        // Forgotten: the platform's word is still there.
+        w.clock.set_time(0).unwrap();
+        assert_eq!(w.clock.source(), Source::Platform);
+        assert!((w.clock.certificate_time() - NOW - 901).abs() <= 1);
+        w.clock.forget();
+        assert_eq!(w.clock.source(), Source::Floor);
+    }
+
+    #[test]
+    fn absurd_times_are_refused_and_change_nothing() {
+        let w = world(0, 1_000);
+        w.clock.set_time(NOW).unwrap();
+        for bad in [1, -1, i64::MIN, i64::MAX, BUILD_TIME - 2 * DAY_S, BUILD_TIME + HORIZON_S + 1] {
+            let error = w.clock.set_time(bad).unwrap_err();
+            assert_eq!(error.status(), KL_E_ARGUMENT, "{bad}");
+        }
+        assert_eq!(w.clock.now_ms(), NOW * 1000);
+        // A little before the build is a clock that is a little slow: taken, but no certificate is checked there.
+        w.clock.set_time(BUILD_TIME - 3600).unwrap();
+        assert_eq!(w.clock.certificate_time(), BUILD_TIME);
+    }
+}

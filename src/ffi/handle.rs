@@ -30,6 +30,8 @@ pub(super) trait Held: Any + Send + Sync {
 
 struct Process {
     pid: u32,
+    /// Never read: it keeps what the parent had reachable, so that leak checkers do not take it for lost.
+    _parent: Option<&'static Process>,
     first: u32,
     used: AtomicU32,
     table: Mutex<Table>,
@@ -60,8 +62,13 @@ fn process() -> &'static Process {
     }
     // The parent's table is left alone, and its memory with it: its lock may be held for ever.
     let first = current.map_or(0, |parent| parent.used.load(Ordering::Relaxed));
-    let fresh =
-        Box::into_raw(Box::new(Process { pid, first, used: AtomicU32::new(first), table: Mutex::default() }));
+    let fresh = Box::into_raw(Box::new(Process {
+        pid,
+        _parent: current,
+        first,
+        used: AtomicU32::new(first),
+        table: Mutex::default(),
+    }));
     match PROCESS.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire) {
         // SAFETY: just made, and never freed from here on.
         Ok(_) => unsafe { &*fresh },

@@ -126,8 +126,9 @@ pub mod test_hooks {
         static COUNTDOWN: Cell<u32> = const { Cell::new(0) };
     }
 
-    /// Makes the `n`th guarded piece of code that this thread enters from now on panic.
-    pub fn panic_at(n: u32) {
+    /// Makes the `n`th guarded piece of code that this thread enters from now on panic; 0 takes that back.
+    #[unsafe(no_mangle)]
+    pub extern "C" fn kl_test_panic_at(n: u32) {
         COUNTDOWN.set(n);
     }
 

@@ -6,6 +6,7 @@ use crate::clock;
 use crate::sys::{self, Ready};
 use rustls::ClientConnection;
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -43,6 +44,19 @@ impl Fault {
     /// Whether the connection is what failed, rather than the time or the caller's patience.
     pub(super) fn is_loss(&self) -> bool {
         matches!(self, Fault::Closed | Fault::Os(_) | Fault::Tls(rustls::Error::AlertReceived(_)))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Fault::Timeout => f.write_str("time is up"),
+            Fault::Cancelled => f.write_str("cancelled"),
+            Fault::Closed => f.write_str("closed"),
+            Fault::Os(error) | Fault::Resource(error) => error.fmt(f),
+            Fault::Tls(error) => error.fmt(f),
+            Fault::Final(error) => error.fmt(f),
+        }
     }
 }
 
@@ -260,6 +274,7 @@ impl Conn {
             if !tls.is_handshaking() {
                 return Ok(());
             }
+            bound.check()?;
             match tls.read_tls(&mut &*self.socket) {
                 Ok(0) => return Err(Fault::Closed),
                 Ok(_) => {
@@ -402,6 +417,10 @@ impl Conn {
         self.end += got;
         if got == 0 {
             self.at_end = true;
+            // Our own cancel looks like an orderly end from here; half an answer must not pass for a whole one.
+            if bound.canceller.ticket() != bound.ticket {
+                return Err(Fault::Cancelled);
+            }
             return Ok(false);
         }
         self.heard_ms = clock::monotonic_ms();
@@ -418,7 +437,8 @@ impl Conn {
             let mut byte = [std::mem::MaybeUninit::uninit()];
             return matches!(self.socket.peek(&mut byte), Err(e) if e.kind() == io::ErrorKind::WouldBlock);
         };
-        loop {
+        // A few reads take all the tickets there may be; a peer with more to say than that is not idle.
+        for _ in 0..8 {
             match tls.read_tls(&mut &*self.socket) {
                 Ok(0) => return false,
                 Ok(_) => match tls.process_new_packets() {
@@ -429,6 +449,7 @@ impl Conn {
                 Err(e) => return e.kind() == io::ErrorKind::WouldBlock,
             }
         }
+        false
     }
 
     /// Whether everything received has been consumed, as far as it can be told without asking the system.

@@ -46,13 +46,13 @@ pub(super) fn exchange(
     progress: &mut Progress,
 ) -> Result<Answer, Fault> {
     // Head and body go out together: one TLS record, one packet if they fit.
-    let (bytes, call) = encode(request, user_agent)?;
+    let bytes = encode(request, user_agent)?;
     progress.sent_ms = clock::monotonic_ms();
     conn.send(&bytes, bound, &mut progress.left)?;
     drop(bytes);
     progress.sent = true;
 
-    let (head, next) = receive_head(conn, call, bound, progress)?;
+    let (head, next) = receive_head(conn, await_answer(request.method)?, bound, progress)?;
     let status = head.status().as_u16();
     let (parts, ()) = head.into_parts();
     let headers = Headers(parts.headers);
@@ -70,52 +70,77 @@ pub(super) fn exchange(
     Ok(Answer { status, headers, body, reusable })
 }
 
-fn encode(request: &Request, user_agent: &str) -> Result<(Vec<u8>, Call<state::RecvResponse>), Fault> {
-    let refuse = |what: &str| Fault::Final(Error::new(KL_E_ARGUMENT, what));
-    let mut head = http::Request::builder().method(request.method).uri(request.url.path_and_query.as_str());
+/// The bytes of the request, its body included.
+///
+/// Written by hand: header names keep their spelling, which some gateways are picky about, and no formatting
+/// machinery runs. Whatever could break out of its line is refused.
+fn encode(request: &Request, user_agent: &str) -> Result<Vec<u8>, Fault> {
+    let refuse = |what: String| Err(Fault::Final(Error::new(KL_E_ARGUMENT, what)));
+    let Request { method, url, headers, body } = request;
+    if !method.bytes().all(|b| b.is_ascii_uppercase()) || matches!(*method, "" | "CONNECT") {
+        return refuse(format!("{method} is no method that can be used here"));
+    }
+    let path = url.path_and_query.as_bytes();
+    if path.first() != Some(&b'/') || !path.iter().all(|b| matches!(b, 0x21..=0x7e)) {
+        return refuse("the request's path holds a character that must be percent-encoded".into());
+    }
+    let room: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
+    let mut out =
+        Vec::with_capacity(room + path.len() + url.host.len() + user_agent.len() + body.len() + 128);
+    let mut line = |parts: &[&[u8]]| {
+        parts.iter().for_each(|part| out.extend_from_slice(part));
+        out.extend_from_slice(b"\r\n");
+    };
+    line(&[method.as_bytes(), b" ", path, b" HTTP/1.1"]);
+    line(&[b"Host: ", url.authority().as_bytes()]);
     let mut has_agent = false;
-    head = head.header(http::header::HOST, request.url.authority());
-    for (name, value) in &request.headers {
+    for (name, value) in headers {
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if name.is_empty() || !name.bytes().all(token) {
+            return refuse(format!("{name} is not the name of a header"));
+        }
+        if ["host", "content-length", "transfer-encoding", "connection", "expect", "te", "upgrade"]
+            .iter()
+            .any(|own| name.eq_ignore_ascii_case(own))
+        {
+            return refuse(format!("the header {name} is not the caller's to set"));
+        }
+        if value.bytes().any(|b| (b < b' ' && b != b'\t') || b == 0x7f) {
+            return refuse(format!("the value of the header {name} holds a control character"));
+        }
         has_agent |= name.eq_ignore_ascii_case("user-agent");
-        let value = http::HeaderValue::from_bytes(value.as_bytes())
-            .map_err(|_| refuse(&format!("the value of the header {name} holds a control character")))?;
-        head = head.header(*name, value);
+        line(&[name.as_bytes(), b": ", value.as_bytes()]);
     }
     if !has_agent {
-        head = head.header(http::header::USER_AGENT, user_agent);
+        line(&[b"User-Agent: ", user_agent.as_bytes()]);
     }
-    if !request.body.is_empty() || !matches!(request.method, "GET" | "HEAD" | "DELETE") {
-        head = head.header(http::header::CONTENT_LENGTH, http::HeaderValue::from(request.body.len()));
-    }
-    let head =
-        head.body(()).map_err(|_| refuse("the request's method, path or a header name is not valid"))?;
-
-    let invalid = |e: ProtoError| refuse(&format!("the request is not valid HTTP: {e}"));
-    let mut call = Call::new(head).map_err(invalid)?;
-    if !request.body.is_empty() {
-        call.force_send_body();
-    }
-    let mut call = call.proceed();
-    let room: usize = request.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
-    let mut bytes =
-        vec![0; room + request.url.path_and_query.len() + request.url.host.len() + user_agent.len() + 256];
-    let n = call.write(&mut bytes).map_err(invalid)?;
-    if !call.can_proceed() {
-        return Err(Fault::Final(Error::new(KL_E_INTERNAL, "the request's head outgrew its estimate")));
-    }
-    bytes.truncate(n);
-    bytes.extend_from_slice(&request.body);
-    let call = match call.proceed().map_err(invalid)? {
-        Some(SendRequestResult::RecvResponse(call)) => Some(call),
-        Some(SendRequestResult::SendBody(mut call)) => {
-            call.consume_direct_write(request.body.len()).map_err(invalid)?;
-            call.proceed()
+    if !body.is_empty() || !matches!(*method, "GET" | "HEAD" | "DELETE") {
+        let mut digits = [b'0'; 20];
+        let (mut at, mut rest) = (digits.len() - 1, body.len());
+        while rest > 9 {
+            digits[at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            at -= 1;
         }
-        _ => None,
-    };
-    match call {
-        Some(call) => Ok((bytes, call)),
-        None => Err(refuse("the request asks for an interim answer, which is not supported")),
+        digits[at] = b'0' + rest as u8;
+        line(&[b"Content-Length: ", &digits[at..]]);
+    }
+    line(&[]);
+    out.extend_from_slice(body);
+    Ok(out)
+}
+
+/// The engine, waiting for an answer. Of the request it only needs to know whether the answer may have a body.
+fn await_answer(method: &str) -> Result<Call<state::RecvResponse>, Fault> {
+    let mut request = http::Request::new(());
+    if method == "HEAD" {
+        *request.method_mut() = http::Method::HEAD;
+    }
+    let mut call = Call::new(request).map_err(bad_answer)?.proceed();
+    call.write(&mut [0; 64]).map_err(bad_answer)?;
+    match call.proceed().map_err(bad_answer)? {
+        Some(SendRequestResult::RecvResponse(call)) => Ok(call),
+        _ => Err(Fault::Final(Error::new(KL_E_INTERNAL, "the HTTP engine does not wait for an answer"))),
     }
 }
 

@@ -631,7 +631,7 @@ impl Transport {
                 }
                 Err(fault @ (Fault::Cancelled | Fault::Resource(_))) => return Err((Phase::Connect, fault)),
                 Err(fault) => {
-                    log_line!(Debug, "no connection to {ip}, port {port}: {fault:?}");
+                    log_line!(Debug, "no connection to {ip}, port {port}: {fault}");
                     // A refusal says more than silence.
                     if !matches!((&fault, &last), (Fault::Timeout, Fault::Os(_))) {
                         last = fault;

@@ -49,9 +49,15 @@ impl Proxy {
 }
 
 /// Without user name and password.
-impl fmt::Debug for Proxy {
+impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "http://{}:{}", self.host, self.port)
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -84,7 +90,7 @@ pub(super) fn tunnel(conn: &mut Conn, proxy: &Proxy, target: &Url, bound: &Bound
     ask.push_str("\r\n");
     // Not a byte of the request: the platform never sees it.
     conn.send(ask.as_bytes(), bound, &mut false)?;
-    let failed = |why: &str| Fault::Final(Error::new(KL_E_PROXY, format!("the proxy {proxy:?} {why}")));
+    let failed = |why: &str| Fault::Final(Error::new(KL_E_PROXY, format!("the proxy {proxy} {why}")));
     loop {
         if !conn.receive(bound)? {
             return Err(failed("closed the connection instead of answering"));
@@ -124,6 +130,7 @@ mod tests {
         let proxy = Proxy::parse("http://kiosk:p%40ss@10.0.0.1:3128/").unwrap();
         assert_eq!((proxy.host.as_str(), proxy.port), ("10.0.0.1", 3128));
         assert_eq!(proxy.authorization.as_deref(), Some("Basic a2lvc2s6cEBzcw=="));
+        assert_eq!(proxy.to_string(), "http://10.0.0.1:3128");
         assert_eq!(format!("{proxy:?}"), "http://10.0.0.1:3128");
         assert_eq!(Proxy::parse("proxy.local").unwrap().port, 8080);
         for bad in

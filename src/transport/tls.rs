@@ -416,7 +416,7 @@ pub(super) fn explain(error: &rustls::Error, host: &str, has_cert: bool) -> Erro
     if is_about_our_cert(error) {
         let what =
             if has_cert { "does not accept the client certificate" } else { "wants a client certificate" };
-        return Error::new(KL_E_TLS_CLIENT_CERT, format!("{host} {what} ({error})"));
+        return Error::new(KL_E_TLS_CLIENT_CERT, format!("{host} {what}{}", alert_in(error)));
     }
     let untrusted = |why: &str| {
         Error::new(KL_E_TLS_UNTRUSTED, format!("the certificate of {host} is not trusted: {why}"))
@@ -447,14 +447,39 @@ pub(super) fn explain(error: &rustls::Error, host: &str, has_cert: bool) -> Erro
             KL_E_TLS,
             format!("{host} does not answer in TLS: is the port right, and is this no captive portal?"),
         ),
-        R::AlertReceived(AlertDescription::ProtocolVersion) | R::PeerIncompatible(_) => {
-            Error::new(KL_E_TLS, format!("{host} offers no version or cipher of TLS that is safe ({error})"))
-        }
-        R::AlertReceived(alert) => {
-            Error::new(KL_E_TLS, format!("{host} refused the TLS handshake with the alert {alert:?}"))
+        R::AlertReceived(AlertDescription::ProtocolVersion) | R::PeerIncompatible(_) => Error::new(
+            KL_E_TLS,
+            format!("{host} offers no version or cipher of TLS that is safe{}", alert_in(error)),
+        ),
+        R::AlertReceived(_) => {
+            Error::new(KL_E_TLS, format!("{host} refused the TLS handshake{}", alert_in(error)))
         }
         _ => Error::new(KL_E_TLS, format!("the TLS handshake with {host} failed: {error}")),
     }
+}
+
+/// The alert in words. Small builds compile `{:?}` away, which is what rustls prints it with.
+fn alert_in(error: &rustls::Error) -> String {
+    let rustls::Error::AlertReceived(alert) = error else { return String::new() };
+    let number = u8::from(*alert);
+    let name = match number {
+        40 => "handshake failure",
+        42 => "bad certificate",
+        43 => "unsupported certificate",
+        44 => "certificate revoked",
+        45 => "certificate expired",
+        46 => "certificate unknown",
+        48 => "unknown CA",
+        49 => "access denied",
+        70 => "protocol version",
+        71 => "insufficient security",
+        80 => "internal error",
+        112 => "unrecognized name",
+        116 => "certificate required",
+        120 => "no application protocol",
+        _ => return format!(" (alert {number})"),
+    };
+    format!(" (alert {number}, {name})")
 }
 
 fn wrong_name(host: &str, presented: &[String]) -> Error {

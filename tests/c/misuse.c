@@ -1,0 +1,219 @@
+/* Everything a program can do wrong at the border: an error code each time, never a crash.
+ *   misuse ACCOUNTS.json ACCOUNT */
+
+#include <kiosklink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int failures;
+
+#define CHECK(condition)                                                       \
+  do {                                                                         \
+    if (!(condition)) {                                                        \
+      printf("%s:%d: %s is false\n", __FILE__, __LINE__, #condition);          \
+      failures++;                                                              \
+    }                                                                          \
+  } while (0)
+
+#define EXPECT(call, wanted)                                                                                    \
+  do {                                                                                                          \
+    kl_status got_ = (call);                                                                                    \
+    if (got_ != (wanted)) {                                                                                     \
+      printf("%s:%d: %s is %s, not %s\n", __FILE__, __LINE__, #call, kl_status_name(got_), kl_status_name(wanted)); \
+      failures++;                                                                                               \
+    }                                                                                                           \
+  } while (0)
+
+struct lines {
+  int count, secret_seen, busy_seen;
+};
+
+static void on_line(void *user, int32_t level, const char *line) {
+  struct lines *lines = user;
+  (void)level;
+  lines->count++;
+  if (strstr(line, "test-secret") != NULL || strstr(line, "test-pay-key") != NULL) lines->secret_seen = 1;
+  if (kl_set_log(KL_LOG_OFF, NULL, NULL, NULL) == KL_E_BUSY) lines->busy_seen = 1;
+}
+
+static void handles(kl_client *client, kl_config *config) {
+  kl_error err = KL_ERROR_INIT;
+  void *wild = (void *)(size_t)0x12345;
+  void *aligned = (void *)(size_t)0xdeadbee0;
+
+  EXPECT(kl_ping((kl_client *)wild, &err), KL_E_HANDLE);
+  EXPECT(kl_ping((kl_client *)aligned, &err), KL_E_HANDLE);
+  EXPECT(kl_ping((kl_client *)(void *)config, &err), KL_E_HANDLE);
+  EXPECT(kl_ping((kl_client *)(void *)&err, &err), KL_E_HANDLE);
+  EXPECT(kl_config_set((kl_config *)(void *)client, KL_KEY_APP_ID, "1", &err), KL_E_HANDLE);
+  CHECK(strlen(err.message) > 0);
+
+  /* A freed handle stays dead, and freeing it again does nothing. */
+  kl_config *gone = NULL;
+  EXPECT(kl_config_new(KL_PLATFORM_YOPOINT, &gone, &err), KL_OK);
+  kl_config_free(gone);
+  kl_config_free(gone);
+  EXPECT(kl_config_set(gone, KL_KEY_APP_ID, "1", &err), KL_E_HANDLE);
+  kl_client *none = (kl_client *)wild;
+  EXPECT(kl_client_new(gone, &none, &err), KL_E_HANDLE);
+  CHECK(none == NULL);
+
+  /* Results of no call. */
+  CHECK(kl_stock_count(NULL) == 0 && kl_stock_at(NULL, 0) == NULL);
+  CHECK(kl_stock_at((kl_stock *)wild, 0) == NULL && kl_orders_count((kl_orders *)wild) == 0);
+  CHECK(kl_response_json(NULL) == NULL && kl_event_view(NULL) == NULL && kl_event_reply(NULL) == NULL);
+  CHECK(kl_command_view((kl_command *)(void *)client) == NULL);
+  kl_stock_free((kl_stock *)wild);
+  kl_client_free((kl_client *)(void *)config);
+  EXPECT(kl_ping(client, &err), KL_OK);
+}
+
+static void texts(kl_client *client, kl_config *config) {
+  kl_error err = KL_ERROR_INIT;
+  EXPECT(kl_config_set(config, KL_KEY_APP_ID, "\xff\xfe", &err), KL_E_UTF8);
+  EXPECT(kl_config_set(config, "\xc3\x28", "1", &err), KL_E_UTF8);
+  kl_stock *stock = NULL;
+  EXPECT(kl_stock_fetch(client, "\x80", &stock, &err), KL_E_UTF8);
+  EXPECT(kl_stock_fetch(client, "", &stock, &err), KL_E_ARGUMENT);
+  kl_response *response = NULL;
+  EXPECT(kl_call(client, "cabinet.list", "{\"Page\":", &response, &err), KL_E_ARGUMENT);
+  kl_event *event = NULL;
+  EXPECT(kl_event_parse(client, NULL, NULL, 5, &event, &err), KL_E_NULL);
+  EXPECT(kl_event_parse(client, NULL, NULL, 0, &event, &err), KL_E_EVENT);
+  EXPECT(kl_event_parse(client, NULL, (const uint8_t *)"x=1", 3, &event, &err), KL_E_EVENT_SIGNATURE);
+  EXPECT(kl_event_parse(client, NULL, (const uint8_t *)"\xff\xff%", 3, &event, &err), KL_E_EVENT);
+}
+
+static void sizes(kl_client *client) {
+  kl_error err = KL_ERROR_INIT;
+  kl_orders *orders = NULL;
+  kl_order_query query = KL_ORDER_QUERY_INIT;
+  query.to = 4102444800;
+  query.struct_size = 0;
+  EXPECT(kl_order_list(client, &query, NULL, &orders, &err), KL_E_ARGUMENT);
+  query.struct_size = 0xffffffff;
+  EXPECT(kl_order_list(client, &query, NULL, &orders, &err), KL_E_ARGUMENT);
+
+  /* An older, shorter struct ends before extra_json: it reads as NULL. */
+  query.struct_size = offsetof(kl_order_query, extra_json);
+  query.extra_json = (const char *)(size_t)1;
+  EXPECT(kl_order_list(client, &query, NULL, &orders, &err), KL_OK);
+  kl_orders_free(orders);
+
+  /* A newer, longer one is taken as long as what is new in it is not used. */
+  struct {
+    kl_order_query known;
+    uint64_t newer;
+  } longer = {KL_ORDER_QUERY_INIT, 0};
+  longer.known.struct_size = sizeof longer;
+  longer.known.to = 4102444800;
+  EXPECT(kl_order_list(client, &longer.known, NULL, &orders, &err), KL_OK);
+  kl_orders_free(orders);
+  longer.newer = 1;
+  EXPECT(kl_order_list(client, &longer.known, NULL, &orders, &err), KL_E_ARGUMENT);
+
+  /* An error struct that says it is short is not written past its end. */
+  struct {
+    uint32_t struct_size;
+    kl_status status;
+    char untouched[64];
+  } shorter = {8, 0, "untouched"};
+  EXPECT(kl_ping(NULL, (kl_error *)(void *)&shorter), KL_E_NULL);
+  CHECK(shorter.status == KL_E_NULL && strcmp(shorter.untouched, "untouched") == 0);
+}
+
+static void settings(void) {
+  kl_error err = KL_ERROR_INIT;
+  kl_config *config = NULL;
+  kl_client *client = NULL;
+  EXPECT(kl_config_new("yopiont", &config, &err), KL_E_PLATFORM_NAME);
+  CHECK(config == NULL && strstr(err.message, "yopoint") != NULL);
+  EXPECT(kl_config_new("yopoint", &config, &err), KL_OK);
+  EXPECT(kl_config_set(config, "app_secert", "x", &err), KL_E_CONFIG_KEY);
+  CHECK(strstr(err.message, "app_secret") != NULL);
+  EXPECT(kl_client_new(config, &client, &err), KL_E_CONFIG_MISSING);
+  CHECK(strstr(err.message, "app_id") != NULL);
+  EXPECT(kl_config_set(config, KL_KEY_APP_ID, "1", &err), KL_OK);
+  EXPECT(kl_client_new(config, &client, &err), KL_E_CONFIG_MISSING);
+  CHECK(strstr(err.message, "app_secret") != NULL);
+  EXPECT(kl_config_set(config, KL_KEY_APP_SECRET, "s3cr3t-value", &err), KL_OK);
+  EXPECT(kl_config_set(config, KL_KEY_BASE_URL, "http://localhost:1", &err), KL_OK);
+  EXPECT(kl_client_new(config, &client, &err), KL_E_CONFIG_VALUE);
+  CHECK(strstr(err.message, "allow_http") != NULL);
+  EXPECT(kl_config_set(config, KL_KEY_BASE_URL, "https://localhost:1", &err), KL_OK);
+  EXPECT(kl_config_set(config, KL_KEY_CA_FILE, "/nonexistent/ca.pem", &err), KL_OK);
+  EXPECT(kl_client_new(config, &client, &err), KL_E_ROOTS);
+  CHECK(err.os_errno == 2 && strstr(err.message, "/nonexistent/ca.pem") != NULL);
+  EXPECT(kl_config_set(config, KL_KEY_CA_FILE, "/dev/null", &err), KL_OK);
+  EXPECT(kl_client_new(config, &client, &err), KL_E_ROOTS);
+  CHECK(client == NULL);
+  kl_config_free(config);
+  EXPECT(kl_config_load("/nonexistent.json", NULL, &config, &err), KL_E_CONFIG_FILE);
+  CHECK(config == NULL && err.os_errno == 2);
+  EXPECT(kl_set_time(5, &err), KL_E_ARGUMENT);
+  EXPECT(kl_set_log(99, NULL, NULL, &err), KL_E_ARGUMENT);
+}
+
+static void logging(kl_client *client) {
+  struct lines lines = {0, 0, 0};
+  EXPECT(kl_set_log(KL_LOG_DEBUG, on_line, &lines, NULL), KL_OK);
+  EXPECT(kl_ping(client, NULL), KL_OK);
+  EXPECT(kl_set_log(KL_LOG_OFF, NULL, NULL, NULL), KL_OK);
+  CHECK(lines.count > 0 && !lines.secret_seen && lines.busy_seen);
+  int before = lines.count;
+  EXPECT(kl_ping(client, NULL), KL_OK);
+  CHECK(lines.count == before);
+}
+
+static void after_fork(kl_client *client, kl_config *config) {
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) {
+    kl_error err = KL_ERROR_INIT;
+    failures = 0;
+    EXPECT(kl_ping(client, &err), KL_E_FORKED);
+    EXPECT(kl_config_set(config, KL_KEY_APP_ID, "1", &err), KL_E_FORKED);
+    kl_client_free(client);
+    /* The child can make its own, and use it. */
+    kl_config *own = NULL;
+    EXPECT(kl_config_new(KL_PLATFORM_YOPOINT, &own, &err), KL_OK);
+    EXPECT(kl_config_set(own, KL_KEY_APP_ID, "1", &err), KL_OK);
+    kl_config_free(own);
+    EXPECT(kl_ping(client, &err), KL_E_FORKED);
+    fflush(stdout);
+    _exit(failures == 0 ? 0 : 1);
+  }
+  int status = -1;
+  waitpid(child, &status, 0);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  EXPECT(kl_ping(client, NULL), KL_OK);
+}
+
+int main(int argc, char **argv) {
+  if (argc != 3) return 64;
+  kl_config *config = NULL;
+  kl_client *client = NULL;
+  EXPECT(kl_config_load(argv[1], argv[2], &config, NULL), KL_OK);
+  EXPECT(kl_client_new(config, &client, NULL), KL_OK);
+  CHECK(kl_abi_version() == KL_ABI_VERSION && strlen(kl_version()) > 0);
+  CHECK(strstr(kl_build_info(), kl_version()) != NULL);
+  CHECK(strcmp(kl_status_name(KL_OK), "KL_OK") == 0 && strcmp(kl_status_name(-77), "KL_E_?") == 0);
+
+  handles(client, config);
+  texts(client, config);
+  sizes(client);
+  settings();
+  logging(client);
+  after_fork(client, config);
+
+  kl_config_free(NULL);
+  kl_client_free(NULL);
+  kl_client_free(client);
+  kl_config_free(config);
+  EXPECT(kl_ping(client, NULL), KL_E_HANDLE);
+  printf(failures == 0 ? "no fault\n" : "%d faults\n", failures);
+  return failures == 0 ? 0 : 1;
+}

@@ -1,0 +1,403 @@
+//! Real programs in C, C++ and Python against the simulator, through the generated header.
+
+mod common;
+
+use common::*;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn valgrind(program: &Path) -> Command {
+    let mut command = Command::new("valgrind");
+    command
+        .arg(format!("--suppressions={}", root().join("tests/valgrind.supp").display()))
+        .args([
+            "-q",
+            "--error-exitcode=99",
+            "--leak-check=full",
+            "--show-leak-kinds=definite,indirect,possible",
+        ])
+        .arg("--errors-for-leak-kinds=definite,indirect,possible")
+        .arg(program);
+    command
+}
+
+#[test]
+fn the_examples_tell_the_story_and_valgrind_finds_nothing() {
+    let sim = simulator();
+    let accounts = accounts(&sim, "examples");
+    let (code, text) = run(valgrind(&programs().join("stock")).arg(&accounts).arg("yopoint"));
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains(CABINET) && text.contains("offline") && text.contains("2 door(s)"), "{text}");
+    let (code, text) = run(valgrind(&programs().join("stock")).arg(&accounts).args(["yopoint", CABINET]));
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("10 of 12") && text.contains("2.00 yuan"), "{text}");
+
+    control(&sim, "POST", "/_sim/yopoint/settings", json!({"door_open_ms": 300, "recognition_ms": 100}));
+    let open = |id: &str| {
+        let mut command = valgrind(&programs().join("open_door"));
+        command.arg(&accounts).args(["yopoint", CABINET, id]);
+        command
+    };
+    let (code, text) = run(&mut open("a"));
+    assert_eq!(code, 0, "{text}");
+    for part in
+        ["The platform answers.", "The door opens", "The door is shut.", "to pay: 2.00 yuan", "\"success\""]
+    {
+        assert!(text.contains(part), "{part:?} is missing in\n{text}");
+    }
+    assert_eq!(openings(&sim).len(), 1);
+
+    // Unknown, not done, never opened: each has its own words and its own exit code.
+    fault(&sim, "cabinet.open.door", json!({"fault": "act_then_drop"}));
+    let (code, text) = run(&mut open("b"));
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("KL_E_LOST") && text.contains("It may have opened"), "{text}");
+    control(&sim, "POST", "/_sim/wait", json!({"for": "door_shut", "cabinet": CABINET, "door": 1}));
+    control(&sim, "POST", "/_sim/doors", json!({"cabinet": CABINET, "door": 1, "action": "offline"}));
+    let (code, text) = run(&mut open("c"));
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("KL_E_OFFLINE") && text.contains("Trying again is safe"), "{text}");
+    control(&sim, "POST", "/_sim/doors", json!({"cabinet": CABINET, "door": 1, "action": "online"}));
+    control(&sim, "POST", "/_sim/doors", json!({"cabinet": CABINET, "door": 1, "action": "jam"}));
+    let (code, text) = run(&mut open("d"));
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("never opened"), "{text}");
+}
+
+#[test]
+fn valgrind_needs_no_suppressions_where_there_is_no_cipher() {
+    let sim = simulator();
+    let file = accounts(&sim, "plain");
+    let mut all: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    all["accounts"]["yopoint"]["base_url"] = json!(format!("{}/yopoint", sim.http_origin()));
+    all["accounts"]["yopoint"]["allow_http"] = json!(true);
+    std::fs::write(&file, all.to_string()).unwrap();
+    control(&sim, "POST", "/_sim/yopoint/settings", json!({"door_open_ms": 100, "recognition_ms": 100}));
+    for (program, arguments) in
+        [("stock", &["yopoint", CABINET][..]), ("open_door", &["yopoint", CABINET, "plain"])]
+    {
+        let (code, text) = run(Command::new("valgrind")
+            .args(["-q", "--error-exitcode=99", "--leak-check=full"])
+            .arg(programs().join(program))
+            .arg(&file)
+            .args(arguments));
+        assert_eq!(code, 0, "{text}");
+    }
+}
+
+#[test]
+fn every_misuse_gets_an_error_code() {
+    let sim = simulator();
+    let accounts = accounts(&sim, "misuse");
+    // A forked child ends with all that its parent had open, which valgrind holds for possibly lost.
+    let mut command = Command::new("valgrind");
+    command.args(["-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"]);
+    command.arg("--show-leak-kinds=definite");
+    command.arg(format!("--suppressions={}", root().join("tests/valgrind.supp").display()));
+    let (code, text) = run(command.arg(programs().join("misuse")).arg(&accounts).arg("yopoint"));
+    assert_eq!((code, text.as_str()), (0, "no fault\n"));
+}
+
+#[test]
+fn many_threads_share_a_client() {
+    let sim = simulator();
+    let stalled = simulator();
+    control(&stalled, "POST", "/_sim/tls", json!({"handshake_stall": true}));
+    let file = accounts(&sim, "threads");
+    let mut all: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let mut second = all["accounts"]["yopoint"].clone();
+    second["base_url"] = json!(format!("{}/yopoint", stalled.origin()));
+    second["timeout_ms"] = json!(60_000);
+    second["connect_timeout_ms"] = json!(60_000);
+    all["accounts"]["stalled"] = second;
+    std::fs::write(&file, all.to_string()).unwrap();
+    let (code, text) = run(Command::new(programs().join("threads")).arg(&file).args(["yopoint", "stalled"]));
+    assert_eq!((code, text.as_str()), (0, "no fault\n"));
+}
+
+#[test]
+fn a_cpp_global_makes_a_client_before_main() {
+    let sim = simulator();
+    let accounts = accounts(&sim, "global");
+    let (code, text) = run(Command::new(programs().join("global")).arg(&accounts).arg("yopoint"));
+    assert_eq!((code, text.as_str()), (0, "no fault\n"));
+}
+
+#[test]
+fn python_opens_a_door_with_ctypes() {
+    let sim = simulator();
+    let accounts = accounts(&sim, "python");
+    let library = programs().join("../lib/libkiosklink.so");
+    let (code, text) = run(Command::new("python3")
+        .arg(root().join("tests/python/door.py"))
+        .arg(&library)
+        .arg(&accounts)
+        .args(["yopoint", CABINET]));
+    assert_eq!(code, 0, "{text}");
+    let opened = openings(&sim);
+    assert_eq!(opened.len(), 1, "asked for twice under one name");
+    assert_eq!(opened[0]["cause"]["receipt"], json!(text.trim()));
+}
+
+/// One prototype of the header: name, result, and the parameters as (type, name).
+fn prototypes() -> Vec<(String, String, Vec<(String, String)>)> {
+    let header = std::fs::read_to_string(root().join("include/kiosklink.h")).unwrap();
+    let mut plain = String::new();
+    let mut rest = header.as_str();
+    while let Some((before, after)) = rest.split_once("/*") {
+        plain.push_str(before);
+        rest = after.split_once("*/").unwrap().1;
+    }
+    plain.push_str(rest);
+    let plain = plain.lines().filter(|l| !l.starts_with('#')).collect::<Vec<_>>().join(" ");
+    let mut found = Vec::new();
+    for statement in plain.split(';') {
+        let statement = statement.trim().trim_start_matches("extern \"C\" {").trim();
+        if statement.contains("typedef") || statement.contains('{') || statement.contains('}') {
+            continue;
+        }
+        let Some((head, tail)) = statement.split_once('(') else { continue };
+        let name_at = head.rfind([' ', '*']).unwrap() + 1;
+        let (result, name) = (head[..name_at].trim(), &head[name_at..]);
+        let params = tail.trim_end_matches(')');
+        let params = params
+            .split(',')
+            .map(str::trim)
+            .filter(|p| *p != "void")
+            .map(|p| {
+                let at = p.rfind([' ', '*']).unwrap() + 1;
+                (p[..at].trim().to_owned(), p[at..].to_owned())
+            })
+            .collect();
+        found.push((name.to_owned(), result.to_owned(), params));
+    }
+    found
+}
+
+/// The pointers that may be NULL, by the header's own words.
+const OPTIONAL: &[&str] =
+    &["err", "user", "callback", "account", "page", "params_json", "extra_json", "headers"];
+const OPTIONAL_IN: &[(&str, &str)] =
+    &[("kl_client_time", "source"), ("kl_event_set_reply", "message"), ("kl_event_set_reply", "data_json")];
+
+#[test]
+fn null_in_every_pointer_of_every_function() {
+    let exports = std::fs::read_to_string(root().join("abi/exports.txt")).unwrap();
+    let all = prototypes();
+    let names: Vec<&str> = all.iter().map(|(n, _, _)| n.as_str()).collect();
+    for name in exports.lines() {
+        assert!(names.contains(&name), "{name} is exported but was not found in the header");
+    }
+    let mut source = String::from(
+        "#include <kiosklink.h>\n#include <stdio.h>\nint main(int argc, char **argv) {\n\
+         (void)argc; int bad = 0; kl_error err = KL_ERROR_INIT;\n\
+         kl_config *config = NULL; kl_client *client = NULL;\n\
+         if (kl_config_load(argv[1], \"yopoint\", &config, &err) || kl_client_new(config, &client, &err)) return 64;\n",
+    );
+    let mut checks = 0;
+    for (name, result, params) in &all {
+        for (i, (kind, param)) in params.iter().enumerate() {
+            if !kind.contains('*') && kind != "kl_log_fn" {
+                continue;
+            }
+            let optional =
+                OPTIONAL.contains(&param.as_str()) || OPTIONAL_IN.contains(&(name.as_str(), param.as_str()));
+            source.push_str("{ ");
+            let mut given = Vec::new();
+            for (j, (kind, param)) in params.iter().enumerate() {
+                given.push(if i == j { "NULL".to_owned() } else { valid(kind, param, j, &mut source) });
+            }
+            let call = format!("{name}({})", given.join(", "));
+            if result == "kl_status" && !optional {
+                checks += 1;
+                writeln!(
+                    source,
+                    "kl_status s = {call}; if (s == KL_OK) {{ bad++; printf(\"{name}: {param} NULL is KL_OK\\n\"); }} \
+                     else if (s != KL_E_NULL) {{ bad++; \
+                     printf(\"{name}: {param} NULL is %s\\n\", kl_status_name(s)); }} }}"
+                )
+                .unwrap();
+            } else {
+                // Nothing to return, or allowed: it must only not crash.
+                checks += 1;
+                writeln!(source, "(void){call}; }}").unwrap();
+            }
+        }
+    }
+    source.push_str(
+        "kl_client_free(client); kl_config_free(config);\nprintf(\"%d wrong\\n\", bad); return bad != 0; }\n",
+    );
+    assert!(checks > 150, "only {checks} checks");
+
+    let program = compiled("null", &source, "lib");
+    let sim = simulator();
+    let accounts = accounts(&sim, "null-accounts");
+    // The results it makes are not freed, so leaks are not looked for.
+    let mut sweep = Command::new("valgrind");
+    sweep.args(["-q", "--error-exitcode=99"]);
+    sweep.arg(format!("--suppressions={}", root().join("tests/valgrind.supp").display()));
+    let (code, text) = run(sweep.arg(program).arg(accounts));
+    assert_eq!((code, text.as_str()), (0, "0 wrong\n"));
+}
+
+/// Compiles a generated program against one of the builds of the library.
+fn compiled(name: &str, source: &str, library: &str) -> PathBuf {
+    let folder = scratch(name);
+    let file = folder.join(name).with_extension("c");
+    std::fs::write(&file, source).unwrap();
+    let lib = programs().join("..").join(library);
+    let program = folder.join(name);
+    let (code, text) = run(Command::new("cc")
+        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-Wno-unused-variable", "-I"])
+        .arg(root().join("include"))
+        .arg(&file)
+        .arg("-o")
+        .arg(&program)
+        .arg("-L")
+        .arg(&lib)
+        .arg("-lkiosklink")
+        .arg(format!("-Wl,-rpath,{}", lib.display())));
+    assert_eq!(code, 0, "{text}");
+    program
+}
+
+#[test]
+fn no_panic_crosses_the_border_anywhere() {
+    let mut source = String::from(
+        "#include <kiosklink.h>\n#include <stdio.h>\nvoid kl_test_panic_at(uint32_t n);\n\
+         static kl_config *config;\n\
+         static kl_client *fresh(void) { kl_client *c = NULL; kl_client_new(config, &c, NULL); return c; }\n\
+         int main(int argc, char **argv) {\n(void)argc; int bad = 0; kl_error err = KL_ERROR_INIT;\n\
+         if (kl_config_load(argv[1], \"yopoint\", &config, &err)) return 64;\n\
+         kl_client *other = fresh(); if (other == NULL) return 64;\n",
+    );
+    let mut forced = 0;
+    for (name, result, params) in prototypes() {
+        let on_client =
+            params.first().is_some_and(|(kind, param)| kind == "kl_client *" && param == "client");
+        // The first guarded piece is the look-up of the handle, the second the call itself.
+        for at in if on_client && result == "kl_status" && name != "kl_client_cancel" { 1..=2 } else { 1..=1 }
+        {
+            source.push_str("{ kl_client *client = fresh(); ");
+            let given: Vec<String> = params
+                .iter()
+                .enumerate()
+                .map(|(j, (kind, param))| valid(kind, param, j, &mut source))
+                .collect();
+            let call = format!("{name}({})", given.join(", "));
+            write!(source, "kl_test_panic_at({at}); ").unwrap();
+            if result == "kl_status" && name != "kl_client_free" {
+                forced += 1;
+                write!(
+                    source,
+                    "kl_status s = {call}; kl_test_panic_at(0); if (s != KL_E_INTERNAL) {{ bad++; \
+                     printf(\"{name} at {at}: %s\\n\", kl_status_name(s)); }} "
+                )
+                .unwrap();
+                if at == 2 {
+                    write!(
+                        source,
+                        "if (kl_ping(client, NULL) != KL_E_RETIRED) {{ bad++; printf(\"{name}: not retired\\n\"); }} \
+                         if (kl_client_warm(other, &err) != KL_OK) {{ bad++; printf(\"{name}: %s\\n\", err.message); }} "
+                    )
+                    .unwrap();
+                }
+            } else {
+                write!(source, "(void){call}; kl_test_panic_at(0); ").unwrap();
+            }
+            source.push_str("kl_client_free(client); }\n");
+        }
+    }
+    source.push_str("printf(\"%d wrong\\n\", bad); return bad != 0; }\n");
+    assert!(forced > 60, "only {forced} panics");
+    let program = compiled("panics", &source, "hooks");
+    let sim = simulator();
+    let accounts = accounts(&sim, "panics-accounts");
+    let (code, text) = run(Command::new(program).arg(accounts));
+    // Nothing is printed by the library either, not even the words of a panic.
+    assert_eq!((code, text.as_str()), (0, "0 wrong\n"));
+}
+
+/// A valid argument of a type; declarations that it needs go before the call.
+fn valid(kind: &str, param: &str, n: usize, source: &mut String) -> String {
+    let bare = kind.trim_start_matches("const ").trim_end_matches('*').trim();
+    match kind {
+        "kl_client *" => "client".into(),
+        "kl_config *" | "const kl_config *" => "config".into(),
+        "kl_error *" => "&err".into(),
+        "const char *" => "\"x\"".into(),
+        "const uint8_t *" => "(const uint8_t *)\"x\"".into(),
+        "void *" => "NULL".into(),
+        "kl_log_fn" => "NULL".into(),
+        "int64_t *" | "int32_t *" => {
+            write!(source, "{bare} v{n} = 0; ").unwrap();
+            format!("&v{n}")
+        }
+        "size_t" | "int32_t" | "uint32_t" | "int64_t" | "kl_status" => {
+            // A length that a NULL does not have; everything else is 0.
+            (if param == "len" { "1" } else { "0" }).into()
+        }
+        _ if kind.ends_with("**") => {
+            let inner = kind.strip_suffix('*').unwrap();
+            write!(source, "{inner} v{n} = NULL; ").unwrap();
+            format!("&v{n}")
+        }
+        _ if kind.starts_with("const ") && has_init(bare) || bare == "kl_stats" => {
+            write!(source, "{bare} v{n} = {}_INIT; ", bare.to_uppercase()).unwrap();
+            format!("&v{n}")
+        }
+        // A result: one that was never made.
+        _ => "NULL".into(),
+    }
+}
+
+fn has_init(name: &str) -> bool {
+    let header = std::fs::read_to_string(root().join("include/kiosklink.h")).unwrap();
+    header.contains(&format!("#define {}_INIT", name.to_uppercase()))
+}
+
+#[test]
+fn the_header_alone_compiles_in_every_dialect() {
+    let folder = scratch("dialects");
+    let c = folder.join("header.c");
+    std::fs::write(
+        &c,
+        "#include \"kiosklink.h\"\nint main(void) { kl_error e = KL_ERROR_INIT; return (int)e.status; }\n",
+    )
+    .unwrap();
+    let cpp = folder.join("header.cpp");
+    std::fs::copy(&c, &cpp).unwrap();
+    let mut tried = 0;
+    for (compilers, standards, file) in [
+        (["gcc", "clang"], &["c99", "c11", "c17"][..], &c),
+        (["g++", "clang++"], &["c++11", "c++20"][..], &cpp),
+    ] {
+        for compiler in compilers {
+            for standard in standards {
+                let (code, text) = run(Command::new(compiler)
+                    .arg(format!("-std={standard}"))
+                    .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-I"])
+                    .arg(root().join("include"))
+                    .arg(file));
+                assert_eq!(code, 0, "{compiler} {standard}: {text}");
+                tried += 1;
+            }
+        }
+    }
+    assert_eq!(tried, 10);
+}
+
+#[test]
+fn the_library_exports_its_names_and_no_others() {
+    let library = programs().join("../lib/libkiosklink.so");
+    let (code, text) = run(Command::new("nm").args(["-D", "--defined-only"]).arg(&library));
+    assert_eq!(code, 0, "{text}");
+    let mut exported: Vec<&str> = text.lines().filter_map(|l| l.split(' ').nth(2)).collect();
+    exported.sort_unstable();
+    let listed = std::fs::read_to_string(root().join("abi/exports.txt")).unwrap();
+    assert_eq!(exported, listed.lines().collect::<Vec<_>>());
+    let (_, text) = run(Command::new("readelf").arg("-d").arg(&library));
+    assert!(text.contains("[libkiosklink.so.1]") && text.contains("NODELETE"), "{text}");
+}
