@@ -130,6 +130,12 @@
 /** Older vending flow: the customer was sent to the payment page. */
 #define KL_EVENT_PAY_PAGE 13
 
+/**
+ * Signed with nothing (Dingshang): anybody who knows your address could have sent it. Treat it as a hint: put a token
+ * that cannot be guessed into notify_url, check it in your HTTP server, and confirm with kl_order_get.
+ */
+#define KL_SIGNED_NOTHING 0
+
 /** Signed with the account's secret. */
 #define KL_SIGNED_APP_SECRET 1
 
@@ -235,10 +241,12 @@
 /** Cabinets, one after the other. Opaque; one thread at a time. */
 /* The platforms, for kl_config_new. */
 #define KL_PLATFORM_YOPOINT "yopoint"
+#define KL_PLATFORM_DINGSHANG "dingshang"
 
 /* The settings, for kl_config_set; the same words in the JSON file of accounts. */
 /**
- * Where the platform is, https://host[:port][/prefix]. Default: the platform's own gateway.
+ * Where the platform is, https://host[:port][/prefix]. Default: the platform's own gateway; Dingshang has
+ * none.
  */
 #define KL_KEY_BASE_URL "base_url"
 /**
@@ -299,11 +307,12 @@
  */
 #define KL_KEY_COMMAND_TTL_MS "command_ttl_ms"
 /**
- * The developer's AppID, from the operator console. Only yopoint.
+ * The developer's AppID, from the operator console or the merchant's dashboard. Only yopoint, dingshang.
  */
 #define KL_KEY_APP_ID "app_id"
 /**
- * The developer's AppSecret. It signs every request and verifies callbacks. Only yopoint.
+ * The developer's AppSecret. Yopoint: signs every request and verifies callbacks. Dingshang: sent as a
+ * header; signs nothing. Only yopoint, dingshang.
  */
 #define KL_KEY_APP_SECRET "app_secret"
 /**
@@ -320,6 +329,17 @@
  * How requests are written: form (urlencoded) or json. One of: form, json. Default: form. Only yopoint.
  */
 #define KL_KEY_FORMAT "format"
+/**
+ * The merchant key (AppKey, older: merchant_id) from the dashboard. It signs every payload; it is neither
+ * AppID nor AppSecret. Only dingshang.
+ */
+#define KL_KEY_APP_KEY "app_key"
+/**
+ * How values stand in the signed text: raw as in every genuine sample, query (URL-encoded) as in the vendor's
+ * newer library. Try it if only calls with times or addresses are refused. One of: raw, query. Default: raw.
+ * Only dingshang.
+ */
+#define KL_KEY_SIGN_VALUE_ENCODING "sign_value_encoding"
 
 typedef struct kl_cabinet_iter kl_cabinet_iter;
 
@@ -341,7 +361,7 @@ typedef struct kl_company kl_company;
 /** The settings of one account. Opaque; one thread at a time. */
 typedef struct kl_config kl_config;
 
-/** A verified callback. Opaque; one thread at a time. */
+/** A callback, verified where the platform signs it. Opaque; one thread at a time. */
 typedef struct kl_event kl_event;
 
 /** Orders, one after the other. Opaque; one thread at a time. */
@@ -474,6 +494,17 @@ typedef struct kl_order_line {
   int64_t total;
   /** How many; -1 if not told. */
   int32_t quantity;
+  /** What became of it: KL_DELIVERY_*. */
+  int32_t delivery;
+  /**
+   * The platform's number of this item, by which it is dispensed (Dingshang: record_id, the item_no of
+   * kl_door_open).
+   */
+  const char *item_no;
+  /** The platform's id of the goods in this cabinet. */
+  const char *product_id;
+  /** What became of it in the platform's own word. */
+  const char *state_text;
 } kl_order_line;
 
 /** A purchase. Texts are never NULL, and empty where the platform does not tell. */
@@ -528,6 +559,8 @@ typedef struct kl_order {
   int32_t suspicious;
   /** The refund the customer asked for, as the platform numbers it; 0 for none. */
   int32_t refund_state;
+  /** The order's state in the platform's own word (Dingshang: SUCCESS, PICKUPCODE, NOTPAY, …). */
+  const char *state_text;
 } kl_order;
 
 /** A pickup code. Texts are never NULL, and empty where the platform does not tell. */
@@ -577,17 +610,23 @@ typedef struct kl_door_request {
   const char *request_id;
   /** The cabinet. */
   const char *cabinet_id;
-  /** Which door, where the platform knows doors. */
+  /**
+   * Which door, where the platform knows doors (Dingshang: a lane by its name, A21; a test that belongs to no order).
+   */
   const char *door;
   /** The customer, where the platform wants to know (Yopoint: sent as OpenID, inferred). */
   const char *user_id;
   /**
-   * Your own order or trade number, where the platform keeps one (Yopoint: sent as TradeNo, inferred).
+   * Your own order or trade number, where the platform keeps one (Yopoint: sent as TradeNo, inferred). Dingshang: the
+   * platform's number of the order, with item_no.
    */
   const char *order_no;
   /** The item of the order, where the platform dispenses by it (Dingshang: record_id; not Yopoint). */
   const char *item_no;
-  /** Where the platform shall report, where it can be told (not Yopoint). */
+  /**
+   * Where the platform shall report, where it can be told (Dingshang: needed with a lane; an order has its own already.
+   * Not Yopoint).
+   */
   const char *notify_url;
   /** More parameters for the platform, a JSON object. */
   const char *extra_json;
@@ -616,7 +655,7 @@ typedef struct kl_redeem_request {
    * made from request_id.
    */
   const char *trade_no;
-  /** Where the platform shall report the delivery, where it can be told (Dingshang). */
+  /** Where the platform shall report the delivery (Dingshang, which wants one). */
   const char *notify_url;
   /** Who redeems, for the platform's books (Youzan: extra_info). */
   const char *redeemer;
@@ -733,6 +772,8 @@ typedef struct kl_event_info {
   const kl_order *order;
   /** The cabinet's fields, where the callback carries them, else NULL. */
   const kl_cabinet *cabinet;
+  /** The item of the order, where the platform numbers them (Dingshang: record_id). */
+  const char *item_no;
 } kl_event_info;
 
 /** A person, as the platform knows them. Lives as long as its kl_user; texts are never NULL. */
@@ -794,7 +835,9 @@ typedef struct kl_page {
   uint32_t struct_size;
   /** From 1. */
   uint32_t number;
-  /** Items a page; 0 for the most that the platform documents (Yopoint: 100). */
+  /**
+   * Items a page; 0 for the most that the platform documents (Yopoint: 100), or its own default (Dingshang: 10).
+   */
   uint32_t size;
 } kl_page;
 
@@ -812,7 +855,10 @@ typedef struct kl_stock_item {
   const char *name;
   /** The address of a picture. */
   const char *image_url;
-  /** The lanes that hold it, row-column parted by commas. */
+  /**
+   * The lanes that hold it, row-column parted by commas (Dingshang: the lane's name, A21, which is the door of
+   * kl_door_open).
+   */
   const char *lanes;
   /** The platform's own record as JSON. */
   const char *json;
@@ -958,7 +1004,9 @@ typedef struct kl_order_create_request {
 /** The platform has no such call; nothing was sent. */
 #define KL_E_UNSUPPORTED 8
 
-/** Not now: called from inside the log callback. */
+/**
+ * Not now: called from inside the log callback, or another thread is making codes for the same cabinet.
+ */
 #define KL_E_BUSY 9
 
 /** The system refused memory, a thread or a file descriptor. */
@@ -1084,6 +1132,21 @@ typedef struct kl_order_create_request {
  */
 #define KL_E_TIMESTAMP 508
 
+/** The pickup code was used before. */
+#define KL_E_CODE_USED 520
+
+/** The pickup code has ended. */
+#define KL_E_CODE_EXPIRED 521
+
+/** The order is in no state for this: unpaid, expired, closed, or delivered before. */
+#define KL_E_ORDER_STATE 522
+
+/** The account itself is expired, not verified, or closed: its owner must see to it. */
+#define KL_E_ACCOUNT 523
+
+/** Your own number was used before: the thing may exist already. */
+#define KL_E_DUPLICATE 524
+
 /** This request_id was already used for another command. */
 #define KL_E_REQUEST_ID 600
 
@@ -1111,7 +1174,8 @@ extern "C" {
 
 /**
  * Makes any call of the platform by its own name, with its own parameters as a JSON object, sent exactly as given;
- * NULL or "" sends none. Yopoint: cabinet.order.list. The envelope is checked; kl_response_json is the
+ * NULL or "" sends none. Yopoint: cabinet.order.list. Dingshang: POST /products, the method and the path below
+ * /api/openapi/v1; the parameters are sent as texts, signed and wrapped (for POST /orders as they are). The envelope is checked; kl_response_json is the
  * platform's data. Calls that are known to only read are tried again when the network fails; all others are sent
  * once, and the error's outcome says what became of them. A command that has a verb of its own is refused
  * (KL_E_ARGUMENT), because only the verb guards it. End the result with kl_response_free.
@@ -1191,8 +1255,10 @@ kl_status kl_code_list(kl_client *client,
 
 /**
  * Makes codes and gives exactly the new ones (Dingshang: POST /pickup_codes, whose own answer is empty: the codes are
- * listed before and after). Sent at most once; after *unknown* list the codes before you make more. End the result with
- * kl_codes_free.
+ * listed before and after, each step within timeout_ms, and one creation at a time for each cabinet; another one waits,
+ * and ends with KL_E_BUSY). Sent at most once: if the answer is lost but the list shows the new codes, that is KL_OK;
+ * after *unknown* list the codes before you make more. Codes that another program makes for the same goods at the same
+ * moment cannot always be told apart; then the outcome is *unknown* too. End the result with kl_codes_free.
  */
 kl_status kl_code_create(kl_client *client,
                          const kl_code_create_request *request,
@@ -1200,7 +1266,8 @@ kl_status kl_code_create(kl_client *client,
                          kl_error *err);
 
 /**
- * Cancels one code, or all of a cabinet (Dingshang: PUT /pickup_codes). Sent at most once. End the result with
+ * Cancels one code, or all of a cabinet (Dingshang: PUT /pickup_codes; the codes are deleted, so that cancelling twice
+ * answers KL_E_NOT_FOUND). Sent at most once. End the result with
  * kl_response_free.
  */
 kl_status kl_code_cancel(kl_client *client,
@@ -1222,8 +1289,10 @@ void kl_codes_free(kl_codes *list);
  * moved is told later, by KL_EVENT_DOOR_CLOSED or the order. Otherwise outcome in the error says whether it is
  * *not done* (safe to try again) or *unknown* (it may have opened: nothing will ever be sent again under this
  * request_id; the same call answers KL_E_UNSETTLED). The same request_id after *done* gives the recorded answer.
- * Sent at most once, over a fresh connection or one proven alive, never later than ttl_ms. End the result with
- * kl_command_free.
+ * Sent at most once, over a fresh connection or one proven alive, never later than ttl_ms. Dingshang: dispenses the
+ * item item_no of the order order_no (POST /deliveries), or, as a test, what the lane door holds
+ * (POST /deliveries/debug); what came of it is in the order after 120 s at the latest, and comes as
+ * KL_EVENT_DELIVERY. End the result with kl_command_free.
  */
 kl_status kl_door_open(kl_client *client,
                        const kl_door_request *request,
@@ -1233,9 +1302,11 @@ kl_status kl_door_open(kl_client *client,
 /**
  * Redeems a pickup code (Dingshang: POST /consumes; Youzan: trade.selffetchcode.apply and its like). KL_OK means
  * *done*: the code is used, and the goods may be released. Otherwise outcome says *not done* or *unknown*, as for
- * kl_door_open; a code that somebody else used before is *not done*. Sent at most once for a request_id, but on
- * Dingshang, where sending the same redemption again is the way to ask what became of it. End the result with
- * kl_command_free.
+ * kl_door_open; a code that somebody else used before is *not done* (KL_E_CODE_USED). Sent at most once for a
+ * request_id, but on Dingshang, where sending the same redemption again is the way to ask what became of it: the
+ * refusal of a used code names its order, and if that order bears this request's number the answer is *done*. Dingshang
+ * moves nothing yet: dispense item_no of order_no with kl_door_open, under a request_id of its own. End the
+ * result with kl_command_free.
  */
 kl_status kl_code_redeem(kl_client *client,
                          const kl_redeem_request *request,
@@ -1274,7 +1345,9 @@ void kl_config_free(kl_config *config);
  * Verifies a callback and takes it apart. headers are the header lines of the HTTP request, parted by newlines (may
  * be NULL); body is its body, byte for byte, len long. For a payment page of the older vending flow the body is the
  * query string. KL_E_EVENT_SIGNATURE: the sign fits no secret, so answer HTTP 403 and do nothing. KL_E_EVENT: not of
- * the platform's form. Sends nothing. End the result with kl_event_free. Yopoint: doc-3787821.
+ * the platform's form. Sends nothing. End the result with kl_event_free. Yopoint: doc-3787821. Dingshang
+ * signs nothing (KL_SIGNED_NOTHING): JSON or form, one kind, KL_EVENT_DELIVERY; success and failure of the same item
+ * may both arrive, and neither is a duplicate of the other.
  */
 kl_status kl_event_parse(kl_client *client,
                          const char *headers,
@@ -1295,7 +1368,7 @@ const char *kl_event_reply(const kl_event *event);
 
 /**
  * Changes the answer. code 0 means taken; any other code asks the platform to come again, and the repetition then is
- * no duplicate. message may be NULL. data_json, a JSON object or NULL, becomes data: the result of a refund that
+ * no duplicate (Dingshang documents no repetition). message may be NULL. data_json, a JSON object or NULL, becomes data: the result of a refund that
  * KL_EVENT_REFUND_APPROVED asks for (its fields are not published). For KL_EVENT_REFUND_REQUESTED its fields stand
  * beside the code, as the older flow reads refundsRawData and refundsTime.
  */
@@ -1368,7 +1441,7 @@ kl_status kl_set_time(int64_t unix_seconds, kl_error *err);
 
 /**
  * The account's cabinets (Yopoint: cabinet.list, https://yopointapi.apifox.cn/api-140618274): one page, or all of
- * them if page is NULL. Tried again inside timeout_ms when the network fails. End the result with
+ * them if page is NULL. Dingshang: POST /rent/machines, which is always one page. Tried again inside timeout_ms when the network fails. End the result with
  * kl_cabinets_free.
  */
 kl_status kl_cabinet_list(kl_client *client,
@@ -1413,7 +1486,8 @@ void kl_cabinet_iter_free(kl_cabinet_iter *iter);
 
 /**
  * All goods of a cabinet with price and number (Yopoint: cabinet.product.stock; the shape of its records is inferred
- * from its documented relative cabinet.product.stock.with.replenishment). Tried again inside timeout_ms when the
+ * from its documented relative cabinet.product.stock.with.replenishment; Dingshang: POST /products, one item for each
+ * lane of the main cabinet A: the others with kl_stock_fetch_page and {"cabinet_name":"B"}). Tried again inside timeout_ms when the
  * network fails; each page has that long. End the result with kl_stock_free.
  */
 kl_status kl_stock_fetch(kl_client *client,
@@ -1468,8 +1542,8 @@ kl_status kl_stock_iter_next(kl_stock_iter *iter, const kl_stock_item **item, kl
 void kl_stock_iter_free(kl_stock_iter *iter);
 
 /**
- * One order (Yopoint: cabinet.order.get, https://yopointapi.apifox.cn/api-150924989, or consumer.order.get), as a
- * list of one. Tried again inside timeout_ms when the network fails. End the result with kl_orders_free.
+ * One order (Yopoint: cabinet.order.get, https://yopointapi.apifox.cn/api-150924989, or consumer.order.get;
+ * Dingshang: POST /orders/{order_no}, which needs cabinet_id too), as a list of one. Tried again inside timeout_ms when the network fails. End the result with kl_orders_free.
  */
 kl_status kl_order_get(kl_client *client,
                        const kl_order_ref *order,
@@ -1524,7 +1598,8 @@ void kl_order_iter_free(kl_order_iter *iter);
 /**
  * Reports to the platform that an order was paid, or that the payment failed. Obligatory for every order that a door
  * made, or it stays unpaid for ever. Signed with pay_key. Yopoint, scenario 1 (doc-3556228); the fields follow the
- * older vending form of the same report, which is inferred to hold for cabinets. End the result with
+ * older vending form of the same report, which is inferred to hold for cabinets. Dingshang: PUT /orders/{order_no} with
+ * status 1 or 6, within 20 minutes of making the order; the amount and the channel's answer are not sent. End the result with
  * kl_response_free.
  */
 kl_status kl_payment_report(kl_client *client,
@@ -1535,7 +1610,7 @@ kl_status kl_payment_report(kl_client *client,
 /**
  * Asks for a full refund on the customer's behalf (Yopoint: cabinet.order.refund.apply). Staff approve it later; the
  * event KL_EVENT_REFUND_APPROVED then tells you to pay back. Parameter names beside the order number are inferred.
- * End the result with kl_response_free.
+ * Dingshang: PUT /orders/{order_no} with status 2 marks the order and returns the stock; it moves no money. End the result with kl_response_free.
  */
 kl_status kl_refund_apply(kl_client *client,
                           const kl_claim_request *request,

@@ -1,6 +1,7 @@
 //! One account on one platform: the verbs as ordinary methods.
 
 use crate::clock::{Clock, Source, monotonic_ms};
+use crate::codes::{self, Turns};
 use crate::command::{Begin, Command, Commands, not_done, unknown};
 use crate::config::Config;
 use crate::error::{Advice, Error, Result};
@@ -31,6 +32,7 @@ struct Inner {
     clock: Arc<Clock>,
     commands: Commands,
     seen: Seen,
+    turns: Turns,
     timeout: Duration,
     command_ttl_ms: u32,
     retired: AtomicBool,
@@ -61,6 +63,7 @@ impl Client {
             clock,
             commands: Commands::default(),
             seen: Seen::default(),
+            turns: Turns::default(),
             timeout: Duration::from_millis(config.number("timeout_ms").into()),
             command_ttl_ms: config.number("command_ttl_ms"),
             retired: AtomicBool::new(false),
@@ -162,10 +165,14 @@ impl Client {
             Begin::Recorded(command) => return Ok(command),
             Begin::Send(ticket) => ticket,
         };
-        let end = self.send(op, Purpose::Command, deadline, Some(expires)).and_then(|answer| match answer {
-            Answer::Taken(receipt) => Ok(receipt),
-            other => Err(unknown(mismatch(&other))),
-        });
+        let end = match self.send(op, Purpose::Command, deadline, Some(expires)) {
+            Ok(Answer::Taken(receipt)) => Ok(receipt),
+            Ok(Answer::UsedBy { order_no, refusal }) => {
+                codes::whose(self, op, order_no, refusal, &ticket, deadline)
+            }
+            Ok(other) => Err(unknown(mismatch(&other))),
+            Err(e) => Err(ticket.doubt(e)),
+        };
         ticket.settle(&end);
         end.map(|receipt| Command { request_id: request_id.to_owned(), receipt, recorded: false })
     }
@@ -186,12 +193,9 @@ impl Client {
         }
     }
 
-    /// Makes codes and gives exactly the new ones.
+    /// Makes codes and gives exactly the new ones. Where that takes several calls, each has `timeout_ms`.
     pub fn code_create(&self, request: &CodeCreate) -> Result<Vec<PickupCode>> {
-        match self.write_any(&Op::CodeCreate(request))? {
-            Answer::Codes(page) => Ok(page.items),
-            other => Err(mismatch(&other)),
-        }
+        codes::create(self, request)
     }
 
     /// Cancels one code, or all of a cabinet. Gives the platform's `data` as JSON.
@@ -325,7 +329,11 @@ impl Client {
 
     /// A read: tried again inside its deadline, with growing pauses, when the network or the platform is in trouble.
     fn read(&self, op: &Op<'_>) -> Result<Answer> {
-        let deadline = Deadline::after(self.0.timeout);
+        self.read_within(op, Deadline::after(self.0.timeout))
+    }
+
+    /// A read that shares its deadline with other calls.
+    pub(crate) fn read_within(&self, op: &Op<'_>, deadline: Deadline) -> Result<Answer> {
         let mut corrected = false;
         let mut attempt = 0;
         loop {
@@ -353,7 +361,7 @@ impl Client {
     }
 
     /// A write: sent once. Its error says what became of it.
-    fn write_any(&self, op: &Op<'_>) -> Result<Answer> {
+    pub(crate) fn write_any(&self, op: &Op<'_>) -> Result<Answer> {
         self.send(op, Purpose::Command, Deadline::after(self.0.timeout), None)
     }
 
@@ -414,8 +422,20 @@ impl Client {
         })
     }
 
+    pub(crate) fn platform_module(&self) -> &dyn Platform {
+        &*self.0.platform
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.0.turns
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.0.timeout
+    }
+
     /// Waits, unless the client is cancelled meanwhile.
-    fn pause(&self, pause: Duration) -> Result<()> {
+    pub(crate) fn pause(&self, pause: Duration) -> Result<()> {
         let cancels = self.0.cancels.lock().unwrap_or_else(PoisonError::into_inner);
         let before = *cancels;
         let (after, _) = self
@@ -436,7 +456,7 @@ fn fate(purpose: Purpose, may_have_happened: bool, error: Error) -> Error {
     }
 }
 
-fn mismatch(answer: &Answer) -> Error {
+pub(crate) fn mismatch(answer: &Answer) -> Error {
     Error::new(KL_E_INTERNAL, format!("the platform's module answered with another kind: {answer:.40?}"))
 }
 

@@ -61,6 +61,7 @@ pub(crate) enum Begin<'a> {
 pub(crate) struct Ticket<'a> {
     commands: &'a Commands,
     request_id: String,
+    again: bool,
     settled: bool,
 }
 
@@ -97,7 +98,12 @@ impl Commands {
                 .with(|d| d.outcome = Outcome::Unknown)),
                 State::Unknown(_) if repeat_asks => {
                     entry.state = State::InFlight;
-                    Ok(Begin::Send(Ticket { commands: self, request_id: id.to_owned(), settled: false }))
+                    Ok(Begin::Send(Ticket {
+                        commands: self,
+                        request_id: id.to_owned(),
+                        again: true,
+                        settled: false,
+                    }))
                 }
                 State::Unknown(why) => Err(Error::new(
                     KL_E_UNSETTLED,
@@ -110,11 +116,19 @@ impl Commands {
             };
         }
         book.entries.insert(id.to_owned(), Entry { target, state: State::InFlight });
-        Ok(Begin::Send(Ticket { commands: self, request_id: id.to_owned(), settled: false }))
+        Ok(Begin::Send(Ticket { commands: self, request_id: id.to_owned(), again: false, settled: false }))
     }
 }
 
 impl Ticket<'_> {
+    /// What an error means for the command: that its repetition did nothing says nothing about the first try.
+    pub(crate) fn doubt(&self, error: Error) -> Error {
+        if !self.again || error.details().outcome != Outcome::NotDone {
+            return error;
+        }
+        unknown(error.with(|d| d.message.push_str("; what became of the first try is still not known")))
+    }
+
     /// Records how it ended. *Not done* frees the name: the caller may try again.
     pub(crate) fn settle(mut self, end: &Result<Receipt>) {
         self.settled = true;
@@ -214,6 +228,15 @@ mod tests {
         let again = commands.begin("a", &["c", "1"], true).unwrap();
         assert!(matches!(again, Begin::Send(_)));
         assert_eq!(commands.begin("a", &["c", "1"], true).unwrap_err().status(), KL_E_IN_FLIGHT);
+        // A question that did not get through, or was refused, settles nothing.
+        let Begin::Send(again) = again else { return };
+        let e = again.doubt(not_done(Error::new(KL_E_CONNECT, "refused")));
+        assert_eq!(e.details().outcome, Outcome::Unknown);
+        again.settle(&Err(e));
+        assert_eq!(begin(&commands, "a", "1").unwrap_err().status(), KL_E_UNSETTLED);
+        // The first try is believed.
+        let e = ticket(&commands, "b").doubt(not_done(Error::new(KL_E_CONNECT, "refused")));
+        assert_eq!(e.details().outcome, Outcome::NotDone);
     }
 
     #[test]

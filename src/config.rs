@@ -69,11 +69,13 @@ const fn secret(key: Key) -> Key {
 }
 
 const YOPOINT: &[Kind] = &[Kind::Yopoint];
+const DINGSHANG: &[Kind] = &[Kind::Dingshang];
+const BY_APP: &[Kind] = &[Kind::Yopoint, Kind::Dingshang];
 
 /// Every setting.
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
-    key("base_url", Form::Url, "", "Where the platform is, `https://host[:port][/prefix]`. Default: the platform's own gateway."),
+    key("base_url", Form::Url, "", "Where the platform is, `https://host[:port][/prefix]`. Default: the platform's own gateway; Dingshang has none."),
     key("allow_http", Form::YesNo, "no", "`yes` permits a `base_url` of plain http, for tests on a desk. Nothing is verified or hidden then."),
     key("ca_file", Form::Path, "", "PEM file of the only roots to trust, instead of the built-in ones."),
     key("ca_pem", Form::Pem, "", "The same as text."),
@@ -87,11 +89,13 @@ pub const KEYS: &[Key] = &[
     key("address_family", Form::OneOf(&["any", "ipv4", "ipv6"]), "any", "Which addresses are used: `any`, `ipv4` or `ipv6`."),
     secret(key("proxy", Form::Proxy, "", "An HTTP proxy that knows CONNECT, `http://[user:password@]host:port`.")),
     key("command_ttl_ms", Form::Millis(1, 3_600_000), "15000", "A command that could not be sent within this time is not sent any more."),
-    of(YOPOINT, key("app_id", Form::Text, "", "The developer's AppID, from the operator console.")),
-    of(YOPOINT, secret(key("app_secret", Form::Text, "", "The developer's AppSecret. It signs every request and verifies callbacks."))),
+    of(BY_APP, key("app_id", Form::Text, "", "The developer's AppID, from the operator console or the merchant's dashboard.")),
+    of(BY_APP, secret(key("app_secret", Form::Text, "", "The developer's AppSecret. Yopoint: signs every request and verifies callbacks. Dingshang: sent as a header; signs nothing."))),
     of(YOPOINT, secret(key("pay_key", Form::Text, "", "The payment sign key agreed with Yopoint. It signs payment reports and verifies payment callbacks."))),
     of(YOPOINT, key("timestamp_unit", Form::OneOf(&["s", "ms"]), "s", "The unit of the signed timestamp: `s` as Yopoint's tables say, `ms` as its sample script does.")),
     of(YOPOINT, key("format", Form::OneOf(&["form", "json"]), "form", "How requests are written: `form` (urlencoded) or `json`.")),
+    of(DINGSHANG, secret(key("app_key", Form::Text, "", "The merchant key (AppKey, older: merchant_id) from the dashboard. It signs every payload; it is neither AppID nor AppSecret."))),
+    of(DINGSHANG, key("sign_value_encoding", Form::OneOf(&["raw", "query"]), "raw", "How values stand in the signed text: `raw` as in every genuine sample, `query` (URL-encoded) as in the vendor's newer library. Try it if only calls with times or addresses are refused.")),
 ];
 
 /// The settings of one account on one platform.

@@ -44,12 +44,14 @@ pub enum EventKind {
 #[repr(i32)]
 #[allow(missing_docs)]
 pub enum SignedWith {
+    /// Nothing: anybody could have sent it. A hint, to be confirmed by asking for the order.
+    Nothing = 0,
     #[default]
     AppSecret = 1,
     PayKey = 2,
 }
 
-/// One verified callback.
+/// One callback, verified where the platform signs it: see `signed_with`.
 #[derive(Clone, Debug, Default)]
 pub struct Event {
     /// What it is about.
@@ -68,6 +70,8 @@ pub struct Event {
     pub notice_id: String,
     /// The order.
     pub order_no: String,
+    /// The item of the order, where the platform numbers them (Dingshang: `record_id`).
+    pub item_no: String,
     /// The payment channel's number.
     pub trade_no: String,
     /// The cabinet or machine.
@@ -102,9 +106,12 @@ pub struct Event {
     pub cabinet: Option<Box<Cabinet>>,
     /// The platform's own content.
     pub json: String,
-    /// What makes two callbacks the same notice.
+    /// What makes two callbacks the same notice; `NO_IDENTITY` if nothing does.
     pub(crate) identity: [u8; 16],
 }
+
+/// Of a callback that cannot be told from others of its kind: it never counts as a duplicate.
+pub(crate) const NO_IDENTITY: [u8; 16] = [0; 16];
 
 /// The notices that were taken, newest last, within a bound.
 #[derive(Debug, Default)]
@@ -116,6 +123,9 @@ const REMEMBERED: usize = 4096;
 impl Seen {
     /// Remembers a notice; whether it was known already.
     pub(crate) fn before(&self, identity: &[u8; 16]) -> bool {
+        if *identity == NO_IDENTITY {
+            return false;
+        }
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.contains(identity) {
             return true;
@@ -140,7 +150,8 @@ mod tests {
     #[test]
     fn remembers_within_its_bound_and_forgets_on_request() {
         let seen = Seen::default();
-        let id = |n: usize| (n as u128).to_le_bytes();
+        let id = |n: usize| (n as u128 + 1).to_le_bytes();
+        assert!(!seen.before(&NO_IDENTITY) && !seen.before(&NO_IDENTITY));
         assert!(!seen.before(&id(0)) && seen.before(&id(0)));
         seen.forget(&id(0));
         assert!(!seen.before(&id(0)));

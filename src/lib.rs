@@ -5,8 +5,8 @@
 //! A call travels down this list, and its answer comes back up:
 //!
 //! - [`ffi`] is the C surface: translation only.
-//! - [`client`] is one account on one platform, with the verbs as methods. What waits, retries or remembers is here
-//!   and in [`command`].
+//! - [`client`] is one account on one platform, with the verbs as methods. What waits, retries or remembers is here,
+//!   in [`command`] and in `codes`, where a verb takes more than one call.
 //! - [`platform`] says how each platform is spoken to. Pure: no I/O, no clock, no threads.
 //! - [`model`] and [`event`] are what the verbs and the callbacks speak of.
 //! - [`transport`] makes HTTPS calls that know their deadline and whether a byte left; [`clock`] knows the platform's
@@ -19,6 +19,7 @@
 
 pub mod client;
 pub mod clock;
+mod codes;
 pub mod command;
 pub mod config;
 pub mod error;

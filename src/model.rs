@@ -77,7 +77,7 @@ pub struct StockItem {
     pub name: String,
     /// The address of a picture.
     pub image_url: String,
-    /// The lanes that hold it, `row-column` parted by commas.
+    /// The lanes that hold it, `row-column` parted by commas (Dingshang: the lane's name, `A21`, which opens it).
     pub lanes: String,
     /// The price of one, in fen; -1 if not told.
     pub price: i64,
@@ -151,6 +151,8 @@ pub struct Order {
     pub lines: Vec<OrderLine>,
     /// The goods that went back.
     pub refunded_lines: Vec<OrderLine>,
+    /// The order's state in the platform's own word, where it has one beside the fields above.
+    pub state_text: String,
     /// The platform's own record.
     pub json: String,
 }
@@ -168,6 +170,14 @@ pub struct OrderLine {
     pub price: i64,
     /// The price of all, in fen; -1 if not told.
     pub total: i64,
+    /// The platform's number of this item, by which it is dispensed (Dingshang: `record_id`).
+    pub item_no: String,
+    /// The platform's id of the goods in this cabinet.
+    pub product_id: String,
+    /// What became of it.
+    pub delivery: DeliveryState,
+    /// The same in the platform's own word.
+    pub state_text: String,
 }
 
 /// Whether an order is paid.

@@ -25,7 +25,7 @@ pub const KL_E_RETIRED: kl_status = 6;
 pub const KL_E_INTERNAL: kl_status = 7;
 /// The platform has no such call; nothing was sent.
 pub const KL_E_UNSUPPORTED: kl_status = 8;
-/// Not now: called from inside the log callback.
+/// Not now: called from inside the log callback, or another thread is making codes for the same cabinet.
 pub const KL_E_BUSY: kl_status = 9;
 /// The system refused memory, a thread or a file descriptor.
 pub const KL_E_RESOURCE: kl_status = 10;
@@ -113,6 +113,17 @@ pub const KL_E_OUT_OF_STOCK: kl_status = 507;
 /// uses it.
 pub const KL_E_TIMESTAMP: kl_status = 508;
 
+/// The pickup code was used before.
+pub const KL_E_CODE_USED: kl_status = 520;
+/// The pickup code has ended.
+pub const KL_E_CODE_EXPIRED: kl_status = 521;
+/// The order is in no state for this: unpaid, expired, closed, or delivered before.
+pub const KL_E_ORDER_STATE: kl_status = 522;
+/// The account itself is expired, not verified, or closed: its owner must see to it.
+pub const KL_E_ACCOUNT: kl_status = 523;
+/// Your own number was used before: the thing may exist already.
+pub const KL_E_DUPLICATE: kl_status = 524;
+
 /// This `request_id` was already used for another command.
 pub const KL_E_REQUEST_ID: kl_status = 600;
 /// The command's time to live passed before it could be sent; nothing was sent.
@@ -180,6 +191,11 @@ pub const ALL: &[(kl_status, &str)] = &[
     (KL_E_NOT_READY, "KL_E_NOT_READY"),
     (KL_E_OUT_OF_STOCK, "KL_E_OUT_OF_STOCK"),
     (KL_E_TIMESTAMP, "KL_E_TIMESTAMP"),
+    (KL_E_CODE_USED, "KL_E_CODE_USED"),
+    (KL_E_CODE_EXPIRED, "KL_E_CODE_EXPIRED"),
+    (KL_E_ORDER_STATE, "KL_E_ORDER_STATE"),
+    (KL_E_ACCOUNT, "KL_E_ACCOUNT"),
+    (KL_E_DUPLICATE, "KL_E_DUPLICATE"),
     (KL_E_REQUEST_ID, "KL_E_REQUEST_ID"),
     (KL_E_STALE, "KL_E_STALE"),
     (KL_E_IN_FLIGHT, "KL_E_IN_FLIGHT"),

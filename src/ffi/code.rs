@@ -201,8 +201,10 @@ pub unsafe extern "C" fn kl_code_list(
 }
 
 /// Makes codes and gives exactly the new ones (Dingshang: `POST /pickup_codes`, whose own answer is empty: the codes are
-/// listed before and after). Sent at most once; after *unknown* list the codes before you make more. End the result with
-/// `kl_codes_free`.
+/// listed before and after, each step within `timeout_ms`, and one creation at a time for each cabinet; another one waits,
+/// and ends with `KL_E_BUSY`). Sent at most once: if the answer is lost but the list shows the new codes, that is `KL_OK`;
+/// after *unknown* list the codes before you make more. Codes that another program makes for the same goods at the same
+/// moment cannot always be told apart; then the outcome is *unknown* too. End the result with `kl_codes_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_code_create(
     client: *mut kl_client,
@@ -228,7 +230,8 @@ pub unsafe extern "C" fn kl_code_create(
     })
 }
 
-/// Cancels one code, or all of a cabinet (Dingshang: `PUT /pickup_codes`). Sent at most once. End the result with
+/// Cancels one code, or all of a cabinet (Dingshang: `PUT /pickup_codes`; the codes are deleted, so that cancelling twice
+/// answers `KL_E_NOT_FOUND`). Sent at most once. End the result with
 /// `kl_response_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_code_cancel(

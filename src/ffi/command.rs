@@ -63,15 +63,17 @@ pub struct kl_door_request {
     pub request_id: *const c_char,
     /// The cabinet.
     pub cabinet_id: *const c_char,
-    /// Which door, where the platform knows doors.
+    /// Which door, where the platform knows doors (Dingshang: a lane by its name, `A21`; a test that belongs to no order).
     pub door: *const c_char,
     /// The customer, where the platform wants to know (Yopoint: sent as `OpenID`, inferred).
     pub user_id: *const c_char,
-    /// Your own order or trade number, where the platform keeps one (Yopoint: sent as `TradeNo`, inferred).
+    /// Your own order or trade number, where the platform keeps one (Yopoint: sent as `TradeNo`, inferred). Dingshang: the
+    /// platform's number of the order, with `item_no`.
     pub order_no: *const c_char,
     /// The item of the order, where the platform dispenses by it (Dingshang: `record_id`; not Yopoint).
     pub item_no: *const c_char,
-    /// Where the platform shall report, where it can be told (not Yopoint).
+    /// Where the platform shall report, where it can be told (Dingshang: needed with a lane; an order has its own already.
+    /// Not Yopoint).
     pub notify_url: *const c_char,
     /// More parameters for the platform, a JSON object.
     pub extra_json: *const c_char,
@@ -100,8 +102,10 @@ unsafe fn give(command: Command, out: *mut *mut kl_command) -> Result<()> {
 /// moved is told later, by `KL_EVENT_DOOR_CLOSED` or the order. Otherwise `outcome` in the error says whether it is
 /// *not done* (safe to try again) or *unknown* (it may have opened: nothing will ever be sent again under this
 /// `request_id`; the same call answers `KL_E_UNSETTLED`). The same `request_id` after *done* gives the recorded answer.
-/// Sent at most once, over a fresh connection or one proven alive, never later than `ttl_ms`. End the result with
-/// `kl_command_free`.
+/// Sent at most once, over a fresh connection or one proven alive, never later than `ttl_ms`. Dingshang: dispenses the
+/// item `item_no` of the order `order_no` (`POST /deliveries`), or, as a test, what the lane `door` holds
+/// (`POST /deliveries/debug`); what came of it is in the order after 120 s at the latest, and comes as
+/// `KL_EVENT_DELIVERY`. End the result with `kl_command_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_door_open(
     client: *mut kl_client,
@@ -161,7 +165,7 @@ pub struct kl_redeem_request {
     /// Your own order number, where the platform keeps one (Dingshang: `trade_id`, 20 to 32 characters); NULL to have one
     /// made from `request_id`.
     pub trade_no: *const c_char,
-    /// Where the platform shall report the delivery, where it can be told (Dingshang).
+    /// Where the platform shall report the delivery (Dingshang, which wants one).
     pub notify_url: *const c_char,
     /// Who redeems, for the platform's books (Youzan: `extra_info`).
     pub redeemer: *const c_char,
@@ -182,9 +186,11 @@ pub(super) fn code_kind(kind: i32) -> Result<CodeKind> {
 
 /// Redeems a pickup code (Dingshang: `POST /consumes`; Youzan: `trade.selffetchcode.apply` and its like). `KL_OK` means
 /// *done*: the code is used, and the goods may be released. Otherwise `outcome` says *not done* or *unknown*, as for
-/// `kl_door_open`; a code that somebody else used before is *not done*. Sent at most once for a `request_id`, but on
-/// Dingshang, where sending the same redemption again is the way to ask what became of it. End the result with
-/// `kl_command_free`.
+/// `kl_door_open`; a code that somebody else used before is *not done* (`KL_E_CODE_USED`). Sent at most once for a
+/// `request_id`, but on Dingshang, where sending the same redemption again is the way to ask what became of it: the
+/// refusal of a used code names its order, and if that order bears this request's number the answer is *done*. Dingshang
+/// moves nothing yet: dispense `item_no` of `order_no` with `kl_door_open`, under a `request_id` of its own. End the
+/// result with `kl_command_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_code_redeem(
     client: *mut kl_client,

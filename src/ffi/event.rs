@@ -41,12 +41,15 @@ pub const KL_EVENT_REFUND_FINISHED: i32 = 12;
 /// Older vending flow: the customer was sent to the payment page.
 pub const KL_EVENT_PAY_PAGE: i32 = 13;
 
+/// Signed with nothing (Dingshang): anybody who knows your address could have sent it. Treat it as a hint: put a token
+/// that cannot be guessed into `notify_url`, check it in your HTTP server, and confirm with `kl_order_get`.
+pub const KL_SIGNED_NOTHING: i32 = 0;
 /// Signed with the account's secret.
 pub const KL_SIGNED_APP_SECRET: i32 = 1;
 /// Signed with the payment key.
 pub const KL_SIGNED_PAY_KEY: i32 = 2;
 
-/// A verified callback. Opaque; one thread at a time.
+/// A callback, verified where the platform signs it. Opaque; one thread at a time.
 pub struct kl_event {
     _private: [u8; 0],
 }
@@ -107,6 +110,8 @@ pub struct kl_event_info {
     pub order: *const kl_order,
     /// The cabinet's fields, where the callback carries them, else NULL.
     pub cabinet: *const kl_cabinet,
+    /// The item of the order, where the platform numbers them (Dingshang: `record_id`).
+    pub item_no: *const c_char,
 }
 
 struct HeldEvent {
@@ -158,6 +163,7 @@ fn hold(client: &Client, event: Event) -> Result<HeldEvent> {
         line_count: event.lines.len(),
         order: kept.order(event.order.as_deref()),
         cabinet: cabinet.as_deref().map_or(std::ptr::null(), std::ptr::from_ref),
+        item_no: kept.text(&event.item_no),
     };
     let reply = match event.kind {
         // A browser is not answered with an envelope.
@@ -171,7 +177,9 @@ fn hold(client: &Client, event: Event) -> Result<HeldEvent> {
 /// Verifies a callback and takes it apart. `headers` are the header lines of the HTTP request, parted by newlines (may
 /// be NULL); `body` is its body, byte for byte, `len` long. For a payment page of the older vending flow the body is the
 /// query string. `KL_E_EVENT_SIGNATURE`: the sign fits no secret, so answer HTTP 403 and do nothing. `KL_E_EVENT`: not of
-/// the platform's form. Sends nothing. End the result with `kl_event_free`. Yopoint: doc-3787821.
+/// the platform's form. Sends nothing. End the result with `kl_event_free`. Yopoint: doc-3787821. Dingshang
+/// signs nothing (`KL_SIGNED_NOTHING`): JSON or form, one kind, `KL_EVENT_DELIVERY`; success and failure of the same item
+/// may both arrive, and neither is a duplicate of the other.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_event_parse(
     client: *mut kl_client,
@@ -220,7 +228,7 @@ pub extern "C" fn kl_event_reply(event: *const kl_event) -> *const c_char {
 }
 
 /// Changes the answer. `code` 0 means taken; any other code asks the platform to come again, and the repetition then is
-/// no duplicate. `message` may be NULL. `data_json`, a JSON object or NULL, becomes `data`: the result of a refund that
+/// no duplicate (Dingshang documents no repetition). `message` may be NULL. `data_json`, a JSON object or NULL, becomes `data`: the result of a refund that
 /// `KL_EVENT_REFUND_APPROVED` asks for (its fields are not published). For `KL_EVENT_REFUND_REQUESTED` its fields stand
 /// beside the code, as the older flow reads `refundsRawData` and `refundsTime`.
 #[unsafe(no_mangle)]
@@ -274,6 +282,7 @@ mod tests {
             (EventKind::RefundRequested as i32, KL_EVENT_REFUND_REQUESTED),
             (EventKind::RefundFinished as i32, KL_EVENT_REFUND_FINISHED),
             (EventKind::PayPage as i32, KL_EVENT_PAY_PAGE),
+            (SignedWith::Nothing as i32, KL_SIGNED_NOTHING),
             (SignedWith::AppSecret as i32, KL_SIGNED_APP_SECRET),
             (SignedWith::PayKey as i32, KL_SIGNED_PAY_KEY),
         ];

@@ -111,7 +111,8 @@ pub struct kl_stock_item {
     pub name: *const c_char,
     /// The address of a picture.
     pub image_url: *const c_char,
-    /// The lanes that hold it, `row-column` parted by commas.
+    /// The lanes that hold it, `row-column` parted by commas (Dingshang: the lane's name, `A21`, which is the `door` of
+    /// `kl_door_open`).
     pub lanes: *const c_char,
     /// The platform's own record as JSON.
     pub json: *const c_char,
@@ -141,6 +142,15 @@ pub struct kl_order_line {
     pub total: i64,
     /// How many; -1 if not told.
     pub quantity: i32,
+    /// What became of it: `KL_DELIVERY_*`.
+    pub delivery: i32,
+    /// The platform's number of this item, by which it is dispensed (Dingshang: `record_id`, the `item_no` of
+    /// `kl_door_open`).
+    pub item_no: *const c_char,
+    /// The platform's id of the goods in this cabinet.
+    pub product_id: *const c_char,
+    /// What became of it in the platform's own word.
+    pub state_text: *const c_char,
 }
 
 /// A purchase. Texts are never NULL, and empty where the platform does not tell.
@@ -197,6 +207,8 @@ pub struct kl_order {
     pub suspicious: i32,
     /// The refund the customer asked for, as the platform numbers it; 0 for none.
     pub refund_state: i32,
+    /// The order's state in the platform's own word (Dingshang: `SUCCESS`, `PICKUPCODE`, `NOTPAY`, …).
+    pub state_text: *const c_char,
 }
 
 /// Which page of a list: `kl_page p = KL_PAGE_INIT;`.
@@ -207,7 +219,7 @@ pub struct kl_page {
     pub struct_size: u32,
     /// From 1.
     pub number: u32,
-    /// Items a page; 0 for the most that the platform documents (Yopoint: 100).
+    /// Items a page; 0 for the most that the platform documents (Yopoint: 100), or its own default (Dingshang: 10).
     pub size: u32,
 }
 
@@ -309,6 +321,10 @@ impl Kept {
                 price: l.price,
                 total: l.total,
                 quantity: l.quantity,
+                delivery: l.delivery as i32,
+                item_no: self.texts.keep(&l.item_no),
+                product_id: self.texts.keep(&l.product_id),
+                state_text: self.texts.keep(&l.state_text),
             })
             .collect();
         self.lines.push(shown);
@@ -391,6 +407,7 @@ impl Show for Order {
             delivery: self.delivery as i32,
             suspicious: self.suspicious as i32,
             refund_state: self.refund_state,
+            state_text: kept.text(&self.state_text),
         }
     }
 }
@@ -593,7 +610,7 @@ unsafe fn order_query(query: *const kl_order_query) -> Result<OrderQuery> {
 }
 
 /// The account's cabinets (Yopoint: `cabinet.list`, <https://yopointapi.apifox.cn/api-140618274>): one page, or all of
-/// them if `page` is NULL. Tried again inside `timeout_ms` when the network fails. End the result with
+/// them if `page` is NULL. Dingshang: `POST /rent/machines`, which is always one page. Tried again inside `timeout_ms` when the network fails. End the result with
 /// `kl_cabinets_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_cabinet_list(
@@ -678,7 +695,8 @@ pub extern "C" fn kl_cabinet_iter_free(iter: *mut kl_cabinet_iter) {
 }
 
 /// All goods of a cabinet with price and number (Yopoint: `cabinet.product.stock`; the shape of its records is inferred
-/// from its documented relative `cabinet.product.stock.with.replenishment`). Tried again inside `timeout_ms` when the
+/// from its documented relative `cabinet.product.stock.with.replenishment`; Dingshang: `POST /products`, one item for each
+/// lane of the main cabinet `A`: the others with `kl_stock_fetch_page` and `{"cabinet_name":"B"}`). Tried again inside `timeout_ms` when the
 /// network fails; each page has that long. End the result with `kl_stock_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_stock_fetch(
@@ -794,8 +812,8 @@ pub extern "C" fn kl_stock_iter_free(iter: *mut kl_stock_iter) {
     Iter::<StockItem>::free(iter.cast());
 }
 
-/// One order (Yopoint: `cabinet.order.get`, <https://yopointapi.apifox.cn/api-150924989>, or `consumer.order.get`), as a
-/// list of one. Tried again inside `timeout_ms` when the network fails. End the result with `kl_orders_free`.
+/// One order (Yopoint: `cabinet.order.get`, <https://yopointapi.apifox.cn/api-150924989>, or `consumer.order.get`;
+/// Dingshang: `POST /orders/{order_no}`, which needs `cabinet_id` too), as a list of one. Tried again inside `timeout_ms` when the network fails. End the result with `kl_orders_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_order_get(
     client: *mut kl_client,

@@ -16,6 +16,13 @@ pub(super) fn encode<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -
     out
 }
 
+/// One value.
+pub(super) fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    escape(&mut out, text);
+    out
+}
+
 fn escape(out: &mut String, text: &str) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {

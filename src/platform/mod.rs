@@ -10,7 +10,9 @@ use crate::model::*;
 use crate::status::*;
 use crate::transport::{Reply, Request, Scheme, Url};
 
+mod dingshang;
 mod form;
+mod text;
 mod yopoint;
 
 /// The platforms there are.
@@ -18,16 +20,19 @@ mod yopoint;
 pub enum Kind {
     /// 友朋, cabinets and vending machines.
     Yopoint,
+    /// 鼎商, vending machines, lockers and pickup codes.
+    Dingshang,
 }
 
 impl Kind {
     /// Every platform.
-    pub const ALL: &'static [Kind] = &[Kind::Yopoint];
+    pub const ALL: &'static [Kind] = &[Kind::Yopoint, Kind::Dingshang];
 
     /// The name that settings use.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Yopoint => "yopoint",
+            Kind::Dingshang => "dingshang",
         }
     }
 }
@@ -75,6 +80,11 @@ pub enum Answer {
     Cabinets(Page<Cabinet>),
     Stock(Page<StockItem>),
     Taken(Receipt),
+    /// The code to be redeemed was used before, by this order: ours, if an earlier answer was lost.
+    UsedBy {
+        order_no: String,
+        refusal: Error,
+    },
     Order(Box<Order>),
     Orders(Page<Order>),
     Code(Box<PickupCode>),
@@ -167,6 +177,17 @@ pub trait Platform: Send + Sync {
         false
     }
 
+    /// The receipt that a command would have had, if this order is what it made. Answers whose order it is that a
+    /// repeated redemption ran into.
+    fn receipt_of(&self, _op: &Op<'_>, _order: &Order) -> Option<Receipt> {
+        None
+    }
+
+    /// Whether making codes is answered without them, so that they must be listed before and after.
+    fn creates_blindly(&self) -> bool {
+        false
+    }
+
     /// Verifies and parses a callback.
     fn event(&self, headers: &str, body: &[u8], now_ms: i64) -> Result<Event>;
 
@@ -179,6 +200,7 @@ pub trait Platform: Send + Sync {
 pub fn make(config: &Config) -> Result<Box<dyn Platform>> {
     match config.platform() {
         Kind::Yopoint => Ok(Box::new(yopoint::Yopoint::new(config)?)),
+        Kind::Dingshang => Ok(Box::new(dingshang::Dingshang::new(config)?)),
     }
 }
 

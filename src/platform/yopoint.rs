@@ -660,7 +660,14 @@ fn order(record: Json<'_>, kind: OrderKind) -> std::result::Result<Order, Bad> {
     let amount = o.int(&["Price"])?.unwrap_or(-1);
     if lines.is_empty() && !single.is_empty() {
         let barcode = text(&["BarCode"])?;
-        lines.push(OrderLine { barcode, name: single, quantity: 1, price: amount, total: amount });
+        lines.push(OrderLine {
+            barcode,
+            name: single,
+            quantity: 1,
+            price: amount,
+            total: amount,
+            ..OrderLine::default()
+        });
     }
     Ok(Order {
         kind,
@@ -703,6 +710,7 @@ fn order(record: Json<'_>, kind: OrderKind) -> std::result::Result<Order, Bad> {
         refund_at: time("UserRefundsTime")?,
         lines,
         refunded_lines: order_lines(&o, "RefundsProducts")?,
+        state_text: String::new(),
         json: record.text().to_owned(),
     })
 }
@@ -718,6 +726,7 @@ fn order_lines(o: &Object<'_>, key: &str) -> std::result::Result<Vec<OrderLine>,
                 quantity: l.int32(&["Qty"])?.unwrap_or(-1),
                 price: l.int(&["Price"])?.unwrap_or(-1),
                 total: l.int(&["TotalPrice"])?.unwrap_or(-1),
+                ..OrderLine::default()
             })
         };
         lines.push(read().map_err(|b: Bad| b.under(&format!("{key}[{i}]")))?);
