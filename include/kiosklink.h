@@ -238,7 +238,6 @@
 /** The payment failed. */
 #define KL_PAYMENT_FAILED -1
 
-/** Cabinets, one after the other. Opaque; one thread at a time. */
 /* The platforms, for kl_config_new. */
 #define KL_PLATFORM_YOPOINT "yopoint"
 #define KL_PLATFORM_DINGSHANG "dingshang"
@@ -341,6 +340,7 @@
  */
 #define KL_KEY_SIGN_VALUE_ENCODING "sign_value_encoding"
 
+/** Cabinets, one after the other. Opaque; one thread at a time. */
 typedef struct kl_cabinet_iter kl_cabinet_iter;
 
 /** A list of cabinets. Opaque. */
@@ -418,7 +418,7 @@ typedef struct kl_stats {
   uint32_t struct_size;
   /** Name lookups that were started. */
   uint32_t lookups;
-  /** TCP connections that were tried. */
+  /** TCP connections that were made. */
   uint32_t connects;
   /** TLS handshakes that succeeded. */
   uint32_t handshakes;
@@ -1156,7 +1156,10 @@ typedef struct kl_order_create_request {
 /** The command with this request_id is under way on another thread. */
 #define KL_E_IN_FLIGHT 602
 
-/** What became of the command is not known; nothing was sent. Resolve it, or let a person settle it. */
+/**
+ * What became of an earlier command of this name is not known; nothing was sent. Look at the order, or let a person
+ * look at the door.
+ */
 #define KL_E_UNSETTLED 603
 
 /** The callback's signature is wrong or missing. */
@@ -1202,8 +1205,8 @@ void kl_response_free(kl_response *response);
 kl_status kl_client_new(const kl_config *config, kl_client **out, kl_error *err);
 
 /**
- * Frees a client. Its calls in flight on other threads end with KL_E_CANCELLED; what they returned before stays
- * valid. NULL does nothing.
+ * Frees a client. Its calls in flight on other threads end with KL_E_CANCELLED, its iterators with KL_E_HANDLE; what
+ * they returned before stays valid. NULL does nothing.
  */
 void kl_client_free(kl_client *client);
 

@@ -11,14 +11,18 @@ use crate::model::*;
 use crate::platform::{self, Answer, Moment, Nature, Op, Platform};
 use crate::status::*;
 use crate::transport::{Deadline, Purpose, Stats, Transport};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+const OPEN: u8 = 0;
+const RETIRED: u8 = 1;
+const CLOSED: u8 = 2;
+
 /// How often a read is tried inside its deadline.
 const ATTEMPTS: u32 = 3;
-/// The first pause between two tries; the second is up to twice as long.
-const PAUSE_MS: u64 = 250;
+/// The bound of the first pause between two tries; that of the second is twice as long.
+const PAUSE_MS: u64 = 500;
 /// A refused signature is put down to the clock when the platform's own time is further off than this.
 const CLOCK_OFF_MS: i64 = 30_000;
 
@@ -35,7 +39,7 @@ struct Inner {
     turns: Turns,
     timeout: Duration,
     command_ttl_ms: u32,
-    retired: AtomicBool,
+    state: AtomicU8,
     cancels: Mutex<u32>,
     cancelled: Condvar,
     _masked: Vec<Masked>,
@@ -66,7 +70,7 @@ impl Client {
             turns: Turns::default(),
             timeout: Duration::from_millis(config.number("timeout_ms").into()),
             command_ttl_ms: config.number("command_ttl_ms"),
-            retired: AtomicBool::new(false),
+            state: AtomicU8::new(OPEN),
             cancels: Mutex::new(0),
             cancelled: Condvar::new(),
             _masked: config.secrets().filter_map(Masked::new).collect(),
@@ -312,19 +316,26 @@ impl Client {
 
     /// Takes the client out of use after a bug was caught in it.
     pub fn retire(&self) {
-        self.0.retired.store(true, Ordering::Relaxed);
+        self.0.state.store(RETIRED, Ordering::Relaxed);
         self.cancel();
     }
 
-    /// Refuses the calls of a retired client.
+    /// Takes the client out of use for good, with everything that was made from it.
+    pub fn close(&self) {
+        self.0.state.store(CLOSED, Ordering::Relaxed);
+        self.cancel();
+    }
+
+    /// Refuses the calls of a client that is out of use.
     pub fn check(&self) -> Result<()> {
-        if self.0.retired.load(Ordering::Relaxed) {
-            return Err(Error::new(
+        match self.0.state.load(Ordering::Relaxed) {
+            OPEN => Ok(()),
+            RETIRED => Err(Error::new(
                 KL_E_RETIRED,
                 "this client was retired after an internal error; make a new one",
-            ));
+            )),
+            _ => Err(Error::new(KL_E_HANDLE, "the client was freed")),
         }
-        Ok(())
     }
 
     /// A read: tried again inside its deadline, with growing pauses, when the network or the platform is in trouble.
@@ -464,10 +475,10 @@ fn checked(page: PageRequest) -> Result<PageRequest> {
     if page.number == 0 { Err(Error::new(KL_E_ARGUMENT, "pages are counted from 1")) } else { Ok(page) }
 }
 
-/// Full jitter: anything from nothing to the doubled bound, so that a street of kiosks does not come back at once.
+/// Full jitter: anything from nothing to the bound, so that a street of kiosks does not come back at once.
 fn pause_ms(attempt: u32) -> u64 {
     use std::hash::{BuildHasher, RandomState};
-    let bound = PAUSE_MS << attempt;
+    let bound = PAUSE_MS << (attempt - 1);
     RandomState::new().hash_one(attempt) % bound
 }
 

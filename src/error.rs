@@ -134,7 +134,6 @@ fn default_advice(status: kl_status) -> Advice {
         | KL_E_DNS
         | KL_E_CONNECT
         | KL_E_LOST
-        | KL_E_PROXY
         | KL_E_TIMEOUT_DNS..=KL_E_TIMEOUT_REPLY
         | KL_E_HTTP
         | KL_E_RATE_LIMIT

@@ -1,4 +1,4 @@
-//! The log path: one callback at a time, a level, and no secret in any line.
+//! The log path: one callback for the process, a level, and no secret in any line.
 //!
 //! Nothing is ever printed. Without a callback a line costs one atomic load. The values of secret settings are
 //! registered here when a client is made and replaced by `***` wherever they would appear.
@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,9 +25,33 @@ pub enum Level {
 /// Takes the lines. Called from whichever thread makes a call; must not call kiosklink's functions that wait.
 pub type Sink = Arc<dyn Fn(Level, &str) + Send + Sync>;
 
+/// The level of whoever set it last, so that a line nobody wants costs one load.
 static LEVEL: AtomicI32 = AtomicI32::new(0);
-static SINK: RwLock<Option<Sink>> = RwLock::new(None);
-static SECRETS: RwLock<Vec<Arc<str>>> = RwLock::new(Vec::new());
+
+#[derive(Default)]
+struct State {
+    level: AtomicI32,
+    sink: RwLock<Option<Sink>>,
+    secrets: RwLock<Vec<Arc<str>>>,
+}
+
+/// One state for each process of a line of forks: a child never waits for a lock that a thread of its parent held when
+/// it was forked. It begins without a callback.
+fn state() -> &'static State {
+    const GENERATIONS: usize = 8;
+    static STATES: [OnceLock<(u32, State)>; GENERATIONS] = [const { OnceLock::new() }; GENERATIONS];
+    let pid = std::process::id();
+    let mut last = None;
+    for slot in &STATES {
+        let (owner, state) = slot.get_or_init(|| (pid, State::default()));
+        if *owner == pid {
+            return state;
+        }
+        last = Some(state);
+    }
+    // Forked from a fork from a fork, eight times over: it shares the last state there is.
+    last.unwrap_or_else(|| unreachable!("there are slots"))
+}
 
 thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
@@ -39,8 +63,11 @@ pub fn set(level: i32, sink: Option<Sink>) -> bool {
     if INSIDE.get() {
         return false;
     }
-    let mut slot = SINK.write().unwrap_or_else(PoisonError::into_inner);
-    LEVEL.store(if sink.is_some() { level } else { 0 }, Ordering::Relaxed);
+    let state = state();
+    let mut slot = state.sink.write().unwrap_or_else(PoisonError::into_inner);
+    let level = if sink.is_some() { level } else { 0 };
+    state.level.store(level, Ordering::Relaxed);
+    LEVEL.store(level, Ordering::Relaxed);
     *slot = sink;
     true
 }
@@ -48,7 +75,7 @@ pub fn set(level: i32, sink: Option<Sink>) -> bool {
 /// Whether a line of this level would be delivered.
 #[inline]
 pub fn enabled(level: Level) -> bool {
-    level as i32 <= LEVEL.load(Ordering::Relaxed)
+    level as i32 <= LEVEL.load(Ordering::Relaxed) && level as i32 <= state().level.load(Ordering::Relaxed)
 }
 
 /// Delivers one line.
@@ -64,7 +91,7 @@ pub fn write(level: Level, line: &str) {
         }
     }
     let _leave = Leave;
-    let slot = SINK.read().unwrap_or_else(PoisonError::into_inner);
+    let slot = state().sink.read().unwrap_or_else(PoisonError::into_inner);
     if let Some(sink) = slot.as_ref() {
         sink(level, &mask(line));
     }
@@ -93,14 +120,14 @@ impl Masked {
             return None;
         }
         let secret: Arc<str> = secret.into();
-        SECRETS.write().unwrap_or_else(PoisonError::into_inner).push(secret.clone());
+        state().secrets.write().unwrap_or_else(PoisonError::into_inner).push(secret.clone());
         Some(Masked(secret))
     }
 }
 
 impl Drop for Masked {
     fn drop(&mut self) {
-        let mut all = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
+        let mut all = state().secrets.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(at) = all.iter().position(|s| Arc::ptr_eq(s, &self.0)) {
             all.swap_remove(at);
         }
@@ -109,7 +136,7 @@ impl Drop for Masked {
 
 /// The text with every registered secret replaced by `***`.
 pub fn mask(text: &str) -> Cow<'_, str> {
-    let all = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
+    let all = state().secrets.read().unwrap_or_else(PoisonError::into_inner);
     let mut out = Cow::Borrowed(text);
     for secret in all.iter() {
         if out.contains(&**secret) {

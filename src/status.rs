@@ -130,7 +130,8 @@ pub const KL_E_REQUEST_ID: kl_status = 600;
 pub const KL_E_STALE: kl_status = 601;
 /// The command with this `request_id` is under way on another thread.
 pub const KL_E_IN_FLIGHT: kl_status = 602;
-/// What became of the command is not known; nothing was sent. Resolve it, or let a person settle it.
+/// What became of an earlier command of this name is not known; nothing was sent. Look at the order, or let a person
+/// look at the door.
 pub const KL_E_UNSETTLED: kl_status = 603;
 
 /// The callback's signature is wrong or missing.

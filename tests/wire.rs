@@ -9,9 +9,9 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 fn preload(name: &str) -> std::path::PathBuf {
     programs().join("../preload").join(name).with_extension("so")
@@ -41,6 +41,8 @@ struct Relay {
     port: u16,
     connections: Arc<AtomicU32>,
     turns: Arc<AtomicU32>,
+    /// Told each time the server begins to speak.
+    answers: mpsc::Receiver<()>,
 }
 
 fn relay(to: u16) -> Relay {
@@ -48,6 +50,7 @@ fn relay(to: u16) -> Relay {
     let port = listener.local_addr().unwrap().port();
     let (connections, turns) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
     let (counted, spoken) = (connections.clone(), turns.clone());
+    let (tell, answers) = mpsc::channel();
     std::thread::spawn(move || {
         for client in listener.incoming() {
             let Ok(client) = client else { return };
@@ -64,10 +67,18 @@ fn relay(to: u16) -> Relay {
                     }
                 });
             });
-            std::thread::spawn(move || pass(server, client, || *clients_turn.lock().unwrap() = false));
+            let tell = tell.clone();
+            std::thread::spawn(move || {
+                pass(server, client, || {
+                    // Nobody listens any more once the test is over.
+                    if std::mem::replace(&mut *clients_turn.lock().unwrap(), false) && tell.send(()).is_err()
+                    {
+                    }
+                });
+            });
         }
     });
-    Relay { port, connections, turns }
+    Relay { port, connections, turns, answers }
 }
 
 fn pass(mut from: TcpStream, mut into: TcpStream, spoke: impl Fn()) {
@@ -110,6 +121,10 @@ fn warming_leaves_one_round_trip_for_the_door() {
     let url = format!("https://localhost:{}/yopoint", relay.port);
     let client = client_with(&sim, &[("base_url", &url)]);
     client.warm().unwrap();
+    // The server's hello, and its tickets, which it sends when the handshake has ended.
+    for _ in 0..2 {
+        relay.answers.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
     let before = relay.turns.load(Ordering::SeqCst);
     let request = kiosklink::model::DoorRequest {
         request_id: "warm".into(),

@@ -43,6 +43,8 @@ pub unsafe extern "C" fn kl_call(
     out: *mut *mut kl_response,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     with_client(client, err, |client| {
         // SAFETY: conventions, rule 2: NULL or valid for the call.
         unsafe {

@@ -37,7 +37,7 @@ pub struct kl_stats {
     pub struct_size: u32,
     /// Name lookups that were started.
     pub lookups: u32,
-    /// TCP connections that were tried.
+    /// TCP connections that were made.
     pub connects: u32,
     /// TLS handshakes that succeeded.
     pub handshakes: u32,
@@ -69,13 +69,13 @@ pub unsafe extern "C" fn kl_client_new(
     })
 }
 
-/// Frees a client. Its calls in flight on other threads end with `KL_E_CANCELLED`; what they returned before stays
-/// valid. NULL does nothing.
+/// Frees a client. Its calls in flight on other threads end with `KL_E_CANCELLED`, its iterators with `KL_E_HANDLE`; what
+/// they returned before stays valid. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_client_free(client: *mut kl_client) {
     guard(std::ptr::null_mut(), || {
         if let Some(client) = handle::take::<Client>(client.cast()) {
-            client.cancel();
+            client.close();
         }
         Ok(())
     });

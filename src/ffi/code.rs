@@ -171,6 +171,8 @@ pub unsafe extern "C" fn kl_code_lookup(
     out: *mut *mut kl_codes,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     with_client(client, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {
@@ -190,6 +192,8 @@ pub unsafe extern "C" fn kl_code_list(
     out: *mut *mut kl_codes,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     with_client(client, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {
@@ -212,6 +216,8 @@ pub unsafe extern "C" fn kl_code_create(
     out: *mut *mut kl_codes,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     with_client_write(client, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {
@@ -240,6 +246,8 @@ pub unsafe extern "C" fn kl_code_cancel(
     out: *mut *mut kl_response,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     with_client_write(client, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {

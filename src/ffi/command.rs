@@ -113,6 +113,8 @@ pub unsafe extern "C" fn kl_door_open(
     out: *mut *mut kl_command,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     let status = with_client_write(client, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
         let request = unsafe {
@@ -198,6 +200,8 @@ pub unsafe extern "C" fn kl_code_redeem(
     out: *mut *mut kl_command,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     let status = with_client_write(client, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {

@@ -189,6 +189,8 @@ pub unsafe extern "C" fn kl_event_parse(
     out: *mut *mut kl_event,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     with_client(client, err, |client| {
         // SAFETY: conventions, rule 2.
         unsafe {

@@ -93,6 +93,8 @@ pub unsafe extern "C" fn kl_user_get(
     out: *mut *mut kl_user,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     with_client(client, err, |client| {
         // SAFETY: conventions, rule 2.
         unsafe { text::clear("out", out)? };
@@ -144,6 +146,8 @@ pub unsafe extern "C" fn kl_company_get(
     out: *mut *mut kl_company,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     with_client(client, err, |client| {
         // SAFETY: conventions, rule 2.
         unsafe { text::clear("out", out)? };

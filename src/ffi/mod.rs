@@ -27,7 +27,9 @@ use crate::client::Client;
 use crate::error::{Error, Outcome, Result};
 use crate::status::*;
 use error::kl_error;
+use handle::Held;
 use std::cell::Cell;
+use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
@@ -47,38 +49,49 @@ fn with_client(
     err: *mut kl_error,
     body: impl FnOnce(&Client) -> Result<()>,
 ) -> kl_status {
-    on_client(client, err, Outcome::None, body)
+    on_client(client.cast(), err, Outcome::None, |client| client, body)
 }
 
-/// The same for a call that changes something, which after a panic may have happened.
+/// The same for a call that changes something: its error always says whether it is done, not done or unknown.
 fn with_client_write(
     client: *mut client::kl_client,
     err: *mut kl_error,
     body: impl FnOnce(&Client) -> Result<()>,
 ) -> kl_status {
-    on_client(client, err, Outcome::Unknown, body)
+    on_client(client.cast(), err, Outcome::Unknown, |client| client, body)
 }
 
-fn on_client(
-    client: *mut client::kl_client,
+/// The same for whatever works through a client. `after_panic` is what a panic leaves the call as; `Outcome::None` for
+/// a call that only reads.
+fn on_client<T: Held>(
+    held: *const c_void,
     err: *mut kl_error,
     after_panic: Outcome,
-    body: impl FnOnce(&Client) -> Result<()>,
+    client_of: fn(&T) -> &Client,
+    body: impl FnOnce(&T) -> Result<()>,
 ) -> kl_status {
     let found = caught(|| {
-        let client = handle::get::<Client>(client.cast())?;
-        client.check()?;
-        Ok(client)
+        let held = handle::get::<T>(held)?;
+        client_of(&held).check()?;
+        Ok(held)
     });
     let outcome = match found {
-        Ok(Ok(client)) => caught(|| body(&client)).unwrap_or_else(|()| {
+        Ok(Ok(held)) => caught(|| body(&held)).unwrap_or_else(|()| {
             // The client's state may be half changed: nothing more is done with it.
-            caught(|| client.retire()).unwrap_or_default();
+            caught(|| client_of(&held).retire()).unwrap_or_default();
             Err(internal().with(|d| d.outcome = after_panic))
         }),
         Ok(Err(error)) => Err(error),
         Err(()) => Err(internal()),
     };
+    let outcome = outcome.map_err(|error| {
+        error.with(|d| {
+            // What failed before it came to the wire did not happen.
+            if after_panic != Outcome::None && d.outcome == Outcome::None {
+                d.outcome = Outcome::NotDone;
+            }
+        })
+    });
     error::report(err, outcome)
 }
 

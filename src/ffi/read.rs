@@ -4,9 +4,9 @@ use super::client::kl_client;
 use super::error::kl_error;
 use super::handle::{self, Held};
 use super::text::{self, Arena};
-use super::{guard, with_client};
-use crate::client::{Pages, Record};
-use crate::error::{Error, Result};
+use super::{guard, on_client, with_client};
+use crate::client::{Client, Pages, Record};
+use crate::error::{Error, Outcome, Result};
 use crate::model::*;
 use crate::status::*;
 use std::any::Any;
@@ -510,7 +510,10 @@ where
 }
 
 /// Items one after the other.
-struct Iter<T: Show>(Mutex<Walk<T>>);
+struct Iter<T: Show> {
+    client: Client,
+    walk: Mutex<Walk<T>>,
+}
 
 struct Walk<T: Show> {
     /// Away while a call runs: a panic in it leaves none behind.
@@ -540,35 +543,41 @@ impl<T: Show> Iter<T>
 where
     Iter<T>: Held,
 {
-    unsafe fn give<H>(pages: Pages<T>, out: *mut *mut H) -> Result<()> {
-        let handle = handle::put(Iter(Mutex::new(Walk { pages: Some(pages), current: None })))?;
+    unsafe fn give<H>(client: &Client, pages: Pages<T>, out: *mut *mut H) -> Result<()> {
+        let walk = Mutex::new(Walk { pages: Some(pages), current: None });
+        let handle = handle::put(Iter { client: client.clone(), walk })?;
         // SAFETY: the caller cleared it, so it is not NULL.
         unsafe { out.write(handle.cast()) };
         Ok(())
     }
 
-    unsafe fn next(iter: *mut c_void, item: *mut *const T::Shown) -> Result<()> {
-        if item.is_null() {
-            return Err(Error::new(KL_E_NULL, "item is NULL"));
-        }
-        // SAFETY: not NULL, writable by the caller's promise.
-        unsafe { item.write(std::ptr::null()) };
-        let iter = handle::get::<Iter<T>>(iter)?;
-        let mut walk = iter.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut pages = walk.pages.take().ok_or_else(|| {
-            Error::new(KL_E_RETIRED, "this iterator ended in an internal error; make a new one")
-        })?;
-        let next = pages.next_item();
-        walk.pages = Some(pages);
-        walk.current = next?.map(|found| {
-            let mut kept = Kept::default();
-            Box::new((found.show(&mut kept), kept))
-        });
-        if let Some(current) = &walk.current {
-            // SAFETY: as above; the box stays where it is until the next call.
-            unsafe { item.write(&raw const current.0) };
-        }
-        Ok(())
+    unsafe fn next(iter: *mut c_void, item: *mut *const T::Shown, err: *mut kl_error) -> kl_status {
+        on_client(
+            iter,
+            err,
+            Outcome::None,
+            |iter: &Iter<T>| &iter.client,
+            |iter| {
+                if item.is_null() {
+                    return Err(Error::new(KL_E_NULL, "item is NULL"));
+                }
+                let mut walk = iter.walk.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut pages = walk.pages.take().ok_or_else(|| {
+                    Error::new(KL_E_RETIRED, "this iterator ended in an internal error; make a new one")
+                })?;
+                let next = pages.next_item();
+                walk.pages = Some(pages);
+                walk.current = next?.map(|found| {
+                    let mut kept = Kept::default();
+                    Box::new((found.show(&mut kept), kept))
+                });
+                if let Some(current) = &walk.current {
+                    // SAFETY: not NULL, writable by the caller's promise; the box stays where it is until the next call.
+                    unsafe { item.write(&raw const current.0) };
+                }
+                Ok(())
+            },
+        )
     }
 
     fn free(iter: *mut c_void) {
@@ -619,6 +628,8 @@ pub unsafe extern "C" fn kl_cabinet_list(
     out: *mut *mut kl_cabinets,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     with_client(client, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {
@@ -667,11 +678,13 @@ pub unsafe extern "C" fn kl_cabinet_iter_new(
     out: *mut *mut kl_cabinet_iter,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     with_client(client, err, |client| {
         // SAFETY: conventions, rule 2.
         unsafe {
             text::clear("out", out)?;
-            Iter::give(client.cabinets(page_size), out)
+            Iter::give(client, client.cabinets(page_size), out)
         }
     })
 }
@@ -684,8 +697,10 @@ pub unsafe extern "C" fn kl_cabinet_iter_next(
     item: *mut *const kl_cabinet,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(item.cast::<*mut std::ffi::c_void>()) };
     // SAFETY: conventions, rule 2.
-    guard(err, || unsafe { Iter::<Cabinet>::next(iter.cast(), item) })
+    unsafe { Iter::<Cabinet>::next(iter.cast(), item, err) }
 }
 
 /// Frees an iterator. NULL does nothing.
@@ -705,6 +720,8 @@ pub unsafe extern "C" fn kl_stock_fetch(
     out: *mut *mut kl_stock,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     with_client(client, err, |client| {
         // SAFETY: conventions, rule 2.
         unsafe {
@@ -726,6 +743,8 @@ pub unsafe extern "C" fn kl_stock_fetch_page(
     out: *mut *mut kl_stock,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     with_client(client, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {
@@ -783,13 +802,15 @@ pub unsafe extern "C" fn kl_stock_iter_new(
     out: *mut *mut kl_stock_iter,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     with_client(client, err, |client| {
         // SAFETY: conventions, rule 2.
         unsafe {
             text::clear("out", out)?;
             let id = text::need("cabinet_id", cabinet_id)?;
             let extra = text::optional("extra_json", extra_json)?;
-            Iter::give(client.stock(id, page_size, extra), out)
+            Iter::give(client, client.stock(id, page_size, extra), out)
         }
     })
 }
@@ -802,8 +823,10 @@ pub unsafe extern "C" fn kl_stock_iter_next(
     item: *mut *const kl_stock_item,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(item.cast::<*mut std::ffi::c_void>()) };
     // SAFETY: conventions, rule 2.
-    guard(err, || unsafe { Iter::<StockItem>::next(iter.cast(), item) })
+    unsafe { Iter::<StockItem>::next(iter.cast(), item, err) }
 }
 
 /// Frees an iterator. NULL does nothing.
@@ -821,6 +844,8 @@ pub unsafe extern "C" fn kl_order_get(
     out: *mut *mut kl_orders,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     with_client(client, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {
@@ -849,6 +874,8 @@ pub unsafe extern "C" fn kl_order_list(
     out: *mut *mut kl_orders,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     with_client(client, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {
@@ -899,11 +926,13 @@ pub unsafe extern "C" fn kl_order_iter_new(
     out: *mut *mut kl_order_iter,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     with_client(client, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {
             text::clear("out", out)?;
-            Iter::give(client.orders(&order_query(query)?, page_size), out)
+            Iter::give(client, client.orders(&order_query(query)?, page_size), out)
         }
     })
 }
@@ -916,8 +945,10 @@ pub unsafe extern "C" fn kl_order_iter_next(
     item: *mut *const kl_order,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(item.cast::<*mut std::ffi::c_void>()) };
     // SAFETY: conventions, rule 2.
-    guard(err, || unsafe { Iter::<Order>::next(iter.cast(), item) })
+    unsafe { Iter::<Order>::next(iter.cast(), item, err) }
 }
 
 /// Frees an iterator. NULL does nothing.

@@ -53,6 +53,17 @@ pub(super) unsafe fn bytes<'a>(name: &str, bytes: *const u8, len: usize) -> Resu
     }
 }
 
+/// Sets an out-pointer to NULL before anything else is looked at; a NULL one is found out later.
+///
+/// # Safety
+/// `out` is NULL or writable.
+pub(super) unsafe fn reset<T>(out: *mut *mut T) {
+    if !out.is_null() {
+        // SAFETY: not NULL, writable by the caller's promise.
+        unsafe { out.write(std::ptr::null_mut()) };
+    }
+}
+
 /// Sets an out-pointer to NULL, so that it never holds an old value after an error.
 ///
 /// # Safety

@@ -90,6 +90,8 @@ pub unsafe extern "C" fn kl_payment_report(
     out: *mut *mut kl_response,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     with_client_write(client, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {
@@ -130,6 +132,8 @@ pub unsafe extern "C" fn kl_refund_apply(
     out: *mut *mut kl_response,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     with_client_write(client, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {
@@ -149,6 +153,8 @@ pub unsafe extern "C" fn kl_appeal_file(
     out: *mut *mut kl_response,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     with_client_write(client, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {
@@ -198,6 +204,8 @@ pub unsafe extern "C" fn kl_order_create(
     out: *mut *mut kl_orders,
     err: *mut kl_error,
 ) -> kl_status {
+    // SAFETY: conventions, rule 3: NULL or writable.
+    unsafe { text::reset(out) };
     with_client_write(client, err, |client| {
         // SAFETY: conventions, rules 2 and 6; `lines` has `line_count` readable entries.
         unsafe {

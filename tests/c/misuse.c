@@ -61,6 +61,18 @@ static void handles(kl_client *client, kl_config *config) {
   EXPECT(kl_client_new(gone, &none, &err), KL_E_HANDLE);
   CHECK(none == NULL);
 
+  /* Out-pointers are NULL after every error, that of a refused handle too. */
+  kl_orders *orders = (kl_orders *)wild;
+  kl_order_ref ref = KL_ORDER_REF_INIT;
+  EXPECT(kl_order_get(NULL, &ref, &orders, &err), KL_E_NULL);
+  CHECK(orders == NULL);
+  kl_command *command = (kl_command *)wild;
+  kl_door_request door = KL_DOOR_REQUEST_INIT;
+  EXPECT(kl_door_open((kl_client *)wild, &door, &command, &err), KL_E_HANDLE);
+  CHECK(command == NULL && err.outcome == KL_OUTCOME_NOT_DONE);
+  EXPECT(kl_door_open(client, &door, &command, &err), KL_E_NULL);
+  CHECK(err.outcome == KL_OUTCOME_NOT_DONE);
+
   /* Results of no call. */
   CHECK(kl_stock_count(NULL) == 0 && kl_stock_at(NULL, 0) == NULL);
   CHECK(kl_stock_at((kl_stock *)wild, 0) == NULL && kl_orders_count((kl_orders *)wild) == 0);
@@ -211,7 +223,16 @@ int main(int argc, char **argv) {
 
   kl_config_free(NULL);
   kl_client_free(NULL);
+  kl_cabinet_iter *iter = NULL;
+  const kl_cabinet *cabinet = NULL;
+  EXPECT(kl_cabinet_iter_new(client, 1, &iter, NULL), KL_OK);
+  EXPECT(kl_cabinet_iter_next(iter, &cabinet, NULL), KL_OK);
+  CHECK(cabinet != NULL);
   kl_client_free(client);
+  /* An iterator does not outlive its client. */
+  EXPECT(kl_cabinet_iter_next(iter, &cabinet, NULL), KL_E_HANDLE);
+  CHECK(cabinet == NULL);
+  kl_cabinet_iter_free(iter);
   kl_config_free(config);
   EXPECT(kl_ping(client, NULL), KL_E_HANDLE);
   printf(failures == 0 ? "no fault\n" : "%d faults\n", failures);

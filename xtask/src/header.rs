@@ -23,6 +23,11 @@ pub fn generate(root: &Path) -> Result<String, String> {
     let inits = inits(&text)?;
     // The constants come before the first type, the initialisers after the last.
     let types = text.find("\ntypedef ").ok_or("the header has no typedef")?;
+    // The first type's own comment goes with it.
+    let types = match text[..types].trim_end().ends_with("*/") {
+        true => text[..types].rfind("\n/**").unwrap_or(types),
+        false => types,
+    };
     let close = text.rfind("#ifdef __cplusplus\n}").ok_or("the header has no C++ guard at its end")?;
     Ok([&text[..types], &keys, &text[types..close], &inits, &text[close..]].concat())
 }
