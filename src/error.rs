@@ -146,6 +146,7 @@ fn default_advice(status: kl_status) -> Advice {
         | KL_E_BUSY => Advice::Retry,
         KL_E_UNSETTLED | KL_E_IN_FLIGHT => Advice::AskFirst,
         KL_OK | KL_E_PLATFORM | KL_E_NOT_FOUND | KL_E_OUT_OF_STOCK => Advice::None,
+        KL_E_CODE_USED | KL_E_CODE_EXPIRED | KL_E_ORDER_STATE => Advice::None,
         _ => Advice::Fix,
     }
 }

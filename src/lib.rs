@@ -32,4 +32,5 @@ pub mod platform;
 pub mod status;
 #[allow(unsafe_code)]
 mod sys;
+mod token;
 pub mod transport;

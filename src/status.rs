@@ -112,6 +112,14 @@ pub const KL_E_OUT_OF_STOCK: kl_status = 507;
 /// The signature's time was outside the platform's window. The platform's time has been learned: the next call
 /// uses it.
 pub const KL_E_TIMESTAMP: kl_status = 508;
+/// The code was redeemed before, by whomever: a command that answers this is *not done*.
+pub const KL_E_CODE_USED: kl_status = 510;
+/// The code has ended.
+pub const KL_E_CODE_EXPIRED: kl_status = 511;
+/// The order is in a state that does not allow this: closed, shipped, refunded.
+pub const KL_E_ORDER_STATE: kl_status = 512;
+/// A person must renew the credentials: the shop's authorisation or the user's access token has ended.
+pub const KL_E_TOKEN: kl_status = 513;
 
 /// This `request_id` was already used for another command.
 pub const KL_E_REQUEST_ID: kl_status = 600;
@@ -180,6 +188,10 @@ pub const ALL: &[(kl_status, &str)] = &[
     (KL_E_NOT_READY, "KL_E_NOT_READY"),
     (KL_E_OUT_OF_STOCK, "KL_E_OUT_OF_STOCK"),
     (KL_E_TIMESTAMP, "KL_E_TIMESTAMP"),
+    (KL_E_CODE_USED, "KL_E_CODE_USED"),
+    (KL_E_CODE_EXPIRED, "KL_E_CODE_EXPIRED"),
+    (KL_E_ORDER_STATE, "KL_E_ORDER_STATE"),
+    (KL_E_TOKEN, "KL_E_TOKEN"),
     (KL_E_REQUEST_ID, "KL_E_REQUEST_ID"),
     (KL_E_STALE, "KL_E_STALE"),
     (KL_E_IN_FLIGHT, "KL_E_IN_FLIGHT"),
