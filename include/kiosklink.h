@@ -130,11 +130,38 @@
 /** Older vending flow: the customer was sent to the payment page. */
 #define KL_EVENT_PAY_PAGE 13
 
+/** An order was made, shipped or changed; method says what happened. */
+#define KL_EVENT_ORDER_CHANGED 14
+
+/** An order is finished: the goods are handed over. */
+#define KL_EVENT_ORDER_FINISHED 15
+
+/** An order was closed: it will not be handed over. */
+#define KL_EVENT_ORDER_CLOSED 16
+
+/** A refund was asked for, decided or made; method says which. */
+#define KL_EVENT_REFUND_CHANGED 17
+
+/** The goods on sale or their stock changed: fetch them again. */
+#define KL_EVENT_STOCK_CHANGED 18
+
+/** The application's own subscription on the platform's market changed. */
+#define KL_EVENT_APP_CHANGED 19
+
 /** Signed with the account's secret. */
 #define KL_SIGNED_APP_SECRET 1
 
 /** Signed with the payment key. */
 #define KL_SIGNED_PAY_KEY 2
+
+/**
+ * Signed with the account's secret, but over the content alone: method and what else stands beside it is not covered
+ * (Youzan without the header Event-Sign; hand the headers in).
+ */
+#define KL_SIGNED_CONTENT_ONLY 3
+
+/** Not signed but encrypted with the account's secret (Youzan's market messages). */
+#define KL_SIGNED_ENCRYPTED 4
 
 /** The number of this header's ABI. It moves when a program built with an older header would break. */
 #define KL_ABI_VERSION 1
@@ -235,6 +262,8 @@
 /** Cabinets, one after the other. Opaque; one thread at a time. */
 /* The platforms, for kl_config_new. */
 #define KL_PLATFORM_YOPOINT "yopoint"
+#define KL_PLATFORM_YOUZAN "youzan"
+#define KL_PLATFORM_ZHIYUN "zhiyun"
 
 /* The settings, for kl_config_set; the same words in the JSON file of accounts. */
 /**
@@ -299,6 +328,11 @@
  */
 #define KL_KEY_COMMAND_TTL_MS "command_ttl_ms"
 /**
+ * A folder that exists and is writable, kept across restarts: what must survive them (Youzan: the token) is
+ * stored there. Processes that share it share the token. The path of a folder.
+ */
+#define KL_KEY_STATE_DIR "state_dir"
+/**
  * The developer's AppID, from the operator console. Only yopoint.
  */
 #define KL_KEY_APP_ID "app_id"
@@ -318,8 +352,28 @@
 #define KL_KEY_TIMESTAMP_UNIT "timestamp_unit"
 /**
  * How requests are written: form (urlencoded) or json. One of: form, json. Default: form. Only yopoint.
+ * How answers are written: json or xml. One of: json, xml. Default: json. Only zhiyun.
  */
 #define KL_KEY_FORMAT "format"
+/**
+ * The application's client_id. Only youzan.
+ * The client_id, 10 digits. Only zhiyun.
+ */
+#define KL_KEY_CLIENT_ID "client_id"
+/**
+ * The application's client_secret. It fetches tokens and verifies messages. Only youzan.
+ * The client_secret. Sent with every call (Basic). Only zhiyun.
+ */
+#define KL_KEY_CLIENT_SECRET "client_secret"
+/**
+ * The shop that authorised the application (kdt_id). Only youzan.
+ */
+#define KL_KEY_GRANT_ID "grant_id"
+/**
+ * The user's access token, from a login with the vendor's desktop program; a person renews it about every
+ * three months. Only zhiyun.
+ */
+#define KL_KEY_ACCESS_TOKEN "access_token"
 
 typedef struct kl_cabinet_iter kl_cabinet_iter;
 
@@ -733,6 +787,12 @@ typedef struct kl_event_info {
   const kl_order *order;
   /** The cabinet's fields, where the callback carries them, else NULL. */
   const kl_cabinet *cabinet;
+  /** The platform's version of what the callback is about, higher for newer; 0 if it gives none. */
+  int64_t version;
+  /**
+   * 1 if a newer version of the same was seen before by this client: what this callback says is no longer true.
+   */
+  int32_t stale;
 } kl_event_info;
 
 /** A person, as the platform knows them. Lives as long as its kl_user; texts are never NULL. */
@@ -1083,6 +1143,18 @@ typedef struct kl_order_create_request {
  * uses it.
  */
 #define KL_E_TIMESTAMP 508
+
+/** The code was redeemed before, by whomever: a command that answers this is *not done*. */
+#define KL_E_CODE_USED 510
+
+/** The code has ended. */
+#define KL_E_CODE_EXPIRED 511
+
+/** The order is in a state that does not allow this: closed, shipped, refunded. */
+#define KL_E_ORDER_STATE 512
+
+/** A person must renew the credentials: the shop's authorisation or the user's access token has ended. */
+#define KL_E_TOKEN 513
 
 /** This request_id was already used for another command. */
 #define KL_E_REQUEST_ID 600

@@ -14,6 +14,7 @@ mod form;
 mod lenient;
 mod yopoint;
 mod youzan;
+mod zhiyun;
 
 /// The platforms there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,7 +220,7 @@ pub fn make(config: &Config) -> Result<Box<dyn Platform>> {
     match config.platform() {
         Kind::Yopoint => Ok(Box::new(yopoint::Yopoint::new(config)?)),
         Kind::Youzan => Ok(Box::new(youzan::Youzan::new(config)?)),
-        Kind::Zhiyun => Err(Error::new(KL_E_PLATFORM_NAME, "zhiyun is not built in")),
+        Kind::Zhiyun => Ok(Box::new(zhiyun::Zhiyun::new(config)?)),
     }
 }
 
