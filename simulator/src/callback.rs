@@ -27,7 +27,7 @@ pub struct Style {
 /// A callback made out: header fields and body.
 #[derive(Clone, Debug, Default)]
 pub struct Rendered {
-    /// Header fields, the content type among them.
+    /// Header fields, the content type among them. `:method` and `:query` are for the request line.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: String,
@@ -113,7 +113,7 @@ impl Delivery {
             "id": self.id, "platform": self.what.platform, "channel": self.what.channel,
             "account": self.what.account, "method": self.what.method, "receipt": self.what.receipt,
             "content": self.what.content, "forge": self.style.forge, "ms_timestamp": self.style.ms_timestamp,
-            "url": self.url, "body": self.rendered.body, "progress": self.progress, "due_ms": self.due_ms,
+            "url": self.url, "body": self.rendered.body, "headers": self.rendered.headers, "progress": self.progress, "due_ms": self.due_ms,
             "waits_for_next": self.behind_next, "copy_of": self.copy_of, "attempts": self.attempts,
         })
     }
@@ -350,12 +350,13 @@ impl CallbackBook {
             && (self.settings.hold || self.next_due_ms().is_none_or(|due| due > now_ms))
     }
 
-    /// Writes the end of an attempt into its delivery and plans the next one.
-    pub fn finish(&mut self, id: u64, attempt: Attempt) {
-        let schedule = self.settings.retry_ms.clone();
-        let Some(delivery) = self.delivery_mut(id) else { return };
+    /// Writes the end of an attempt into its delivery and plans the next one, on a schedule of the platform's
+    /// own or the general one. Answers how many attempts there were if there is to be another.
+    pub fn finish(&mut self, id: u64, attempt: Attempt, schedule: Option<Vec<i64>>) -> Option<usize> {
+        let schedule = schedule.unwrap_or_else(|| self.settings.retry_ms.clone());
+        let delivery = self.delivery_mut(id)?;
         if delivery.progress != Progress::Sending {
-            return;
+            return None;
         }
         delivery.progress = match (&attempt.error, schedule.get(delivery.attempts.len())) {
             (None, _) => Progress::Delivered,
@@ -366,6 +367,7 @@ impl CallbackBook {
             (Some(_), None) => Progress::Failed,
         };
         delivery.attempts.push(attempt);
+        (delivery.progress == Progress::Queued).then_some(delivery.attempts.len())
     }
 
     /// Moves everything that waits by as much as the clock was corrected.
@@ -466,8 +468,16 @@ fn exchange(
     delivery: &Delivery,
     limit: Instant,
 ) -> io::Result<(u16, String)> {
-    let mut head = format!("POST {} HTTP/1.1\r\nHost: {}:{}\r\n", address.path, address.host, address.port);
-    for (name, value) in &delivery.rendered.headers {
+    let fields = &delivery.rendered.headers;
+    let special = |name: &str| fields.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
+    let method = special(":method").unwrap_or("POST");
+    let mut path = address.path.clone();
+    if let Some(query) = special(":query") {
+        path.push(if path.contains('?') { '&' } else { '?' });
+        path.push_str(query);
+    }
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}:{}\r\n", address.host, address.port);
+    for (name, value) in fields.iter().filter(|(n, _)| !n.starts_with(':')) {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     let body = delivery.rendered.body.as_bytes();
@@ -581,10 +591,10 @@ mod tests {
         add(&mut book, "a");
         let failed = |at_ms| Attempt { at_ms, status: None, answer: String::new(), error: Some("no".into()) };
         book.take_due(0).expect("due at once");
-        book.finish(1, failed(10));
+        book.finish(1, failed(10), None);
         assert_eq!(book.next_due_ms(), Some(110));
         book.take_due(110).expect("due again");
-        book.finish(1, failed(120));
+        book.finish(1, failed(120), None);
         assert_eq!(book.deliveries()[0].progress, Progress::Failed);
     }
 

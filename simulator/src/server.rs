@@ -532,6 +532,7 @@ fn render(reply: &Reply, now_ms: i64, keep: bool) -> Vec<u8> {
 fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
+        301 => "Moved Permanently",
         302 => "Found",
         400 => "Bad Request",
         404 => "Not Found",

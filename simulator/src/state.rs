@@ -288,7 +288,14 @@ impl State {
                 Attempt { at_ms, status: Some(status), answer, error: judged.err() }
             }
         };
-        self.core.callbacks.finish(delivery.id, attempt);
+        let schedule = self.platform(delivery.what.platform).and_then(|(platform, _)| platform.retries());
+        let Some(tried) = self.core.callbacks.finish(delivery.id, attempt, schedule) else { return };
+        let again = self
+            .platform(delivery.what.platform)
+            .and_then(|(platform, _)| platform.render_again(&delivery.what, delivery.style, tried));
+        if let (Some(rendered), Some(waiting)) = (again, self.core.callbacks.delivery_mut(delivery.id)) {
+            waiting.rendered = rendered;
+        }
     }
 
     /// Sends a delivery again, perhaps in another style; answers the number of the first copy.

@@ -4,6 +4,7 @@
 //! A new platform is one module that implements [`Platform`] and one line in [`all`].
 
 pub mod yopoint;
+pub mod youzan;
 
 use serde_json::{Map, Value};
 
@@ -50,6 +51,16 @@ pub trait Platform: Send {
         Rendered::default()
     }
 
+    /// Makes a callback out for its so manieth repetition, where repetitions differ from the first.
+    fn render_again(&self, _what: &Outgoing, _style: Style, _resend: usize) -> Option<Rendered> {
+        None
+    }
+
+    /// The pauses before a callback comes again, where they are the platform's own.
+    fn retries(&self) -> Option<Vec<i64>> {
+        None
+    }
+
     /// Says whether an answer means that a callback was taken, and acts on it.
     fn answered(
         &mut self,
@@ -92,5 +103,5 @@ pub trait Platform: Send {
 
 /// All platforms, as they are at the start.
 pub fn all() -> Vec<Box<dyn Platform>> {
-    vec![Box::new(yopoint::Yopoint::default())]
+    vec![Box::new(yopoint::Yopoint::default()), Box::new(youzan::Youzan::default())]
 }
