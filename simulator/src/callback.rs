@@ -235,6 +235,11 @@ impl CallbackBook {
         &self.deliveries
     }
 
+    /// A number that changes when a delivery is added or reordered.
+    pub fn added(&self) -> u64 {
+        self.last_order
+    }
+
     /// A delivery to write the result into.
     pub fn delivery_mut(&mut self, id: u64) -> Option<&mut Delivery> {
         self.deliveries.get_mut(usize::try_from(id).ok()?.checked_sub(1)?)

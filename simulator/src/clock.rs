@@ -139,6 +139,35 @@ pub fn china_compact(unix_ms: i64) -> String {
     )
 }
 
+/// `YYYY-MM-DD hh:mm:ss` in the calendar so many hours east of Greenwich.
+pub fn datetime(unix_ms: i64, zone_hours: i64) -> String {
+    let c = civil(unix_ms.saturating_add(zone_hours * 3_600_000));
+    format!("{:04}-{:02}-{:02} {:02}:{:02}:{:02}", c.year, c.month, c.day, c.hour, c.minute, c.second)
+}
+
+/// The moment that [`datetime`] would write so, in Unix milliseconds; none for any other text.
+pub fn parse_datetime(text: &str, zone_hours: i64) -> Option<i64> {
+    let mut numbers = text.split(['-', ' ', ':']).map(|part| part.parse::<u16>().ok().map(i64::from));
+    let mut next = || numbers.next().flatten();
+    let (year, month, day) = (next()?, next()?, next()?);
+    let (hour, minute, second) = (next()?, next()?, next()?);
+    if !(1..=12).contains(&month) || !(1970..=9999).contains(&year) {
+        return None;
+    }
+    // The inverse of `civil`: years begin on 1 March.
+    let (years, from_march) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let of_era = years.rem_euclid(400);
+    let days = years.div_euclid(400) * 146_097 + of_era * 365 + of_era / 4 - of_era / 100
+        + (153 * from_march + 2) / 5
+        + day
+        - 1
+        - 719_468;
+    let seconds = days * 86_400 + hour * 3600 + minute * 60 + second;
+    let unix_ms = (seconds - zone_hours * 3600) * 1000;
+    // Writing it again finds every impossible date, hour and spelling.
+    (datetime(unix_ms, zone_hours) == text).then_some(unix_ms)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +178,16 @@ mod tests {
         assert_eq!(http_date(951_782_400_000), "Tue, 29 Feb 2000 00:00:00 GMT");
         assert_eq!(http_date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
         assert_eq!(china_compact(1_611_720_131_000), "210127120211");
+    }
+
+    #[test]
+    fn dates_there_and_back() {
+        assert_eq!(datetime(1_714_185_061_000, 8), "2024-04-27 10:31:01");
+        assert_eq!(parse_datetime("2024-12-31 23:59:59", 8), Some(1_735_660_799_000));
+        assert_eq!(parse_datetime("2000-02-29 00:00:00", 0), Some(951_782_400_000));
+        for odd in ["2023-02-29 00:00:00", "2024-1-1 00:00:00", "2024-01-01", "2024-01-01 24:00:00", ""] {
+            assert_eq!(parse_datetime(odd, 8), None);
+        }
     }
 
     #[test]

@@ -110,9 +110,11 @@ fn route(shared: &Shared, method: &str, parts: &[&str], query: &Query, body: &Va
         (_, ["callbacks", rest @ ..]) => callbacks(shared, method, rest, query, body),
         ("GET", ["stats"]) => {
             let mut stats = shared.counters.show();
+            stats["open_connections"] = json!(shared.open_connections());
             merge(&mut stats, &shared.state().core.counts());
             Ok(stats)
         }
+        ("POST", ["connections", "close"]) => Ok(json!({"closed": shared.close_connections()})),
         ("GET", ["tls"]) => Ok(tls(shared)),
         ("POST" | "PATCH", ["tls"]) => {
             let mut settings = shared.tls.settings();
@@ -161,7 +163,7 @@ fn world(state: &State) -> Value {
 
 fn set_world(state: &mut State, body: &Value, replace: bool) -> Answer {
     let mut physical = body.as_object().ok_or(bad("the world must be a JSON object"))?.clone();
-    let platforms = physical.remove("platforms").unwrap_or(json!({}));
+    let platforms = physical.shift_remove("platforms").unwrap_or(json!({}));
     let mut next = if replace { World::default() } else { state.core.world.clone() };
     for (key, part) in &physical {
         match (key.as_str(), part) {
@@ -403,7 +405,7 @@ fn callbacks(shared: &Shared, method: &str, parts: &[&str], query: &Query, body:
 /// Addresses (`platform`, perhaps `account`, and `url` or one for each channel) and settings.
 fn set_callbacks(state: &mut State, body: &Value) -> Answer {
     let mut rest = body.as_object().ok_or(bad("the body must be a JSON object"))?.clone();
-    let mut take = |name: &str| match rest.remove(name) {
+    let mut take = |name: &str| match rest.shift_remove(name) {
         None => Ok(None),
         Some(Value::Null) => Ok(Some(String::new())),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -452,7 +454,9 @@ fn platform(shared: &Shared, method: &str, name: &str, parts: &[&str], body: &Va
 fn wait(shared: &Shared, body: &Value) -> Answer {
     let word = body["for"].as_str().ok_or(bad("say what to wait \"for\""))?.to_owned();
     let limit = Duration::from_millis(body["timeout_ms"].as_u64().unwrap_or(5_000));
+    let few = body["count"].as_u64().unwrap_or(0);
     let met = shared.wait(limit, |state| match condition(state, &word, body) {
+        _ if word == "connections" => (shared.open_connections() as u64 <= few).then_some(Ok(())),
         Ok(true) => Some(Ok(())),
         Ok(false) => None,
         Err(why) => Some(Err(why)),
@@ -490,7 +494,7 @@ fn condition(state: &State, word: &str, body: &Value) -> Result<bool, String> {
             Ok(found.count() as u64 >= count)
         }
         _ => state.platforms().find_map(|p| p.condition(core, body)).unwrap_or_else(|| {
-            let known = "callbacks_idle, quiet, door_open, door_shut, openings, requests, callback, order";
+            let known = "callbacks_idle, quiet, door_open, door_shut, openings, requests, connections, callback, order, record";
             Err(format!("cannot wait for {word:?}; known are {known}"))
         }),
     }

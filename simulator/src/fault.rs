@@ -452,8 +452,9 @@ fn add_raw(reply: &mut Reply, text: &str) {
 fn each_object(value: &mut Value, depth: usize, act: &mut impl FnMut(&mut Map<String, Value>, usize)) {
     match value {
         Value::Object(object) => {
-            act(object, depth);
+            // Innermost first: what is put in is not looked into.
             object.values_mut().for_each(|member| each_object(member, depth + 1, act));
+            act(object, depth);
         }
         Value::Array(items) => items.iter_mut().for_each(|item| each_object(item, depth + 1, act)),
         _ => {}

@@ -150,7 +150,7 @@ pub fn merge(base: &mut Value, patch: &Value) {
         (Value::Object(base), Value::Object(patch)) => {
             for (key, value) in patch {
                 if value.is_null() {
-                    base.remove(key);
+                    base.shift_remove(key);
                 } else {
                     merge(base.entry(key.clone()).or_insert(Value::Null), value);
                 }

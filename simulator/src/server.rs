@@ -63,6 +63,13 @@ impl Counters {
     }
 }
 
+/// An open connection.
+struct Socket {
+    stream: TcpStream,
+    /// It has carried a control request.
+    control: bool,
+}
+
 /// What all threads share.
 pub struct Shared {
     /// The certificates.
@@ -72,7 +79,9 @@ pub struct Shared {
     state: Mutex<State>,
     changed: Condvar,
     stopping: AtomicBool,
-    sockets: Mutex<HashMap<u64, TcpStream>>,
+    /// How many wait for a change.
+    waiting: AtomicU64,
+    sockets: Mutex<HashMap<u64, Socket>>,
 }
 
 impl Shared {
@@ -84,6 +93,7 @@ impl Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
             stopping: AtomicBool::new(false),
+            waiting: AtomicU64::new(0),
             sockets: Mutex::new(HashMap::new()),
         }
     }
@@ -100,20 +110,48 @@ impl Shared {
         result
     }
 
+    /// Answers a request to a platform. The threads that sleep are woken only if there is something for them,
+    /// because waking them costs more than most requests.
+    fn serve(&self, request: Request) -> Reply {
+        let mut state = self.state();
+        let before = state.core.agenda();
+        let reply = state.serve(request);
+        if state.core.agenda() != before || self.waiting.load(Ordering::SeqCst) > 0 {
+            self.changed.notify_all();
+        }
+        reply
+    }
+
     /// Waits until `ready` answers something or the time is up.
     pub fn wait<T>(&self, limit: Duration, mut ready: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
         let end = Instant::now() + limit;
         let mut state = self.state();
-        loop {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let result = loop {
             if let Some(result) = ready(&mut state) {
-                return Some(result);
+                break Some(result);
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() || self.is_stopping() {
-                return None;
+                break None;
             }
             (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        };
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        result
+    }
+
+    /// Wakes whoever waits for something that is not in the state.
+    fn wake(&self) {
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            drop(self.state());
+            self.changed.notify_all();
         }
+    }
+
+    /// How many connections are open.
+    pub fn open_connections(&self) -> usize {
+        self.sockets().len()
     }
 
     /// True when the simulator ends.
@@ -126,12 +164,21 @@ impl Shared {
         self.stopping.store(true, Ordering::SeqCst);
         drop(self.state());
         self.changed.notify_all();
-        for socket in self.sockets().values() {
-            let _ = socket.shutdown(Shutdown::Both);
-        }
+        self.close(|_| true);
     }
 
-    fn sockets(&self) -> MutexGuard<'_, HashMap<u64, TcpStream>> {
+    /// Closes the connections that carry no control requests, without a word; answers how many.
+    pub fn close_connections(&self) -> usize {
+        self.close(|socket| !socket.control)
+    }
+
+    fn close(&self, which: impl Fn(&Socket) -> bool) -> usize {
+        let sockets = self.sockets();
+        let chosen = sockets.values().filter(|socket| which(socket));
+        chosen.filter(|socket| socket.stream.shutdown(Shutdown::Both).is_ok()).count()
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, HashMap<u64, Socket>> {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -198,7 +245,12 @@ pub fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let Ok(socket) = socket else { continue };
         shared.counters.connections.fetch_add(1, Ordering::Relaxed);
         let Ok(twin) = socket.try_clone() else { continue };
-        shared.sockets().insert(number, twin);
+        shared.sockets().insert(number, Socket { stream: twin, control: false });
+        // `stop` may have gone through the sockets just before.
+        if shared.is_stopping() {
+            return;
+        }
+        let all = shared.clone();
         let shared = shared.clone();
         let run = move || {
             let _ = socket.set_nodelay(true);
@@ -206,8 +258,11 @@ pub fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             let _ = socket.set_write_timeout(Some(IDLE_LIMIT));
             let _ = serve_socket(&shared, number, socket);
             shared.sockets().remove(&number);
+            shared.wake();
         };
-        let _ = std::thread::Builder::new().name(format!("sim-connection-{number}")).spawn(run);
+        if std::thread::Builder::new().name(format!("sim-connection-{number}")).spawn(run).is_err() {
+            all.sockets().remove(&number);
+        }
     }
 }
 
@@ -329,6 +384,7 @@ impl<S: Read + Write + Farewell> Connection<'_, S> {
 
     fn reply_to(&mut self, request: Request) -> (Reply, bool) {
         if let Some(path) = request.path.strip_prefix("/_sim") {
+            self.shared.sockets().entry(self.number).and_modify(|socket| socket.control = true);
             let body = if request.body.is_empty() {
                 Ok(Value::Null)
             } else {
@@ -347,7 +403,7 @@ impl<S: Read + Write + Farewell> Connection<'_, S> {
         if request.path == "/" {
             return (Reply::new(200, "text/html; charset=utf-8", include_str!("start.html")), false);
         }
-        (self.shared.change(|state| state.serve(request)), true)
+        (self.shared.serve(request), true)
     }
 
     fn fill(&mut self) -> Result<(), Unread> {

@@ -69,6 +69,13 @@ impl Core {
         self.set_timer(delay_ms, Timer::Platform { name, event });
     }
 
+    /// Forgets what was set with [`Core::after`] and has not come yet.
+    pub fn forget(&mut self, name: &'static str, event: &Value) {
+        self.timers.retain(
+            |_, timer| !matches!(timer, Timer::Platform { name: n, event: e } if *n == name && e == event),
+        );
+    }
+
     /// Opens a door physically; after `stays_open_ms` it shuts by itself, if that is given.
     pub fn open_door(
         &mut self,
@@ -90,7 +97,12 @@ impl Core {
         self.callbacks.add(what, now, render);
     }
 
-    /// True while something is still to come by itself.
+    /// A number that changes when a timer or a callback is added.
+    pub fn agenda(&self) -> u64 {
+        self.timers_set + self.callbacks.added()
+    }
+
+    /// How many things are still to come by themselves.
     pub fn timers_pending(&self) -> usize {
         self.timers.len()
     }

@@ -137,8 +137,11 @@ pub struct Opening {
     pub number: u64,
     /// The cabinet.
     pub cabinet: String,
-    /// The door, from 1.
+    /// The door, from 1; in a machine with lanes the lane, from 1.
     pub door: u32,
+    /// The name of the lane whose motor dropped a piece; none for a door.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<String>,
     /// When, in Unix milliseconds of the platforms' clock.
     pub at_ms: i64,
     /// When it shut again.
@@ -324,8 +327,31 @@ impl World {
         lock.open = true;
         lock.opening = Some(number);
         lock.opened_times += 1;
-        self.openings.push(Opening { number, cabinet: id.to_owned(), door, at_ms, shut_ms: None, cause });
+        self.openings.push(Opening {
+            number,
+            cabinet: id.to_owned(),
+            door,
+            lane: None,
+            at_ms,
+            shut_ms: None,
+            cause,
+        });
         Ok(number)
+    }
+
+    /// Writes down that a lane's motor has dropped a piece out of a machine.
+    pub fn dispense(&mut self, machine: &str, number: u32, lane: &str, at_ms: i64, cause: Cause) -> u64 {
+        let opening = Opening {
+            number: self.openings.len() as u64 + 1,
+            cabinet: machine.to_owned(),
+            door: number,
+            lane: Some(lane.to_owned()),
+            at_ms,
+            shut_ms: Some(at_ms),
+            cause,
+        };
+        self.openings.push(opening);
+        self.openings.len() as u64
     }
 
     /// Shuts a door that stands open and answers the opening that this ends.

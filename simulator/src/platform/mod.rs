@@ -3,8 +3,10 @@
 //!
 //! A new platform is one module that implements [`Platform`] and one line in [`all`].
 
+pub mod dingshang;
 pub mod yopoint;
 pub mod youzan;
+pub mod zhiyun;
 
 use serde_json::{Map, Value};
 
@@ -103,5 +105,10 @@ pub trait Platform: Send {
 
 /// All platforms, as they are at the start.
 pub fn all() -> Vec<Box<dyn Platform>> {
-    vec![Box::new(yopoint::Yopoint::default()), Box::new(youzan::Youzan::default())]
+    vec![
+        Box::new(yopoint::Yopoint::default()),
+        Box::new(dingshang::Dingshang::default()),
+        Box::new(youzan::Youzan::default()),
+        Box::new(zhiyun::Zhiyun::default()),
+    ]
 }

@@ -165,8 +165,9 @@ impl Yopoint {
         let (start, end) = (biz.need_int("StartTime")?, biz.need_int("EndTime")?);
         biz.need_int("pageSize")?;
         let page = self.page(biz, None)?;
-        let written: Vec<_> =
+        let mut written: Vec<_> =
             self.orders.iter().rev().filter(|o| (start..=end).contains(&o.int("CreateAt"))).collect();
+        written.sort_by_key(|o| std::cmp::Reverse(o.int("CreateAt")));
         // Orders of the series that were written out stand in both; they are shown once, where they were written.
         let series = self.series.between(start, end);
         let total = written.len() as u64 + (series.end - series.start);
@@ -277,7 +278,7 @@ impl Yopoint {
 /// A cabinet in the list; the vendor's record is not published, so this follows its notice of changes.
 fn cabinet_record(cabinet: &Cabinet, oid: &str) -> Value {
     let mut record = changed_record(cabinet);
-    record.remove("CargoConfig");
+    record.shift_remove("CargoConfig");
     let mut all = Map::new();
     all.insert("id".into(), json!(cabinet.id));
     all.insert("CID".into(), json!(cabinet.id));

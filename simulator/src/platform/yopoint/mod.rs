@@ -193,6 +193,9 @@ impl Yopoint {
         let text = field(fields, "biz_content").ok_or_else(|| Refusal::missing("biz_content"))?;
         let account =
             get("appid").and_then(|id| self.account(id)).ok_or_else(|| Refusal::new("appid"))?.clone();
+        // Compared before it counts, so that the log can tell more than one mistake.
+        let given = get("sign").unwrap_or_default();
+        exchange.signature = self.compare(fields, &[], given, &account.secret);
         if get("version") != Some("1.0.0") {
             return Err(Refusal::new("version"));
         }
@@ -200,8 +203,6 @@ impl Yopoint {
             return Err(Refusal::new("sign_type"));
         }
         self.check_time(core, get("timestamp").unwrap_or_default())?;
-        let given = get("sign").unwrap_or_default();
-        exchange.signature = self.compare(fields, &[], given, &account.secret);
         if exchange.signature["ok"] != json!(true) {
             return Err(Refusal::new("sign"));
         }

@@ -1,0 +1,63 @@
+//! The program: what it prints and writes, and when it ends.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_kiosklink-sim");
+
+fn output(arguments: &[&str]) -> (bool, String, String) {
+    let done = Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output().expect("it runs");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (done.status.success(), text(done.stdout), text(done.stderr))
+}
+
+#[test]
+fn ready_line_files_and_end() {
+    let folder = std::env::temp_dir().join(format!("kiosklink-sim-test-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let path = |name: &str| folder.join(name).display().to_string();
+    let mut child = Command::new(PROGRAM)
+        .args(["--until-eof", "--seed=7", "--listen", "127.0.0.1:0"])
+        .args(["--ca-file", &path("ca.pem"), "--info-file", &path("info.json")])
+        .args(["--accounts-file", &path("accounts.json")])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    let info: Value = serde_json::from_str(&line).expect("JSON");
+    let read = |name: &str| std::fs::read_to_string(path(name)).expect("a file");
+    assert_eq!(read("info.json"), line);
+    assert_eq!(info["ca_file"], path("ca.pem"));
+    assert!(read("ca.pem").starts_with("-----BEGIN CERTIFICATE-----"));
+    let accounts: Value = serde_json::from_str(&read("accounts.json")).expect("JSON");
+    let account = &accounts["accounts"]["yopoint"];
+    assert_eq!(account["base_url"], info["platforms"]["yopoint"]["base_url"]);
+    assert_eq!(account["ca_file"], info["ca_file"]);
+    let port = u16::try_from(info["port"].as_u64().expect("a number")).expect("a port");
+    assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    drop(child.stdin.take());
+    assert!(child.wait().expect("it ends").success());
+    std::fs::remove_dir_all(&folder).expect("it is removed");
+}
+
+#[test]
+fn arguments() {
+    assert!(output(&["--help"]).1.contains("--until-eof"));
+    assert_eq!(output(&["--version"]).1.trim(), concat!("kiosklink-sim ", env!("CARGO_PKG_VERSION")));
+    for (arguments, want) in [
+        (&["--lisen"][..], "unknown argument --lisen"),
+        (&["--seed", "x"], "--seed x: not a whole number"),
+        (&["--seed"], "--seed needs a value"),
+        (&["--until-eof=1"], "--until-eof takes no value"),
+        (&["--listen", "0.0.0.0:0"], "not a loopback address"),
+        (&["--accounts-file", "a.json"], "needs --ca-file"),
+        (&["--ca-file", "/no/such/folder/ca.pem"], "cannot write /no/such/folder/ca.pem"),
+    ] {
+        let (success, _, errors) = output(arguments);
+        assert!(!success && errors.contains(want), "{arguments:?}: {errors}");
+    }
+}

@@ -1,0 +1,122 @@
+//! What the tests against the simulator share.
+
+#![allow(dead_code)]
+
+use kiosklink::client::Client;
+use kiosklink::config::Config;
+use kiosklink_sim::{Options, Simulator};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+/// The first cabinet of the simulator's world: one door, online, selling.
+pub const CABINET: &str = "5f6da2362201410011000001";
+/// The second: two doors.
+pub const TWO_DOORS: &str = "5f6da2362201410011000002";
+/// The third: offline.
+pub const OFFLINE: &str = "5f6da2362201410011000003";
+/// The fourth: not selling.
+pub const STOPPED: &str = "5f6da2362201410011000004";
+
+/// A simulator of its own.
+pub fn simulator() -> Simulator {
+    Simulator::start(Options::default()).expect("the simulator starts")
+}
+
+/// A control call that must succeed.
+pub fn control(sim: &Simulator, method: &str, path: &str, body: Value) -> Value {
+    let (status, answer) = sim.control(method, path, body);
+    assert_eq!(status, 200, "{method} {path}: {answer}");
+    answer
+}
+
+/// Lets the next request for a method meet a fault.
+pub fn fault(sim: &Simulator, method: &str, fault: Value) {
+    let mut rule = fault;
+    if !method.is_empty() {
+        rule["method"] = json!(method);
+    }
+    control(sim, "POST", "/_sim/faults", rule);
+}
+
+/// Settings for the simulator's account on Yopoint, before anything is changed in them.
+pub fn settings(sim: &Simulator) -> Config {
+    let mut config = Config::new("yopoint").unwrap();
+    let info = sim.info();
+    for (key, value) in info["platforms"]["yopoint"].as_object().unwrap() {
+        if key != "platform" {
+            config.set(key, value.as_str().unwrap()).unwrap();
+        }
+    }
+    config.set("ca_pem", sim.ca_pem()).unwrap();
+    config
+}
+
+/// A client with some settings changed.
+pub fn client_with(sim: &Simulator, changes: &[(&str, &str)]) -> Client {
+    let mut config = settings(sim);
+    for (key, value) in changes {
+        config.set(key, value).unwrap();
+    }
+    Client::new(&config).unwrap()
+}
+
+/// A client for the simulator's account on Yopoint.
+pub fn client(sim: &Simulator) -> Client {
+    client_with(sim, &[])
+}
+
+/// How often each door really opened.
+pub fn openings(sim: &Simulator) -> Vec<Value> {
+    control(sim, "GET", "/_sim/openings", Value::Null).as_array().unwrap().clone()
+}
+
+/// The requests that the simulator has seen for a method.
+pub fn requests(sim: &Simulator, method: &str) -> Vec<Value> {
+    let path = format!("/_sim/requests?method={method}");
+    control(sim, "GET", &path, Value::Null).as_array().unwrap().clone()
+}
+
+/// The repository's root.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A folder of its own for a test, emptied first.
+pub fn scratch(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    if path.exists() {
+        std::fs::remove_dir_all(&path).unwrap();
+    }
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}
+
+/// Writes the simulator's accounts and CA where a program can read them.
+pub fn accounts(sim: &Simulator, name: &str) -> PathBuf {
+    let folder = scratch(name);
+    let ca = folder.join("ca.pem");
+    std::fs::write(&ca, sim.ca_pem()).unwrap();
+    let file = folder.join("accounts.json");
+    std::fs::write(&file, sim.accounts(ca.to_str().unwrap()).to_string()).unwrap();
+    file
+}
+
+/// The folder of the C and C++ programs, built once by the Makefile.
+pub fn programs() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let made =
+            Command::new("make").args(["-s", "c-programs"]).current_dir(root()).output().expect("make runs");
+        assert!(made.status.success(), "make c-programs:\n{}", String::from_utf8_lossy(&made.stderr));
+        root().join("target/c/bin")
+    })
+}
+
+/// Runs a program and gives its exit code and what it printed.
+pub fn run(command: &mut Command) -> (i32, String) {
+    let out: Output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    (out.status.code().unwrap_or(-1), text)
+}
