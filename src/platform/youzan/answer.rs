@@ -202,6 +202,12 @@ fn sort_out(outer: Object<'_>) -> std::result::Result<std::result::Result<Payloa
     if let Some(data) = outer.get("response")? {
         return Ok(Ok(Payload { data: Some(data), at: "response", outer }));
     }
+    if let (Some(true), Some(data)) = (outer.bool(&["success"])?, outer.get("code")?) {
+        if data.kind() == JsonKind::Object {
+            // The vendor's table of the logistics query prints the parcel under this name.
+            return Ok(Ok(Payload { data: Some(data), at: "code", outer }));
+        }
+    }
     let code = lenient::int32(&outer, &["code"])?;
     match (outer.bool(&["success"])?, code) {
         (Some(true), None | Some(200)) => Ok(Ok(Payload { data: outer.get("data")?, at: "data", outer })),

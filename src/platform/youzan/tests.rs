@@ -147,6 +147,7 @@ fn the_four_shapes() {
         (r#"{"code":200,"success":true,"data":null}"#, "null"),
         (r#"{"response":{"a":2}}"#, r#"{"a":2}"#),
         (r#"{"response":true}"#, "true"),
+        (r#"{"success":true,"code":{"nu":"1"},"message":"ok"}"#, r#"{"nu":"1"}"#),
     ] {
         match ask(&PLAIN, body).unwrap() {
             Answer::Json(json) => assert_eq!(json, want),
