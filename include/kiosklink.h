@@ -1228,7 +1228,8 @@ kl_status kl_client_cancel(kl_client *client, kl_error *err);
 kl_status kl_client_warm(kl_client *client, kl_error *err);
 
 /**
- * Asks the platform whether it is there and takes the credentials (Yopoint: api.test). Tried again inside
+ * Asks the platform whether it is there and takes the credentials (Yopoint: api.test; Youzan: a token;
+ * Zhiyun: authorize). Tried again inside
  * timeout_ms when the network fails.
  */
 kl_status kl_ping(kl_client *client, kl_error *err);
@@ -1305,7 +1306,8 @@ kl_status kl_door_open(kl_client *client,
 /**
  * Redeems a pickup code (Dingshang: POST /consumes; Youzan: trade.selffetchcode.apply and its like). KL_OK means
  * *done*: the code is used, and the goods may be released. Otherwise outcome says *not done* or *unknown*, as for
- * kl_door_open; a code that somebody else used before is *not done*. Sent at most once for a request_id, but on
+ * kl_door_open; a code that was used before is KL_E_CODE_USED and *not done*. On Youzan kl_code_lookup tells what
+ * became of an *unknown* one: a used code was redeemed. Sent at most once for a request_id, but on
  * Dingshang, where sending the same redemption again is the way to ask what became of it. End the result with
  * kl_command_free.
  */
@@ -1345,7 +1347,7 @@ void kl_config_free(kl_config *config);
 /**
  * Verifies a callback and takes it apart. headers are the header lines of the HTTP request, parted by newlines (may
  * be NULL); body is its body, byte for byte, len long. For a payment page of the older vending flow the body is the
- * query string. KL_E_EVENT_SIGNATURE: the sign fits no secret, so answer HTTP 403 and do nothing. KL_E_EVENT: not of
+ * query string, and for Youzan's encrypted market messages as well (message=…). KL_E_EVENT_SIGNATURE: the sign fits no secret, so answer HTTP 403 and do nothing. KL_E_EVENT: not of
  * the platform's form. Sends nothing. End the result with kl_event_free. Yopoint: doc-3787821.
  */
 kl_status kl_event_parse(kl_client *client,
@@ -1439,8 +1441,8 @@ kl_status kl_set_log(int32_t level, kl_log_fn callback, void *user, kl_error *er
 kl_status kl_set_time(int64_t unix_seconds, kl_error *err);
 
 /**
- * The account's cabinets (Yopoint: cabinet.list, https://yopointapi.apifox.cn/api-140618274): one page, or all of
- * them if page is NULL. Tried again inside timeout_ms when the network fails. End the result with
+ * The account's cabinets (Yopoint: cabinet.list, https://yopointapi.apifox.cn/api-140618274; Youzan: pickup points,
+ * multistore.offline.search): one page, or all of them if page is NULL. Tried again inside timeout_ms when the network fails. End the result with
  * kl_cabinets_free.
  */
 kl_status kl_cabinet_list(kl_client *client,
@@ -1485,7 +1487,8 @@ void kl_cabinet_iter_free(kl_cabinet_iter *iter);
 
 /**
  * All goods of a cabinet with price and number (Yopoint: cabinet.product.stock; the shape of its records is inferred
- * from its documented relative cabinet.product.stock.with.replenishment). Tried again inside timeout_ms when the
+ * from its documented relative cabinet.product.stock.with.replenishment; Youzan: items.onsale.get, the goods of the
+ * whole shop whatever cabinet_id says). Tried again inside timeout_ms when the
  * network fails; each page has that long. End the result with kl_stock_free.
  */
 kl_status kl_stock_fetch(kl_client *client,
@@ -1550,7 +1553,8 @@ kl_status kl_order_get(kl_client *client,
 
 /**
  * The orders of a period (Yopoint: cabinet.order.list, https://yopointapi.apifox.cn/api-151045316, or
- * consumer.order.list): one page, or all of them if page is NULL. Tried again inside timeout_ms when the network
+ * consumer.order.list; Youzan: trades.sold.get): one page, or all of them if page is NULL. Periods longer than a
+ * platform lists at once (Youzan: 89 days) are split and joined, oldest first; a page of one is refused. Tried again inside timeout_ms when the network
  * fails. End the result with kl_orders_free.
  */
 kl_status kl_order_list(kl_client *client,

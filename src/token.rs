@@ -376,7 +376,10 @@ impl Store {
                         "the deadline passed while another process fetched the token",
                     ));
                 }
-                Ok(false) => caller.pause(LOCK_PAUSE.min(deadline.remaining()))?,
+                Ok(false) => {
+                    caller.pause(LOCK_PAUSE.min(deadline.remaining()))?;
+                    caller.check()?;
+                }
                 Err(e) => return without(e),
             }
         }
@@ -451,7 +454,7 @@ fn parse(text: &[u8], whose: &str) -> std::result::Result<Token, &'static str> {
         return Err("is damaged or cut off");
     }
     let read = || {
-        let o = Json::parse(signed[HEAD.len()..].as_bytes())?.object()?;
+        let o = Json::parse(&signed.as_bytes()[HEAD.len()..])?.object()?;
         let text = |key| o.string(&[key]).map(Option::unwrap_or_default);
         let token = Token {
             access: text("access")?,

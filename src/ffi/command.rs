@@ -182,7 +182,8 @@ pub(super) fn code_kind(kind: i32) -> Result<CodeKind> {
 
 /// Redeems a pickup code (Dingshang: `POST /consumes`; Youzan: `trade.selffetchcode.apply` and its like). `KL_OK` means
 /// *done*: the code is used, and the goods may be released. Otherwise `outcome` says *not done* or *unknown*, as for
-/// `kl_door_open`; a code that somebody else used before is *not done*. Sent at most once for a `request_id`, but on
+/// `kl_door_open`; a code that was used before is `KL_E_CODE_USED` and *not done*. On Youzan `kl_code_lookup` tells what
+/// became of an *unknown* one: a used code was redeemed. Sent at most once for a `request_id`, but on
 /// Dingshang, where sending the same redemption again is the way to ask what became of it. End the result with
 /// `kl_command_free`.
 #[unsafe(no_mangle)]

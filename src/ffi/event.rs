@@ -193,7 +193,7 @@ fn hold(client: &Client, event: Event) -> Result<HeldEvent> {
 
 /// Verifies a callback and takes it apart. `headers` are the header lines of the HTTP request, parted by newlines (may
 /// be NULL); `body` is its body, byte for byte, `len` long. For a payment page of the older vending flow the body is the
-/// query string. `KL_E_EVENT_SIGNATURE`: the sign fits no secret, so answer HTTP 403 and do nothing. `KL_E_EVENT`: not of
+/// query string, and for Youzan's encrypted market messages as well (`message=…`). `KL_E_EVENT_SIGNATURE`: the sign fits no secret, so answer HTTP 403 and do nothing. `KL_E_EVENT`: not of
 /// the platform's form. Sends nothing. End the result with `kl_event_free`. Yopoint: doc-3787821.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_event_parse(
