@@ -130,6 +130,24 @@
 /** Older vending flow: the customer was sent to the payment page. */
 #define KL_EVENT_PAY_PAGE 13
 
+/** An order was made, shipped or changed; method says what happened. */
+#define KL_EVENT_ORDER_CHANGED 14
+
+/** An order is finished: the goods are handed over. */
+#define KL_EVENT_ORDER_FINISHED 15
+
+/** An order was closed: it will not be handed over. */
+#define KL_EVENT_ORDER_CLOSED 16
+
+/** A refund was asked for, decided or made; method says which. */
+#define KL_EVENT_REFUND_CHANGED 17
+
+/** The goods on sale or their stock changed: fetch them again. */
+#define KL_EVENT_STOCK_CHANGED 18
+
+/** The application's own subscription on the platform's market changed. */
+#define KL_EVENT_APP_CHANGED 19
+
 /**
  * Signed with nothing (Dingshang): anybody who knows your address could have sent it. Treat it as a hint: put a token
  * that cannot be guessed into notify_url, check it in your HTTP server, and confirm with kl_order_get.
@@ -141,6 +159,15 @@
 
 /** Signed with the payment key. */
 #define KL_SIGNED_PAY_KEY 2
+
+/**
+ * Signed with the account's secret, but over the content alone: method and what else stands beside it is not covered
+ * (Youzan without the header Event-Sign; hand the headers in).
+ */
+#define KL_SIGNED_CONTENT_ONLY 3
+
+/** Not signed but encrypted with the account's secret (Youzan's market messages). */
+#define KL_SIGNED_ENCRYPTED 4
 
 /** The number of this header's ABI. It moves when a program built with an older header would break. */
 #define KL_ABI_VERSION 1
@@ -241,6 +268,8 @@
 /* The platforms, for kl_config_new. */
 #define KL_PLATFORM_YOPOINT "yopoint"
 #define KL_PLATFORM_DINGSHANG "dingshang"
+#define KL_PLATFORM_YOUZAN "youzan"
+#define KL_PLATFORM_ZHIYUN "zhiyun"
 
 /* The settings, for kl_config_set; the same words in the JSON file of accounts. */
 /**
@@ -306,6 +335,11 @@
  */
 #define KL_KEY_COMMAND_TTL_MS "command_ttl_ms"
 /**
+ * A folder that exists and is writable, kept across restarts: what must survive them (Youzan: the token) is
+ * stored there. Processes that share it share the token. The path of a folder.
+ */
+#define KL_KEY_STATE_DIR "state_dir"
+/**
  * The developer's AppID, from the operator console or the merchant's dashboard. Only yopoint, dingshang.
  */
 #define KL_KEY_APP_ID "app_id"
@@ -326,6 +360,7 @@
 #define KL_KEY_TIMESTAMP_UNIT "timestamp_unit"
 /**
  * How requests are written: form (urlencoded) or json. One of: form, json. Default: form. Only yopoint.
+ * How answers are written: json or xml. One of: json, xml. Default: json. Only zhiyun.
  */
 #define KL_KEY_FORMAT "format"
 /**
@@ -339,6 +374,25 @@
  * Only dingshang.
  */
 #define KL_KEY_SIGN_VALUE_ENCODING "sign_value_encoding"
+/**
+ * The application's client_id. Only youzan.
+ * The client_id, 10 digits. Only zhiyun.
+ */
+#define KL_KEY_CLIENT_ID "client_id"
+/**
+ * The application's client_secret. It fetches tokens and verifies messages. Only youzan.
+ * The client_secret. Sent with every call (Basic). Only zhiyun.
+ */
+#define KL_KEY_CLIENT_SECRET "client_secret"
+/**
+ * The shop that authorised the application (kdt_id). Only youzan.
+ */
+#define KL_KEY_GRANT_ID "grant_id"
+/**
+ * The user's access token, from a login with the vendor's desktop program; a person renews it about every
+ * three months. Only zhiyun.
+ */
+#define KL_KEY_ACCESS_TOKEN "access_token"
 
 /** Cabinets, one after the other. Opaque; one thread at a time. */
 typedef struct kl_cabinet_iter kl_cabinet_iter;
@@ -774,6 +828,12 @@ typedef struct kl_event_info {
   const kl_cabinet *cabinet;
   /** The item of the order, where the platform numbers them (Dingshang: record_id). */
   const char *item_no;
+  /** The platform's version of what the callback is about, higher for newer; 0 if it gives none. */
+  int64_t version;
+  /**
+   * 1 if a newer version of the same was seen before by this client: what this callback says is no longer true.
+   */
+  int32_t stale;
 } kl_event_info;
 
 /** A person, as the platform knows them. Lives as long as its kl_user; texts are never NULL. */
@@ -1132,13 +1192,15 @@ typedef struct kl_order_create_request {
  */
 #define KL_E_TIMESTAMP 508
 
-/** The pickup code was used before. */
+/**
+ * The pickup code was redeemed before, and not by this request: a command that answers this is *not done*.
+ */
 #define KL_E_CODE_USED 520
 
 /** The pickup code has ended. */
 #define KL_E_CODE_EXPIRED 521
 
-/** The order is in no state for this: unpaid, expired, closed, or delivered before. */
+/** The order is in no state for this: unpaid, expired, closed, refunded, or delivered before. */
 #define KL_E_ORDER_STATE 522
 
 /** The account itself is expired, not verified, or closed: its owner must see to it. */
@@ -1146,6 +1208,9 @@ typedef struct kl_order_create_request {
 
 /** Your own number was used before: the thing may exist already. */
 #define KL_E_DUPLICATE 524
+
+/** A person must renew the credentials: the shop's authorisation or the user's access token has ended. */
+#define KL_E_TOKEN 525
 
 /** This request_id was already used for another command. */
 #define KL_E_REQUEST_ID 600
@@ -1223,7 +1288,8 @@ kl_status kl_client_cancel(kl_client *client, kl_error *err);
 kl_status kl_client_warm(kl_client *client, kl_error *err);
 
 /**
- * Asks the platform whether it is there and takes the credentials (Yopoint: api.test). Tried again inside
+ * Asks the platform whether it is there and takes the credentials (Yopoint: api.test; Youzan: a token;
+ * Zhiyun: authorize). Tried again inside
  * timeout_ms when the network fails.
  */
 kl_status kl_ping(kl_client *client, kl_error *err);
@@ -1305,11 +1371,12 @@ kl_status kl_door_open(kl_client *client,
 /**
  * Redeems a pickup code (Dingshang: POST /consumes; Youzan: trade.selffetchcode.apply and its like). KL_OK means
  * *done*: the code is used, and the goods may be released. Otherwise outcome says *not done* or *unknown*, as for
- * kl_door_open; a code that somebody else used before is *not done* (KL_E_CODE_USED). Sent at most once for a
- * request_id, but on Dingshang, where sending the same redemption again is the way to ask what became of it: the
- * refusal of a used code names its order, and if that order bears this request's number the answer is *done*. Dingshang
- * moves nothing yet: dispense item_no of order_no with kl_door_open, under a request_id of its own. End the
- * result with kl_command_free.
+ * kl_door_open; a code that was used before, by somebody else, is KL_E_CODE_USED and *not done*. Sent at most once
+ * for a request_id, but on Dingshang, where sending the same redemption again is the way to ask what became of it: the
+ * refusal of a used code names its order, and if that order bears this request's number the answer is *done*. On Youzan
+ * kl_code_lookup tells what became of an *unknown* one: a used code was redeemed. Dingshang moves nothing yet:
+ * dispense item_no of order_no with kl_door_open, under a request_id of its own. End the result with
+ * kl_command_free.
  */
 kl_status kl_code_redeem(kl_client *client,
                          const kl_redeem_request *request,
@@ -1347,10 +1414,10 @@ void kl_config_free(kl_config *config);
 /**
  * Verifies a callback and takes it apart. headers are the header lines of the HTTP request, parted by newlines (may
  * be NULL); body is its body, byte for byte, len long. For a payment page of the older vending flow the body is the
- * query string. KL_E_EVENT_SIGNATURE: the sign fits no secret, so answer HTTP 403 and do nothing. KL_E_EVENT: not of
- * the platform's form. Sends nothing. End the result with kl_event_free. Yopoint: doc-3787821. Dingshang
- * signs nothing (KL_SIGNED_NOTHING): JSON or form, one kind, KL_EVENT_DELIVERY; success and failure of the same item
- * may both arrive, and neither is a duplicate of the other.
+ * query string, and for Youzan's encrypted market messages as well (message=…). KL_E_EVENT_SIGNATURE: the sign fits
+ * no secret, so answer HTTP 403 and do nothing. KL_E_EVENT: not of the platform's form. Sends nothing. End the result
+ * with kl_event_free. Yopoint: doc-3787821. Dingshang signs nothing (KL_SIGNED_NOTHING): JSON or form, one kind,
+ * KL_EVENT_DELIVERY; success and failure of the same item may both arrive, and neither is a duplicate of the other.
  */
 kl_status kl_event_parse(kl_client *client,
                          const char *headers,
@@ -1443,8 +1510,9 @@ kl_status kl_set_log(int32_t level, kl_log_fn callback, void *user, kl_error *er
 kl_status kl_set_time(int64_t unix_seconds, kl_error *err);
 
 /**
- * The account's cabinets (Yopoint: cabinet.list, https://yopointapi.apifox.cn/api-140618274): one page, or all of
- * them if page is NULL. Dingshang: POST /rent/machines, which is always one page. Tried again inside timeout_ms when the network fails. End the result with
+ * The account's cabinets (Yopoint: cabinet.list, https://yopointapi.apifox.cn/api-140618274; Dingshang: POST
+ * /rent/machines, which is always one page; Youzan: pickup points, multistore.offline.search): one page, or all of
+ * them if page is NULL. Tried again inside timeout_ms when the network fails. End the result with
  * kl_cabinets_free.
  */
 kl_status kl_cabinet_list(kl_client *client,
@@ -1490,7 +1558,8 @@ void kl_cabinet_iter_free(kl_cabinet_iter *iter);
 /**
  * All goods of a cabinet with price and number (Yopoint: cabinet.product.stock; the shape of its records is inferred
  * from its documented relative cabinet.product.stock.with.replenishment; Dingshang: POST /products, one item for each
- * lane of the main cabinet A: the others with kl_stock_fetch_page and {"cabinet_name":"B"}). Tried again inside timeout_ms when the
+ * lane of the main cabinet A: the others with kl_stock_fetch_page and {"cabinet_name":"B"}; Youzan:
+ * items.onsale.get, the goods of the whole shop whatever cabinet_id says). Tried again inside timeout_ms when the
  * network fails; each page has that long. End the result with kl_stock_free.
  */
 kl_status kl_stock_fetch(kl_client *client,
@@ -1555,7 +1624,8 @@ kl_status kl_order_get(kl_client *client,
 
 /**
  * The orders of a period (Yopoint: cabinet.order.list, https://yopointapi.apifox.cn/api-151045316, or
- * consumer.order.list): one page, or all of them if page is NULL. Tried again inside timeout_ms when the network
+ * consumer.order.list; Youzan: trades.sold.get): one page, or all of them if page is NULL. Periods longer than a
+ * platform lists at once (Youzan: 89 days) are split and joined, oldest first; a page of one is refused. Tried again inside timeout_ms when the network
  * fails. End the result with kl_orders_free.
  */
 kl_status kl_order_list(kl_client *client,

@@ -5,12 +5,13 @@ use crate::codes::{self, Turns};
 use crate::command::{Begin, Command, Commands, not_done, unknown};
 use crate::config::Config;
 use crate::error::{Advice, Error, Result};
-use crate::event::{Event, Seen};
+use crate::event::{Event, Seen, Versions};
 use crate::log::{Masked, log_line};
 use crate::model::*;
-use crate::platform::{self, Answer, Moment, Nature, Op, Platform};
+use crate::platform::{self, Answer, Draft, Moment, Nature, Op, Platform, Token, TokenSource, Way};
 use crate::status::*;
-use crate::transport::{Deadline, Purpose, Stats, Transport};
+use crate::token::{Caller, Tokens, Want};
+use crate::transport::{Deadline, Failure, Purpose, Reply, Stats, Transport};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,6 +24,8 @@ const CLOSED: u8 = 2;
 const ATTEMPTS: u32 = 3;
 /// The bound of the first pause between two tries; that of the second is twice as long.
 const PAUSE_MS: u64 = 500;
+/// How often a read is tried that the platform puts off, if there is time: the pauses then are the platform's.
+const LIMITED: u32 = 6;
 /// A refused signature is put down to the clock when the platform's own time is further off than this.
 const CLOCK_OFF_MS: i64 = 30_000;
 
@@ -34,9 +37,11 @@ struct Inner {
     platform: Box<dyn Platform>,
     transport: Transport,
     clock: Arc<Clock>,
+    tokens: Option<Tokens>,
     commands: Commands,
     seen: Seen,
     turns: Turns,
+    versions: Versions,
     timeout: Duration,
     command_ttl_ms: u32,
     state: AtomicU8,
@@ -60,14 +65,17 @@ impl Client {
     pub fn new(config: &Config) -> Result<Client> {
         let platform = platform::make(config)?;
         let clock = Arc::new(Clock::new());
+        let tokens = Tokens::new(&*platform, config)?;
         let transport = Transport::new(config.transport()?, clock.clone())?;
         Ok(Client(Arc::new(Inner {
             platform,
             transport,
             clock,
+            tokens,
             commands: Commands::default(),
             seen: Seen::default(),
             turns: Turns::default(),
+            versions: Versions::default(),
             timeout: Duration::from_millis(config.number("timeout_ms").into()),
             command_ttl_ms: config.number("command_ttl_ms"),
             state: AtomicU8::new(OPEN),
@@ -144,7 +152,15 @@ impl Client {
     /// All orders of a period, page by page.
     pub fn orders(&self, query: &OrderQuery, page_size: u32) -> Pages<Order> {
         let (client, query) = (self.clone(), query.clone());
-        Pages::new(page_size, move |page| client.order_list(&query, page))
+        let Some(bounds) = self.0.platform.order_list_bounds() else {
+            return Pages::new(page_size, move |page| client.order_list(&query, page));
+        };
+        let mut windows = Windows::new(query.from, query.to, bounds);
+        Pages::new(page_size, move |page| {
+            windows.next_page(page.size, |from, to, page| {
+                client.order_list(&OrderQuery { from, to, ..query.clone() }, page)
+            })
+        })
     }
 
     /// Opens a door: at most once for one `request_id` in the life of this client.
@@ -251,6 +267,11 @@ impl Client {
         let op = Op::Call { method, params_json };
         let answer = match self.0.platform.nature(&op)? {
             Nature::Read => self.read(&op)?,
+            Nature::Repeatable => {
+                let mut taken = false;
+                self.patiently(&op, Deadline::after(self.0.timeout), &mut taken)
+                    .map_err(|e| fate(Purpose::Command, taken, e))?
+            }
             Nature::Write | Nature::Command => return self.write(&op),
         };
         match answer {
@@ -264,6 +285,7 @@ impl Client {
     pub fn event_parse(&self, headers: &str, body: &[u8]) -> Result<Event> {
         let mut event = self.0.platform.event(headers, body, self.0.clock.now_ms())?;
         event.duplicate = self.0.seen.before(&event.identity);
+        event.stale = event.version != 0 && self.0.versions.outdated(&event.subject, event.version);
         log_line!(
             Info,
             "callback {} for order {:?}, duplicate: {}",
@@ -296,6 +318,9 @@ impl Client {
         *cancels = cancels.wrapping_add(1);
         self.0.cancelled.notify_all();
         drop(cancels);
+        if let Some(tokens) = &self.0.tokens {
+            tokens.wake();
+        }
         self.0.transport.cancel();
     }
 
@@ -340,26 +365,44 @@ impl Client {
 
     /// A read: tried again inside its deadline, with growing pauses, when the network or the platform is in trouble.
     fn read(&self, op: &Op<'_>) -> Result<Answer> {
-        self.read_within(op, Deadline::after(self.0.timeout))
+        self.patiently(op, Deadline::after(self.0.timeout), &mut false)
     }
 
     /// A read that shares its deadline with other calls.
     pub(crate) fn read_within(&self, op: &Op<'_>, deadline: Deadline) -> Result<Answer> {
+        self.patiently(op, deadline, &mut false)
+    }
+
+    /// The same; `taken` becomes true when one of the tries may have been taken though its answer did not come.
+    fn patiently(&self, op: &Op<'_>, deadline: Deadline, taken: &mut bool) -> Result<Answer> {
         let mut corrected = false;
         let mut attempt = 0;
+        let mut limited = 0;
         loop {
             attempt += 1;
             let error = match self.send(op, Purpose::Read, deadline, None) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
+            let lost =
+                matches!(error.status(), KL_E_CANCELLED | KL_E_LOST | KL_E_TIMEOUT_SEND..=KL_E_TIMEOUT_REPLY);
+            let answered = error.status() >= KL_E_HTTP && !self.0.platform.proves_not_done(&error);
+            *taken |= lost || answered;
             if error.status() == KL_E_TIMESTAMP && !corrected {
                 // The answer taught the platform's time: the same question, signed with it, is a new one.
                 corrected = true;
                 continue;
             }
             let again = error.details().advice == Advice::Retry && error.status() != KL_E_CANCELLED;
-            if attempt == ATTEMPTS || !again {
+            let error = if error.status() == KL_E_RATE_LIMIT {
+                // Each refusal of this kind asks for a longer pause than the one before.
+                limited += 1;
+                let asked = self.0.platform.rate_pause_ms(limited);
+                error.with(|d| d.retry_after_ms = d.retry_after_ms.max(asked))
+            } else {
+                error
+            };
+            if attempt - limited >= ATTEMPTS || limited >= LIMITED || !again {
                 return Err(error);
             }
             let pause = pause_ms(attempt).max(error.details().retry_after_ms.into());
@@ -394,6 +437,10 @@ impl Client {
     ) -> Result<Answer> {
         self.check()?;
         let inner = &*self.0;
+        if let (Op::Ping, Some(source)) = (op, inner.platform.tokens()) {
+            // The platform is asked, and what it gives is used by the next call.
+            return self.token(source, Want::Asked, purpose, deadline, expires).map(|_| Answer::Pong);
+        }
         let draft = inner.platform.draft(op).map_err(|e| fate(purpose, false, e))?;
         if inner.clock.source() == Source::Floor && !matches!(op, Op::Ping) {
             // The device does not know the time. Any answer of the platform teaches it, a refusal too.
@@ -403,22 +450,99 @@ impl Client {
                 }
             }
         }
-        let mut signed_ms = 0;
-        let mut signed_at = 0;
+        let exchange = |token: &str| self.exchange(op, &draft, purpose, deadline, expires, token);
+        let Some(source) = inner.platform.tokens().filter(|source| source.needed(op)) else {
+            return exchange("");
+        };
+        let token =
+            |want| self.token(source, want, purpose, deadline, expires).map_err(|e| fate(purpose, false, e));
+        let shown = token(Want::Living)?;
+        match exchange(&shown) {
+            // Such a refusal proves that nothing was done, so that a command may be sent again too; once.
+            Err(e) if source.is_dead(&e) => {
+                log_line!(Info, "the token was refused, another one is fetched: {}", e.message());
+                exchange(&token(Want::Instead(&shown))?)
+            }
+            other => other,
+        }
+    }
+
+    /// A token for this call. Its fetch spends from the call's deadline.
+    fn token(
+        &self,
+        source: &dyn TokenSource,
+        want: Want<'_>,
+        purpose: Purpose,
+        deadline: Deadline,
+        expires: Option<u64>,
+    ) -> Result<String> {
+        let Some(tokens) = &self.0.tokens else {
+            return Err(Error::new(KL_E_INTERNAL, "this client has no place for tokens"));
+        };
+        let cancels = *self.0.cancels.lock().unwrap_or_else(PoisonError::into_inner);
+        let fetcher = Fetcher { client: self, source, deadline, expires, cancels };
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let error = match tokens.get(want, deadline, &fetcher) {
+                Ok(token) => return Ok(token),
+                Err(error) => error,
+            };
+            // A read is tried again as a whole. A command is not, but this part of it can be: nothing was sent.
+            let again = error.details().advice == Advice::Retry && error.status() != KL_E_CANCELLED;
+            let pause = pause_ms(attempt).max(error.details().retry_after_ms.into());
+            let late = pause >= deadline.remaining().as_millis() as u64
+                || expires.is_some_and(|at| monotonic_ms() + pause >= at);
+            if purpose == Purpose::Read || attempt == ATTEMPTS || !again || late {
+                return Err(error);
+            }
+            self.pause(Duration::from_millis(pause))?;
+        }
+    }
+
+    /// One request out, one reply in; with the time it was signed at, as the platform's clock stands now. A failure
+    /// says whether a byte left.
+    fn transfer(
+        &self,
+        draft: &Draft<'_>,
+        purpose: Purpose,
+        deadline: Deadline,
+        expires: Option<u64>,
+        token: &str,
+    ) -> std::result::Result<(Reply, Signed), Failure> {
+        let inner = &*self.0;
+        let mut signed = Signed { ms: 0, at: 0 };
         let reply = inner.transport.call(&draft.url, purpose, deadline, &mut || {
-            signed_at = monotonic_ms();
-            if expires.is_some_and(|at| signed_at >= at) {
+            signed.at = monotonic_ms();
+            if expires.is_some_and(|at| signed.at >= at) {
                 return Err(Error::new(
                     KL_E_STALE,
                     "the command's time to live passed before it could be sent",
                 ));
             }
-            signed_ms = inner.clock.now_ms();
-            Ok((draft.seal)(&Moment { now_ms: signed_ms, token: "" }))
-        });
-        let reply = reply.map_err(|failure| fate(purpose, failure.left, failure.error))?;
+            signed.ms = inner.clock.now_ms();
+            Ok((draft.seal)(&Moment { now_ms: signed.ms, token }))
+        })?;
+        Ok((reply, signed))
+    }
+
+    /// One request and its answer with this token.
+    fn exchange(
+        &self,
+        op: &Op<'_>,
+        draft: &Draft<'_>,
+        purpose: Purpose,
+        deadline: Deadline,
+        expires: Option<u64>,
+        token: &str,
+    ) -> Result<Answer> {
+        let inner = &*self.0;
+        let (reply, signed) = self
+            .transfer(draft, purpose, deadline, expires, token)
+            .map_err(|failure| fate(purpose, failure.left, failure.error))?;
         inner.platform.answer(op, &reply).map_err(|error| {
-            let off = inner.clock.now_ms() - (signed_ms + (monotonic_ms() - signed_at) as i64);
+            let error = scrubbed(error, token);
+            let off = inner.clock.now_ms() - (signed.ms + (monotonic_ms() - signed.at) as i64);
             if off.abs() > CLOCK_OFF_MS && matches!(error.status(), KL_E_AUTH | KL_E_TIMESTAMP) {
                 let error = error.with(|d| {
                     d.status = KL_E_TIMESTAMP;
@@ -455,6 +579,135 @@ impl Client {
             .wait_timeout_while(cancels, pause, |now| *now == before)
             .unwrap_or_else(PoisonError::into_inner);
         if *after == before { Ok(()) } else { Err(Error::new(KL_E_CANCELLED, "the call was cancelled")) }
+    }
+}
+
+/// When a request was signed: by the platform's clock as it was known then, and by the device's own.
+struct Signed {
+    ms: i64,
+    at: u64,
+}
+
+/// A call that needs a token.
+struct Fetcher<'a> {
+    client: &'a Client,
+    source: &'a dyn TokenSource,
+    deadline: Deadline,
+    expires: Option<u64>,
+    cancels: u32,
+}
+
+impl Caller for Fetcher<'_> {
+    fn now_ms(&self) -> i64 {
+        self.client.0.clock.now_ms()
+    }
+
+    fn renew_before_ms(&self) -> i64 {
+        self.source.renew_before_ms()
+    }
+
+    fn check(&self) -> Result<()> {
+        let cancels = *self.client.0.cancels.lock().unwrap_or_else(PoisonError::into_inner);
+        if cancels == self.cancels {
+            return Ok(());
+        }
+        Err(Error::new(KL_E_CANCELLED, "the call was cancelled"))
+    }
+
+    fn pause(&self, time: Duration) -> Result<()> {
+        self.client.pause(time)
+    }
+
+    fn fetch(&self, way: Way, old: Option<&Token>) -> Result<Token> {
+        let draft = self.source.draft(way, old)?;
+        let (reply, signed) = self
+            .client
+            .transfer(&draft, Purpose::Read, self.deadline, self.expires, "")
+            .map_err(|failure| failure.error)?;
+        // The reply may just have taught the time.
+        let sent_ms = self.client.0.clock.now_ms() - (monotonic_ms() - signed.at) as i64;
+        let refresh = old.map_or("", |t| t.refresh.as_str());
+        self.source.answer(&reply, sent_ms).map_err(|e| scrubbed(e, refresh))
+    }
+}
+
+/// The error without a token that the platform may have repeated in its words.
+fn scrubbed(error: Error, token: &str) -> Error {
+    if token.is_empty()
+        || !error.details().platform_message.contains(token) && !error.message().contains(token)
+    {
+        return error;
+    }
+    error.with(|d| {
+        d.platform_message = d.platform_message.replace(token, "***");
+        d.message = d.message.replace(token, "***");
+    })
+}
+
+/// A period cut into windows no longer than a platform lists at once, and into shorter ones where a window has more
+/// pages than it gives out. Windows follow each other from the oldest to the newest and share no second.
+struct Windows {
+    /// The next one last.
+    todo: Vec<(i64, i64)>,
+    last_page: u32,
+    page: u32,
+}
+
+/// The size that is asked for when the caller leaves it open.
+const WINDOW_PAGE: u32 = 100;
+
+impl Windows {
+    fn new(from: i64, to: i64, (longest_s, last_page): (i64, u32)) -> Windows {
+        let mut todo = Vec::new();
+        if from < 0 || to < from || to - from > 200 * 366 * 86_400 {
+            // Nonsense is for the platform's module to refuse, in words.
+            todo.push((from, to));
+        } else {
+            let mut start = from;
+            while start <= to {
+                let end = to.min(start + longest_s - 1);
+                todo.push((start, end));
+                start = end + 1;
+            }
+        }
+        todo.reverse();
+        Windows { todo, last_page, page: 1 }
+    }
+
+    /// The next page of all. After an error the same one is asked for again.
+    fn next_page<T>(
+        &mut self,
+        size: u32,
+        mut fetch: impl FnMut(i64, i64, PageRequest) -> Result<Page<T>>,
+    ) -> Result<Page<T>> {
+        let size = if size == 0 { WINDOW_PAGE } else { size };
+        loop {
+            let Some(&(from, to)) = self.todo.last() else {
+                return Ok(Page { items: Vec::new(), total: None, more: Some(false) });
+            };
+            let page = fetch(from, to, PageRequest { number: self.page, size })?;
+            let reach = u64::from(self.last_page) * u64::from(size);
+            if self.page == 1 && page.total.is_some_and(|total| total > reach) && from < to {
+                let middle = from + (to - from) / 2;
+                self.todo.pop();
+                self.todo.extend([(middle + 1, to), (from, middle)]);
+                continue;
+            }
+            let seen = u64::from(self.page - 1) * u64::from(size) + page.items.len() as u64;
+            let done = page.items.is_empty()
+                || match (page.more, page.total) {
+                    (Some(more), _) => !more,
+                    (None, Some(total)) => seen >= total,
+                    (None, None) => page.items.len() < size as usize,
+                };
+            if done {
+                self.todo.pop();
+                self.page = 1;
+            } else {
+                self.page += 1;
+            }
+            return Ok(Page { items: page.items, total: None, more: Some(!self.todo.is_empty()) });
+        }
     }
 }
 
@@ -603,6 +856,56 @@ mod tests {
         assert_eq!(walk(1, total).unwrap(), 3);
         let liar = |_| Ok(Page { items: vec![item(1)], total: None, more: Some(true) });
         assert_eq!(walk(1, liar).unwrap_err().status(), KL_E_PROTOCOL);
+    }
+
+    /// Every second from `from` to `to` holds `each` items.
+    fn windowed(from: i64, to: i64, bounds: (i64, u32), size: u32, each: i64) -> (Vec<i64>, u32) {
+        let mut windows = Windows::new(from, to, bounds);
+        let (mut seen, mut calls) = (Vec::new(), 0);
+        loop {
+            let page = windows
+                .next_page(size, |from, to, page| {
+                    calls += 1;
+                    assert!(to - from < bounds.0 && page.number <= bounds.1);
+                    let all: Vec<i64> = (from * each..(to + 1) * each).collect();
+                    let start = ((page.number - 1) * size) as usize;
+                    let items: Vec<i64> = all.iter().skip(start).take(size as usize).copied().collect();
+                    Ok(Page { items, total: Some(all.len() as u64), more: None })
+                })
+                .unwrap();
+            seen.extend(page.items);
+            if page.more == Some(false) {
+                return (seen, calls);
+            }
+        }
+    }
+
+    #[test]
+    fn periods_are_split_and_joined_in_order() {
+        // Longer than one list covers; more pages than one list has; both.
+        for (from, to, bounds, size, each) in
+            [(5, 24, (7, 100), 10, 1), (0, 9, (100, 2), 3, 1), (3, 99, (10, 3), 4, 2), (7, 7, (10, 1), 5, 1)]
+        {
+            let (seen, _) = windowed(from, to, bounds, size, each);
+            assert_eq!(seen, (from * each..(to + 1) * each).collect::<Vec<_>>());
+        }
+        assert_eq!(windowed(0, 6, (7, 100), 10, 1).1, 1);
+        // An empty window in the middle is no end, and an error asks for the same page again.
+        let mut windows = Windows::new(0, 29, (10, 100));
+        let mut failed = false;
+        let pages = Pages::new(2, move |page| {
+            windows.next_page(page.size, |from, _, _| {
+                if from == 20 && !std::mem::replace(&mut failed, true) {
+                    return Err(Error::new(KL_E_LOST, "lost"));
+                }
+                bare(if from == 10 { vec![] } else { vec![item(from as u32)] })
+            })
+        });
+        let mut pages = pages;
+        assert_eq!(pages.next_item().unwrap(), Some(item(0)));
+        assert_eq!(pages.next_item().unwrap_err().status(), KL_E_LOST);
+        assert_eq!(pages.next_item().unwrap(), Some(item(20)));
+        assert_eq!(pages.next_item().unwrap(), None);
     }
 
     #[test]

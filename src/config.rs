@@ -11,7 +11,7 @@ use crate::status::*;
 use crate::transport::{AddressFamily, ClientCert, Options, Proxy, Roots, Url, parse_pin};
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What a value must look like.
@@ -33,6 +33,8 @@ pub enum Form {
     Proxy,
     /// A path; in the JSON file it counts from the file's own folder.
     Path,
+    /// A path of a folder that exists; relative ones as above.
+    Dir,
     /// One or more PEM blocks.
     Pem,
     /// SHA-256 of public keys, in Base64 or hex, parted by commas.
@@ -71,8 +73,10 @@ const fn secret(key: Key) -> Key {
 const YOPOINT: &[Kind] = &[Kind::Yopoint];
 const DINGSHANG: &[Kind] = &[Kind::Dingshang];
 const BY_APP: &[Kind] = &[Kind::Yopoint, Kind::Dingshang];
+const YOUZAN: &[Kind] = &[Kind::Youzan];
+const ZHIYUN: &[Kind] = &[Kind::Zhiyun];
 
-/// Every setting.
+/// Every setting. A name may stand here more than once, for other platforms each time: one macro, several meanings.
 #[rustfmt::skip]
 pub const KEYS: &[Key] = &[
     key("base_url", Form::Url, "", "Where the platform is, `https://host[:port][/prefix]`. Default: the platform's own gateway; Dingshang has none."),
@@ -89,6 +93,7 @@ pub const KEYS: &[Key] = &[
     key("address_family", Form::OneOf(&["any", "ipv4", "ipv6"]), "any", "Which addresses are used: `any`, `ipv4` or `ipv6`."),
     secret(key("proxy", Form::Proxy, "", "An HTTP proxy that knows CONNECT, `http://[user:password@]host:port`.")),
     key("command_ttl_ms", Form::Millis(1, 3_600_000), "15000", "A command that could not be sent within this time is not sent any more."),
+    key("state_dir", Form::Dir, "", "A folder that exists and is writable, kept across restarts: what must survive them (Youzan: the token) is stored there. Processes that share it share the token."),
     of(BY_APP, key("app_id", Form::Text, "", "The developer's AppID, from the operator console or the merchant's dashboard.")),
     of(BY_APP, secret(key("app_secret", Form::Text, "", "The developer's AppSecret. Yopoint: signs every request and verifies callbacks. Dingshang: sent as a header; signs nothing."))),
     of(YOPOINT, secret(key("pay_key", Form::Text, "", "The payment sign key agreed with Yopoint. It signs payment reports and verifies payment callbacks."))),
@@ -96,6 +101,13 @@ pub const KEYS: &[Key] = &[
     of(YOPOINT, key("format", Form::OneOf(&["form", "json"]), "form", "How requests are written: `form` (urlencoded) or `json`.")),
     of(DINGSHANG, secret(key("app_key", Form::Text, "", "The merchant key (AppKey, older: merchant_id) from the dashboard. It signs every payload; it is neither AppID nor AppSecret."))),
     of(DINGSHANG, key("sign_value_encoding", Form::OneOf(&["raw", "query"]), "raw", "How values stand in the signed text: `raw` as in every genuine sample, `query` (URL-encoded) as in the vendor's newer library. Try it if only calls with times or addresses are refused.")),
+    of(YOUZAN, key("client_id", Form::Text, "", "The application's client_id.")),
+    of(YOUZAN, secret(key("client_secret", Form::Text, "", "The application's client_secret. It fetches tokens and verifies messages."))),
+    of(YOUZAN, key("grant_id", Form::Text, "", "The shop that authorised the application (kdt_id).")),
+    of(ZHIYUN, key("client_id", Form::Text, "", "The client_id, 10 digits.")),
+    of(ZHIYUN, secret(key("client_secret", Form::Text, "", "The client_secret. Sent with every call (Basic)."))),
+    of(ZHIYUN, secret(key("access_token", Form::Text, "", "The user's access token, from a login with the vendor's desktop program; a person renews it about every three months."))),
+    of(ZHIYUN, key("format", Form::OneOf(&["json", "xml"]), "json", "How answers are written: `json` or `xml`.")),
 ];
 
 /// The settings of one account on one platform.
@@ -134,11 +146,16 @@ impl Config {
         self.platform
     }
 
+    /// The keys that this platform knows.
+    fn keys(&self) -> impl Iterator<Item = &'static Key> + use<> {
+        let platform = self.platform;
+        KEYS.iter().filter(move |k| k.platforms.is_empty() || k.platforms.contains(&platform))
+    }
+
     /// Sets one value. The same key again replaces it.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
-        let known = || KEYS.iter().filter(|k| k.platforms.is_empty() || k.platforms.contains(&self.platform));
-        let Some(key) = known().find(|k| k.name == name) else {
-            let near = nearest(name, known().map(|k| k.name));
+        let Some(key) = self.keys().find(|k| k.name == name) else {
+            let near = nearest(name, self.keys().map(|k| k.name));
             return Err(Error::new(
                 KL_E_CONFIG_KEY,
                 format!("{} has no key {:?}; did you mean {near:?}?", self.platform.name(), shorten(name)),
@@ -204,7 +221,7 @@ impl Config {
                     return Err(fail(format!("accounts.{name}.{key} must be a text, a number or a boolean")));
                 }
             };
-            let is_path = KEYS.iter().any(|k| k.name == key && k.form == Form::Path);
+            let is_path = config.keys().any(|k| k.name == key && matches!(k.form, Form::Path | Form::Dir));
             let text = match Path::new(path).parent() {
                 Some(folder) if is_path && Path::new(&text).is_relative() => {
                     folder.join(&text).to_string_lossy().into_owned()
@@ -221,7 +238,7 @@ impl Config {
         if let Some((_, value)) = self.values.iter().find(|(k, _)| k.name == name) {
             return Some(value);
         }
-        KEYS.iter().find(|k| k.name == name).map(|k| k.default).filter(|d| !d.is_empty())
+        self.keys().find(|k| k.name == name).map(|k| k.default).filter(|d| !d.is_empty())
     }
 
     /// The value of a key that this platform cannot do without.
@@ -242,6 +259,16 @@ impl Config {
     /// Whether a yes-or-no key says yes.
     pub fn yes(&self, name: &str) -> bool {
         self.get(name) == Some("yes")
+    }
+
+    /// A folder, which must exist.
+    pub(crate) fn folder(&self, name: &str) -> Result<Option<PathBuf>> {
+        let Some(path) = self.get(name).map(PathBuf::from) else { return Ok(None) };
+        match path.metadata() {
+            Ok(found) if found.is_dir() => Ok(Some(path)),
+            Ok(_) => Err(Error::new(KL_E_CONFIG_VALUE, format!("{name}: {} is no folder", path.display()))),
+            Err(e) => Err(Error::os(KL_E_CONFIG_VALUE, format!("{name}: {}", path.display()), &e)),
+        }
     }
 
     /// How to connect, with every file read.
@@ -316,7 +343,7 @@ fn check(key: &Key, value: &str) -> std::result::Result<(), String> {
             Err("begins or ends with a blank; was it pasted with one?".into())
         }
         Form::Text if value.contains(char::is_control) => Err("holds a control character".into()),
-        Form::Text | Form::Path => Ok(()),
+        Form::Text | Form::Path | Form::Dir => Ok(()),
         Form::Millis(low, high) => bounds(low, high, "milliseconds"),
         Form::Bytes(low, high) => bounds(low, high, "bytes"),
         Form::YesNo if value != "yes" && value != "no" => Err("must be \"yes\" or \"no\"".into()),

@@ -37,6 +37,18 @@ pub enum EventKind {
     RefundFinished = 12,
     /// Older vending flow: the customer was sent to the payment page.
     PayPage = 13,
+    /// An order was made, shipped or changed; `method` says what happened.
+    OrderChanged = 14,
+    /// An order is finished: the goods are handed over.
+    OrderFinished = 15,
+    /// An order was closed: it will not be handed over.
+    OrderClosed = 16,
+    /// A refund was asked for, decided or made; `method` says which.
+    RefundChanged = 17,
+    /// The goods on sale or their stock changed: fetch them again.
+    StockChanged = 18,
+    /// The application's own subscription on the platform's market changed.
+    AppChanged = 19,
 }
 
 /// Which secret a callback was signed with.
@@ -49,6 +61,11 @@ pub enum SignedWith {
     #[default]
     AppSecret = 1,
     PayKey = 2,
+    /// The account's secret, but over the content alone: what stands beside it is not covered (Youzan without the
+    /// header `Event-Sign`).
+    ContentOnly = 3,
+    /// Not signed but encrypted with the account's secret (Youzan's market messages).
+    Encrypted = 4,
 }
 
 /// One callback, verified where the platform signs it: see `signed_with`.
@@ -106,8 +123,14 @@ pub struct Event {
     pub cabinet: Option<Box<Cabinet>>,
     /// The platform's own content.
     pub json: String,
+    /// The platform's version of what the notice is about, higher for newer; 0 if it gives none.
+    pub version: i64,
+    /// A newer version of the same was seen before by this client: what this notice says is no longer true.
+    pub stale: bool,
     /// What makes two callbacks the same notice; `NO_IDENTITY` if nothing does.
     pub(crate) identity: [u8; 16],
+    /// What makes two callbacks versions of the same thing.
+    pub(crate) subject: [u8; 16],
 }
 
 /// Of a callback that cannot be told from others of its kind: it never counts as a duplicate.
@@ -143,9 +166,38 @@ impl Seen {
     }
 }
 
+/// The highest version seen of each thing, newest last, within the same bound.
+#[derive(Debug, Default)]
+pub(crate) struct Versions(Mutex<VecDeque<([u8; 16], i64)>>);
+
+impl Versions {
+    /// Remembers a version; whether a higher one of the same thing was known already.
+    pub(crate) fn outdated(&self, subject: &[u8; 16], version: i64) -> bool {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = all.iter_mut().find(|(s, _)| s == subject) {
+            let outdated = version < *known;
+            *known = version.max(*known);
+            return outdated;
+        }
+        if all.len() == REMEMBERED {
+            all.pop_front();
+        }
+        all.push_back((*subject, version));
+        false
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lower_version_is_outdated() {
+        let versions = Versions::default();
+        assert!(!versions.outdated(&[1; 16], 5) && !versions.outdated(&[1; 16], 5));
+        assert!(versions.outdated(&[1; 16], 4) && !versions.outdated(&[2; 16], 4));
+        assert!(!versions.outdated(&[1; 16], 6) && versions.outdated(&[1; 16], 5));
+    }
 
     #[test]
     fn remembers_within_its_bound_and_forgets_on_request() {

@@ -33,4 +33,5 @@ pub mod platform;
 pub mod status;
 #[allow(unsafe_code)]
 mod sys;
+mod token;
 pub mod transport;

@@ -113,16 +113,18 @@ pub const KL_E_OUT_OF_STOCK: kl_status = 507;
 /// uses it.
 pub const KL_E_TIMESTAMP: kl_status = 508;
 
-/// The pickup code was used before.
+/// The pickup code was redeemed before, and not by this request: a command that answers this is *not done*.
 pub const KL_E_CODE_USED: kl_status = 520;
 /// The pickup code has ended.
 pub const KL_E_CODE_EXPIRED: kl_status = 521;
-/// The order is in no state for this: unpaid, expired, closed, or delivered before.
+/// The order is in no state for this: unpaid, expired, closed, refunded, or delivered before.
 pub const KL_E_ORDER_STATE: kl_status = 522;
 /// The account itself is expired, not verified, or closed: its owner must see to it.
 pub const KL_E_ACCOUNT: kl_status = 523;
 /// Your own number was used before: the thing may exist already.
 pub const KL_E_DUPLICATE: kl_status = 524;
+/// A person must renew the credentials: the shop's authorisation or the user's access token has ended.
+pub const KL_E_TOKEN: kl_status = 525;
 
 /// This `request_id` was already used for another command.
 pub const KL_E_REQUEST_ID: kl_status = 600;
@@ -197,6 +199,7 @@ pub const ALL: &[(kl_status, &str)] = &[
     (KL_E_ORDER_STATE, "KL_E_ORDER_STATE"),
     (KL_E_ACCOUNT, "KL_E_ACCOUNT"),
     (KL_E_DUPLICATE, "KL_E_DUPLICATE"),
+    (KL_E_TOKEN, "KL_E_TOKEN"),
     (KL_E_REQUEST_ID, "KL_E_REQUEST_ID"),
     (KL_E_STALE, "KL_E_STALE"),
     (KL_E_IN_FLIGHT, "KL_E_IN_FLIGHT"),

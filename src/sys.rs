@@ -1,7 +1,7 @@
-//! The two system calls that the standard library does not offer.
+//! The system calls that the standard library does not offer.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 /// What to wait for.
@@ -31,6 +31,26 @@ pub(crate) fn wait(fd: BorrowedFd<'_>, ready: Ready, timeout: Duration) -> io::R
     }
     let error = io::Error::last_os_error();
     if error.kind() == io::ErrorKind::Interrupted { Ok(false) } else { Err(error) }
+}
+
+/// Takes an exclusive advisory lock on an open file, without waiting: false if somebody else has it. It ends with
+/// [`unlock`], with the last descriptor of this opening, or with the process.
+pub(crate) fn try_lock(file: &impl AsFd) -> io::Result<bool> {
+    // SAFETY: the borrowed descriptor stays open for the time of the call; `flock` touches no memory of ours.
+    if unsafe { libc::flock(file.as_fd().as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(false),
+        _ => Err(error),
+    }
+}
+
+/// Gives the lock back, also on behalf of a forked child that inherited the descriptor.
+pub(crate) fn unlock(file: &impl AsFd) {
+    // SAFETY: as in `try_lock`.
+    unsafe { libc::flock(file.as_fd().as_raw_fd(), libc::LOCK_UN) };
 }
 
 /// Milliseconds since boot, suspend included where the system can count it. Never goes back.

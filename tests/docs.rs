@@ -289,6 +289,7 @@ fn the_settings_are_those_of_the_source() {
             Form::Url => "https address".into(),
             Form::Proxy => "http address".into(),
             Form::Path => "path".into(),
+            Form::Dir => "folder".into(),
             Form::Pem => "PEM".into(),
             Form::Pins => "Base64 or hex".into(),
         };

@@ -188,11 +188,12 @@ pub(super) fn code_kind(kind: i32) -> Result<CodeKind> {
 
 /// Redeems a pickup code (Dingshang: `POST /consumes`; Youzan: `trade.selffetchcode.apply` and its like). `KL_OK` means
 /// *done*: the code is used, and the goods may be released. Otherwise `outcome` says *not done* or *unknown*, as for
-/// `kl_door_open`; a code that somebody else used before is *not done* (`KL_E_CODE_USED`). Sent at most once for a
-/// `request_id`, but on Dingshang, where sending the same redemption again is the way to ask what became of it: the
-/// refusal of a used code names its order, and if that order bears this request's number the answer is *done*. Dingshang
-/// moves nothing yet: dispense `item_no` of `order_no` with `kl_door_open`, under a `request_id` of its own. End the
-/// result with `kl_command_free`.
+/// `kl_door_open`; a code that was used before, by somebody else, is `KL_E_CODE_USED` and *not done*. Sent at most once
+/// for a `request_id`, but on Dingshang, where sending the same redemption again is the way to ask what became of it: the
+/// refusal of a used code names its order, and if that order bears this request's number the answer is *done*. On Youzan
+/// `kl_code_lookup` tells what became of an *unknown* one: a used code was redeemed. Dingshang moves nothing yet:
+/// dispense `item_no` of `order_no` with `kl_door_open`, under a `request_id` of its own. End the result with
+/// `kl_command_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_code_redeem(
     client: *mut kl_client,

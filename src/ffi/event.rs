@@ -40,6 +40,18 @@ pub const KL_EVENT_REFUND_REQUESTED: i32 = 11;
 pub const KL_EVENT_REFUND_FINISHED: i32 = 12;
 /// Older vending flow: the customer was sent to the payment page.
 pub const KL_EVENT_PAY_PAGE: i32 = 13;
+/// An order was made, shipped or changed; `method` says what happened.
+pub const KL_EVENT_ORDER_CHANGED: i32 = 14;
+/// An order is finished: the goods are handed over.
+pub const KL_EVENT_ORDER_FINISHED: i32 = 15;
+/// An order was closed: it will not be handed over.
+pub const KL_EVENT_ORDER_CLOSED: i32 = 16;
+/// A refund was asked for, decided or made; `method` says which.
+pub const KL_EVENT_REFUND_CHANGED: i32 = 17;
+/// The goods on sale or their stock changed: fetch them again.
+pub const KL_EVENT_STOCK_CHANGED: i32 = 18;
+/// The application's own subscription on the platform's market changed.
+pub const KL_EVENT_APP_CHANGED: i32 = 19;
 
 /// Signed with nothing (Dingshang): anybody who knows your address could have sent it. Treat it as a hint: put a token
 /// that cannot be guessed into `notify_url`, check it in your HTTP server, and confirm with `kl_order_get`.
@@ -48,6 +60,11 @@ pub const KL_SIGNED_NOTHING: i32 = 0;
 pub const KL_SIGNED_APP_SECRET: i32 = 1;
 /// Signed with the payment key.
 pub const KL_SIGNED_PAY_KEY: i32 = 2;
+/// Signed with the account's secret, but over the content alone: `method` and what else stands beside it is not covered
+/// (Youzan without the header `Event-Sign`; hand the headers in).
+pub const KL_SIGNED_CONTENT_ONLY: i32 = 3;
+/// Not signed but encrypted with the account's secret (Youzan's market messages).
+pub const KL_SIGNED_ENCRYPTED: i32 = 4;
 
 /// A callback, verified where the platform signs it. Opaque; one thread at a time.
 pub struct kl_event {
@@ -112,6 +129,10 @@ pub struct kl_event_info {
     pub cabinet: *const kl_cabinet,
     /// The item of the order, where the platform numbers them (Dingshang: `record_id`).
     pub item_no: *const c_char,
+    /// The platform's version of what the callback is about, higher for newer; 0 if it gives none.
+    pub version: i64,
+    /// 1 if a newer version of the same was seen before by this client: what this callback says is no longer true.
+    pub stale: i32,
 }
 
 struct HeldEvent {
@@ -164,6 +185,8 @@ fn hold(client: &Client, event: Event) -> Result<HeldEvent> {
         order: kept.order(event.order.as_deref()),
         cabinet: cabinet.as_deref().map_or(std::ptr::null(), std::ptr::from_ref),
         item_no: kept.text(&event.item_no),
+        version: event.version,
+        stale: event.stale.into(),
     };
     let reply = match event.kind {
         // A browser is not answered with an envelope.
@@ -176,10 +199,10 @@ fn hold(client: &Client, event: Event) -> Result<HeldEvent> {
 
 /// Verifies a callback and takes it apart. `headers` are the header lines of the HTTP request, parted by newlines (may
 /// be NULL); `body` is its body, byte for byte, `len` long. For a payment page of the older vending flow the body is the
-/// query string. `KL_E_EVENT_SIGNATURE`: the sign fits no secret, so answer HTTP 403 and do nothing. `KL_E_EVENT`: not of
-/// the platform's form. Sends nothing. End the result with `kl_event_free`. Yopoint: doc-3787821. Dingshang
-/// signs nothing (`KL_SIGNED_NOTHING`): JSON or form, one kind, `KL_EVENT_DELIVERY`; success and failure of the same item
-/// may both arrive, and neither is a duplicate of the other.
+/// query string, and for Youzan's encrypted market messages as well (`message=…`). `KL_E_EVENT_SIGNATURE`: the sign fits
+/// no secret, so answer HTTP 403 and do nothing. `KL_E_EVENT`: not of the platform's form. Sends nothing. End the result
+/// with `kl_event_free`. Yopoint: doc-3787821. Dingshang signs nothing (`KL_SIGNED_NOTHING`): JSON or form, one kind,
+/// `KL_EVENT_DELIVERY`; success and failure of the same item may both arrive, and neither is a duplicate of the other.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_event_parse(
     client: *mut kl_client,
@@ -285,8 +308,16 @@ mod tests {
             (EventKind::RefundFinished as i32, KL_EVENT_REFUND_FINISHED),
             (EventKind::PayPage as i32, KL_EVENT_PAY_PAGE),
             (SignedWith::Nothing as i32, KL_SIGNED_NOTHING),
+            (EventKind::OrderChanged as i32, KL_EVENT_ORDER_CHANGED),
+            (EventKind::OrderFinished as i32, KL_EVENT_ORDER_FINISHED),
+            (EventKind::OrderClosed as i32, KL_EVENT_ORDER_CLOSED),
+            (EventKind::RefundChanged as i32, KL_EVENT_REFUND_CHANGED),
+            (EventKind::StockChanged as i32, KL_EVENT_STOCK_CHANGED),
+            (EventKind::AppChanged as i32, KL_EVENT_APP_CHANGED),
             (SignedWith::AppSecret as i32, KL_SIGNED_APP_SECRET),
             (SignedWith::PayKey as i32, KL_SIGNED_PAY_KEY),
+            (SignedWith::ContentOnly as i32, KL_SIGNED_CONTENT_ONLY),
+            (SignedWith::Encrypted as i32, KL_SIGNED_ENCRYPTED),
         ];
         for (model, c) in pairs {
             assert_eq!(model, c);

@@ -618,8 +618,9 @@ unsafe fn order_query(query: *const kl_order_query) -> Result<OrderQuery> {
     }
 }
 
-/// The account's cabinets (Yopoint: `cabinet.list`, <https://yopointapi.apifox.cn/api-140618274>): one page, or all of
-/// them if `page` is NULL. Dingshang: `POST /rent/machines`, which is always one page. Tried again inside `timeout_ms` when the network fails. End the result with
+/// The account's cabinets (Yopoint: `cabinet.list`, <https://yopointapi.apifox.cn/api-140618274>; Dingshang: `POST
+/// /rent/machines`, which is always one page; Youzan: pickup points, `multistore.offline.search`): one page, or all of
+/// them if `page` is NULL. Tried again inside `timeout_ms` when the network fails. End the result with
 /// `kl_cabinets_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_cabinet_list(
@@ -711,7 +712,8 @@ pub extern "C" fn kl_cabinet_iter_free(iter: *mut kl_cabinet_iter) {
 
 /// All goods of a cabinet with price and number (Yopoint: `cabinet.product.stock`; the shape of its records is inferred
 /// from its documented relative `cabinet.product.stock.with.replenishment`; Dingshang: `POST /products`, one item for each
-/// lane of the main cabinet `A`: the others with `kl_stock_fetch_page` and `{"cabinet_name":"B"}`). Tried again inside `timeout_ms` when the
+/// lane of the main cabinet `A`: the others with `kl_stock_fetch_page` and `{"cabinet_name":"B"}`; Youzan:
+/// `items.onsale.get`, the goods of the whole shop whatever `cabinet_id` says). Tried again inside `timeout_ms` when the
 /// network fails; each page has that long. End the result with `kl_stock_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_stock_fetch(
@@ -864,7 +866,8 @@ pub unsafe extern "C" fn kl_order_get(
 }
 
 /// The orders of a period (Yopoint: `cabinet.order.list`, <https://yopointapi.apifox.cn/api-151045316>, or
-/// `consumer.order.list`): one page, or all of them if `page` is NULL. Tried again inside `timeout_ms` when the network
+/// `consumer.order.list`; Youzan: `trades.sold.get`): one page, or all of them if `page` is NULL. Periods longer than a
+/// platform lists at once (Youzan: 89 days) are split and joined, oldest first; a page of one is refused. Tried again inside `timeout_ms` when the network
 /// fails. End the result with `kl_orders_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_order_list(

@@ -23,7 +23,7 @@ pub(super) fn escaped(text: &str) -> String {
     out
 }
 
-fn escape(out: &mut String, text: &str) {
+pub(super) fn escape(out: &mut String, text: &str) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {
         match byte {
@@ -52,7 +52,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Vec<(String, String)>, String> {
     Ok(fields)
 }
 
-fn unescape(text: &[u8]) -> Result<String, String> {
+pub(super) fn unescape(text: &[u8]) -> Result<String, String> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [first, tail @ ..] = rest {

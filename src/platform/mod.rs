@@ -12,8 +12,11 @@ use crate::transport::{Reply, Request, Scheme, Url};
 
 mod dingshang;
 mod form;
+mod lenient;
 mod text;
 mod yopoint;
+mod youzan;
+mod zhiyun;
 
 /// The platforms there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,17 +25,23 @@ pub enum Kind {
     Yopoint,
     /// 鼎商, vending machines, lockers and pickup codes.
     Dingshang,
+    /// 有赞云, shops with pickup codes and e-vouchers.
+    Youzan,
+    /// 致云, who a user and their company are.
+    Zhiyun,
 }
 
 impl Kind {
     /// Every platform.
-    pub const ALL: &'static [Kind] = &[Kind::Yopoint, Kind::Dingshang];
+    pub const ALL: &'static [Kind] = &[Kind::Yopoint, Kind::Dingshang, Kind::Youzan, Kind::Zhiyun];
 
     /// The name that settings use.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Yopoint => "yopoint",
             Kind::Dingshang => "dingshang",
+            Kind::Youzan => "youzan",
+            Kind::Zhiyun => "zhiyun",
         }
     }
 }
@@ -66,6 +75,9 @@ pub enum Op<'a> {
 pub enum Nature {
     /// Changes nothing: repeated within its deadline when the network fails.
     Read,
+    /// Changes something to a state that the call itself names, so that twice is the same as once: repeated like a
+    /// read, and its error still says what became of it.
+    Repeatable,
     /// Changes something: sent at most once.
     Write,
     /// Cannot be undone: sent at most once for a `request_id`.
@@ -123,6 +135,17 @@ pub struct Token {
     pub expires_ms: i64,
 }
 
+/// How a token is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The one that lives, or a new one if none does.
+    Usual,
+    /// A new one against the refresh token of the old one.
+    Exchange,
+    /// A new one though another may live. Only after the living one was refused.
+    Forced,
+}
+
 /// How a platform gives tokens.
 pub trait TokenSource {
     /// Whether this call shows one.
@@ -135,11 +158,11 @@ pub trait TokenSource {
     /// How long before its end a token is replaced, in milliseconds.
     fn renew_before_ms(&self) -> i64;
 
-    /// The request for a new one. `old` is the last one there was, dead or alive.
-    fn draft<'a>(&'a self, old: Option<&'a Token>) -> Result<Draft<'a>>;
+    /// The request for one. `old` is the last one there was, dead or alive.
+    fn draft<'a>(&'a self, way: Way, old: Option<&'a Token>) -> Result<Draft<'a>>;
 
-    /// The token in the reply.
-    fn answer(&self, reply: &Reply, now_ms: i64) -> Result<Token>;
+    /// The token in the reply to a request that was sent at `sent_ms`.
+    fn answer(&self, reply: &Reply, sent_ms: i64) -> Result<Token>;
 
     /// Whether this refusal of another call says that the token shown is not good (any more).
     fn is_dead(&self, error: &Error) -> bool;
@@ -188,6 +211,23 @@ pub trait Platform: Send + Sync {
         false
     }
 
+    /// The lookup that tells what became of a redemption whose answer was lost: a used code was redeemed, an unused
+    /// one was not. `None` if the platform has no such lookup.
+    fn fate_query(&self, _redeem: &RedeemRequest) -> Option<CodeQuery> {
+        None
+    }
+
+    /// How long the platform asks to wait after so many refusals for too many calls in a row, in milliseconds.
+    fn rate_pause_ms(&self, _refusals: u32) -> u32 {
+        0
+    }
+
+    /// The longest period that one list of orders may cover, in seconds, and the last page of one; `None` if there is
+    /// no bound.
+    fn order_list_bounds(&self) -> Option<(i64, u32)> {
+        None
+    }
+
     /// Verifies and parses a callback.
     fn event(&self, headers: &str, body: &[u8], now_ms: i64) -> Result<Event>;
 
@@ -201,6 +241,8 @@ pub fn make(config: &Config) -> Result<Box<dyn Platform>> {
     match config.platform() {
         Kind::Yopoint => Ok(Box::new(yopoint::Yopoint::new(config)?)),
         Kind::Dingshang => Ok(Box::new(dingshang::Dingshang::new(config)?)),
+        Kind::Youzan => Ok(Box::new(youzan::Youzan::new(config)?)),
+        Kind::Zhiyun => Ok(Box::new(zhiyun::Zhiyun::new(config)?)),
     }
 }
 

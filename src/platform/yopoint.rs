@@ -855,7 +855,7 @@ fn read_event(event: &mut Event, biz: &str) -> std::result::Result<(), Bad> {
             event.order = Some(Box::new(order));
         }
         EventKind::RefundRequested | EventKind::RefundFinished => event.order_no = must("ReceiptNo")?,
-        EventKind::Other | EventKind::Test | EventKind::PayPage => {}
+        _ => {}
     }
     Ok(())
 }

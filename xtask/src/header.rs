@@ -1,7 +1,7 @@
 //! The C header: what cbindgen makes of the sources, the key macros from the table of settings, and an `_INIT` macro
 //! for each struct that a caller allocates.
 
-use kiosklink::config::{Form, KEYS};
+use kiosklink::config::{Form, KEYS, Key};
 use kiosklink::platform::Kind;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -91,28 +91,37 @@ fn keys() -> Result<String, String> {
         writeln!(out, "#define KL_PLATFORM_{} \"{name}\"", name.to_uppercase()).map_err(line)?;
     }
     out.push_str("\n/* The settings, for kl_config_set; the same words in the JSON file of accounts. */\n");
-    for key in KEYS {
-        let form = match key.form {
-            Form::Text | Form::Url | Form::Proxy | Form::Pem | Form::Pins => String::new(),
-            Form::Path => " A path.".into(),
-            Form::Millis(low, high) => format!(" Milliseconds, {low} to {high}."),
-            Form::Bytes(low, high) => format!(" Bytes, {low} to {high}."),
-            Form::YesNo => " yes or no.".into(),
-            Form::OneOf(words) => format!(" One of: {}.", words.join(", ")),
-        };
-        let default =
-            if key.default.is_empty() { String::new() } else { format!(" Default: {}.", key.default) };
-        let only = if key.platforms.is_empty() {
-            String::new()
-        } else {
-            let names: Vec<_> = key.platforms.iter().map(|k| k.name()).collect();
-            format!(" Only {}.", names.join(", "))
-        };
-        let doc = format!("{}{form}{default}{only}", key.doc.replace('`', ""));
-        writeln!(out, "/**\n{} */", wrapped(&doc)).map_err(line)?;
-        writeln!(out, "#define KL_KEY_{} \"{}\"", key.name.to_uppercase(), key.name).map_err(line)?;
+    for (i, first) in KEYS.iter().enumerate() {
+        if KEYS[..i].iter().any(|k| k.name == first.name) {
+            continue;
+        }
+        // One macro for a name, with what it means to each group of platforms.
+        let docs: Vec<String> = KEYS.iter().filter(|k| k.name == first.name).map(describe).collect();
+        writeln!(out, "/**\n{} */", docs.iter().map(|d| wrapped(d)).collect::<String>()).map_err(line)?;
+        writeln!(out, "#define KL_KEY_{} \"{}\"", first.name.to_uppercase(), first.name).map_err(line)?;
     }
     Ok(out)
+}
+
+/// What a key is and takes.
+fn describe(key: &Key) -> String {
+    let form = match key.form {
+        Form::Text | Form::Url | Form::Proxy | Form::Pem | Form::Pins => String::new(),
+        Form::Path => " A path.".into(),
+        Form::Dir => " The path of a folder.".into(),
+        Form::Millis(low, high) => format!(" Milliseconds, {low} to {high}."),
+        Form::Bytes(low, high) => format!(" Bytes, {low} to {high}."),
+        Form::YesNo => " yes or no.".into(),
+        Form::OneOf(words) => format!(" One of: {}.", words.join(", ")),
+    };
+    let default = if key.default.is_empty() { String::new() } else { format!(" Default: {}.", key.default) };
+    let only = if key.platforms.is_empty() {
+        String::new()
+    } else {
+        let names: Vec<_> = key.platforms.iter().map(|k| k.name()).collect();
+        format!(" Only {}.", names.join(", "))
+    };
+    format!("{}{form}{default}{only}", key.doc.replace('`', ""))
 }
 
 fn wrapped(text: &str) -> String {

@@ -108,6 +108,7 @@ pub fn all() -> Vec<Box<dyn Platform>> {
     vec![
         Box::new(yopoint::Yopoint::default()),
         Box::new(dingshang::Dingshang::default()),
+        Box::new(youzan::Youzan::default()),
         Box::new(zhiyun::Zhiyun::default()),
         Box::new(youzan::Youzan::default()),
     ]
