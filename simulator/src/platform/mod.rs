@@ -110,6 +110,5 @@ pub fn all() -> Vec<Box<dyn Platform>> {
         Box::new(dingshang::Dingshang::default()),
         Box::new(youzan::Youzan::default()),
         Box::new(zhiyun::Zhiyun::default()),
-        Box::new(youzan::Youzan::default()),
     ]
 }
