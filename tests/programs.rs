@@ -67,6 +67,34 @@ fn the_examples_tell_the_story_and_valgrind_finds_nothing() {
 }
 
 #[test]
+fn a_pickup_code_becomes_goods_once() {
+    let sim = simulator();
+    let accounts = accounts(&sim, "pickup");
+    control(&sim, "POST", "/_sim/yopoint/settings", json!({"door_open_ms": 300}));
+    let pickup =
+        |arguments: &[&str]| run(valgrind(&programs().join("pickup")).arg(&accounts).args(arguments));
+    let (code, text) = pickup(&["dingshang", "16327129", "new"]);
+    assert_eq!(code, 0, "{text}");
+    let made =
+        text.lines().find_map(|l| l.strip_prefix("The shop made the code ")).unwrap().trim_end_matches('.');
+    assert!(text.contains("is redeemed: order ") && text.ends_with("The goods are out.\n"), "{text}");
+    let (code, text) = pickup(&["dingshang", "16327129", made]);
+    assert_eq!(code, 1, "a used code is no code any more: {text}");
+
+    let other = ["youzan", "", "10000000001", "yopoint", CABINET];
+    let (code, text) = pickup(&other);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.ends_with("The door was open and is shut.\n"), "{text}");
+    let (code, text) = pickup(&other);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("KL_E_CODE_USED"), "{text}");
+
+    // One piece fell and one door opened, however often the codes were typed.
+    let opened = openings(&sim);
+    assert_eq!(opened.len(), 2, "{opened:?}");
+}
+
+#[test]
 fn valgrind_needs_no_suppressions_where_there_is_no_cipher() {
     let sim = simulator();
     let file = accounts(&sim, "plain");
