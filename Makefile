@@ -18,7 +18,7 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo test check lib static header fmt lint arm c-programs install clean FORCE
+.PHONY: help demo test lib static check-artefacts header fmt lint arm c-programs install clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
@@ -26,13 +26,14 @@ help:
 	@echo "make lib       the shared library, as small as it ships      (target/release/libkiosklink.so)"
 	@echo "make static    the static library                            (target/release/libkiosklink.a)"
 	@echo "make arm       the ARM builds, run under qemu-user           (TARGET=... for one of them)"
+	@echo "make check-artefacts   what the shared library exports, needs and weighs"
 	@echo "make install   header and shared library into PREFIX ($(PREFIX)), below DESTDIR"
 	@echo "make header    write include/kiosklink.h and abi/exports.txt from the sources"
 	@echo "make fmt       format; make lint checks format, clippy, header; make clean removes what was built"
 
 demo:
 	@scripts/need demo
-	@$(MAKE) --no-print-directory -s $(OUT)/lib/libkiosklink.so $(OUT)/bin/open_door $(OUT)/bin/stock
+	@$(MAKE) --no-print-directory -s $(OUT)/lib/libkiosklink.so $(OUT)/bin/open_door $(OUT)/bin/stock $(OUT)/bin/pickup
 	@$(CARGO) build -q -p kiosklink-sim
 	@scripts/demo
 
@@ -64,6 +65,9 @@ static:
 arm:
 	@scripts/need arm
 	@scripts/arm $(TARGET)
+
+check-artefacts: lib
+	@scripts/check-artefact target/release/libkiosklink.so
 
 install: lib
 	install -d "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(PREFIX)/lib"

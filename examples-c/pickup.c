@@ -184,7 +184,7 @@ int main(int argc, char **argv) {
     goto end;
   }
   const kl_command_info *receipt = kl_command_view(redeemed);
-  printf("The code is redeemed: order %s.\n", receipt->order_no);
+  printf(receipt->order_no[0] != 0 ? "The code is redeemed: order %s.\n" : "The code is redeemed%s.\n", receipt->order_no);
 
   kl_door_request release = KL_DOOR_REQUEST_INIT;
   release.request_id = release_id;
