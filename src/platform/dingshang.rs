@@ -4,7 +4,7 @@
 //! <https://github.com/dsjsdz/docs>, folder `docs/open`. What is inferred is said at the item, and
 //! `docs/platforms/dingshang.md` lists it.
 
-use super::text::{fen, from_wall, to_wall};
+use super::china::{fen, from_wall, to_wall};
 use super::{Answer, Draft, Kind, Moment, Nature, Op, Platform, address, form, http_error, unsupported};
 use crate::config::Config;
 use crate::error::{Error, Result};

@@ -1,6 +1,6 @@
 //! Values that platforms write now as a number, now as a text: read either way, exactly, and never guessed.
 
-use crate::clock::{civil_from_days, days_from_civil};
+use super::china;
 use crate::json::{Bad, Json, Kind, Object};
 use std::borrow::Cow;
 
@@ -79,29 +79,12 @@ pub(super) fn yuan(o: &Object<'_>, keys: &[&str]) -> Read<Option<i64>> {
     Ok(None)
 }
 
-/// Digit by digit: no fraction of a yuan has an exact binary one.
+/// A sum that may be negative: what goes back.
 fn fen(text: &str) -> Option<i64> {
-    let (minus, digits) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text),
-    };
-    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
-    let all_digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
-    if whole.is_empty() || !all_digits(whole) || !all_digits(part) {
-        return None;
+    match text.strip_prefix('-') {
+        Some(rest) => china::fen(rest).map(|sum| -sum),
+        None => china::fen(text),
     }
-    // Nothing is finer than a fen.
-    let (cents, finer) = part.split_at(part.len().min(2));
-    if finer.bytes().any(|b| b != b'0') {
-        return None;
-    }
-    let cents = match cents.len() {
-        0 => 0,
-        1 => 10 * cents.parse::<i64>().ok()?,
-        _ => cents.parse().ok()?,
-    };
-    let sum = whole.parse::<i64>().ok()?.checked_mul(100)?.checked_add(cents)?;
-    Some(if minus { -sum } else { sum })
 }
 
 /// A time of day in China, `2020-01-31 12:00:00`, in Unix seconds; a number is taken as Unix seconds or milliseconds. 0 if
@@ -116,48 +99,22 @@ pub(super) fn time(o: &Object<'_>, keys: &[&str]) -> Read<i64> {
     Ok(0)
 }
 
-/// China has had one zone and no summer time since 1991.
-const CHINA_S: i64 = 8 * 3600;
-
 fn china_time(text: &str) -> Option<i64> {
     if let Ok(number) = text.parse::<i64>() {
         return Some(if number.unsigned_abs() >= 100_000_000_000 { number.div_euclid(1000) } else { number });
     }
-    let t = text.as_bytes();
-    if t.len() < 19 || !t.is_ascii() || t[4] != b'-' || t[7] != b'-' || t[13] != b':' || t[16] != b':' {
-        return None;
-    }
-    // A fraction of a second may follow, nothing else.
-    if !matches!(t[10], b' ' | b'T') || t.len() > 19 && t[19] != b'.' {
-        return None;
-    }
-    let n = |from: usize, to: usize| {
-        text[from..to]
-            .bytes()
-            .all(|b| b.is_ascii_digit())
-            .then(|| text[from..to].parse::<i64>().ok())
-            .flatten()
-    };
-    let (year, month, day) = (n(0, 4)?, n(5, 7)?, n(8, 10)?);
-    let (hour, minute, second) = (n(11, 13)?, n(14, 16)?, n(17, 19)?);
     // What means "never" in many databases.
-    if year < 1970 {
+    if text.starts_with("0000-00-00") {
         return Some(0);
     }
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    let days = days_from_civil(year, month, day);
-    (civil_from_days(days) == (year, month, day))
-        .then_some(days * 86_400 + hour * 3600 + minute * 60 + second - CHINA_S)
+    // A fraction of a second may follow, nothing else.
+    let (whole, _) = text.split_once('.').unwrap_or((text, ""));
+    china::from_wall(&whole.replacen('T', " ", 1))
 }
 
 /// Unix seconds as a time of day in China, `2020-01-31 12:00:00`.
 pub(super) fn china_text(unix_s: i64) -> String {
-    let local = unix_s.saturating_add(CHINA_S);
-    let (year, month, day) = civil_from_days(local.div_euclid(86_400));
-    let second = local.rem_euclid(86_400);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
+    china::to_wall(unix_s).unwrap_or_default()
 }
 
 /// An object that may also be written as a text holding JSON; `None` if it is missing or empty.

@@ -10,10 +10,10 @@ use crate::model::*;
 use crate::status::*;
 use crate::transport::{Reply, Request, Scheme, Url};
 
+mod china;
 mod dingshang;
 mod form;
 mod lenient;
-mod text;
 mod yopoint;
 mod youzan;
 mod zhiyun;

@@ -1,9 +1,11 @@
-//! What platforms write as text: prices with a point, and the wall clock of China.
+//! What platforms write as text: sums in yuan, and the wall clock of China.
 
-/// China's clocks, all year.
+use crate::clock::{civil_from_days, days_from_civil};
+
+/// China has had one zone and no summer time since 1991.
 const GMT_PLUS_8: i64 = 8 * 3600;
 
-/// `"12.3"` as 1230 fen, exactly; `None` if it is no price or finer than a fen.
+/// `"12.3"` as 1230 fen, digit by digit: no fraction of a yuan has an exact binary one. `None` if it is no price or finer than a fen.
 pub(super) fn fen(text: &str) -> Option<i64> {
     let (yuan, rest) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
@@ -28,9 +30,9 @@ pub(super) fn from_wall(text: &str) -> Option<i64> {
     let n = |at: usize, len: usize| b[at..at + len].iter().fold(0, |sum, c| sum * 10 + i64::from(c - b'0'));
     let (year, month, day) = (n(0, 4), n(5, 2), n(8, 2));
     let (hour, minute, second) = (n(11, 2), n(14, 2), n(17, 2));
-    let days = days(year, month, day);
+    let days = days_from_civil(year, month, day);
     // The way back tells whether the month has such a day.
-    if !(1..=12).contains(&month) || civil(days) != (year, month, day) {
+    if !(1..=12).contains(&month) || civil_from_days(days) != (year, month, day) {
         return None;
     }
     (hour < 24 && minute < 60 && second < 60)
@@ -40,7 +42,7 @@ pub(super) fn from_wall(text: &str) -> Option<i64> {
 /// Unix seconds as `YYYY-MM-DD HH:MM:SS` in GMT+8; `None` before 1970 and after 9999.
 pub(super) fn to_wall(unix: i64) -> Option<String> {
     let local = unix.checked_add(GMT_PLUS_8)?;
-    let (year, month, day) = civil(local.div_euclid(86_400));
+    let (year, month, day) = civil_from_days(local.div_euclid(86_400));
     if unix < 0 || year > 9999 {
         return None;
     }
@@ -60,24 +62,6 @@ pub(super) fn to_wall(unix: i64) -> Option<String> {
         out.push_str(after);
     }
     Some(out)
-}
-
-/// Days since 1970-01-01 of the Gregorian calendar. Years begin in March here, so that the leap day is the last.
-fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = year - i64::from(month <= 2);
-    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
-}
-
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days.saturating_add(719_468);
-    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (year + era * 400 + i64::from(month <= 2), month, of_year - (153 * shifted + 2) / 5 + 1)
 }
 
 #[cfg(test)]
@@ -137,8 +121,8 @@ mod tests {
         }
         // Every day of eight centuries there and back.
         for day in 0..292_194 {
-            let (y, m, d) = civil(day);
-            assert_eq!(days(y, m, d), day);
+            let (y, m, d) = civil_from_days(day);
+            assert_eq!(days_from_civil(y, m, d), day);
         }
     }
 }
