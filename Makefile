@@ -18,11 +18,12 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo test lib static check-artefacts header fmt lint arm c-programs install clean FORCE
+.PHONY: help demo test platforms lib static check-artefacts header fmt lint arm c-programs install clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
 	@echo "make test      the whole suite: lint, header, Rust, C, C++, Python, valgrind"
+	@echo "make platforms every verb, endpoint and callback of the four platforms with the test that exercises it"
 	@echo "make lib       the shared library, as small as it ships      (target/release/libkiosklink.so)"
 	@echo "make static    the static library                            (target/release/libkiosklink.a)"
 	@echo "make arm       the ARM builds, run under qemu-user           (TARGET=... for one of them)"
@@ -43,6 +44,9 @@ test:
 	@$(MAKE) --no-print-directory c-programs
 	@$(CARGO) build -q --workspace
 	$(CARGO) test --workspace --features kiosklink/test-hooks
+
+platforms:
+	@$(CARGO) run -q -p xtask -- platforms
 
 lint:
 	$(CARGO) fmt --all --check

@@ -510,3 +510,104 @@ fn no_fault_makes_an_outcome_lie() {
         thread::sleep(Duration::from_millis(20));
     }
 }
+
+/// Every path of the documents that is no command, by its name.
+#[test]
+fn every_path_goes_through_call_but_the_commands_do_not() {
+    let sim = simulator();
+    let client = client(&sim);
+    let call = |method: &str, params: Value| -> Value {
+        let answer = client.call(method, &params.to_string()).unwrap_or_else(|e| panic!("{method}: {e}"));
+        serde_json::from_str(&answer).unwrap()
+    };
+    let with = |more: Value| {
+        let mut all = json!({"machine_no": MACHINE});
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        all
+    };
+    let none = || json!({});
+    assert_eq!(call("POST /ping", none()), "pong");
+    assert_eq!(call("POST /rent/machines", none()).as_array().map(Vec::len), Some(4));
+    let machine = call(&format!("POST /rent/machines/{MACHINE}"), none());
+    assert_eq!((&machine["machine_type"], machine["model"].is_object()), (&json!(1), true));
+    let products = call("POST /products", with(json!({"page": "1", "per_page": "2"})));
+    assert_eq!((&products["per_page"], products["data"].as_array().map(Vec::len)), (&json!(2), Some(2)));
+    let floors = call("POST /floors", with(none()));
+    assert!(floors[0]["channel"].is_object() && floors[0]["status"].is_string(), "{floors}");
+    assert_eq!(call("POST /banners", with(none()))[0]["status"], "APPROVED");
+    assert!(call("POST /categories", with(none()))[0]["title"].is_string());
+
+    let trade = "11111111111111111111";
+    let order = with(json!({"notify_url": "https://me.example/cb/3fa9", "trade_id": trade,
+        "products": [{"product_id": 131, "quantity": 1}]}));
+    let path = format!("/orders/{}", call("POST /orders", order)["order_id"]);
+    assert_eq!(call(&format!("POST {path}"), with(none()))["status"], "NOTPAY");
+    assert_eq!(call(&format!("PUT {path}"), with(json!({"status": "1"}))), "");
+    let order = call(&format!("POST {path}"), with(none()));
+    assert_eq!((&order["status"], &order["trade_id"]), (&json!("SUCCESS"), &json!(trade)));
+    for (status, shown) in [("2", "REFUND"), ("3", "CLOSED"), ("4", "REVOKED"), ("5", "USERPAYING")] {
+        let order =
+            with(json!({"notify_url": "https://me.example/cb/3fa9", "trade_id": trade.replace('1', status),
+            "products": [{"product_id": 131, "quantity": 1}]}));
+        let path = format!("/orders/{}", call("POST /orders", order)["order_id"]);
+        call(&format!("PUT {path}"), with(json!({"status": status})));
+        assert_eq!(call(&format!("POST {path}"), with(none()))["status"], shown);
+    }
+
+    let codes = format!("POST /products/{PRODUCT}/pickup_code");
+    let one = json!({"method": "pickup_code.product.id", "product_id": PRODUCT, "count": "2"});
+    assert_eq!(call("POST /pickup_codes", with(one)), json!({}));
+    let listed = call(&codes, with(none()));
+    assert_eq!((listed.as_array().map(Vec::len), &listed[0]["status"]), (Some(2), &json!("UNUSED")));
+    let id = listed[0]["id"].to_string();
+    call("PUT /pickup_codes", with(json!({"method": "pickup_code.delete.id", "id": id})));
+    assert_eq!(call(&codes, with(none())).as_array().map(Vec::len), Some(1));
+    call("POST /pickup_codes", with(json!({"method": "pickup_code.product.all"})));
+    assert!(call(&codes, with(none())).as_array().is_some_and(|a| a.len() > 1));
+    call("PUT /pickup_codes", with(json!({"method": "pickup_code.delete.all"})));
+    assert_eq!(call(&codes, with(none())), json!([]));
+
+    let delivery = {
+        let lane = DoorRequest {
+            door: "A20".into(),
+            notify_url: "https://me.example/cb/3fa9".into(),
+            ..dispense("d1", "", "")
+        };
+        client.door_open(&lane).unwrap().receipt.delivery_no
+    };
+    assert!(call(&format!("POST /deliveries/{delivery}"), with(none()))["status"].is_string());
+    for command in ["POST /consumes", "POST /deliveries", "POST /deliveries/debug"] {
+        let e = client.call(command, &with(none()).to_string()).unwrap_err();
+        assert_eq!(e.status(), KL_E_ARGUMENT, "{command}: {e}");
+    }
+    assert_eq!(fallen(&sim), 1);
+}
+
+#[test]
+fn the_three_ways_to_restock_go_through_call() {
+    let sim = simulator();
+    let client = client(&sim);
+    let restock = |more: Value| {
+        let mut all = json!({"machine_no": MACHINE});
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        client.call("POST /replenishments", &all.to_string())
+    };
+    let stock = |lane: &str| {
+        let all = client.stock(MACHINE, 0, Some(r#"{"select_all":1}"#)).collect_all().unwrap();
+        let lane = all.iter().find(|s| s.lanes == lane).unwrap();
+        (lane.stock, lane.capacity)
+    };
+    let before = stock("A21").0;
+    let one = json!({"method": "replenishment.product.id", "product_id": PRODUCT, "current_inventory": "1"});
+    assert_eq!(restock(one.clone()).unwrap(), "{}");
+    assert_eq!(stock("A21").0, before + 1);
+    let category = json!({"method": "replenishment.category.id", "category_id": "2",
+        "current_inventory": "0", "cabinet_name": "A"});
+    assert_eq!(restock(category).unwrap(), "{}");
+    restock(json!({"method": "replenishment.machine.all", "cabinet_name": "A"})).unwrap();
+    let (full, capacity) = stock("A21");
+    assert_eq!(full, capacity);
+    // Refused with code 0.
+    let e = restock(one).unwrap_err();
+    assert_eq!((e.status(), e.details().platform_code), (KL_E_PARAMETER, 0), "{e}");
+}

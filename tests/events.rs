@@ -263,3 +263,63 @@ fn an_appeal_after_payment_brings_a_new_order() {
     let order = client.order_get(&OrderRef { order_no: replaced.order_no, ..Default::default() }).unwrap();
     assert_eq!(order.payment, PaymentState::Paid);
 }
+
+/// Whatever the documents and public receivers name, sent by the simulator and answered.
+#[test]
+fn every_notice_that_is_documented_arrives_and_is_answered() {
+    let sim = simulator();
+    let client = client(&sim);
+    let came = receive(&sim, &client, |client, event| {
+        // The members of this one's answer stand at the top.
+        let data = (event.kind == EventKind::RefundRequested).then_some(r#"{"refundsTime":1,"data":{}}"#);
+        client.event_reply(event, 0, "SUCCESS", data).unwrap()
+    });
+    let refund = json!({"ReceiptNo": "OD1", "TradeNo": "T"});
+    for (method, biz, kind) in [
+        ("api.test", json!({"a": 1}), EventKind::Test),
+        ("notify.close.door", json!({"Status": 2, "ReceiptNo": "VI1", "Msg": ""}), EventKind::DoorClosed),
+        (
+            "notify.cabinet.order.simple",
+            json!({"ReceiptNo": "VI1", "CID": CABINET, "PayTime": 1_700_000_001}),
+            EventKind::OrderPaid,
+        ),
+        (
+            "notify.consumer.order.simple",
+            json!({"ReceiptNo": "OD1", "TID": "t", "ShipmentsStatus": -1, "ShipmentsError": "stuck"}),
+            EventKind::Delivery,
+        ),
+        ("notify.activity.voucher.exchangecode", Value::Null, EventKind::VoucherRedeemed),
+        ("notify.cabinet.changed", Value::Null, EventKind::CabinetChanged),
+        ("notify.depot.pickup.return", Value::Null, EventKind::ReturnSlip),
+        (
+            "cabinet.order.vi.result.notify",
+            json!({"ReceiptNo": "VI1", "Price": 450, "NotifyUrl": "https://x/n", "Products": []}),
+            EventKind::Recognized,
+        ),
+        (
+            "cabinet.order.refunds.result.notify",
+            json!({"ReceiptNo": "VI1", "RefundsPrice": 200}),
+            EventKind::RefundApproved,
+        ),
+        (
+            "cabinet.order.product.modify",
+            json!({"ReceiptNo": "VI2", "PaySuccessNotifyUrl": "https://x/p"}),
+            EventKind::OrderReplaced,
+        ),
+        ("consumer.order.refunds", refund.clone(), EventKind::RefundRequested),
+        ("consumer.order.refunds.notify", refund, EventKind::RefundFinished),
+    ] {
+        let mut notice = json!({"method": method});
+        if !biz.is_null() {
+            notice["biz_content"] = biz;
+        }
+        control(&sim, "POST", "/_sim/yopoint/notify", notice);
+        let event = event(&came);
+        assert_eq!((event.method.as_str(), event.kind, event.duplicate), (method, kind, false));
+    }
+    control(&sim, "POST", "/_sim/wait", json!({"for": "callbacks_idle", "timeout_ms": 10_000}));
+    let all = control(&sim, "GET", "/_sim/callbacks", Value::Null);
+    for delivery in all["deliveries"].as_array().unwrap() {
+        assert_eq!(delivery["progress"], "delivered", "{delivery}");
+    }
+}

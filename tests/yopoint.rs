@@ -273,3 +273,61 @@ fn a_payment_report_needs_the_right_key_and_a_good_address() {
     assert!(e.message().contains("pay_key"));
     client(&sim).payment_report(&report).unwrap();
 }
+
+/// The methods beside the ten of the operator's documents, as far as the simulator knows them.
+#[test]
+fn the_methods_beside_the_verbs_go_through_call() {
+    let sim = simulator();
+    let client = client(&sim);
+    let call = |method: &str, params: Value| -> Value {
+        let answer = client.call(method, &params.to_string()).unwrap_or_else(|e| panic!("{method}: {e}"));
+        serde_json::from_str(&answer).unwrap()
+    };
+    let goods = json!([{"BarCode": "6900000000011", "Stock": 30}]);
+    let stocked =
+        call("cabinet.product.replenish", json!({"cid": CABINET, "accountId": "a", "productList": goods}));
+    assert_eq!(stocked["TotalSupplementQuantity"], 20);
+    let stock = call("cabinet.product.stock.with.replenishment", json!({"cid": CABINET, "accountId": "a"}));
+    assert!(stock["data"].as_array().unwrap().iter().any(|line| line["Stock"] == 30), "{stock}");
+    let cargo = json!([{"row": 3, "col": 1, "barcode": "6900000000059", "defaultPrice": 990}]);
+    let shelved = call("cabinet.shelving.unshelving.cargo", json!({"cid": CABINET, "cargoes": cargo}));
+    assert!(shelved["afterCargoes"].as_array().is_some_and(|a| !a.is_empty()), "{shelved}");
+
+    let terminal = call("terminal.terminal.list", json!({"Page": 1}))["data"][0]["TID"].clone();
+    assert_eq!(call("terminal.terminal.get", json!({"TID": terminal}))["TID"], terminal);
+    assert_eq!(call("terminal.product.layout.get", json!({"TID": terminal}))[0]["Stock"], 6);
+
+    let receipt = call("consumer.order.create", json!({"Token": "t", "OpenID": "o"}))["ReceiptNo"].clone();
+    call("consumer.order.refunds.update", json!({"ReceiptNo": receipt, "UserRefundsStatus": 2}));
+    let order = call("consumer.order.get", json!({"ReceiptNo": receipt}));
+    assert_eq!(order["UserRefundsStatus"], 2);
+
+    assert!(call("product.category.list", json!({})).as_array().is_some_and(|a| !a.is_empty()));
+    let pay = json!({"PayUrl": "https://localhost/pay", "SignKey": "k", "SubPayType": [1, 2]});
+    call("operators.config.thirdpay.set", pay.clone());
+    assert_eq!(call("operators.config.thirdpay.get", json!({})), pay);
+    let e = client.call("activity.voucher.get", r#"{"VoucherID":"5e9"}"#).unwrap_err();
+    assert_eq!(e.details().platform_message, "ERR_INVALID_VOUCHER_ID", "{e}");
+}
+
+/// Names that the documents give and nothing more: sent and signed as they are, the answer is the platform's. The
+/// simulator knows no such method.
+#[test]
+fn methods_of_which_only_the_name_is_published_are_sent_as_given() {
+    let sim = simulator();
+    let client = client(&sim);
+    for method in [
+        "product.operators.create",
+        "activity.voucher.exchange",
+        "activity.voucher.receive.url",
+        "activity.voucher.receive.url.inapp",
+        "activity.vouchercode.get",
+    ] {
+        let e = client.call(method, r#"{"VoucherID":"5e9"}"#).unwrap_err();
+        assert!(!e.details().platform_message.is_empty(), "{method}: {e}");
+        let sent = requests(&sim, method);
+        assert_eq!(sent.len(), 1, "{method}");
+        assert_eq!(sent[0]["signature"]["ok"], json!(true), "{method}");
+        assert!(sent[0]["params"].to_string().contains("5e9"), "{}", sent[0]);
+    }
+}

@@ -487,3 +487,218 @@ fn messages_in_every_encoding_are_verified_read_and_answered() {
     let event = client.event_parse(&head, query.as_bytes()).unwrap();
     assert_eq!((event.kind, event.signed_with), (EventKind::AppChanged, SignedWith::Encrypted));
 }
+
+/// Every API that the simulator serves, by its name and version, and something of each answer; the redemptions have
+/// a verb and no other way.
+#[test]
+fn every_documented_api_goes_through_call() {
+    let sim = simulator();
+    let client = youzan(&sim, &[]);
+    let order = |n: u32| json!({"tid": format!("E20260101000000000000{n:03}")});
+    let shop = || json!({"kdt_id": 90_000_001, "item_id": 400_000_001, "channel": 0, "type": 0});
+    let goods = || json!({"num_iid": 400_000_002, "offline_id": 700_001});
+    let and = |mut params: Value, more: Value| {
+        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        params
+    };
+    let stock = |number: &str, quantity: Value| {
+        json!({"create_time": "2026-01-01 00:00:00", number: "A1", "warehouse_code": "WH001",
+            "operate_type": "1", "order_items": [{"sku_code": "P0001", "quantity": quantity}]})
+    };
+    let point = json!({
+        "name": "新柜", "address": "路 2 号", "area": "余杭区", "city": "杭州市", "province": "浙江省",
+        "county_id": 330_110, "lat": "30.1", "lng": "120.1", "phone1": "0571", "phone2": "1", "image": [],
+        "description": "新", "is_self_fetch": 1, "is_store": 0,
+    });
+    let yes = || json!(true);
+    for (method, params, at, wanted) in [
+        ("trade.selffetchcode.get/3.0.0", json!({"code": "10000000001"}), "/status", json!(0)),
+        ("trade.virtualcode.get/3.0.0", json!({"code": "E20260101000000000000911"}), "/status", json!(1)),
+        (
+            "trade.virtualticket.get/3.0.0",
+            json!({"code": "20260101000000000021"}),
+            "/tickets/0/ticket_code",
+            json!("200000000001"),
+        ),
+        ("trade.get/4.0.0", order(1), "/full_order_info/order_info/tid", order(1)["tid"].clone()),
+        ("trade.get/4.0.2", order(1), "/full_order_info/order_info/tid", order(1)["tid"].clone()),
+        (
+            "trades.sold.get/4.0.4",
+            order(1),
+            "/full_order_info_list/0/full_order_info/order_info/tid",
+            order(1)["tid"].clone(),
+        ),
+        (
+            "logistics.online.confirm/3.0.0",
+            and(order(32), json!({"out_stype": 5, "out_sid": "SF123"})),
+            "/is_success",
+            yes(),
+        ),
+        ("logistics.expressbyorderno.get/3.0.0", order(32), "/nu", json!("SF123")),
+        ("logistics.online.marksign/3.0.0", order(32), "/is_success", yes()),
+        ("trade.memo.update/3.0.0", and(order(32), json!({"memo": "取走", "flag": 3})), "/is_success", yes()),
+        ("trade.get/4.0.1", order(32), "/full_order_info/order_info/status", json!("TRADE_SUCCESS")),
+        ("item.get/3.0.0", json!({"item_id": 400_000_002}), "/item/price", json!(1290)),
+        (
+            "item.sku.get/3.0.0",
+            json!({"item_id": 400_000_002, "sku_id": 500_021}),
+            "/sku/price",
+            json!("14.90"),
+        ),
+        ("item.detail.get/1.0.1", json!({"item_id": 400_000_002}), "/sku_list/1/stock_num", json!(5)),
+        ("item.detail.get/1.0.2", json!({"item_id": 400_000_002}), "/price", json!(1290)),
+        (
+            "item.itemdetail.get/1.0.0",
+            json!({"request": {"kdt_id": 90_000_001, "item_code": "P0001", "channel": 1}}),
+            "/stock_num_str",
+            json!("100"),
+        ),
+        ("items.onsale.get/3.0.0", json!({"q": "咖啡"}), "/count", json!(1)),
+        ("item.quantity.update/3.0.0", json!({"item_id": 400_000_001, "quantity": 7}), "/is_success", yes()),
+        ("item.quantity.update/4.0.0", and(shop(), json!({"stock_num_str": "12"})), "", Value::Null),
+        ("item.get/3.0.0", json!({"item_id": 400_000_001}), "/item/quantity", json!(12)),
+        ("retail.open.stock.adjust/3.0.0", stock("source_order_no", json!("5")), "", yes()),
+        ("retail.open.modify.planstock/1.0.0", stock("idempotent_no", json!(2)), "", yes()),
+        (
+            "retail.open.query.warehousestock/1.0.0",
+            json!({"warehouse_code": "WH001", "sku_codes": ["P0001"]}),
+            "/0/stock_num",
+            json!("45"),
+        ),
+        ("multistore.offline.search/3.0.0", json!({"type": "self_fetch"}), "/list/0/id", json!("700001")),
+        ("multistore.offline.get/3.0.0", json!({"id": 700_001}), "/is_store", json!(0)),
+        ("multistore.offline.create/3.0.0", point, "/is_success", yes()),
+        ("multistore.setting.get/3.0.0", json!({}), "/default_offline_id", json!(700_001)),
+        (
+            "multistore.goods.sku.update/3.0.0",
+            and(goods(), json!({"skus_with_json": r#"[{"sku_id":500021,"quantity":4,"price":1000}]"#})),
+            "",
+            Value::Null,
+        ),
+        ("multistore.goods.sku.get/3.0.0", goods(), "/skus/0/quantity", json!(4)),
+        ("shop.get/3.0.0", json!({}), "/name", json!("测试店")),
+        ("shop.basic.get/3.0.0", json!({}), "/sid", json!("90000001")),
+    ] {
+        let answer = client
+            .call(&format!("youzan.{method}"), &params.to_string())
+            .unwrap_or_else(|e| panic!("{method}: {e}"));
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        if !wanted.is_null() {
+            assert_eq!(answer.pointer(at), Some(&wanted), "{method}: {answer}");
+        }
+    }
+    for method in
+        ["selffetchcode.apply", "virtualcode.apply", "virtualticket.verifycode", "virtualticket.verifyticket"]
+    {
+        let name = format!("youzan.trade.{method}");
+        let e = client.call(&format!("{name}/3.0.0"), r#"{"code":"10000000001"}"#).unwrap_err();
+        assert_eq!(e.status(), KL_E_ARGUMENT, "{e}");
+        assert!(requests(&sim, &name).is_empty(), "{name}");
+    }
+    assert_eq!(redemptions(&sim), 0);
+}
+
+/// Names that the vendor's catalogue gives and nothing more: sent as they are, the answer is the platform's. The
+/// simulator serves none of them.
+#[test]
+fn apis_of_which_only_the_name_is_published_are_sent_as_given() {
+    let sim = simulator();
+    let client = youzan(&sim, &[]);
+    for api in [
+        "trade.selffetchcode.get/4.0.0",
+        "trade.selffetch.code.get/1.0.0",
+        "trade.selffetch.verify.get.record/1.0.0",
+        "trade.selffetch.search/1.0.0",
+        "trade.selffetch.list.city/1.0.0",
+        "logistics.selffetch.confirm.allowpart/1.0.0",
+        "trade.virtualticket.aggregate.get/1.0.0",
+        "trade.virtualticket.third.create/3.0.2",
+        "trade.virtualticket.third.cover/3.0.1",
+        "trade.virtualticket.third.operate.delay/1.0.0",
+        "trade.virtualticket.third.operate.disable/1.0.0",
+        "trade.virtualticket.third.operate.expired/1.0.0",
+        "trade.virtualticket.third.operate.refunding/1.0.0",
+        "trade.virtualticket.third.operate.reverse/1.0.0",
+        "trade.ticket.verify.get.record/1.0.0",
+        "trade.virtual.verify.get.record/1.0.0",
+        "trade.ticket.code.get/1.0.0",
+        "cloud.secret.decrypt.single/1.0.0",
+        "cloud.secret.decrypt.batch/1.0.0",
+        "logistics.expressbyorderno.search/1.0.0",
+        "logistics.goodsexpress.get/3.0.0",
+        "logistics.express.get/3.0.0",
+        "item.base.search/1.0.0",
+        "item.search/3.0.0",
+        "item.add/3.0.0",
+        "item.update/3.0.0",
+        "item.sku.update/3.0.0",
+        "items.inventory.get/3.0.0",
+        "stock.mode.query/1.0.0",
+        "multistore.store.list/2.0.1",
+        "multistore.offline.update/4.0.0",
+        "multistore.offline.delete/4.0.0",
+        "multistore.goods.sku.update/4.0.0",
+        "multistore.goods.update.stock/1.0.0",
+        "logistics.chain.selffetchpoint.get/1.0.0",
+        "logistics.chain.selffetchpoint.search/1.0.1",
+        "logistics.chain.selffetchpoint.create/1.0.1",
+        "logistics.chain.selffetchpoint.update/1.0.1",
+        "logistics.chain.selffetchpoint.delete/1.0.0",
+        "logistics.chain.selffetchpoint.apply/1.0.0",
+        "logistics.chain.selffetchpoint.invalid/1.0.0",
+        "cloud.push.create.clientbiztypeshop/1.0.0",
+        "cloud.push.get.clientbiztypeshop/1.0.0",
+        "cloud.push.delete.clientbiztypeshop/1.0.0",
+        "auth_exempt/cloud.client.query.encryptconfig/1.0.0",
+    ] {
+        let (way, rest) = api.strip_prefix("auth_exempt/").map_or(("", api), |rest| ("auth_exempt/", rest));
+        let e = client.call(&format!("{way}youzan.{rest}"), r#"{"tid":"E1"}"#).unwrap_err();
+        assert_eq!((e.status(), e.details().platform_code), (KL_E_UNSUPPORTED, 4005), "{api}: {e}");
+        let name = format!("youzan.{}", rest.split_once('/').unwrap().0);
+        let sent = requests(&sim, &name);
+        assert!(sent.iter().any(|r| r["path"].to_string().contains(rest)), "{api}: {sent:?}");
+    }
+    for redemption in ["selffetch.apply/1.0.0", "virtualticket.third.batch.verify/3.0.0"] {
+        let e = client.call(&format!("youzan.trade.{redemption}"), r#"{"tid":"E1"}"#).unwrap_err();
+        assert_eq!(e.status(), KL_E_ARGUMENT, "{e}");
+        let name = format!("youzan.trade.{}", redemption.split_once('/').unwrap().0);
+        assert!(requests(&sim, &name).is_empty(), "{redemption}");
+    }
+}
+
+#[test]
+fn every_documented_message_arrives_and_is_answered() {
+    let sim = simulator();
+    let client = youzan(&sim, &[]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/push", listener.local_addr().unwrap());
+    let address = json!({"platform": "youzan", "account": "yz-test-client-0001", "url": url});
+    control(&sim, "POST", "/_sim/callbacks", address);
+    let ok = r#"{"code":0,"msg":"success"}"#;
+    for (name, kind) in [
+        ("trade_TradeCreate", EventKind::OrderChanged),
+        ("trade_TradePaid", EventKind::OrderPaid),
+        ("trade_TradeBuyerPay", EventKind::OrderChanged),
+        ("trade_TradePartlySellerShip", EventKind::OrderChanged),
+        ("trade_TradeSellerShip", EventKind::OrderChanged),
+        ("trade_TradeSuccess", EventKind::OrderFinished),
+        ("trade_TradeClose", EventKind::OrderClosed),
+        ("trade_TradeMemoModified", EventKind::OrderChanged),
+        ("trade_refund_RefundSuccess", EventKind::RefundChanged),
+        ("youzan_trade_RefundCreated", EventKind::RefundChanged),
+        ("ITEM_INFO", EventKind::StockChanged),
+        ("ITEM_STATE", EventKind::StockChanged),
+        ("ITEM_SKU_INFO", EventKind::StockChanged),
+        ("youzan_item_SkuStockChanged", EventKind::StockChanged),
+        ("SCRM_CUSTOMER_EVENT", EventKind::Other),
+        ("POINTS", EventKind::Other),
+    ] {
+        let push = json!({"type": name, "tid": "E20260101000000000000001"});
+        control(&sim, "POST", "/_sim/youzan/push", push);
+        let (head, body) = received(&listener, ok);
+        let event = client.event_parse(&head, &body).unwrap_or_else(|e| panic!("{name}: {e}"));
+        assert_eq!((event.method.as_str(), event.kind, event.duplicate), (name, kind, false));
+        assert_eq!(event.signed_with, SignedWith::AppSecret, "{name}");
+        assert_eq!(client.event_reply(&event, 0, "", None).unwrap(), ok);
+    }
+}

@@ -131,3 +131,21 @@ fn a_clock_that_is_off_is_learned_from_the_refusal() {
         zhiyun(&sim, &[("format", format)]).ping().unwrap();
     }
 }
+
+#[test]
+fn every_service_goes_through_call_and_callbacks_there_are_none() {
+    let sim = simulator();
+    for format in ["json", "xml"] {
+        let client = zhiyun(&sim, &[("format", format)]);
+        let call = |method: &str| -> Value {
+            let answer = client.call(method, "").unwrap_or_else(|e| panic!("{method}: {e}"));
+            serde_json::from_str(&answer).unwrap()
+        };
+        let code = call("authService/authorize")["auth_code"].as_str().unwrap().to_owned();
+        assert!(code.len() == 40 && code.bytes().all(|b| b.is_ascii_hexdigit()), "{code}");
+        assert_eq!(call("userService/getUserInfo")["username"], client.user_get().unwrap().username.as_str());
+        let company = client.company_get().unwrap();
+        assert_eq!(call("companyService/getCompanyInfo")["company_name"], company.name.as_str());
+        assert_eq!(client.event_parse("", b"{}").unwrap_err().status(), KL_E_UNSUPPORTED);
+    }
+}

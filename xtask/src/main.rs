@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 mod header;
+mod platforms;
 
 const HELP: &str = "\
 xtask header           write include/kiosklink.h and abi/exports.txt from the Rust sources
-xtask header --check   fail if either differs from what the sources say";
+xtask header --check   fail if either differs from what the sources say
+xtask platforms        run the tests that tests/platforms.tsv names; fail if what it lists is not exercised";
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -17,6 +19,7 @@ fn main() -> ExitCode {
     let done = match args[..] {
         ["header"] => written(false),
         ["header", "--check"] => written(true),
+        ["platforms"] => platforms::check(&root()),
         ["help"] | ["--help"] => {
             println!("{HELP}");
             Ok(())
