@@ -265,7 +265,7 @@ impl Client {
     /// Any call of the platform by its own name. Gives the platform's `data` as JSON.
     pub fn call(&self, method: &str, params_json: &str) -> Result<String> {
         let op = Op::Call { method, params_json };
-        let answer = match self.0.platform.nature(&op)? {
+        let answer = match self.0.platform.nature(&op).map_err(not_done)? {
             Nature::Read => self.read(&op)?,
             Nature::Repeatable => {
                 let mut taken = false;

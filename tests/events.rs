@@ -271,7 +271,7 @@ fn every_notice_that_is_documented_arrives_and_is_answered() {
     let client = client(&sim);
     let came = receive(&sim, &client, |client, event| {
         // The members of this one's answer stand at the top.
-        let data = (event.kind == EventKind::RefundRequested).then_some(r#"{"refundsTime":1,"data":{}}"#);
+        let data = (event.kind == EventKind::RefundRequested).then_some(r#"{"refundsTime":1}"#);
         client.event_reply(event, 0, "SUCCESS", data).unwrap()
     });
     let refund = json!({"ReceiptNo": "OD1", "TradeNo": "T"});

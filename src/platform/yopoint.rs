@@ -349,6 +349,9 @@ impl Platform for Yopoint {
                 for (name, value) in object.fields() {
                     w.raw(name, value.text());
                 }
+                if !object.fields().iter().any(|(name, _)| name == "data") {
+                    w.raw("data", "{}");
+                }
                 &mut w
             }
             _ => w.raw("data", data),
@@ -1243,7 +1246,7 @@ mod tests {
         );
         assert_eq!(
             reply(EventKind::RefundRequested, -1, Some(r#"{"refundsTime":5}"#)),
-            r#"{"error_code":-1,"error_msg":"SUCCESS","refundsTime":5}"#
+            r#"{"error_code":-1,"error_msg":"SUCCESS","refundsTime":5,"data":{}}"#
         );
         assert!(platform.event_reply(&event(EventKind::Test), 0, "x", Some("[")).is_err());
     }
