@@ -228,8 +228,8 @@ fn once(rng: &mut Rng, bytes: &mut Vec<u8>, other: &[u8]) {
             // Deep nesting.
             let at = rng.below(bytes.len() + 1);
             let times = *rng.pick(&[33, 129, 4000]);
-            let what: &[u8] = *rng.pick(&[b"[" as &[u8], b"{\"a\":", b"<a>"]);
-            bytes.splice(at..at, what.repeat(times));
+            let what = *rng.pick(&["[", "{\"a\":", "<a>"]);
+            bytes.splice(at..at, what.repeat(times).bytes());
         }
         9 | 10 => {
             // A number becomes another one, or something else.
