@@ -366,8 +366,9 @@ fn warn_if_open_to_all(file: &File, path: &str) {
     }
 }
 
+/// For a message. Half a secret would no longer be known for one, so they are masked before the cut.
 fn shorten(text: &str) -> String {
-    text.chars().take(40).collect()
+    crate::log::mask(text).chars().take(40).collect()
 }
 
 /// The candidate that needs the fewest edits.

@@ -3,6 +3,11 @@
 use crate::status::kl_status;
 use std::fmt;
 
+/// A sentence has at most this many bytes; whatever was put into it may have had any number.
+const LONGEST: usize = 512;
+/// As much of a platform's words goes into a sentence: what is said behind them must fit into `kl_error` too.
+const WORDS: usize = 120;
+
 /// What became of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
@@ -76,7 +81,7 @@ impl Error {
             os_errno: 0,
             retry_after_ms: 0,
             platform_message: String::new(),
-            message: message.into(),
+            message: tidy(message.into(), LONGEST),
         }))
     }
 
@@ -127,6 +132,30 @@ impl fmt::Debug for Error {
 
 impl std::error::Error for Error {}
 
+/// A platform's words as a part of a sentence.
+pub(crate) fn words(text: &str) -> String {
+    tidy(text.to_owned(), WORDS)
+}
+
+/// On one line and of a bounded length. Half a secret would no longer be known for one, so they are masked before the cut.
+fn tidy(mut text: String, longest: usize) -> String {
+    if text.len() > longest {
+        text = crate::log::mask(&text).into_owned();
+    }
+    if text.len() > longest {
+        let mut end = longest - '…'.len_utf8();
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push('…');
+    }
+    if text.contains(char::is_control) {
+        text = text.replace(char::is_control, " ");
+    }
+    text
+}
+
 fn default_advice(status: kl_status) -> Advice {
     use crate::status::*;
     match status {
@@ -147,5 +176,31 @@ fn default_advice(status: kl_status) -> Advice {
         KL_OK | KL_E_PLATFORM | KL_E_NOT_FOUND | KL_E_OUT_OF_STOCK => Advice::None,
         KL_E_CODE_USED | KL_E_CODE_EXPIRED | KL_E_ORDER_STATE => Advice::None,
         _ => Advice::Fix,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{Masked, mask};
+    use crate::status::*;
+
+    #[test]
+    fn a_sentence_is_bounded_and_on_one_line() {
+        let e = Error::new(KL_E_PROTOCOL, "中".repeat(5000));
+        assert!(e.message().len() <= LONGEST && e.message().ends_with('…'), "{e}");
+        let e = Error::new(KL_E_PROTOCOL, "a\0b\r\nc");
+        assert_eq!(e.message(), "a b  c");
+        assert_eq!(words(&"x".repeat(WORDS)).len(), WORDS);
+    }
+
+    #[test]
+    fn the_cut_leaves_no_half_of_a_secret() {
+        let secret = "a-secret-that-lies-across-the-cut";
+        let _masked = Masked::new(secret);
+        let text = "x".repeat(WORDS - 12) + secret + &"y".repeat(WORDS);
+        assert!(!mask(&words(&text)).contains("a-sec"));
+        let e = Error::new(KL_E_PROTOCOL, "x".repeat(LONGEST - 12) + secret + &text);
+        assert!(!e.message().contains("a-sec"), "{e}");
     }
 }

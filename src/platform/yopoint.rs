@@ -5,7 +5,7 @@
 
 use super::{Answer, Draft, Kind, Moment, Nature, Op, Platform, address, form, http_error, unsupported};
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, words};
 use crate::event::{Event, EventKind, SignedWith};
 use crate::json::{self, Bad, Json, Kind as JsonKind, Object, Writer};
 use crate::model::*;
@@ -20,7 +20,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 /// The largest page that `cabinet.order.list` documents.
 const LARGEST_PAGE: u32 = 100;
 /// How old a payment page's redirect may be, as the vendor asks.
-const PAY_PAGE_WINDOW_MS: i64 = 60_000;
+const PAY_PAGE_WINDOW_MS: u64 = 60_000;
 
 /// Methods that only read, beside those whose last word says so.
 const READS: &[&str] = &["api.test", "cabinet.product.stock", "cabinet.product.stock.with.replenishment"];
@@ -494,13 +494,12 @@ fn envelope(reply: &Reply) -> Result<Option<Json<'_>>> {
         KL_E_PERMISSION => ": tick this method for the account in the operator console",
         _ => "",
     };
-    Err(Error::new(status, format!("Yopoint refused, error_code {code} {}{hint}", reason.trim_end())).with(
-        |d| {
+    Err(Error::new(status, format!("Yopoint refused, error_code {code} {}{hint}", words(reason.trim_end())))
+        .with(|d| {
             d.http_status = reply.status.into();
             d.platform_code = code;
             d.platform_message = reason;
-        },
-    ))
+        }))
 }
 
 /// The older flow answers `success` as plain text, the gateway an envelope; both are taken.
@@ -877,7 +876,7 @@ fn pay_page<'a>(
             "a payment page is signed with pay_key, not app_secret",
         ));
     }
-    if (now_ms - sent_ms).abs() > PAY_PAGE_WINDOW_MS {
+    if now_ms.abs_diff(sent_ms) > PAY_PAGE_WINDOW_MS {
         return Err(Error::new(KL_E_EVENT_TIME, "the payment page's timestamp is more than 60 s off"));
     }
     event.kind = EventKind::PayPage;
@@ -1061,6 +1060,17 @@ mod tests {
             let e = platform.answer(&op, &reply(200, &body)).unwrap_err();
             assert_eq!((e.status(), platform.proves_not_done(&e)), (status, proves), "{name}");
             assert_eq!((e.details().platform_code, e.details().platform_message.as_str()), (-1, name));
+        }
+    }
+
+    #[test]
+    fn every_word_of_a_refusal_is_in_the_documentation() {
+        let doc = include_str!("../../docs/platforms/yopoint.md");
+        for (word, status) in REFUSALS {
+            let name = crate::status::name(*status).unwrap();
+            let row =
+                |line: &&str| line.contains(&format!("`{word}`")) && line.ends_with(&format!("`{name}` |"));
+            assert!(doc.lines().any(|line| row(&line)), "docs/platforms/yopoint.md lacks {word}, {name}");
         }
     }
 
@@ -1249,6 +1259,22 @@ mod tests {
             r#"{"error_code":-1,"error_msg":"SUCCESS","refundsTime":5,"data":{}}"#
         );
         assert!(platform.event_reply(&event(EventKind::Test), 0, "x", Some("[")).is_err());
+    }
+
+    #[test]
+    fn a_payment_page_from_the_end_of_time_is_refused() {
+        let platform = yopoint(&[("pay_key", "test-pay-key")]);
+        for timestamp in [i64::MIN, i64::MAX, -1] {
+            let text = timestamp.to_string();
+            let fields = [("receipt_no", "OD1"), ("timestamp", text.as_str())];
+            let body = callback(&fields, "test-pay-key");
+            for now_ms in [i64::MIN, 0, i64::MAX] {
+                let e = platform.event("", body.as_bytes(), now_ms).err().map(|e| e.status());
+                let near =
+                    timestamp.unsigned_abs() > 1 && timestamp == now_ms || timestamp == -1 && now_ms == 0;
+                assert_eq!(e, (!near).then_some(KL_E_EVENT_TIME), "{timestamp} {now_ms}");
+            }
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the platform's codes mean. Two generations of numbers are published and never reconciled; which of them the
 //! service sends is not known, so both are read, as the same statuses.
 
-use crate::error::Error;
+use crate::error::{Error, words};
 use crate::status::*;
 
 /// One code.
@@ -35,8 +35,8 @@ pub(super) fn error(code: i32, message: String) -> Error {
         None if code == 0 => by_words(&message),
         None => (KL_E_PLATFORM, "a code that is not published"),
     };
-    let words = if message.is_empty() { "without a word" } else { message.as_str() };
-    Error::new(status, format!("Dingshang refused, code {code}, {words}: {hint}")).with(|d| {
+    let said = if message.is_empty() { "without a word".to_owned() } else { words(&message) };
+    Error::new(status, format!("Dingshang refused, code {code}, {said}: {hint}")).with(|d| {
         d.platform_code = code;
         // Never empty: an error with neither code nor words would look like one without an answer.
         d.platform_message = if message.is_empty() { "-".to_owned() } else { message };

@@ -1,7 +1,7 @@
 //! The four shapes of an answer, and what the codes in them mean.
 
 use super::super::{http_error, lenient};
-use crate::error::{Advice, Error, Result};
+use crate::error::{Advice, Error, Result, words};
 use crate::json::{self, Bad, Json, Kind as JsonKind, Object};
 use crate::model::Page;
 use crate::status::*;
@@ -184,7 +184,7 @@ fn read<'a>(reply: &'a Reply, meanings: &[Meaning]) -> Result<Payload<'a>> {
 
 /// Which shape it is.
 fn sort_out(outer: Object<'_>) -> std::result::Result<std::result::Result<Payload<'_>, Refusal>, Bad> {
-    let words = |o: &Object<'_>| -> std::result::Result<String, Bad> {
+    let said = |o: &Object<'_>| -> std::result::Result<String, Bad> {
         let main = lenient::text(o, &["err_msg", "message", "msg"])?;
         let sub = lenient::text(o, &["sub_msg"])?;
         Ok(if sub.is_empty() || main == sub { main } else { [&main, ": ", &sub].concat() })
@@ -192,12 +192,12 @@ fn sort_out(outer: Object<'_>) -> std::result::Result<std::result::Result<Payloa
     if let Some(o) = outer.object(&["gw_err_resp"])? {
         let code = lenient::int32(&o, &["err_code"]).map_err(|b| b.under("gw_err_resp"))?;
         let code = code.ok_or_else(|| json::missing("err_code").under("gw_err_resp"))?;
-        return Ok(Err(Refusal { code, message: words(&o)?, by_gateway: true }));
+        return Ok(Err(Refusal { code, message: said(&o)?, by_gateway: true }));
     }
     if let Some(o) = outer.object(&["error_response"])? {
         let code = lenient::int32(&o, &["code", "err_code"]).map_err(|b| b.under("error_response"))?;
         let code = code.ok_or_else(|| json::missing("code").under("error_response"))?;
-        return Ok(Err(Refusal { code, message: words(&o)?, by_gateway: false }));
+        return Ok(Err(Refusal { code, message: said(&o)?, by_gateway: false }));
     }
     if let Some(data) = outer.get("response")? {
         return Ok(Ok(Payload { data: Some(data), at: "response", outer }));
@@ -213,10 +213,10 @@ fn sort_out(outer: Object<'_>) -> std::result::Result<std::result::Result<Payloa
         (Some(true), None | Some(200)) => Ok(Ok(Payload { data: outer.get("data")?, at: "data", outer })),
         // Some services leave `success` out of a refusal.
         (_, Some(code)) if code != 200 => {
-            Ok(Err(Refusal { code, message: words(&outer)?, by_gateway: false }))
+            Ok(Err(Refusal { code, message: said(&outer)?, by_gateway: false }))
         }
         (Some(false), _) => {
-            Ok(Err(Refusal { code: code.unwrap_or(-1), message: words(&outer)?, by_gateway: false }))
+            Ok(Err(Refusal { code: code.unwrap_or(-1), message: said(&outer)?, by_gateway: false }))
         }
         _ => Err(json::missing("success")),
     }
@@ -244,7 +244,7 @@ fn refused(refusal: &Refusal, meanings: &[Meaning], http_status: u16) -> Error {
         (_, 1004) => "; the shop must authorise the application again",
         _ => "",
     };
-    let text = format!("Youzan refused, code {code} {message}{hint}");
+    let text = format!("Youzan refused, code {code} {}{hint}", words(message));
     Error::new(status, text).with(|d| {
         d.http_status = http_status.into();
         d.platform_code = *code;
@@ -256,4 +256,11 @@ fn refused(refusal: &Refusal, meanings: &[Meaning], http_status: u16) -> Error {
             d.advice = Advice::Retry;
         }
     })
+}
+
+/// Every code that has a meaning here, with the word that its text must hold.
+#[cfg(test)]
+pub(super) fn documented() -> impl Iterator<Item = (i32, &'static str)> {
+    let meanings = [GATEWAY, TOKEN, SERVICE].into_iter().flatten().map(|(code, word, _)| (*code, *word));
+    meanings.chain(PASSING.iter().map(|code| (*code, "")))
 }

@@ -548,3 +548,17 @@ fn market_messages_are_decrypted() {
         assert_eq!(event("", bad).unwrap_err().status(), KL_E_EVENT_SIGNATURE, "{bad}");
     }
 }
+
+#[test]
+fn every_code_is_in_the_documentation() {
+    let doc = include_str!("../../../docs/platforms/youzan.md");
+    let start = doc.find("| platform's code |").unwrap();
+    let table = &doc[start..start + doc[start..].find("\n\n").unwrap()];
+    for (code, word) in answer::documented() {
+        let cell = |line: &str| line.split('|').nth(1).unwrap_or_default().to_owned();
+        let found = table.lines().map(cell).any(|cell| {
+            cell.split([',', ' ']).any(|t| t == code.to_string()) && (word.is_empty() || cell.contains(word))
+        });
+        assert!(found, "docs/platforms/youzan.md lacks {code} {word}");
+    }
+}

@@ -10,7 +10,7 @@ use super::{
     lenient, unsupported,
 };
 use crate::config::Config;
-use crate::error::{Advice, Error, Result};
+use crate::error::{Advice, Error, Result, words};
 use crate::event::Event;
 use crate::json::{self, Bad, Json, Kind as JsonKind, Object};
 use crate::model::*;
@@ -182,7 +182,7 @@ fn refused(envelope: Envelope, http_status: u16) -> Error {
         905 => "; the user belongs to no company",
         _ => "",
     };
-    Error::new(status, format!("Zhiyun refused, code {code} {message}{hint}")).with(|d| {
+    Error::new(status, format!("Zhiyun refused, code {code} {}{hint}", words(&message))).with(|d| {
         d.http_status = http_status.into();
         d.platform_code = code;
         // In trouble, or could not store its code: worth another try.
@@ -507,6 +507,21 @@ mod tests {
                 assert_eq!((d.platform_code, d.status, d.advice), (code, status, advice), "{body}");
                 assert_eq!(z.is_dead(&e), matches!(code, 100_019 | 100_020));
             }
+        }
+    }
+
+    #[test]
+    fn every_code_is_in_the_documentation() {
+        let doc = include_str!("../../../docs/platforms/zhiyun.md");
+        let start = doc.find("| code | kl_status |").unwrap();
+        let table = &doc[start..start + doc[start..].find("\n\n").unwrap()];
+        for (code, word, _) in MEANINGS {
+            let cell = |line: &str| line.split('|').nth(1).unwrap_or_default().to_owned();
+            let found = table
+                .lines()
+                .map(cell)
+                .any(|cell| cell.split([',', ' ']).any(|t| t == code.to_string()) && cell.contains(word));
+            assert!(found, "docs/platforms/zhiyun.md lacks {code} {word}");
         }
     }
 
