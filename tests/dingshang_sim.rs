@@ -2,9 +2,8 @@
 
 mod common;
 
-use common::{control, simulator};
+use common::{client_of, control, simulator};
 use kiosklink::client::Client;
-use kiosklink::config::Config;
 use kiosklink::error::{Advice, Error, Outcome};
 use kiosklink::event::{EventKind, SignedWith};
 use kiosklink::model::*;
@@ -22,17 +21,7 @@ const STOPPED: &str = "16327131";
 const PRODUCT: &str = "131";
 
 fn client_with(sim: &Simulator, changes: &[(&str, &str)]) -> Client {
-    let mut config = Config::new("dingshang").unwrap();
-    for (key, value) in sim.info()["platforms"]["dingshang"].as_object().unwrap() {
-        if key != "platform" {
-            config.set(key, value.as_str().unwrap()).unwrap();
-        }
-    }
-    config.set("ca_pem", sim.ca_pem()).unwrap();
-    for (key, value) in changes {
-        config.set(key, value).unwrap();
-    }
-    Client::new(&config).unwrap()
+    client_of(sim, "dingshang", changes)
 }
 
 fn client(sim: &Simulator) -> Client {

@@ -20,17 +20,7 @@ const TOKEN: &str = "auth/token";
 const APPLY: &str = "youzan.trade.selffetchcode.apply";
 
 fn youzan(sim: &Simulator, changes: &[(&str, &str)]) -> Client {
-    let mut config = Config::new("youzan").unwrap();
-    for (key, value) in sim.info()["platforms"]["youzan"].as_object().unwrap() {
-        if key != "platform" {
-            config.set(key, value.as_str().unwrap()).unwrap();
-        }
-    }
-    config.set("ca_pem", sim.ca_pem()).unwrap();
-    for (key, value) in changes {
-        config.set(key, value).unwrap();
-    }
-    Client::new(&config).unwrap()
+    client_of(sim, "youzan", changes)
 }
 
 fn set(sim: &Simulator, settings: Value) {

@@ -4,7 +4,6 @@ mod common;
 
 use common::*;
 use kiosklink::client::Client;
-use kiosklink::config::Config;
 use kiosklink::error::Advice;
 use kiosklink::model::*;
 use kiosklink::status::*;
@@ -15,17 +14,7 @@ const AUTHORIZE: &str = "authorize";
 const GET_USER: &str = "getUserInfo";
 
 fn zhiyun(sim: &Simulator, changes: &[(&str, &str)]) -> Client {
-    let mut config = Config::new("zhiyun").unwrap();
-    for (key, value) in sim.info()["platforms"]["zhiyun"].as_object().unwrap() {
-        if key != "platform" {
-            config.set(key, value.as_str().unwrap()).unwrap();
-        }
-    }
-    config.set("ca_pem", sim.ca_pem()).unwrap();
-    for (key, value) in changes {
-        config.set(key, value).unwrap();
-    }
-    Client::new(&config).unwrap()
+    client_of(sim, "zhiyun", changes)
 }
 
 fn authorized(sim: &Simulator) -> usize {

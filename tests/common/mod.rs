@@ -40,11 +40,10 @@ pub fn fault(sim: &Simulator, method: &str, fault: Value) {
     control(sim, "POST", "/_sim/faults", rule);
 }
 
-/// Settings for the simulator's account on Yopoint, before anything is changed in them.
-pub fn settings(sim: &Simulator) -> Config {
-    let mut config = Config::new("yopoint").unwrap();
-    let info = sim.info();
-    for (key, value) in info["platforms"]["yopoint"].as_object().unwrap() {
+/// Settings for the simulator's account on a platform.
+pub fn account(sim: &Simulator, platform: &str) -> Config {
+    let mut config = Config::new(platform).unwrap();
+    for (key, value) in sim.info()["platforms"][platform].as_object().unwrap() {
         if key != "platform" {
             config.set(key, value.as_str().unwrap()).unwrap();
         }
@@ -53,16 +52,26 @@ pub fn settings(sim: &Simulator) -> Config {
     config
 }
 
-/// A client with some settings changed.
-pub fn client_with(sim: &Simulator, changes: &[(&str, &str)]) -> Client {
-    let mut config = settings(sim);
+/// A client for that account with some settings changed.
+pub fn client_of(sim: &Simulator, platform: &str, changes: &[(&str, &str)]) -> Client {
+    let mut config = account(sim, platform);
     for (key, value) in changes {
         config.set(key, value).unwrap();
     }
     Client::new(&config).unwrap()
 }
 
-/// A client for the simulator's account on Yopoint.
+/// Settings for the account on Yopoint.
+pub fn settings(sim: &Simulator) -> Config {
+    account(sim, "yopoint")
+}
+
+/// A client for the account on Yopoint with some settings changed.
+pub fn client_with(sim: &Simulator, changes: &[(&str, &str)]) -> Client {
+    client_of(sim, "yopoint", changes)
+}
+
+/// A client for the account on Yopoint.
 pub fn client(sim: &Simulator) -> Client {
     client_with(sim, &[])
 }
