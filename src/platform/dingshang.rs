@@ -9,7 +9,7 @@ use super::{Answer, Draft, Kind, Moment, Nature, Op, Platform, address, form, ht
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventKind, NO_IDENTITY, SignedWith};
-use crate::json::{self, Bad, Json, Kind as JsonKind, Object, Writer};
+use crate::json::{self, Bad, Json, Kind as JsonKind, Object, Writer, decimal};
 use crate::model::*;
 use crate::status::*;
 use crate::transport::{Reply, Request, Url};
@@ -739,7 +739,7 @@ fn cabinet(record: Json<'_>) -> Read<Cabinet> {
     let place = text(&o, "lng_lat")?;
     let (longitude, latitude) = place
         .split_once(',')
-        .and_then(|(lng, lat)| Some((lng.trim().parse().ok()?, lat.trim().parse().ok()?)))
+        .and_then(|(lng, lat)| Some((decimal(lng.trim())?, decimal(lat.trim())?)))
         .unwrap_or((0.0, 0.0));
     Ok(Cabinet {
         id: must(&o, "machine_no")?,

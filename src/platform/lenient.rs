@@ -1,7 +1,7 @@
 //! Values that platforms write now as a number, now as a text: read either way, exactly, and never guessed.
 
 use super::china;
-use crate::json::{Bad, Json, Kind, Object};
+use crate::json::{Bad, Json, Kind, Object, decimal};
 use std::borrow::Cow;
 
 type Read<T> = std::result::Result<T, Bad>;
@@ -65,7 +65,7 @@ pub(super) fn degrees(o: &Object<'_>, key: &str) -> Read<f64> {
     if text.is_empty() {
         return Ok(0.0);
     }
-    text.parse().ok().filter(|n: &f64| n.is_finite()).ok_or_else(|| bad(key, "is no number"))
+    decimal(&text).ok_or_else(|| bad(key, "is no number"))
 }
 
 /// A sum that the platform writes in yuan, `"12.3"`, in fen.
