@@ -12,28 +12,43 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// What is wrong with a document, and where.
+/// What is wrong with a document, and where. One word wide: it passes through hundreds of `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bad {
+pub struct Bad(Box<Complaint>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Complaint {
     /// The path, `data.data[3].Price`; empty for the document itself.
-    pub at: String,
+    at: String,
     /// What is wrong there.
-    pub why: Cow<'static, str>,
+    why: Cow<'static, str>,
 }
 
 impl Bad {
+    /// A complaint about what is under a key.
+    #[cold]
+    pub fn new(at: &str, why: impl Into<Cow<'static, str>>) -> Bad {
+        Bad(Box::new(Complaint { at: at.to_owned(), why: why.into() }))
+    }
+
+    #[cold]
     fn here(why: impl Into<Cow<'static, str>>) -> Bad {
-        Bad { at: String::new(), why: why.into() }
+        Bad::new("", why)
+    }
+
+    /// The path.
+    pub fn at(&self) -> &str {
+        &self.0.at
     }
 
     /// The same complaint seen from one level further out.
     #[must_use]
     pub fn under(mut self, step: &str) -> Bad {
-        if self.at.is_empty() {
-            self.at.push_str(step);
+        if self.0.at.is_empty() {
+            self.0.at.push_str(step);
         } else {
-            let dot = if self.at.starts_with('[') { "" } else { "." };
-            self.at = [step, dot, &self.at].concat();
+            let dot = if self.0.at.starts_with('[') { "" } else { "." };
+            self.0.at = [step, dot, &self.0.at].concat();
         }
         self
     }
@@ -45,10 +60,10 @@ impl Bad {
 
     /// One sentence.
     pub fn sentence(&self, whose: &str) -> String {
-        if self.at.is_empty() {
-            [whose, " ", &self.why].concat()
+        if self.0.at.is_empty() {
+            [whose, " ", &self.0.why].concat()
         } else {
-            [whose, ": ", &self.at, " ", &self.why].concat()
+            [whose, ": ", &self.0.at, " ", &self.0.why].concat()
         }
     }
 }
@@ -567,14 +582,14 @@ mod tests {
     #[test]
     fn a_key_that_occurs_twice_with_two_values_is_refused() {
         let o = parse(r#"{"error_code":-1,"error_code":0,"same":1,"same":1}"#).object().unwrap();
-        assert_eq!(o.get("error_code").unwrap_err().at, "error_code");
+        assert_eq!(o.get("error_code").unwrap_err().at(), "error_code");
         assert_eq!(o.int(&["same"]).unwrap(), Some(1));
         assert_eq!(o.last("error_code").unwrap().int().unwrap(), 0);
     }
 
     #[test]
     fn names_what_came_instead_of_json() {
-        let why = |b: &[u8]| Json::parse(b).unwrap_err().why.into_owned();
+        let why = |b: &[u8]| Json::parse(b).unwrap_err().0.why.into_owned();
         assert!(why(b"").starts_with("is empty"));
         assert!(why(b"<html>login</html>").starts_with("is a web page"));
         assert!(why(b"{\"a\":1").starts_with("is cut off"));
@@ -595,8 +610,8 @@ mod tests {
         let o = parse(r#"{"big":99999999999999999999,"frac":1.5,"s":"a\u4e2d\n","n":null,"t":true}"#)
             .object()
             .unwrap();
-        assert!(o.int(&["big"]).unwrap_err().why.contains("too large"));
-        assert!(o.int(&["frac"]).unwrap_err().why.contains("fraction"));
+        assert!(o.int(&["big"]).unwrap_err().0.why.contains("too large"));
+        assert!(o.int(&["frac"]).unwrap_err().0.why.contains("fraction"));
         assert_eq!(o.string(&["s"]).unwrap().unwrap(), "a中\n");
         assert_eq!(o.string(&["n", "s"]).unwrap().unwrap(), "a中\n");
         assert_eq!(o.bool(&["t"]).unwrap(), Some(true));

@@ -912,13 +912,13 @@ fn must(o: &Object<'_>, key: &str) -> Read<String> {
 
 /// A number, or a text of one.
 fn number(o: &Object<'_>, key: &str) -> Read<Option<i64>> {
-    let wrong = || Bad { at: key.to_owned(), why: "is no whole number".into() };
+    let wrong = || Bad::new(key, "is no whole number");
     id_of(o, key)?.map(|t| t.parse().map_err(|_| wrong())).transpose()
 }
 
 /// How many; what is missing is none.
 fn amount(o: &Object<'_>, key: &str) -> Read<i32> {
-    let wrong = || Bad { at: key.to_owned(), why: "is too large a number".into() };
+    let wrong = || Bad::new(key, "is too large a number");
     i32::try_from(number(o, key)?.unwrap_or(0)).map_err(|_| wrong())
 }
 
@@ -932,7 +932,7 @@ fn price(o: &Object<'_>, key: &str) -> Read<i64> {
     if text.is_empty() {
         return Ok(-1);
     }
-    fen(&text).ok_or_else(|| Bad { at: key.to_owned(), why: "is no price like \"0.10\"".into() })
+    fen(&text).ok_or_else(|| Bad::new(key, "is no price like \"0.10\""))
 }
 
 /// A time of China's wall clock; 0 if there is none, or the zero time of the platform's language.
@@ -941,7 +941,5 @@ fn time(o: &Object<'_>, key: &str) -> Read<i64> {
     if text.is_empty() {
         return Ok(0);
     }
-    from_wall(&text)
-        .map(|t| t.max(0))
-        .ok_or_else(|| Bad { at: key.to_owned(), why: "is no time like \"2024-04-27 14:00:08\"".into() })
+    from_wall(&text).map(|t| t.max(0)).ok_or_else(|| Bad::new(key, "is no time like \"2024-04-27 14:00:08\""))
 }

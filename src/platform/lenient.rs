@@ -7,7 +7,7 @@ use std::borrow::Cow;
 type Read<T> = std::result::Result<T, Bad>;
 
 fn bad(key: &str, why: &'static str) -> Bad {
-    Bad { at: key.to_owned(), why: Cow::Borrowed(why) }
+    Bad::new(key, why)
 }
 
 /// The text of a text, a number or a boolean; empty if there is none under any of the keys.
@@ -168,7 +168,7 @@ mod tests {
         let o = object(r#"{"a":"7","b":7,"c":"","d":null,"e":"x","f":[],"g":"1","h":true}"#);
         assert_eq!((int(&o, &["a"]).unwrap(), int(&o, &["b"]).unwrap()), (Some(7), Some(7)));
         assert_eq!(int(&o, &["c", "d", "nothing"]).unwrap(), None);
-        assert_eq!(int(&o, &["e"]).unwrap_err().at, "e");
+        assert_eq!(int(&o, &["e"]).unwrap_err().at(), "e");
         assert!(text(&o, &["f"]).is_err());
         assert_eq!((yes(&o, &["g"]).unwrap(), yes(&o, &["h"]).unwrap()), (Some(true), Some(true)));
         assert!(yes(&o, &["e"]).is_err());
