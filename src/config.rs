@@ -110,6 +110,17 @@ pub const KEYS: &[Key] = &[
     of(ZHIYUN, key("format", Form::OneOf(&["json", "xml"]), "json", "How answers are written: `json` or `xml`.")),
 ];
 
+/// [`KEYS`] for the library itself, without the texts that only the header and the documentation need.
+static BARE: [Key; KEYS.len()] = {
+    let mut bare = [KEYS[0]; KEYS.len()];
+    let mut i = 0;
+    while i < bare.len() {
+        bare[i] = Key { doc: "", ..KEYS[i] };
+        i += 1;
+    }
+    bare
+};
+
 /// The settings of one account on one platform.
 #[derive(Clone)]
 pub struct Config {
@@ -149,7 +160,7 @@ impl Config {
     /// The keys that this platform knows.
     fn keys(&self) -> impl Iterator<Item = &'static Key> + use<> {
         let platform = self.platform;
-        KEYS.iter().filter(move |k| k.platforms.is_empty() || k.platforms.contains(&platform))
+        BARE.iter().filter(move |k| k.platforms.is_empty() || k.platforms.contains(&platform))
     }
 
     /// Sets one value. The same key again replaces it.
