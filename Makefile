@@ -18,7 +18,7 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo test platforms lib static check-artefacts header fmt lint arm c-programs install clean FORCE
+.PHONY: help demo test platforms lib static check-artefacts header abi-baseline fmt lint arm c-programs install clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
@@ -29,7 +29,8 @@ help:
 	@echo "make arm       the ARM builds, run under qemu-user           (TARGET=... for one of them)"
 	@echo "make check-artefacts   what the shared library exports, needs and weighs"
 	@echo "make install   header and shared library into PREFIX ($(PREFIX)), below DESTDIR"
-	@echo "make header    write include/kiosklink.h and abi/exports.txt from the sources"
+	@echo "make header    write include/kiosklink.h, abi/exports.txt and abi/layout.json from the sources"
+	@echo "make abi-baseline   promise what abi/layout.json says under this ABI number; for a release"
 	@echo "make fmt       format; make lint checks format, clippy, header; make clean removes what was built"
 
 demo:
@@ -56,6 +57,10 @@ lint:
 
 header:
 	$(CARGO) run -q -p xtask -- header
+
+# Refuses what would take something back that was promised under the same ABI number.
+abi-baseline: header
+	$(CARGO) run -q -p xtask -- baseline
 
 fmt:
 	$(CARGO) fmt --all
