@@ -5,12 +5,21 @@ CC      ?= cc
 CXX     ?= c++
 PREFIX  ?= /usr/local
 DESTDIR ?=
+STRIP   ?= yes
 
 # Where the C side is built; cargo keeps to itself beside it.
 OUT     := target/c
 WARN    := -Wall -Wextra -Wpedantic -Werror
 CFLAGS  ?= -g -O1
-ABI     := 1
+ABI     := $(shell sed -n 's/^.define KL_ABI_VERSION //p' include/kiosklink.h)
+
+# What `make install` and `make dist` take: this machine's, or what `make arm` made for TARGET. SHIP=folder takes what is
+# there, and builds nothing.
+ifeq ($(TARGET),)
+  SHIP ?= target/ship/host
+else
+  SHIP ?= target/arm/$(TARGET)
+endif
 
 EXAMPLES := $(patsubst examples-c/%.c,$(OUT)/bin/%,$(wildcard examples-c/*.c))
 CTESTS   := $(patsubst tests/c/%.c,$(OUT)/bin/%,$(wildcard tests/c/*.c))
@@ -18,17 +27,19 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo test platforms lib static check-artefacts header abi-baseline fmt lint arm c-programs install clean FORCE
+.PHONY: help demo test platforms lib static check-artefacts header abi-baseline fmt lint arm c-programs install uninstall dist ship debug-ship clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
 	@echo "make test      the whole suite: lint, header, Rust, C, C++, Python, valgrind"
 	@echo "make platforms every verb, endpoint and callback of the four platforms with the test that exercises it"
 	@echo "make lib       the shared library, as small as it ships      (target/release/libkiosklink.so)"
-	@echo "make static    the static library                            (target/release/libkiosklink.a)"
+	@echo "make static    the static library with only our names global (target/ship/host/libkiosklink.a)"
 	@echo "make arm       the ARM builds, run under qemu-user           (TARGET=... for one of them)"
 	@echo "make check-artefacts   what the shared library exports, needs and weighs"
-	@echo "make install   header and shared library into PREFIX ($(PREFIX)), below DESTDIR"
+	@echo "make install   headers, libraries, pkg-config file and CMake package into PREFIX ($(PREFIX)), below DESTDIR"
+	@echo "               (LIBDIR=, INCLUDEDIR=, STRIP=no; TARGET= for what make arm built); make uninstall takes them away"
+	@echo "make dist      the release tarball of this machine, of TARGET=..., or TARGET=source, in dist/"
 	@echo "make header    write include/kiosklink.h, abi/exports.txt and abi/layout.json from the sources"
 	@echo "make abi-baseline   promise what abi/layout.json says under this ABI number; for a release"
 	@echo "make fmt       format; make lint checks format, clippy, header; make clean removes what was built"
@@ -68,8 +79,13 @@ fmt:
 lib:
 	$(CARGO) rustc -p kiosklink --lib --release --crate-type cdylib
 
-static:
-	$(CARGO) rustc -p kiosklink --lib --release --crate-type staticlib
+# Both at once: the link-time optimisation is done once. rustc tells what the archive needs.
+ship:
+	$(CARGO) rustc -p kiosklink --lib --release --crate-type cdylib,staticlib -- \
+	  --print native-static-libs=target/release/native-static-libs
+	@STRIP=$(STRIP) scripts/pack target/release/libkiosklink target/ship/host
+
+static: ship
 
 arm:
 	@scripts/need arm
@@ -78,11 +94,16 @@ arm:
 check-artefacts: lib
 	@scripts/check-artefact target/release/libkiosklink.so
 
-install: lib
-	install -d "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(PREFIX)/lib"
-	install -m 644 include/kiosklink.h "$(DESTDIR)$(PREFIX)/include/"
-	install -m 755 target/release/libkiosklink.so "$(DESTDIR)$(PREFIX)/lib/libkiosklink.so.$(ABI)"
-	ln -sf libkiosklink.so.$(ABI) "$(DESTDIR)$(PREFIX)/lib/libkiosklink.so"
+# Nothing is built for a SHIP that was given, or for a TARGET: make arm has its own rules.
+install: $(if $(filter target/ship/host,$(SHIP)),ship)
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" scripts/install "$(SHIP)"
+
+uninstall:
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" scripts/install --remove
+
+dist:
+	@scripts/need dist
+	@scripts/dist $(TARGET)
 
 clean:
 	$(CARGO) clean
@@ -96,6 +117,12 @@ $(OUT)/lib/libkiosklink.so: FORCE
 	@$(CARGO) rustc -q -p kiosklink --lib --crate-type cdylib
 	@cmp -s target/debug/libkiosklink.so $@ || cp target/debug/libkiosklink.so $@
 	@ln -sf libkiosklink.so $(OUT)/lib/libkiosklink.so.$(ABI)
+
+# The same as it is installed, for the test of that.
+debug-ship: $(OUT)/lib/libkiosklink.so
+	@said=$$($(CARGO) rustc -q -p kiosklink --lib --crate-type staticlib -- \
+	  --print native-static-libs=target/debug/native-static-libs 2>&1) || { echo "$$said" >&2; exit 1; }
+	@scripts/pack target/debug/libkiosklink $(OUT)/ship
 
 # With a way to force a panic, for the test of the guard; never shipped, never beside the other.
 $(OUT)/hooks/libkiosklink.so: FORCE
