@@ -27,7 +27,7 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo test platforms lib static check-artefacts header abi-baseline fmt lint arm c-programs install uninstall dist ship debug-ship clean FORCE
+.PHONY: help demo test platforms lib static check-artefacts header abi-baseline fmt lint arm c-programs install install-built uninstall dist ship debug-ship clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
@@ -36,7 +36,7 @@ help:
 	@echo "make lib       the shared library, as small as it ships      (target/release/libkiosklink.so)"
 	@echo "make static    the static library with only our names global (target/ship/host/libkiosklink.a)"
 	@echo "make arm       the ARM builds, run under qemu-user           (TARGET=... for one of them)"
-	@echo "make check-artefacts   what the shared library exports, needs and weighs"
+	@echo "make check-artefacts   what the libraries export, need and weigh"
 	@echo "make install   headers, libraries, pkg-config file and CMake package into PREFIX ($(PREFIX)), below DESTDIR"
 	@echo "               (LIBDIR=, INCLUDEDIR=, STRIP=no; TARGET= for what make arm built); make uninstall takes them away"
 	@echo "make dist      the release tarball of this machine, of TARGET=..., or TARGET=source, in dist/"
@@ -79,11 +79,13 @@ fmt:
 lib:
 	$(CARGO) rustc -p kiosklink --lib --release --crate-type cdylib
 
-# Both at once: the link-time optimisation is done once. rustc tells what the archive needs.
+# Both at once: the link-time optimisation is done once. rustc tells what the archive needs. For another machine, as
+# Buildroot and its like build: CARGO_BUILD_TARGET names it as cargo does, CROSS_COMPILE is the prefix of its GNU tools.
+RAW := $(or $(CARGO_TARGET_DIR),target)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release
 ship:
-	$(CARGO) rustc -p kiosklink --lib --release --crate-type cdylib,staticlib -- \
-	  --print native-static-libs=target/release/native-static-libs
-	@STRIP=$(STRIP) scripts/pack target/release/libkiosklink target/ship/host
+	$(if $(CARGO_BUILD_TARGET),CARGO_BUILD_TARGET="$(CARGO_BUILD_TARGET)") $(CARGO) rustc --locked -p kiosklink --lib --release \
+	  --crate-type cdylib,staticlib -- --print native-static-libs=$(RAW)/native-static-libs
+	@STRIP=$(STRIP) scripts/pack $(RAW)/libkiosklink $(SHIP) $(CROSS_COMPILE)
 
 static: ship
 
@@ -91,15 +93,20 @@ arm:
 	@scripts/need arm
 	@scripts/arm $(TARGET)
 
-check-artefacts: lib
-	@scripts/check-artefact target/release/libkiosklink.so
+check-artefacts: ship
+	@scripts/check-artefact target/ship/host/libkiosklink.so.$(ABI)
+	@scripts/check-artefact target/ship/host/libkiosklink.a
 
-# Nothing is built for a SHIP that was given, or for a TARGET: make arm has its own rules.
+# Nothing is built for a SHIP that was given, or for a TARGET: make arm has its own rules. install-built never builds.
+put = PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" scripts/install
 install: $(if $(filter target/ship/host,$(SHIP)),ship)
-	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" scripts/install "$(SHIP)"
+	@$(put) "$(SHIP)"
+
+install-built:
+	@$(put) "$(SHIP)"
 
 uninstall:
-	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" scripts/install --remove
+	@$(put) --remove
 
 dist:
 	@scripts/need dist
