@@ -299,7 +299,9 @@ fn structs_may_grow_unless_they_stand_in_arrays() {
     only_added(&after(|new| grow(new, "kl_own")), 2);
     broken(&after(|new| grow(new, "kl_line")), "kl_line (64 bits): its size was 24 and is 32");
     broken(&after(|new| new["structs"]["kl_theirs"]["64"]["size"] = json!(20)), "its size was 24 and is 20");
-    broken(&after(|new| new["structs"]["kl_theirs"]["32"]["align"] = json!(8)), "its alignment");
+    // A first field of 64 bits in what an older program laid on its stack; what the library allocates it aligns itself.
+    broken(&after(|new| new["structs"]["kl_own"]["32"]["align"] = json!(8)), "its alignment");
+    only_added(&after(|new| new["structs"]["kl_theirs"]["32"]["align"] = json!(8)), 0);
 }
 
 #[test]
