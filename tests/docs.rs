@@ -147,31 +147,6 @@ fn programs_in_the_documentation_compile_and_run() {
 }
 
 #[test]
-fn the_static_link_line_of_the_readme_is_enough() {
-    let readme = text(&root().join("README.md"));
-    let line = readme.lines().find(|l| l.starts_with("cc ") && l.contains("libkiosklink.a")).unwrap();
-    let libs: Vec<&str> = line.split_whitespace().filter(|w| w.starts_with("-l")).collect();
-    programs();
-    let (code, said) = run(Command::new(env!("CARGO"))
-        .args(["rustc", "-q", "-p", "kiosklink", "--lib", "--crate-type", "staticlib"])
-        .current_dir(root()));
-    assert_eq!(code, 0, "{said}");
-    let program = scratch("docs-static").join("stock");
-    let (code, said) = run(Command::new("cc")
-        .arg("-I")
-        .arg(root().join("include"))
-        .arg(root().join("examples-c/stock.c"))
-        .arg(root().join("target/debug/libkiosklink.a"))
-        .args(&libs)
-        .arg("-o")
-        .arg(&program));
-    assert_eq!(code, 0, "{line}: {said}");
-    let sim = simulator();
-    let (code, said) = run(Command::new(program).arg(accounts(&sim, "docs-static-world")).arg("yopoint"));
-    assert!(code == 0 && said.contains(CABINET), "{said}");
-}
-
-#[test]
 fn excerpts_are_in_the_files_they_name() {
     let mut seen = 0;
     for fence in fences() {
