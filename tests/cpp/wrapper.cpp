@@ -196,7 +196,8 @@ void visit(const kl::Client &client, const char *cabinet, const char *request_id
   CHECK(orders.size() == 1 && order_no == orders[0].order_no && orders[0].door == KL_DOOR_SHUT);
   CHECK(orders.total() >= -1 && orders.more() <= 0);
   if (orders.empty() || kl::lines(orders[0]).empty()) {
-    CHECK(!"the goods are known");
+    std::printf("%s: the goods are not known\n", order_no.c_str());
+    failures++;
     return;
   }
   std::int64_t sum = 0;
