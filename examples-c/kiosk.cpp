@@ -28,7 +28,9 @@ Result explain(const char *what, const kl::Error &err) {
     std::printf("  The platform says %ld %s\n", static_cast<long>(err.platform_code()), err.platform_message());
   }
   if (err.outcome() == KL_OUTCOME_UNKNOWN) {
-    std::printf("  It may have happened: find out before anybody tries again.\n");
+    std::printf("  It may have happened: %s.\n", err.advice() == KL_ADVICE_CALL_PERSON
+                                                     ? "a person must look"
+                                                     : "find out before anybody tries again");
     return UNKNOWN;
   }
   switch (err.advice()) {
@@ -52,8 +54,6 @@ kl::Client connect(const char *accounts, const char *account, const char *state_
   return client;
 }
 
-#ifdef KL_E_PENDING
-
 const std::uint32_t WAIT_MS = 120000;  // the slowest platform tells within two minutes
 
 // What a door did after the platform took the command. A platform's yes is not a bolt that moved.
@@ -68,7 +68,7 @@ Result follow(const kl::Client &client, const char *request_id) {
       std::printf("%s: nothing moved: %s\n  The customer pays nothing and is owed the goods.\n", request_id, err.what());
       return NOT_MOVED;
     case KL_E_PENDING:
-      std::printf("%s: not told within two minutes. It stays on the list of what is pending.\n", request_id);
+      std::printf("%s: not told within two minutes. Wait again later, or look at the door's contact.\n", request_id);
       return NOT_MOVED;
     case KL_E_UNKNOWABLE:
       std::printf("%s: this platform never tells. Look at the door's own contact.\n", request_id);
@@ -93,15 +93,13 @@ Result settle_the_past(const char *account, const kl::Client &client) {
     } else if (err.outcome() == KL_OUTCOME_NOT_DONE) {
       std::printf("it was not done. The customer may try again under the same name.\n");
     } else {
-      // Here firmware with a contact at the door says what it saw: command_settle(…, KL_BY_SENSOR, …). Without, a
-      // person looks and says so. Until then this door takes no other command.
+      // Here firmware with a contact at the door says what it saw: command_settle(…, KL_BY_SENSOR, …). Without one a
+      // person looks and says so. Until then this door takes no other command (KL_E_BLOCKED).
       result = explain("nobody knows yet", err);
     }
   }
   return result;
 }
-
-#endif
 
 Result open_door(const kl::Client &client, const char *cabinet_id, const char *visit) {
   kl::Error err;
@@ -124,11 +122,7 @@ Result open_door(const kl::Client &client, const char *cabinet_id, const char *v
   if (err) return explain("The door was not opened", err);
   std::printf("The door opens%s: order %s.\n", command->recorded ? " (it did before, nothing was sent)" : "",
               command->order_no);
-#ifdef KL_E_PENDING
   return follow(client, visit);
-#else
-  return ALL_DONE;
-#endif
 }
 
 Result redeem(const kl::Client &shop, const char *visit, const char *code) {
@@ -166,11 +160,9 @@ int main(int argc, char **argv) {
     if (!shop) return NOT_DONE;
   }
 
-#ifdef KL_E_PENDING
   Result past = settle_the_past(argv[3], cabinets);
   if (shop && past == ALL_DONE) past = settle_the_past(argv[6], shop);
   if (past != ALL_DONE) return past;
-#endif
   Result result = open_door(cabinets, argv[4], argv[5]);
   if (shop && result == ALL_DONE) result = redeem(shop, argv[5], argv[7]);
   return result;

@@ -383,7 +383,8 @@ class Codes : public detail::List<kl_codes, kl_pickup_code, kl_codes_free, kl_co
   explicit Codes(kl_codes *handle) noexcept : List(handle) {}
 };
 
-/// A command that the platform took: a kl_command_info. Freeing it forgets nothing: the library remembers the command.
+/// A command: a kl_command_info. door_open, code_redeem, command_wait and command_resolve give only one that is *done*,
+/// command_get any: look at its outcome. Freeing it forgets nothing: the library remembers the command.
 class Command : public detail::Record<kl_command, kl_command_info, kl_command_free, kl_command_view> {
  public:
   /// Empty.
@@ -392,8 +393,7 @@ class Command : public detail::Record<kl_command, kl_command_info, kl_command_fr
   explicit Command(kl_command *handle) noexcept : Record(handle) {}
 };
 
-#ifdef KL_E_PENDING
-/// Commands: a list of kl_command_info, oldest first.
+/// Commands that are under way or unknown: a list of kl_command_info, oldest first.
 class Commands
     : public detail::List<kl_commands, kl_command_info, kl_commands_free, kl_commands_count, kl_commands_at> {
  public:
@@ -402,7 +402,6 @@ class Commands
   /// Takes a C handle over, nullptr for none.
   explicit Commands(kl_commands *handle) noexcept : List(handle) {}
 };
-#endif
 
 /// What a platform answered, as JSON.
 class Response : public detail::Handle<kl_response, kl_response_free> {
@@ -840,22 +839,22 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
     return Response(out);
   }
 
-#ifdef KL_E_PENDING
-  /// What is recorded of a command: kl_command_get. Sends nothing.
+  /// What is recorded of a command, whatever became of it: kl_command_get. Sends nothing.
   Command command_get(const char *request_id, Error &err) const noexcept {
     kl_command *out = nullptr;
     kl_command_get(get(), request_id, &out, err.raw());
     return Command(out);
   }
   /// Waits up to timeout_ms for what physically came of a command: kl_command_wait. A command comes back only if the
-  /// movement is confirmed; err.status() is else KL_E_PENDING, KL_E_NOT_MOVED, KL_E_UNSETTLED or KL_E_UNKNOWABLE.
+  /// movement is confirmed; err.status() is else KL_E_PENDING, KL_E_NOT_MOVED, KL_E_UNSETTLED or KL_E_UNKNOWABLE. Callbacks
+  /// that event_parse takes meanwhile, on any thread, end the wait.
   Command command_wait(const char *request_id, std::uint32_t timeout_ms, Error &err) const noexcept {
     kl_command *out = nullptr;
     kl_command_wait(get(), request_id, timeout_ms, &out, err.raw());
     return Command(out);
   }
-  /// Asks the platform what became of a command: kl_command_resolve. Only queries are sent. A command comes back only if
-  /// it is *done*.
+  /// Finds out what became of a command without ever doing it again: kl_command_resolve. A command comes back only if it
+  /// is *done*; otherwise err.outcome() says *not done* or *unknown*. With KL_ADVICE_CALL_PERSON asking again is no use.
   Command command_resolve(const char *request_id, Error &err) const noexcept {
     kl_command *out = nullptr;
     kl_command_resolve(get(), request_id, &out, err.raw());
@@ -867,21 +866,20 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
                            Error &err) const noexcept {
     return kl_command_settle(get(), request_id, outcome, by, note, err.raw());
   }
-  /// Every command that is not settled, oldest first: kl_command_pending. Read it after a restart. Sends nothing.
+  /// Every command that is under way or unknown, oldest first: kl_command_pending. Read it after a start. Sends nothing.
   Commands command_pending(Error &err) const noexcept {
     kl_commands *out = nullptr;
     kl_command_pending(get(), &out, err.raw());
     return Commands(out);
   }
-  /// The state of the journal: kl_journal_read. Sends nothing.
+  /// How the journal does: kl_journal_read. Sends nothing.
   kl_journal_info journal_read(Error &err) const noexcept {
     kl_journal_info info = KL_JOURNAL_INFO_INIT;
     kl_journal_read(get(), &info, err.raw());
     return info;
   }
-  /// Goes on with a damaged journal, when a person has decided to: kl_journal_repair.
+  /// After KL_E_JOURNAL_DAMAGED, when a person has decided to go on: kl_journal_repair. What the damaged part knew is lost.
   kl_status journal_repair(Error &err) const noexcept { return kl_journal_repair(get(), err.raw()); }
-#endif
 
 #if KIOSKLINK_EXCEPTIONS
   // The same calls without an error argument. All of them throw Error, a command that is not *done* included.
@@ -1041,7 +1039,6 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
     Error err;
     return detail::unless(err, call(method, params_json, err));
   }
-#ifdef KL_E_PENDING
   /// @overload
   Command command_get(const char *request_id) const {
     Error err;
@@ -1077,7 +1074,6 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
     Error err;
     detail::unless(err, journal_repair(err));
   }
-#endif
 #endif
 
  private:

@@ -48,9 +48,7 @@ template struct MoveOnly<kl::Company>;
 template struct MoveOnly<kl::CabinetIter>;
 template struct MoveOnly<kl::StockIter>;
 template struct MoveOnly<kl::OrderIter>;
-#ifdef KL_E_PENDING
 template struct MoveOnly<kl::Commands>;
-#endif
 
 // Errors are values, and exceptions must not throw while they are copied.
 static_assert(std::is_nothrow_copy_constructible<kl::Error>::value, "thrown by value");
