@@ -65,7 +65,7 @@ Result follow(const kl::Client &client, const char *request_id) {
       std::printf("%s: it moved, order %s.\n", request_id, moved->order_no);
       return ALL_DONE;
     case KL_E_NOT_MOVED:
-      std::printf("%s: nothing moved: %s\n  The customer pays nothing and is owed the goods.\n", request_id, err.what());
+      std::printf("%s: nothing moved: %s\n  The customer pays nothing.\n", request_id, err.what());
       return NOT_MOVED;
     case KL_E_PENDING:
       std::printf("%s: not told within two minutes. Wait again later, or look at the door's contact.\n", request_id);

@@ -319,7 +319,7 @@ class Walk : public Handle<T, Free> {
     Error *err_;
   };
 
-  /// `for (const auto &item : walk.each(err)) …`, from where the walk is. An error ends the loop: look at err behind it.
+  /// `for (const auto &item : walk.each(err)) …`, from where the walk is. An error ends the loop: look at err then.
   Each each(Error &err) & noexcept { return Each(this->get(), &err); }
   Each each(Error &err) && = delete;
 #if KIOSKLINK_EXCEPTIONS
@@ -516,7 +516,7 @@ inline Lines lines(const kl_event_info &event) noexcept { return Lines(event.lin
 
 // ---------------------------------------------------------------------------------------------------------------------
 // What you ask with: the C structs, begun right. Set the other fields by name, as in C. Calls take the C struct, so a
-// `kl_door_request r = KL_DOOR_REQUEST_INIT;` does as well. Texts are not copied until the call: they must live so long.
+// `kl_door_request r = KL_DOOR_REQUEST_INIT;` does as well. Texts are copied by the call: let them live so long.
 
 /// A kl_page.
 struct Page : kl_page {
@@ -813,7 +813,7 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
     return Command(out);
   }
 
-  /// Verifies a callback and takes it apart: kl_event_parse. headers are the header lines of the HTTP request, parted by
+  /// Verifies a callback and takes it apart: kl_event_parse. headers are the HTTP request's header lines, parted by
   /// newlines, and may be nullptr; body is its body, byte for byte. The event may outlive the client.
   Event event_parse(const char *headers, const void *body, std::size_t len, Error &err) const noexcept {
     kl_event *out = nullptr;
@@ -846,15 +846,16 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
     return Command(out);
   }
   /// Waits up to timeout_ms for what physically came of a command: kl_command_wait. A command comes back only if the
-  /// movement is confirmed; err.status() is else KL_E_PENDING, KL_E_NOT_MOVED, KL_E_UNSETTLED or KL_E_UNKNOWABLE. Callbacks
-  /// that event_parse takes meanwhile, on any thread, end the wait.
+  /// movement is confirmed; err.status() is else KL_E_PENDING, KL_E_NOT_MOVED, KL_E_UNSETTLED or KL_E_UNKNOWABLE. A
+  /// callback about it that event_parse takes meanwhile, on any thread, ends the wait.
   Command command_wait(const char *request_id, std::uint32_t timeout_ms, Error &err) const noexcept {
     kl_command *out = nullptr;
     kl_command_wait(get(), request_id, timeout_ms, &out, err.raw());
     return Command(out);
   }
-  /// Finds out what became of a command without ever doing it again: kl_command_resolve. A command comes back only if it
-  /// is *done*; otherwise err.outcome() says *not done* or *unknown*. With KL_ADVICE_CALL_PERSON asking again is no use.
+  /// Finds out what became of a command without ever doing it again: kl_command_resolve. A command comes back only if
+  /// it is *done*; otherwise err.outcome() says *not done* or *unknown*. With KL_ADVICE_CALL_PERSON there is no use in
+  /// asking again.
   Command command_resolve(const char *request_id, Error &err) const noexcept {
     kl_command *out = nullptr;
     kl_command_resolve(get(), request_id, &out, err.raw());
@@ -866,7 +867,7 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
                            Error &err) const noexcept {
     return kl_command_settle(get(), request_id, outcome, by, note, err.raw());
   }
-  /// Every command that is under way or unknown, oldest first: kl_command_pending. Read it after a start. Sends nothing.
+  /// Every command that is under way or unknown, oldest first: kl_command_pending. For after a start. Sends nothing.
   Commands command_pending(Error &err) const noexcept {
     kl_commands *out = nullptr;
     kl_command_pending(get(), &out, err.raw());
@@ -878,7 +879,8 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
     kl_journal_read(get(), &info, err.raw());
     return info;
   }
-  /// After KL_E_JOURNAL_DAMAGED, when a person has decided to go on: kl_journal_repair. What the damaged part knew is lost.
+  /// After KL_E_JOURNAL_DAMAGED, when a person has decided to go on: kl_journal_repair. What the damaged part knew is
+  /// lost.
   kl_status journal_repair(Error &err) const noexcept { return kl_journal_repair(get(), err.raw()); }
 
 #if KIOSKLINK_EXCEPTIONS
@@ -1131,9 +1133,11 @@ inline void set_log(std::int32_t level, kl_log_fn callback, void *user) {
 #endif
 
 /// Sends the log to an object of yours while this one lives: `sink(level, line)` is called, on whichever thread makes a
-/// call, on several at once. line is borrowed for the call. The sink must not call kiosklink; what it throws is dropped.
+/// call, on several at once. line is borrowed for the call. The sink must not call kiosklink; what it throws is
+/// dropped.
 ///
-/// `auto sink = [](std::int32_t level, const char *line) { … };  kiosklink::Log<decltype(sink)> log(KL_LOG_INFO, sink, err);`
+///     auto sink = [](std::int32_t level, const char *line) { … };
+///     kiosklink::Log<decltype(sink)> log(KL_LOG_INFO, sink, err);
 ///
 /// The sink is borrowed and must outlive this object; once the destructor has returned it is not called any more. There
 /// is one log for the process: a second Log replaces the first, and the end of either ends it. Not to be destroyed from
