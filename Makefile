@@ -21,7 +21,8 @@ else
   SHIP ?= target/arm/$(TARGET)
 endif
 
-EXAMPLES := $(patsubst examples-c/%.c,$(OUT)/bin/%,$(wildcard examples-c/*.c))
+EXAMPLES := $(patsubst examples-c/%.c,$(OUT)/bin/%,$(wildcard examples-c/*.c)) \
+            $(patsubst examples-c/%.cpp,$(OUT)/bin/%,$(wildcard examples-c/*.cpp))
 CTESTS   := $(patsubst tests/c/%.c,$(OUT)/bin/%,$(wildcard tests/c/*.c))
 CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
@@ -152,7 +153,11 @@ $(OUT)/bin/%: tests/c/%.c include/kiosklink.h $(OUT)/lib/libkiosklink.so
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -Iinclude $< -o $@ $(LINK)
 
-$(OUT)/bin/%: tests/cpp/%.cpp include/kiosklink.h $(OUT)/lib/libkiosklink.so
+$(OUT)/bin/%: examples-c/%.cpp include/kiosklink.h include/kiosklink.hpp $(OUT)/lib/libkiosklink.so
+	@mkdir -p $(@D)
+	$(CXX) -std=c++11 $(WARN) $(CFLAGS) -Iinclude $< -o $@ $(LINK)
+
+$(OUT)/bin/%: tests/cpp/%.cpp include/kiosklink.h include/kiosklink.hpp $(OUT)/lib/libkiosklink.so
 	@mkdir -p $(@D)
 	$(CXX) -std=c++11 $(WARN) $(CFLAGS) -Iinclude $< -o $@ $(LINK)
 

@@ -5,23 +5,8 @@ mod common;
 use common::*;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
-
-fn valgrind(program: &Path) -> Command {
-    let mut command = Command::new("valgrind");
-    command
-        .arg(format!("--suppressions={}", root().join("tests/valgrind.supp").display()))
-        .args([
-            "-q",
-            "--error-exitcode=99",
-            "--leak-check=full",
-            "--show-leak-kinds=definite,indirect,possible",
-        ])
-        .arg("--errors-for-leak-kinds=definite,indirect,possible")
-        .arg(program);
-    command
-}
 
 #[test]
 fn the_examples_tell_the_story_and_valgrind_finds_nothing() {
