@@ -18,7 +18,7 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo test platforms lib static check-artefacts header fmt lint arm c-programs install clean FORCE
+.PHONY: help demo test platforms lib static python check-python check-artefacts header fmt lint arm c-programs install clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
@@ -26,10 +26,11 @@ help:
 	@echo "make platforms every verb, endpoint and callback of the four platforms with the test that exercises it"
 	@echo "make lib       the shared library, as small as it ships      (target/release/libkiosklink.so)"
 	@echo "make static    the static library                            (target/release/libkiosklink.a)"
+	@echo "make python    the Python package with the shared library inside     (dist/kiosklink-*.whl)"
 	@echo "make arm       the ARM builds, run under qemu-user           (TARGET=... for one of them)"
 	@echo "make check-artefacts   what the shared library exports, needs and weighs"
 	@echo "make install   header and shared library into PREFIX ($(PREFIX)), below DESTDIR"
-	@echo "make header    write include/kiosklink.h and abi/exports.txt from the sources"
+	@echo "make header    write include/kiosklink.h, abi/exports.txt and the Python bindings from the sources"
 	@echo "make fmt       format; make lint checks format, clippy, header; make clean removes what was built"
 
 demo:
@@ -44,6 +45,7 @@ test:
 	@$(MAKE) --no-print-directory c-programs
 	@$(CARGO) build -q --workspace
 	$(CARGO) test --workspace --features kiosklink/test-hooks
+	@scripts/check-python
 
 platforms:
 	@$(CARGO) run -q -p xtask -- platforms
@@ -56,6 +58,7 @@ lint:
 
 header:
 	$(CARGO) run -q -p xtask -- header
+	python3 python/generate.py
 
 fmt:
 	$(CARGO) fmt --all
@@ -69,6 +72,14 @@ static:
 arm:
 	@scripts/need arm
 	@scripts/arm $(TARGET)
+
+# Needs no pip and no package index; KIOSKLINK_LIBRARY=... puts another machine's library into the wheel.
+python:
+	@mkdir -p dist
+	python3 python/build_backend.py dist
+
+check-python:
+	@scripts/check-python
 
 check-artefacts: lib
 	@scripts/check-artefact target/release/libkiosklink.so

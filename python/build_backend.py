@@ -21,6 +21,9 @@ import sys
 import tarfile
 import time
 import zipfile
+from typing import Any, Dict, Iterator, List, NoReturn, Optional, Tuple
+
+Settings = Optional[Dict[str, Any]]
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGE = "kiosklink"
@@ -32,29 +35,30 @@ SOURCES = ["Cargo.toml", "Cargo.lock", "README.md", "build.rs", "src", "include/
 LICENSES = ["LICENSE-APACHE", "LICENSE-MIT"]
 
 
-def _read(*path):
+def _read(*path: str) -> str:
     with open(os.path.join(HERE, *path), encoding="utf-8") as file:
         return file.read()
 
 
-def _version():
-    return re.search(r'^VERSION = "(.+)"$', _read(PACKAGE, "_version.py"), re.M).group(1)
+def _version() -> str:
+    found = re.search(r'^VERSION = "(.+)"$', _read(PACKAGE, "_version.py"), re.M)
+    return found.group(1) if found else _fail("_version.py names no version")
 
 
-def _root():
+def _root() -> str:
     """The folder with Cargo.toml: around this one in the repository, inside it in a source distribution."""
     inside = os.path.join(HERE, LIBRARY)
     return inside if os.path.isdir(inside) else os.path.dirname(HERE)
 
 
-def _fail(message):
+def _fail(message: str) -> NoReturn:
     raise SystemExit("kiosklink: " + message)
 
 
 # ---- The native library ----
 
 
-def _library():
+def _library() -> str:
     """The file of the native library."""
     given = os.environ.get("KIOSKLINK_LIBRARY")
     if given:
@@ -83,19 +87,19 @@ def _library():
         )
     if built.returncode != 0:
         _fail("cargo could not build the native library: " + " ".join(command))
-    for line in built.stdout.decode().splitlines():
+    for line in str(built.stdout, "utf-8").splitlines():
         message = json.loads(line)
         if message.get("reason") == "compiler-artifact" and message["target"]["name"] == "kiosklink":
             for name in message["filenames"]:
                 if name.endswith(".so"):
-                    return name
+                    return str(name)
     _fail("cargo built no shared library")
 
 
 class Elf:
     """What a shared library says of itself: machine, word size, needed libraries, versions of symbols."""
 
-    def __init__(self, data):
+    def __init__(self, data: bytes) -> None:
         if data[:4] != b"\x7fELF" or data[4] not in (1, 2) or data[5] not in (1, 2):
             raise ValueError("this is no ELF file")
         self.data = data
@@ -108,21 +112,23 @@ class Elf:
             self.flags, size, number, offset = self._unpack("I", 36) + self._unpack("HH", 46) + self._unpack("I", 32)
         form = "IIQQQQIIQQ" if self.wide else "IIIIIIIIII"
         self.sections = [self._unpack(form, offset + i * size) for i in range(number)]
-        self.soname, self.needed, self.versions = None, [], []
+        self.soname: Optional[str] = None
+        self.needed: List[str] = []
+        self.versions: List[str] = []
         for section in self.sections:
             if section[1] == 6:
                 self._dynamic(section)
             elif section[1] == 0x6FFFFFFE:
                 self._verneed(section)
 
-    def _unpack(self, form, offset):
+    def _unpack(self, form: str, offset: int) -> Tuple[int, ...]:
         return struct.unpack_from(self.order + form, self.data, offset)
 
-    def _text(self, section, offset):
+    def _text(self, section: Tuple[int, ...], offset: int) -> str:
         start = self.sections[section[6]][4] + offset
-        return self.data[start : self.data.index(b"\0", start)].decode()
+        return str(self.data[start : self.data.index(b"\0", start)], "ascii")
 
-    def _dynamic(self, section):
+    def _dynamic(self, section: Tuple[int, ...]) -> None:
         size = 16 if self.wide else 8
         for at in range(section[4], section[4] + section[5], size):
             tag, value = self._unpack("QQ" if self.wide else "II", at)
@@ -131,7 +137,7 @@ class Elf:
             elif tag == 14:
                 self.soname = self._text(section, value)
 
-    def _verneed(self, section):
+    def _verneed(self, section: Tuple[int, ...]) -> None:
         at = section[4]
         for _ in range(section[7]):
             _, number, _, first, following = self._unpack("HHIII", at)
@@ -147,7 +153,7 @@ class Elf:
 _MANYLINUX = re.compile(r"^(libc\.so\.6|libpthread\.so\.0|libdl\.so\.2|libm\.so\.6|librt\.so\.1|libgcc_s\.so\.1|ld-linux.*)$")
 
 
-def platform_tag(data):
+def platform_tag(data: bytes) -> str:
     """The platform tag of a wheel with this library, as its bytes tell."""
     elf = Elf(data)
     if elf.soname != SONAME:
@@ -175,7 +181,7 @@ def platform_tag(data):
     return "manylinux_%d_%d_%s" % (floor[0], floor[1], arch)
 
 
-def _armv5(data):
+def _armv5(data: bytes) -> bool:
     """Whether the attributes of an ARM library name an architecture before ARMv7 (Tag_CPU_arch below 10)."""
     at = data.find(b"aeabi\0\x01")
     if at < 0:
@@ -196,7 +202,7 @@ def _armv5(data):
 # ---- Metadata ----
 
 
-def _metadata():
+def _metadata() -> str:
     lines = [
         "Metadata-Version: 2.1",
         "Name: " + PACKAGE,
@@ -217,12 +223,12 @@ def _metadata():
     return "\n".join(lines) + "\n\n" + _read("README.md")
 
 
-def _wheel(tag):
+def _wheel(tag: str) -> str:
     lines = ["Wheel-Version: 1.0", "Generator: kiosklink build_backend", "Root-Is-Purelib: false"]
     return "\n".join(lines + ["Tag: py3-none-" + one for one in tag.split(".")]) + "\n"
 
 
-def _licenses():
+def _licenses() -> Iterator[Tuple[str, str]]:
     for name in LICENSES:
         for folder in (HERE, _root()):
             path = os.path.join(folder, name)
@@ -231,14 +237,14 @@ def _licenses():
                 break
 
 
-def _modules():
+def _modules() -> Iterator[Tuple[str, str]]:
     folder = os.path.join(HERE, PACKAGE)
     for name in sorted(os.listdir(folder)):
         if name.endswith(".py") or name == "py.typed":
             yield name, os.path.join(folder, name)
 
 
-def _date():
+def _date() -> int:
     """The time of files in archives: the same sources give the same bytes."""
     return int(os.environ.get("SOURCE_DATE_EPOCH") or 315619200)  # 1980-01-02; a zip knows nothing before 1980
 
@@ -246,22 +252,25 @@ def _date():
 # ---- PEP 517 ----
 
 
-def get_requires_for_build_wheel(config_settings=None):
+def get_requires_for_build_wheel(config_settings: Settings = None) -> List[str]:
+    """Nothing: Python is enough."""
     return []
 
 
-def get_requires_for_build_sdist(config_settings=None):
+def get_requires_for_build_sdist(config_settings: Settings = None) -> List[str]:
+    """Nothing: Python is enough."""
     return []
 
 
-def get_requires_for_build_editable(config_settings=None):
+def get_requires_for_build_editable(config_settings: Settings = None) -> List[str]:
+    """Nothing: Python is enough."""
     return []
 
 
-def _pack(wheel_directory, tag, files):
-    """Writes the wheel: files are (name, bytes, mode)."""
+def _pack(wheel_directory: str, tag: str, content: List[Tuple[str, bytes, int]]) -> str:
+    """Writes the wheel: content is (name, bytes, mode)."""
     info = "%s-%s.dist-info" % (PACKAGE, _version())
-    files = list(files)
+    files = list(content)
     files.append((info + "/METADATA", _metadata().encode(), 0o644))
     files.append((info + "/WHEEL", _wheel(tag).encode(), 0o644))
     for name, path in _licenses():
@@ -269,22 +278,22 @@ def _pack(wheel_directory, tag, files):
             files.append((info + "/licenses/" + name, file.read(), 0o644))
     record = ""
     for name, data, _ in files:
-        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+        digest = str(base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"="), "ascii")
         record += "%s,sha256=%s,%d\n" % (name, digest, len(data))
     record += info + "/RECORD,,\n"
     files.append((info + "/RECORD", record.encode(), 0o644))
     wheel = "%s-%s-py3-none-%s.whl" % (PACKAGE, _version(), tag)
-    date = time.gmtime(max(_date(), 315532800))[:6]
+    date = time.gmtime(max(_date(), 315532800))
     with zipfile.ZipFile(os.path.join(wheel_directory, wheel), "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data, mode in files:
-            entry = zipfile.ZipInfo(name, date)
+            entry = zipfile.ZipInfo(name, (date[0], date[1], date[2], date[3], date[4], date[5]))
             entry.external_attr = (0o100000 | mode) << 16
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, data)
     return wheel
 
 
-def _native():
+def _native() -> Tuple[bytes, str]:
     path = _library()
     with open(path, "rb") as file:
         data = file.read()
@@ -294,7 +303,10 @@ def _native():
         _fail("%s cannot go into a wheel: %s" % (path, error))
 
 
-def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+def build_wheel(
+    wheel_directory: str, config_settings: Settings = None, metadata_directory: Optional[str] = None
+) -> str:
+    """Writes the wheel and gives its name."""
     library, tag = _native()
     files = []
     for name, path in _modules():
@@ -304,7 +316,9 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
     return _pack(wheel_directory, tag, files)
 
 
-def build_editable(wheel_directory, config_settings=None, metadata_directory=None):
+def build_editable(
+    wheel_directory: str, config_settings: Settings = None, metadata_directory: Optional[str] = None
+) -> str:
     """A wheel that leads to this folder. The library is put beside the sources, where git does not look."""
     library, tag = _native()
     target = os.path.join(HERE, PACKAGE, SONAME)
@@ -314,14 +328,14 @@ def build_editable(wheel_directory, config_settings=None, metadata_directory=Non
     return _pack(wheel_directory, tag, [(PACKAGE + ".pth", (HERE + "\n").encode(), 0o644)])
 
 
-def build_sdist(sdist_directory, config_settings=None):
+def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
     """The package with the sources of the library, from which a wheel can be built anywhere that has cargo."""
     root = _root()
     base = "%s-%s" % (PACKAGE, _version())
     files = {"PKG-INFO": _metadata().encode()}
     for name in ["pyproject.toml", "README.md", "build_backend.py"]:
         files[name] = _read(name).encode()
-    for name, path in list(_modules()):
+    for name, path in _modules():
         with open(path, "rb") as file:
             files[PACKAGE + "/" + name] = file.read()
     for name, path in _licenses():
@@ -336,7 +350,7 @@ def build_sdist(sdist_directory, config_settings=None):
             with open(path, "rb") as file:
                 files[LIBRARY + "/" + os.path.relpath(path, root).replace(os.sep, "/")] = file.read()
     # The library alone is a workspace of one: the simulator, which only tests need, is not in here.
-    manifest = files[LIBRARY + "/Cargo.toml"].decode()
+    manifest = str(files[LIBRARY + "/Cargo.toml"], "utf-8")
     manifest = re.sub(r"(?m)^members = .*\n", "", manifest)
     manifest = re.sub(r"(?m)^\[dev-dependencies\]\n(?:[^\[\n].*\n)*", "", manifest)
     files[LIBRARY + "/Cargo.toml"] = manifest.encode()
@@ -349,7 +363,7 @@ def build_sdist(sdist_directory, config_settings=None):
     return name
 
 
-def main(arguments):
+def main(arguments: List[str]) -> int:
     """Without pip, which a board's build machine may not have: build_backend.py FOLDER writes the wheel there."""
     if len(arguments) != 1 or not os.path.isdir(arguments[0]):
         sys.stderr.write("use: build_backend.py FOLDER\n")

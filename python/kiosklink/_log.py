@@ -34,6 +34,7 @@ def enable_logging(logger: Optional[logging.Logger] = None, level: Optional[int]
         return
 
     def line(_user: Optional[int], number: int, raw: Optional[bytes]) -> None:
+        """One line of the log, on whichever thread."""
         try:
             target.log(_LEVELS.get(number, logging.DEBUG), "%s", _native.string(raw))
         except Exception:  # It must not go on into C; and a log has nowhere to complain.
