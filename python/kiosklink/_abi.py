@@ -27,6 +27,21 @@ KL_CODE_STATE_USED = 2
 KL_CODE_STATE_EXPIRED = 3
 KL_CODE_STATE_REFUNDING = 4
 KL_CODE_STATE_DISABLED = 5
+KL_COMMAND_DOOR = 1
+KL_COMMAND_REDEEM = 2
+KL_COMMAND_WRITE = 3
+KL_PHYSICAL_NONE = 0
+KL_PHYSICAL_PENDING = 1
+KL_PHYSICAL_CONFIRMED = 2
+KL_PHYSICAL_FAILED = 3
+KL_PHYSICAL_UNKNOWABLE = 4
+KL_BY_NOBODY = 0
+KL_BY_ANSWER = 1
+KL_BY_QUERY = 2
+KL_BY_EVENT = 3
+KL_BY_SENSOR = 4
+KL_BY_PERSON = 5
+KL_BY_JOURNAL = 6
 KL_CODE_PICKUP = 0
 KL_CODE_VIRTUAL = 1
 KL_CODE_VOUCHER = 2
@@ -120,6 +135,7 @@ KL_KEY_APP_SECRET = "app_secret"
 KL_KEY_PAY_KEY = "pay_key"
 KL_KEY_TIMESTAMP_UNIT = "timestamp_unit"
 KL_KEY_FORMAT = "format"
+KL_KEY_OWN_TRADE_NO = "own_trade_no"
 KL_KEY_APP_KEY = "app_key"
 KL_KEY_SIGN_VALUE_ENCODING = "sign_value_encoding"
 KL_KEY_CLIENT_ID = "client_id"
@@ -185,6 +201,17 @@ KL_E_REQUEST_ID = 600
 KL_E_STALE = 601
 KL_E_IN_FLIGHT = 602
 KL_E_UNSETTLED = 603
+KL_E_BLOCKED = 604
+KL_E_PENDING = 605
+KL_E_NOT_MOVED = 606
+KL_E_UNKNOWABLE = 607
+KL_E_JOURNAL = 610
+KL_E_JOURNAL_FULL = 611
+KL_E_JOURNAL_READ_ONLY = 612
+KL_E_JOURNAL_OWNER = 613
+KL_E_JOURNAL_VERSION = 614
+KL_E_JOURNAL_DAMAGED = 615
+KL_E_JOURNAL_BUSY = 616
 KL_E_EVENT_SIGNATURE = 700
 KL_E_EVENT = 701
 KL_E_EVENT_TIME = 702
@@ -211,6 +238,7 @@ KEYS = (
     "pay_key",
     "timestamp_unit",
     "format",
+    "own_trade_no",
     "app_key",
     "sign_value_encoding",
     "client_id",
@@ -385,6 +413,33 @@ class kl_command_info(Structure):
         ("notify_url", c_char_p),
         ("json", c_char_p),
         ("recorded", c_int32),
+        ("kind", c_int32),
+        ("outcome", c_int32),
+        ("physical", c_int32),
+        ("settled_by", c_int32),
+        ("status", c_int32),
+        ("sequence", c_uint64),
+        ("started_at", c_int64),
+        ("cabinet_id", c_char_p),
+        ("door", c_char_p),
+        ("physical_error", c_char_p),
+        ("message", c_char_p),
+    ]
+
+
+class kl_journal_info(Structure):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("damaged", c_int32),
+        ("bytes", c_uint64),
+        ("settled", c_uint64),
+        ("unsettled", c_uint64),
+        ("syncs", c_uint64),
+        ("sync_last_us", c_uint64),
+        ("sync_max_us", c_uint64),
+        ("sync_total_us", c_uint64),
+        ("path", c_char * 256),
+        ("damage", c_char * 64),
     ]
 
 
@@ -525,6 +580,7 @@ class kl_payment_report_request(Structure):
         ("trade_no", c_char_p),
         ("channel_json", c_char_p),
         ("extra_json", c_char_p),
+        ("request_id", c_char_p),
     ]
 
 
@@ -538,6 +594,7 @@ class kl_claim_request(Structure):
         ("remarks", c_char_p),
         ("phone", c_char_p),
         ("extra_json", c_char_p),
+        ("request_id", c_char_p),
     ]
 
 
@@ -557,6 +614,7 @@ class kl_order_create_request(Structure):
         ("trade_no", c_char_p),
         ("notify_url", c_char_p),
         ("extra_json", c_char_p),
+        ("request_id", c_char_p),
     ]
 
 
@@ -575,6 +633,7 @@ STRUCTS: Dict[str, Type[Structure]] = {
     "kl_door_request": kl_door_request,
     "kl_redeem_request": kl_redeem_request,
     "kl_command_info": kl_command_info,
+    "kl_journal_info": kl_journal_info,
     "kl_cabinet": kl_cabinet,
     "kl_event_info": kl_event_info,
     "kl_user_info": kl_user_info,
@@ -610,6 +669,16 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "kl_codes_free": (None, (c_void_p,)),
     "kl_door_open": (c_int32, (c_void_p, POINTER(kl_door_request), POINTER(c_void_p), POINTER(kl_error))),
     "kl_code_redeem": (c_int32, (c_void_p, POINTER(kl_redeem_request), POINTER(c_void_p), POINTER(kl_error))),
+    "kl_command_get": (c_int32, (c_void_p, c_char_p, POINTER(c_void_p), POINTER(kl_error))),
+    "kl_command_wait": (c_int32, (c_void_p, c_char_p, c_uint32, POINTER(c_void_p), POINTER(kl_error))),
+    "kl_command_resolve": (c_int32, (c_void_p, c_char_p, POINTER(c_void_p), POINTER(kl_error))),
+    "kl_command_settle": (c_int32, (c_void_p, c_char_p, c_int32, c_int32, c_char_p, POINTER(kl_error))),
+    "kl_command_pending": (c_int32, (c_void_p, POINTER(c_void_p), POINTER(kl_error))),
+    "kl_commands_count": (c_size_t, (c_void_p,)),
+    "kl_commands_at": (POINTER(kl_command_info), (c_void_p, c_size_t)),
+    "kl_commands_free": (None, (c_void_p,)),
+    "kl_journal_read": (c_int32, (c_void_p, POINTER(kl_journal_info), POINTER(kl_error))),
+    "kl_journal_repair": (c_int32, (c_void_p, POINTER(kl_error))),
     "kl_command_view": (POINTER(kl_command_info), (c_void_p,)),
     "kl_command_free": (None, (c_void_p,)),
     "kl_config_new": (c_int32, (c_char_p, POINTER(c_void_p), POINTER(kl_error))),

@@ -37,7 +37,7 @@ from ._native import (
     text,
     u32,
 )
-from .enums import CodeKind, OrderKind, PaymentResult, TimeSource
+from .enums import CodeKind, OrderKind, PaymentResult, SettledBy, TimeSource
 from .errors import ArgumentError, ClosedError, Error
 from .models import (
     Cabinet,
@@ -45,6 +45,7 @@ from .models import (
     Command,
     Company,
     EventInfo,
+    JournalInfo,
     Order,
     Page,
     PickupCode,
@@ -404,8 +405,10 @@ class Client(_Owner):
         ``command_ttl_ms``.
 
         Raises :class:`NotDone` (it may be tried again under the same name) or :class:`OutcomeUnknown` (it may have
-        opened; the same name then raises :class:`Unsettled` and sends nothing). Anything else was refused before it
-        could become a command.
+        opened). The same name again never opens twice: after *done* it gives the recorded answer, after *unknown* it asks
+        the platform, and only if that proves that nothing happened is it sent, else it raises :class:`Unsettled`. With the
+        setting ``state_dir`` that holds across restarts and for all processes that share the folder. While a command at
+        a door is unknown, others there raise :class:`Blocked`. :meth:`wait` tells whether the door moved.
         """
         raw = request(
             _abi.kl_door_request,
@@ -457,7 +460,71 @@ class Client(_Owner):
         made = self._lib.make("kl_code_redeem", self._handle, ctypes.byref(raw))
         return self._view(made, "kl_command", models.command)
 
-    # ---- Other writes: sent at most once a call ----
+    # ---- What became of commands; none of these does anything again ----
+
+    def command(self, request_id: str) -> Command:
+        """What is recorded of a command, whatever became of it. Sends nothing. Raises :class:`NotFound`."""
+        made = self._lib.make("kl_command_get", self._handle, text(request_id, "request_id"))
+        return self._view(made, "kl_command", models.command)
+
+    def wait(self, request_id: str, timeout_ms: int = 0) -> Command:
+        """Waits until it is known what the machine did; 0 asks once. Returning means: the door opened, the goods came out.
+
+        Raises :class:`NotMoved`, :class:`Pending` (the time was up), :class:`Unknowable` (the platform never tells) or
+        :class:`Unsettled` (it is not known whether the command was taken at all); ``outcome`` is that of the command.
+        Callbacks that any thread hands to :meth:`parse_event` end the wait early.
+        """
+        made = self._lib.make(
+            "kl_command_wait", self._handle, text(request_id, "request_id"), u32(timeout_ms, "timeout_ms")
+        )
+        return self._view(made, "kl_command", models.command)
+
+    def resolve(self, request_id: str) -> Command:
+        """Finds out what became of a command, from the record or by asking the platform. Returning means *done*.
+
+        Raises :class:`NotDone` (the same name may be tried again) or :class:`OutcomeUnknown`. If the advice is
+        ``Advice.CALL_PERSON``, asking again will not help: :meth:`settle`. After a restart, for each of :meth:`pending`.
+        """
+        made = self._lib.make("kl_command_resolve", self._handle, text(request_id, "request_id"))
+        return self._view(made, "kl_command", models.command)
+
+    def settle(
+        self, request_id: str, outcome: int, *, by: int = SettledBy.PERSON, note: Optional[str] = None
+    ) -> None:
+        """Decides an unknown command by what was seen at the machine, and frees the door for others. Sends nothing.
+
+        ``outcome`` is ``Outcome.DONE`` or ``Outcome.NOT_DONE``, ``by`` is ``SettledBy.SENSOR`` or ``.PERSON``. Saying the
+        same twice is well; a command that is settled the other way stays so (:class:`RequestIdError`).
+        """
+        self._lib.call(
+            "kl_command_settle",
+            self._handle,
+            text(request_id, "request_id"),
+            i32(outcome, "outcome"),
+            i32(by, "by"),
+            text(note, "note"),
+        )
+
+    def pending(self) -> Page[Command]:
+        """The commands that are under way or unknown, the oldest first: after a start, what the last run left behind.
+        Sends nothing."""
+        made = self._lib.make("kl_command_pending", self._handle)
+        return self._list(made, "kl_commands", models.command)
+
+    def journal(self) -> JournalInfo:
+        """How the journal does: its size, what is unsettled, how long the disk takes. Sends nothing."""
+        raw = request(_abi.kl_journal_info)
+        self._lib.call("kl_journal_read", self._handle, ctypes.byref(raw))
+        return models.journal_info(raw)
+
+    def repair_journal(self) -> None:
+        """After ``Status.JOURNAL_DAMAGED``, when a person has decided to go on: keeps every record that can be read.
+
+        What the damaged part knew is lost: a ``request_id`` from there would be sent again. Sends nothing.
+        """
+        self._lib.call("kl_journal_repair", self._handle)
+
+    # ---- Other writes: sent at most once a call, and at most once under a request_id if they are given one ----
 
     def create_codes(
         self,
@@ -500,9 +567,13 @@ class Client(_Owner):
         *,
         trade_no: Optional[str] = None,
         notify_url: Optional[str] = None,
+        request_id: Optional[str] = None,
         extra: Json = None,
     ) -> Order:
-        """Makes an order of goods, pairs of product id and number. Gives its number and yours and nothing else yet."""
+        """Makes an order of goods, pairs of product id and number. Gives its number and yours and nothing else yet.
+
+        ``request_id``, here and on the writes below: your name for this act, under which it is sent at most once.
+        """
         array = (_abi.kl_order_create_line * len(lines))()
         for i, (product_id, quantity) in enumerate(lines):
             array[i].product_id = text(product_id, "product_id")
@@ -514,6 +585,7 @@ class Client(_Owner):
             cabinet_id=text(cabinet_id, "cabinet_id"),
             trade_no=text(trade_no, "trade_no"),
             notify_url=text(notify_url, "notify_url"),
+            request_id=text(request_id, "request_id"),
             extra_json=json_text(extra, "extra"),
         )
         made = self._lib.make("kl_order_create", self._handle, ctypes.byref(raw))
@@ -529,6 +601,7 @@ class Client(_Owner):
         cabinet_id: Optional[str] = None,
         trade_no: Optional[str] = None,
         channel: Json = None,
+        request_id: Optional[str] = None,
         extra: Json = None,
     ) -> Any:
         """Reports that an order was paid, or that the payment failed. Gives the platform's data.
@@ -545,6 +618,7 @@ class Client(_Owner):
             cabinet_id=text(cabinet_id, "cabinet_id"),
             trade_no=text(trade_no, "trade_no"),
             channel_json=json_text(channel, "channel"),
+            request_id=text(request_id, "request_id"),
             extra_json=json_text(extra, "extra"),
         )
         return self._answer(self._lib.make("kl_payment_report", self._handle, ctypes.byref(raw)))
@@ -557,10 +631,11 @@ class Client(_Owner):
         reason: Optional[str] = None,
         remarks: Optional[str] = None,
         phone: Optional[str] = None,
+        request_id: Optional[str] = None,
         extra: Json = None,
     ) -> Any:
         """Asks for a full refund on the customer's behalf. Gives the platform's data."""
-        raw = _claim(order_no, cabinet_id, reason, remarks, phone, extra)
+        raw = _claim(order_no, cabinet_id, reason, remarks, phone, request_id, extra)
         return self._answer(self._lib.make("kl_refund_apply", self._handle, ctypes.byref(raw)))
 
     def file_appeal(
@@ -571,10 +646,11 @@ class Client(_Owner):
         reason: Optional[str] = None,
         remarks: Optional[str] = None,
         phone: Optional[str] = None,
+        request_id: Optional[str] = None,
         extra: Json = None,
     ) -> Any:
         """Disputes the goods of an order on the customer's behalf. Gives the platform's data."""
-        raw = _claim(order_no, cabinet_id, reason, remarks, phone, extra)
+        raw = _claim(order_no, cabinet_id, reason, remarks, phone, request_id, extra)
         return self._answer(self._lib.make("kl_appeal_file", self._handle, ctypes.byref(raw)))
 
     # ---- Everything else ----
@@ -609,7 +685,7 @@ class Client(_Owner):
         try:
             at = lib.function(name + "_at")
             items = [copy(at(handle, i).contents) for i in range(lib.function(name + "_count")(handle))]
-            if name == "kl_codes":
+            if name in ("kl_codes", "kl_commands"):
                 return Page(items, len(items), False)
             total = models.told(lib.function(name + "_total")(handle))
             return Page(items, total, models.yes(lib.function(name + "_more")(handle)))
@@ -675,6 +751,7 @@ def _claim(
     reason: Optional[str],
     remarks: Optional[str],
     phone: Optional[str],
+    request_id: Optional[str],
     extra: Json,
 ) -> Any:
     return request(
@@ -684,6 +761,7 @@ def _claim(
         reason=text(reason, "reason"),
         remarks=text(remarks, "remarks"),
         phone=text(phone, "phone"),
+        request_id=text(request_id, "request_id"),
         extra_json=json_text(extra, "extra"),
     )
 

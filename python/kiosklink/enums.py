@@ -298,6 +298,63 @@ class PaymentResult(_Open):
     """The payment failed."""
 
 
+class CommandKind(_Open):
+    """What a command is."""
+
+    DOOR = 1
+    """The command opens a door or pushes goods out."""
+
+    REDEEM = 2
+    """The command uses up a pickup code."""
+
+    WRITE = 3
+    """The command is another write that was given a request_id."""
+
+
+class Physical(_Open):
+    """Whether something moved after a command."""
+
+    NONE = 0
+    """Nothing moves by this command."""
+
+    PENDING = 1
+    """It is not known yet what the machine did."""
+
+    CONFIRMED = 2
+    """The door opened, or the goods came out."""
+
+    FAILED = 3
+    """The machine reports that it did not."""
+
+    UNKNOWABLE = 4
+    """The platform does not know what the machine did."""
+
+
+class SettledBy(_Open):
+    """Who settled what became of a command."""
+
+    NOBODY = 0
+    """Nobody has told yet what became of the command."""
+
+    ANSWER = 1
+    """The platform told, in its answer; or the call itself, when it could not be sent."""
+
+    QUERY = 2
+    """The platform told, asked later."""
+
+    EVENT = 3
+    """The platform told, by a callback."""
+
+    SENSOR = 4
+    """A sensor at the machine told."""
+
+    PERSON = 5
+    """A person told."""
+
+    JOURNAL = 6
+    """The journal told: the process ended before it had sent anything."""
+
+
 class Status(_Open):
     """What a call answers."""
 
@@ -480,6 +537,41 @@ class Status(_Open):
     UNSETTLED = 603
     """What became of an earlier command of this name is not known; nothing was sent. Look at the order, or let a
     person look at the door."""
+
+    BLOCKED = 604
+    """Another command at the same door, for the same code or for the same order is not settled; the message names it.
+    Nothing was sent."""
+
+    PENDING = 605
+    """The time was up before the platform told what the machine did."""
+
+    NOT_MOVED = 606
+    """The platform took the command, but the machine did not do it: the door never opened, or nothing was pushed
+    out."""
+
+    UNKNOWABLE = 607
+    """The platform never tells what the machine did, or there is nothing that moves."""
+
+    JOURNAL = 610
+    """The journal cannot be read or written; see os_errno. Nothing was sent."""
+
+    JOURNAL_FULL = 611
+    """The disk is full, or so many commands are unsettled that the journal is. Nothing was sent."""
+
+    JOURNAL_READ_ONLY = 612
+    """The journal's file system is read-only. Nothing was sent."""
+
+    JOURNAL_OWNER = 613
+    """The journal belongs to another user. Nothing was sent."""
+
+    JOURNAL_VERSION = 614
+    """The journal was written by a newer library. Nothing was sent."""
+
+    JOURNAL_DAMAGED = 615
+    """The journal is damaged in its middle. Nothing is sent before kl_journal_repair."""
+
+    JOURNAL_BUSY = 616
+    """Another process holds the journal's lock and does not let go. Nothing was sent."""
 
     EVENT_SIGNATURE = 700
     """The callback's signature is wrong or missing."""

@@ -13,14 +13,19 @@ from ._native import string
 from .enums import (
     CodeKind,
     CodeState,
+    CommandKind,
     DeliveryState,
     DoorState,
     EventKind,
     OrderKind,
+    Outcome,
     PaymentState,
+    Physical,
     SaleState,
     ServiceState,
+    SettledBy,
     SignedWith,
+    Status,
     TimeSource,
 )
 
@@ -30,6 +35,7 @@ __all__ = [
     "Command",
     "Company",
     "EventInfo",
+    "JournalInfo",
     "Order",
     "OrderLine",
     "Page",
@@ -258,6 +264,50 @@ class Command(_Record):
     json: str = field(repr=False)
     recorded: bool
     """Answered from memory: nothing was sent this time."""
+    kind: CommandKind
+    outcome: Outcome
+    """What became of it."""
+    physical: Physical
+    """What the machine did, another question."""
+    settled_by: SettledBy
+    """Who told what became of it."""
+    status: Status
+    """Why it is not done: ``Status.IN_FLIGHT`` while it is under way, else how its call ended; OK for done."""
+    sequence: int
+    """Its place in the order of all commands of the account; grows whatever the clock does."""
+    started_at: Optional[int]
+    """When it was begun, by the client's clock; for people."""
+    cabinet_id: str
+    door: str
+    """The door, or the lane."""
+    physical_error: str
+    """Why the machine did not do it, in the platform's words."""
+    message: str
+    """``status`` as a sentence, or the note of whoever settled it."""
+
+
+@dataclass(frozen=True)
+class JournalInfo:
+    """How the journal of commands does."""
+
+    damaged: bool
+    """Nothing is sent before :meth:`Client.repair_journal`."""
+    bytes: int
+    """Its length; 0 without ``state_dir``."""
+    settled: int
+    """Commands that are known to be done or not done."""
+    unsettled: int
+    """Commands that are unknown or under way."""
+    syncs: int
+    """How often this process synced it to the disk: once for each command."""
+    sync_last_us: int
+    """How long the last sync took, in microseconds."""
+    sync_max_us: int
+    sync_total_us: int
+    path: str
+    """Where it is; cut if it is longer than 255 bytes."""
+    damage: str
+    """Where it is damaged."""
 
 
 @dataclass(frozen=True)
@@ -482,6 +532,33 @@ def command(raw: Any) -> Command:
         notify_url=string(raw.notify_url),
         json=string(raw.json),
         recorded=bool(raw.recorded),
+        kind=CommandKind(raw.kind),
+        outcome=Outcome(raw.outcome),
+        physical=Physical(raw.physical),
+        settled_by=SettledBy(raw.settled_by),
+        status=Status(raw.status),
+        sequence=raw.sequence,
+        started_at=when(raw.started_at),
+        cabinet_id=string(raw.cabinet_id),
+        door=string(raw.door),
+        physical_error=string(raw.physical_error),
+        message=string(raw.message),
+    )
+
+
+def journal_info(raw: Any) -> JournalInfo:
+    """A copy of a kl_journal_info."""
+    return JournalInfo(
+        damaged=bool(raw.damaged),
+        bytes=raw.bytes,
+        settled=raw.settled,
+        unsettled=raw.unsettled,
+        syncs=raw.syncs,
+        sync_last_us=raw.sync_last_us,
+        sync_max_us=raw.sync_max_us,
+        sync_total_us=raw.sync_total_us,
+        path=string(raw.path),
+        damage=string(raw.damage),
     )
 
 

@@ -170,9 +170,8 @@ class Layout(unittest.TestCase):
             "kl_user_info": models.User,
             "kl_company_info": models.Company,
             "kl_stats": models.Stats,
+            "kl_journal_info": models.JournalInfo,
         }
-        if hasattr(models, "JournalInfo"):
-            pairs["kl_journal_info"] = models.JournalInfo
         requests = {n for n in _abi.STRUCTS if re.search(r"_(request|query|ref|page|create_line|error)$", n)}
         self.assertEqual(set(pairs) | requests, set(_abi.STRUCTS))
         for name, kind in pairs.items():
