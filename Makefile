@@ -54,6 +54,7 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy -q --workspace --all-targets --features kiosklink/test-hooks -- -D warnings
 	$(CARGO) run -q -p xtask -- header --check
+	@python3 python/generate.py --check
 	@scripts/check-tree
 
 header:
