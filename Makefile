@@ -28,7 +28,7 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo test platforms lib static check-artefacts header abi-baseline fmt lint arm c-programs install install-built uninstall dist ship debug-ship clean FORCE
+.PHONY: help demo test platforms lib static check-artefacts header abi-baseline python check-python fmt lint arm c-programs install install-built uninstall dist ship debug-ship clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
@@ -40,6 +40,7 @@ help:
 	@echo "make check-artefacts   what the libraries export, need and weigh"
 	@echo "make install   headers, libraries, pkg-config file and CMake package into PREFIX ($(PREFIX)), below DESTDIR"
 	@echo "               (LIBDIR=, INCLUDEDIR=, STRIP=no; TARGET= for what make arm built); make uninstall takes them away"
+	@echo "make python    the Python package with the shared library inside     (dist/kiosklink-*.whl)"
 	@echo "make dist      the release tarball of this machine, of TARGET=..., or TARGET=source, in dist/"
 	@echo "make header    write include/kiosklink.h, abi/exports.txt and abi/layout.json from the sources"
 	@echo "make abi-baseline   promise what abi/layout.json says under this ABI number; for a release"
@@ -57,6 +58,7 @@ test:
 	@$(MAKE) --no-print-directory c-programs
 	@$(CARGO) build -q --workspace
 	$(CARGO) test --workspace --features kiosklink/test-hooks
+	@scripts/check-python
 
 platforms:
 	@$(CARGO) run -q -p xtask -- platforms
@@ -65,10 +67,12 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy -q --workspace --all-targets --features kiosklink/test-hooks -- -D warnings
 	$(CARGO) run -q -p xtask -- header --check
+	@python3 python/generate.py --check
 	@scripts/check-tree
 
 header:
 	$(CARGO) run -q -p xtask -- header
+	python3 python/generate.py
 
 # Refuses what would take something back that was promised under the same ABI number.
 abi-baseline: header
@@ -93,6 +97,14 @@ static: ship
 arm:
 	@scripts/need arm
 	@scripts/arm $(TARGET)
+
+# Needs no pip and no package index; KIOSKLINK_LIBRARY=... puts another machine's library into the wheel.
+python:
+	@mkdir -p dist
+	python3 python/build_backend.py dist
+
+check-python:
+	@scripts/check-python
 
 check-artefacts: ship
 	@scripts/check-artefact target/ship/host/libkiosklink.so.$(ABI)
