@@ -89,7 +89,7 @@ impl Browser {
             .env("HOME", &folder)
             .env("XDG_CONFIG_HOME", folder.join("config"))
             .env("XDG_CACHE_HOME", folder.join("cache"))
-            .env("LOG", folder.with_extension("log"))
+            .env("LOG", folder.with_file_name("chromedriver.log"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

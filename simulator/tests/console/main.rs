@@ -576,11 +576,11 @@ fn all_four_platforms_have_their_page() {
         "document.querySelector({}).textContent.includes('Goods are Stuck')",
         json!(lane("A22"))
     ));
+    picture(&browser, "dingshang", None);
     browser.click("[data-machine=\"16327129\"] footer button:last-child");
     browser.until("document.querySelector('[data-machine=\"16327129\"]').classList.contains('away')");
     let machine = control(&sim, "GET", "/_sim/dingshang/machines/16327129", Value::Null);
     assert_eq!((&machine["is_online"], &machine["lanes"][1]["stock"]), (&json!(false), &json!(0)));
-    picture(&browser, "dingshang", None);
 
     browser.click("#tab-youzan");
     browser.until(
