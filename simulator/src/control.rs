@@ -134,6 +134,7 @@ pub fn info(shared: &Shared) -> Value {
     json!({
         "name": "kiosklink-sim", "version": env!("CARGO_PKG_VERSION"),
         "origin": state.core.origin, "http_origin": state.core.http_origin,
+        "console": format!("{}/", state.core.http_origin),
         "platforms": state.accounts(),
     })
 }
@@ -244,7 +245,8 @@ fn patch_stock(state: &mut State, id: &str, barcode: &str, body: &Value) -> Answ
     Ok(json!(cabinet.stock))
 }
 
-fn clock(state: &State) -> Value {
+/// The clock of the platforms.
+pub fn clock(state: &State) -> Value {
     let clock = &state.core.clock;
     json!({
         "now_ms": clock.now_ms(), "date": http_date(clock.now_ms()), "offset_ms": clock.offset_ms(),
@@ -330,8 +332,13 @@ fn door(state: &mut State, body: &Value) -> Answer {
         "offline" | "online" => {
             state.set_online(&cabinet, action == "online");
         }
+        "empty" | "fill" => {
+            let stock = state.core.world.cabinet_mut(&cabinet).map(|c| &mut c.stock);
+            let lanes = stock.into_iter().flatten().filter(|line| line.door == door);
+            lanes.for_each(|line| line.stock = if action == "fill" { line.capacity } else { 0 });
+        }
         other => {
-            let known = "open, shut, jam, unjam, offline, online";
+            let known = "open, shut, jam, unjam, offline, online, empty, fill";
             return Err(bad(format!("unknown action {other:?}; known are {known}")));
         }
     }

@@ -120,7 +120,7 @@ impl Core {
     }
 
     /// The request log, oldest first.
-    pub fn log(&self) -> impl Iterator<Item = &Value> {
+    pub fn log(&self) -> impl DoubleEndedIterator<Item = &Value> {
         self.log.iter()
     }
 
@@ -145,23 +145,32 @@ pub struct State {
     pub core: Core,
     platforms: Vec<Box<dyn Platform>>,
     seed: u64,
+    forgotten: u64,
 }
 
 impl State {
     /// The state at the start.
     pub fn new(seed: u64, log_limit: usize, origin: String, http_origin: String) -> Self {
-        Self { core: Core::new(seed, log_limit, origin, http_origin), platforms: platform::all(), seed }
+        let core = Core::new(seed, log_limit, origin, http_origin);
+        Self { core, platforms: platform::all(), seed, forgotten: 0 }
     }
 
     /// Goes back to the start: world, orders, settings, faults, callbacks, log, counters and clock.
     pub fn reset(&mut self) {
         let (origin, http) = (self.core.origin.clone(), self.core.http_origin.clone());
-        *self = Self::new(self.seed, self.core.log_limit, origin, http);
+        let forgotten = self.forgotten + 1;
+        *self = Self { forgotten, ..Self::new(self.seed, self.core.log_limit, origin, http) };
     }
 
     /// Forgets the request log; the counters go on.
     pub fn forget_log(&mut self) {
         self.core.log.clear();
+        self.forgotten += 1;
+    }
+
+    /// How often the request log was forgotten.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
     /// A platform by its name, and what it shares with the others.
@@ -337,6 +346,17 @@ impl State {
         }
         accounts
     }
+}
+
+/// A text with every occurrence of a secret, and of the others that it may have been mistaken for, replaced.
+pub fn mask_all(text: &str, secret: &str, others: &[(&str, &str)]) -> String {
+    others.iter().filter(|(_, other)| !other.is_empty()).fold(mask(text, secret), |text, (_, other)| {
+        match text.strip_suffix(other) {
+            // Where a secret stands; a value that happens to be the same is not one.
+            Some(front) => format!("{front}[another secret]"),
+            None => text,
+        }
+    })
 }
 
 /// A text with every occurrence of a secret replaced.
