@@ -1,6 +1,6 @@
 //! The crash tester: a program, killed at every step and started again.
 
-use crate::preload::{self, Death, Disk, Step};
+use crate::preload::{self, Death, Disk, Failure, Step};
 use crate::stage::{Acts, Stage};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 /// What the system that dies had for a boot; the one that starts again has the real one.
 const EARLIER_BOOT: &str = "0e0a7e1e-0000-4000-8000-000000000000\n";
+/// How long a start takes, on the platforms' clock.
+const BOOT_MS: u64 = 5_000;
 const SIGKILL: i32 = 9;
 
 /// When in a step a process dies.
@@ -250,9 +252,6 @@ impl Report {
     }
 }
 
-/// Why there is no report.
-pub type Failure = String;
-
 /// Runs everything.
 pub fn run(options: &Options) -> Result<Report, Failure> {
     fs::create_dir_all(&options.work).map_err(|e| format!("{}: {e}", options.work.display()))?;
@@ -325,10 +324,12 @@ fn pairs(options: &Options, points: &[(usize, Moment)]) -> Vec<Case> {
 }
 
 /// Numbers from a seed.
+#[derive(Clone, Debug)]
 pub struct Noise(pub u64);
 
 impl Noise {
-    /// The next number (splitmix64).
+    /// The next number (SplitMix64).
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -593,8 +594,9 @@ impl<'a> Job<'a> {
             if !killed(&start) || starts > self.options.restarts as usize + 2 {
                 break start;
             }
-            // What was sent arrives, long before a machine has started again.
+            // What was sent arrives, long before a machine has started again, and doors have shut meanwhile.
             self.stage.settle()?;
+            self.stage.control("POST", "/_sim/clock/advance", json!({"ms": BOOT_MS}))?;
             if starts == 1 {
                 ending.reached = true;
                 ending.at_risk = self.options.journal && self.disk(|disk| disk.is_at_risk())?;

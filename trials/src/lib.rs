@@ -11,4 +11,5 @@
 
 pub mod crash;
 pub mod preload;
+pub mod soak;
 pub mod stage;

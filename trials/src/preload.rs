@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::UNIX_EPOCH;
 
+/// Why something could not be tried at all.
+pub type Failure = String;
+
 /// The shim's source; its head explains its environment variables.
 const SOURCE: &str = include_str!("../preload/crash.c");
 
 /// Compiles the shim into a folder, with `$CC` or `cc`.
-pub fn build(folder: &Path) -> Result<PathBuf, String> {
+pub fn build(folder: &Path) -> Result<PathBuf, Failure> {
     let (source, shim) = (folder.join("crash.c"), folder.join("crash.so"));
     fs::write(&source, SOURCE).map_err(|e| format!("{}: {e}", source.display()))?;
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
