@@ -2,6 +2,12 @@
 
 use crate::preload::{self, Death, Disk, Failure, Step};
 use crate::stage::{Acts, Stage};
+use kiosklink::client::Client;
+use kiosklink::command::{Act, SettledBy};
+use kiosklink::config::Config;
+use kiosklink::error::Outcome;
+use kiosklink::model::DoorRequest;
+use kiosklink::status::*;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -556,6 +562,20 @@ impl<'a> Job<'a> {
                 self.output()
             ));
         }
+        let opened: u64 = acts.values().sum();
+        if self.options.journal {
+            let client = self.client(&scene)?;
+            let known = |id: &&String| client.command_get(&self.filled(id, &scene)).is_ok();
+            let ids = self.options.ids.iter().filter(known).count();
+            if ids as u64 != opened {
+                return Err(format!(
+                    "without a crash {opened} things happen, but the journal of {:?} knows {ids} of the request_ids given \
+                     with --id; give each that the program uses. It printed:\n{}",
+                    self.options.account,
+                    self.output()
+                ));
+            }
+        }
         if acts.is_empty() {
             return Err(format!(
                 "the program opens no door and redeems no code, even without a crash; it exits with {exit}:\n{}",
@@ -625,9 +645,108 @@ impl<'a> Job<'a> {
         }
         let sum = |acts: &Acts| acts.values().sum::<u64>();
         ending.less = sum(&acts) < sum(&reference.acts);
+        if self.options.journal {
+            self.ask(&scene, &acts, &mut ending)?;
+        }
         if !ending.violations.is_empty() && self.options.verbose {
             println!("{}", self.output());
         }
         Ok(ending)
+    }
+
+    fn client(&self, scene: &Scene) -> Result<Client, Failure> {
+        let words = |e: kiosklink::error::Error| e.message().to_owned();
+        let config = Config::load(&scene.accounts.to_string_lossy(), Some(&self.options.account));
+        config.and_then(|config| Client::new(&config)).map_err(words)
+    }
+
+    /// What the library says of the program's commands, afterwards.
+    fn ask(&self, scene: &Scene, acts: &Acts, ending: &mut Ending) -> Result<(), Failure> {
+        let client = self.client(scene)?;
+        let mut done = 0;
+        let mut doors = Vec::new();
+        for id in &self.options.ids {
+            let id = self.filled(id, scene);
+            let mut wrong = |what: String| ending.violations.push(format!("{id}: {what}"));
+            let known = match client.command_get(&id) {
+                Ok(known) => known,
+                Err(e) if e.status() == KL_E_NOT_FOUND => {
+                    ending.fates.push(Fate::NotDone);
+                    continue;
+                }
+                Err(e) => {
+                    wrong(format!("the journal cannot be read: {}", e.message()));
+                    continue;
+                }
+            };
+            let happened = happened(&known.act, acts);
+            if let Act::Door(request) = &known.act {
+                doors.push(request.clone());
+            }
+            let (outcome, fate) = match known.outcome {
+                Outcome::Done if known.settled_by == SettledBy::Sensor => (Outcome::Done, Fate::Settled),
+                Outcome::Done if known.settled_by == SettledBy::Answer => (Outcome::Done, Fate::Done),
+                Outcome::Done => (Outcome::Done, Fate::Resolved),
+                Outcome::NotDone => (Outcome::NotDone, Fate::NotDone),
+                _ if known.status == KL_E_IN_FLIGHT => {
+                    wrong("counts as under way, and nobody is left who does it".into());
+                    continue;
+                }
+                _ => match client.command_resolve(&id) {
+                    Ok(_) => (Outcome::Done, Fate::Resolved),
+                    Err(e) if e.details().outcome == Outcome::NotDone => (Outcome::NotDone, Fate::Resolved),
+                    Err(_) => {
+                        let seen = if happened { Outcome::Done } else { Outcome::NotDone };
+                        if let Err(e) = client.command_settle(&id, seen, SettledBy::Sensor, "door contact") {
+                            wrong(format!("a sensor cannot settle it: {}", e.message()));
+                        }
+                        (seen, Fate::Settled)
+                    }
+                },
+            };
+            ending.fates.push(fate);
+            done += u64::from(outcome == Outcome::Done);
+            match (outcome, happened) {
+                (Outcome::Done, false) => wrong("is said to be done, but did not happen".into()),
+                (Outcome::NotDone, true) => wrong("is said to be not done, but happened".into()),
+                _ => {}
+            }
+        }
+        let opened: u64 = acts.values().sum();
+        if opened > done && ending.violations.is_empty() {
+            ending.violations.push(format!("{opened} things happened, and only {done} are said to be done"));
+        }
+        match client.commands_pending() {
+            Ok(left) if left.is_empty() => {}
+            Ok(left) => {
+                let names: Vec<_> = left.iter().map(|c| c.request_id.as_str()).collect();
+                ending.violations.push(format!("left unsettled: {}", names.join(", ")));
+            }
+            Err(e) => ending.violations.push(format!("the journal cannot be read: {}", e.message())),
+        }
+        // Whatever it was: the door can be opened for the next customer.
+        for (n, door) in doors.into_iter().enumerate() {
+            let request_id = format!("{}-next-{n}", self.options.request_id);
+            if let Err(e) = client.door_open(&DoorRequest { request_id, ..door }) {
+                if !matches!(e.status(), KL_E_ORDER_STATE | KL_E_DUPLICATE | KL_E_BUSY)
+                    && e.details().platform_code == 0
+                {
+                    ending.violations.push(format!("the next customer is refused: {}", e.message()));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the simulator saw it.
+fn happened(act: &Act, acts: &Acts) -> bool {
+    match act {
+        Act::Door(request) => {
+            let cabinet = format!(" of {}", request.cabinet_id);
+            acts.keys().any(|what| what.starts_with("door ") && what.ends_with(&cabinet))
+        }
+        Act::Redeem(_) => acts.keys().any(|what| what.starts_with("code ")),
+        Act::Write { .. } => false,
     }
 }

@@ -9,8 +9,10 @@ use crate::crash::Noise;
 use crate::preload::Failure;
 use crate::stage::{Stage, list};
 use kiosklink::client::Client;
+use kiosklink::command::Physical;
 use kiosklink::config::Config;
 use kiosklink::error::{Error, Outcome};
+use kiosklink::status::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -170,7 +172,7 @@ impl Brief {
 
     /// The results of one thread: a line for each task that is over.
     fn results(&self, thread: usize) -> PathBuf {
-        self.folder.join(format!("results-{thread}"))
+        self.folder.join(format!("results-{}-{thread}", self.first))
     }
 }
 
@@ -183,8 +185,10 @@ struct End {
     how: String,
     /// The status of the first answer.
     first: i32,
-    /// It is asked for a repetition of it by another thread at the same time, or afterwards.
+    /// It was given once more after it was done.
     repeated: bool,
+    /// Told to another process than the one whose command it is, which gave it too.
+    twin: bool,
 }
 
 fn outcome_word(outcome: Outcome) -> &'static str {
@@ -201,7 +205,7 @@ impl End {
             .iter()
             .map(|e| {
                 json!({"id": e.id, "outcome": outcome_word(e.outcome), "how": e.how, "first": e.first,
-                       "repeated": e.repeated})
+                       "repeated": e.repeated, "twin": e.twin})
             })
             .collect();
         format!("{}\n", json!({"n": number, "ends": shown}))
@@ -218,6 +222,7 @@ impl End {
             how: value["how"].as_str().unwrap_or_default().into(),
             first: value["first"].as_i64().unwrap_or_default() as i32,
             repeated: value["repeated"].as_bool().unwrap_or_default(),
+            twin: value["twin"].as_bool().unwrap_or_default(),
         }
     }
 }
@@ -468,9 +473,6 @@ impl Round<'_> {
     /// Runs the worker processes to their end, and kills some on the way.
     fn commands(&self, notify: &str, noise: &mut Noise) -> Result<usize, Failure> {
         let io = |e: std::io::Error| format!("a worker: {e}");
-        for thread in 0..self.threads() {
-            let _ = fs::remove_file(self.options.work.join(format!("results-{thread}")));
-        }
         let start = |process: usize| -> Result<Child, Failure> {
             let brief = Brief {
                 seed: self.options.seed,
@@ -570,64 +572,35 @@ impl Round<'_> {
     fn compare(&self, met: &Value, report: &mut Report) -> Result<(), Failure> {
         let truth = self.truth()?;
         report.acts += truth.values().sum::<u64>() as usize;
-        let mut reported: BTreeMap<String, End> = BTreeMap::new();
+        let mut reported: BTreeMap<String, Vec<End>> = BTreeMap::new();
         for thread in 0..self.threads() {
-            for line in results(&self.options.work.join(format!("results-{thread}"))) {
+            for line in results(&self.options.work.join(format!("results-{}-{thread}", self.first))) {
                 for end in list(&line["ends"]) {
                     let end = End::parse(end);
-                    reported.insert(end.id.clone(), end);
+                    reported.entry(end.id.clone()).or_default().push(end);
                 }
             }
         }
         let clients = Clients::open(self.accounts).map_err(|e| e.message().to_owned())?;
+        if self.options.journal {
+            for (platform, left) in clients.pending()? {
+                report.violations.push(format!("{platform}: {left} is left unsettled"));
+            }
+        }
         for task in self.tasks() {
             for id in task.ids() {
                 let times = truth.get(&id).copied().unwrap_or(0);
-                let mut wrong = |what: String| report.violations.push(format!("{id}: {what}"));
-                if times > 1 {
-                    wrong(format!("happened {times} times"));
+                let told = reported.get(&id).map_or(&[][..], Vec::as_slice);
+                let recorded = if self.options.journal { clients.of(&task).recorded(&id)? } else { None };
+                for what in contradictions(times, told, recorded.as_ref()) {
+                    report.violations.push(format!("{id}: {what}"));
                 }
-                let Some(end) = reported.get(&id) else {
-                    // The second command of a pickup whose first came to nothing.
-                    if times > 0 {
-                        wrong("happened, and nobody reported it".into());
-                    }
-                    continue;
-                };
-                match (end.outcome, times) {
-                    (Outcome::Done, 0) => {
-                        wrong(format!("reported as done by {}, but did not happen", end.how))
-                    }
-                    (Outcome::NotDone, 1..) => {
-                        wrong(format!("reported as not done by {}, but happened", end.how))
-                    }
-                    _ => {}
+                report.recorded += usize::from(recorded.is_some());
+                report.repeated +=
+                    told.iter().map(|e| usize::from(e.repeated) + usize::from(e.twin)).sum::<usize>();
+                if let Some(end) = told.iter().find(|e| !e.twin) {
+                    self.count(report, met, &task, end);
                 }
-                if self.options.journal {
-                    match clients.of(&task).recorded(&id) {
-                        Some((Outcome::Done, by)) if times == 0 => {
-                            wrong(format!("recorded as done by {by}, but did not happen"));
-                        }
-                        Some((Outcome::NotDone, by)) if times > 0 => {
-                            wrong(format!("recorded as not done by {by}, but happened"));
-                        }
-                        Some((outcome, by)) => {
-                            report.recorded += 1;
-                            if outcome != end.outcome {
-                                let (a, b) = (outcome_word(outcome), outcome_word(end.outcome));
-                                wrong(format!("recorded as {a} by {by}, but {b} was told"));
-                            }
-                        }
-                        None if end.outcome != Outcome::NotDone => wrong("is not in the journal".into()),
-                        None => {}
-                    }
-                }
-                self.count(report, met, &task, end);
-            }
-        }
-        if self.options.journal {
-            for (platform, left) in clients.pending() {
-                report.violations.push(format!("{platform}: {left} left unsettled"));
             }
         }
         Ok(())
@@ -635,7 +608,6 @@ impl Round<'_> {
 
     fn count(&self, report: &mut Report, met: &Value, task: &Task, end: &End) {
         report.commands += 1;
-        report.repeated += usize::from(end.repeated);
         *report.ends.entry((outcome_word(end.outcome).into(), end.how.clone())).or_default() += 1;
         // The requests of a pickup share a word; the operation says whose they are.
         let operation = match &task.act {
@@ -650,11 +622,14 @@ impl Round<'_> {
             .filter_map(Value::as_str)
             .filter_map(|m| m.split_once(' ').filter(|(o, _)| *o == operation).map(|(_, f)| f))
             .collect();
-        let fault = match faults.first() {
-            Some(first) => (*first).to_owned(),
-            None if end.how == "after a kill" => "none: the process was killed".into(),
-            None => "none of its own (a kill, another request's fault, load)".into(),
-        };
+        // It may have been sent more than once, as it was not done at first: the last time counts.
+        let fault = faults.last().map_or_else(
+            || match end.first {
+                KL_E_UNSETTLED => "none: its process was killed".to_owned(),
+                first => format!("none of its own: {}", name(first).unwrap_or("?")),
+            },
+            |f| (*f).to_owned(),
+        );
         *report.by_fault.entry(fault.clone()).or_default() += 1;
         let settled = matches!(end.how.as_str(), "query" | "wait" | "sensor" | "event" | "nobody");
         if settled || end.outcome == Outcome::Unknown {
@@ -664,6 +639,51 @@ impl Round<'_> {
             *report.by_sensor.entry(format!("{} {operation}: {fault}", task.platform())).or_default() += 1;
         }
     }
+}
+
+/// What does not fit together: what happened, what was told, what is recorded.
+fn contradictions(times: u64, told: &[End], recorded: Option<&Known>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if times > 1 {
+        wrong.push(format!("happened {times} times"));
+    }
+    if told.is_empty() && times > 0 {
+        wrong.push("happened, and nobody reported it".into());
+    }
+    // Where two gave the same command, one may have been told that it was not done before the other one did it.
+    let done = told.iter().any(|e| e.outcome == Outcome::Done);
+    let done = done || recorded.is_some_and(|r| r.outcome == Outcome::Done);
+    let later = done && told.iter().any(|e| e.twin);
+    for end in told {
+        match (end.outcome, times) {
+            (Outcome::Done, 0) => wrong.push(format!("told to be done by {}, but did not happen", end.how)),
+            (Outcome::NotDone, 1..) if !later => {
+                wrong.push(format!("told to be not done by {}, but happened", end.how));
+            }
+            _ => {}
+        }
+    }
+    let Some(known) = recorded else { return wrong };
+    match (known.outcome, times) {
+        (Outcome::Done, 0) => wrong.push(format!("recorded as done by {}, but did not happen", known.by)),
+        (Outcome::NotDone, 1..) => wrong.push(format!("recorded as not done by {}, but happened", known.by)),
+        (Outcome::Unknown, _) => wrong.push("recorded as unknown after everybody was asked".into()),
+        _ => {}
+    }
+    if known.physical == Physical::Confirmed && times == 0 {
+        wrong.push("recorded as moved, but did not move".into());
+    }
+    if known.physical == Physical::Failed && times > 0 {
+        wrong.push("recorded as not moved, but moved".into());
+    }
+    wrong
+}
+
+/// What is recorded of a command.
+struct Known {
+    outcome: Outcome,
+    physical: Physical,
+    by: &'static str,
 }
 
 /// A client for each account.
@@ -685,16 +705,27 @@ impl Clients {
         OfAccount(&self.0[task.platform()])
     }
 
-    /// How many commands of each account are not settled.
-    fn pending(&self) -> Vec<(&'static str, usize)> {
-        Vec::new()
+    /// The commands that are not settled.
+    fn pending(&self) -> Result<Vec<(&'static str, String)>, Failure> {
+        let mut all = Vec::new();
+        for (name, client) in &self.0 {
+            let left = client.commands_pending().map_err(|e| e.message().to_owned())?;
+            all.extend(left.into_iter().map(|c| (*name, c.request_id)));
+        }
+        Ok(all)
     }
 }
 
 impl OfAccount<'_> {
-    /// What the journal says of a command, and who said it.
-    fn recorded(&self, _id: &str) -> Option<(Outcome, String)> {
-        None
+    /// What the journal says of a command; none if it has forgotten it, as it does with old ones.
+    fn recorded(&self, id: &str) -> Result<Option<Known>, Failure> {
+        match self.0.command_get(id) {
+            Ok(c) => {
+                Ok(Some(Known { outcome: c.outcome, physical: c.physical, by: worker::word(c.settled_by) }))
+            }
+            Err(e) if e.status() == KL_E_NOT_FOUND => Ok(None),
+            Err(e) => Err(format!("{id}: {}", e.message())),
+        }
     }
 }
 
