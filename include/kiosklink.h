@@ -52,6 +52,51 @@
 /** It was taken out of use. */
 #define KL_CODE_STATE_DISABLED 5
 
+/** The command opens a door or pushes goods out. */
+#define KL_COMMAND_DOOR 1
+
+/** The command uses up a pickup code. */
+#define KL_COMMAND_REDEEM 2
+
+/** The command is another write that was given a request_id. */
+#define KL_COMMAND_WRITE 3
+
+/** Nothing moves by this command. */
+#define KL_PHYSICAL_NONE 0
+
+/** It is not known yet what the machine did. */
+#define KL_PHYSICAL_PENDING 1
+
+/** The door opened, or the goods came out. */
+#define KL_PHYSICAL_CONFIRMED 2
+
+/** The machine reports that it did not. */
+#define KL_PHYSICAL_FAILED 3
+
+/** The platform does not know what the machine did. */
+#define KL_PHYSICAL_UNKNOWABLE 4
+
+/** Nobody has told yet what became of the command. */
+#define KL_BY_NOBODY 0
+
+/** The platform told, in its answer; or the call itself, when it could not be sent. */
+#define KL_BY_ANSWER 1
+
+/** The platform told, asked later. */
+#define KL_BY_QUERY 2
+
+/** The platform told, by a callback. */
+#define KL_BY_EVENT 3
+
+/** A sensor at the machine told. */
+#define KL_BY_SENSOR 4
+
+/** A person told. */
+#define KL_BY_PERSON 5
+
+/** The journal told: the process ended before it had sent anything. */
+#define KL_BY_JOURNAL 6
+
 /** The platform's usual kind of code (Dingshang: a pickup code; Youzan: a self-fetch code). */
 #define KL_CODE_PICKUP 0
 
@@ -335,8 +380,10 @@
  */
 #define KL_KEY_COMMAND_TTL_MS "command_ttl_ms"
 /**
- * A folder that exists and is writable, kept across restarts: what must survive them (Youzan: the token) is
- * stored there. Processes that share it share the token. The path of a folder.
+ * A folder that exists and is writable, kept across restarts: what must survive them is stored there: the
+ * journal of commands, by which a door never opens twice for one request_id, and the token (Youzan).
+ * Processes may share it. Without it a client remembers its commands for its own life only. The path of a
+ * folder.
  */
 #define KL_KEY_STATE_DIR "state_dir"
 /**
@@ -363,6 +410,12 @@
  * How answers are written: json or xml. One of: json, xml. Default: json. Only zhiyun.
  */
 #define KL_KEY_FORMAT "format"
+/**
+ * yes sends a TradeNo made of the request_id when a door is opened without an order_no: by it an opening
+ * whose answer was lost is found again. The parameter is inferred; no if the platform refuses it. yes or no.
+ * Default: yes. Only yopoint.
+ */
+#define KL_KEY_OWN_TRADE_NO "own_trade_no"
 /**
  * The merchant key (AppKey, older: merchant_id) from the dashboard. It signs every payload; it is neither
  * AppID nor AppSecret. Only dingshang.
@@ -408,6 +461,9 @@ typedef struct kl_codes kl_codes;
 
 /** A command that the platform took. Opaque. */
 typedef struct kl_command kl_command;
+
+/** A list of commands. Opaque. */
+typedef struct kl_commands kl_commands;
 
 /** A company. Opaque. */
 typedef struct kl_company kl_company;
@@ -739,7 +795,57 @@ typedef struct kl_command_info {
   const char *json;
   /** 1 if this was answered from memory and nothing was sent this time. */
   int32_t recorded;
+  /** What it does: KL_COMMAND_*. */
+  int32_t kind;
+  /** What became of it: KL_OUTCOME_DONE, KL_OUTCOME_NOT_DONE or KL_OUTCOME_UNKNOWN. */
+  int32_t outcome;
+  /** What the machine did, another question: KL_PHYSICAL_*. */
+  int32_t physical;
+  /** Who told what became of it: KL_BY_*. */
+  int32_t settled_by;
+  /**
+   * Why it is not done: KL_E_IN_FLIGHT while it is under way, else how its call ended; KL_OK for done.
+   */
+  kl_status status;
+  /** Its place in the order of all commands of the account; grows whatever the clock does. */
+  uint64_t sequence;
+  /** When it was begun, Unix seconds by the client's clock; for people. */
+  int64_t started_at;
+  /** The cabinet. */
+  const char *cabinet_id;
+  /** The door, or the lane. */
+  const char *door;
+  /** Why the machine did not do it, in the platform's words. */
+  const char *physical_error;
+  /** status as a sentence, or the note of whoever settled it. */
+  const char *message;
 } kl_command_info;
+
+/** How the journal of commands does. Yours: kl_journal_info info = KL_JOURNAL_INFO_INIT;. */
+typedef struct kl_journal_info {
+  /** sizeof(kl_journal_info). */
+  uint32_t struct_size;
+  /** 1 if it is damaged: nothing is sent before kl_journal_repair. */
+  int32_t damaged;
+  /** Its length in bytes; 0 without state_dir. */
+  uint64_t bytes;
+  /** Commands that are known to be done or not done. */
+  uint64_t settled;
+  /** Commands that are unknown or under way. */
+  uint64_t unsettled;
+  /** How often this process synced it to the disk: once for each command. */
+  uint64_t syncs;
+  /** How long the last sync took, in microseconds. */
+  uint64_t sync_last_us;
+  /** The longest of them, in microseconds. */
+  uint64_t sync_max_us;
+  /** All of them together, in microseconds. */
+  uint64_t sync_total_us;
+  /** Where it is; cut if it is longer. */
+  char path[256];
+  /** Where it is damaged. */
+  char damage[64];
+} kl_journal_info;
 
 /**
  * A cabinet, locker or vending machine. Texts are never NULL, and empty where the platform does not tell.
@@ -989,6 +1095,11 @@ typedef struct kl_payment_report_request {
   const char *channel_json;
   /** More fields, a JSON object; may be NULL. */
   const char *extra_json;
+  /**
+   * Your name for this act, 1 to 128 bytes: under the same name it is sent at most once, as kl_door_open says. NULL: this
+   * call sends it at most once, and nothing is remembered.
+   */
+  const char *request_id;
 } kl_payment_report_request;
 
 /** A refund or an appeal: kl_claim_request r = KL_CLAIM_REQUEST_INIT;. */
@@ -1009,6 +1120,11 @@ typedef struct kl_claim_request {
   const char *phone;
   /** More parameters, a JSON object; may be NULL. */
   const char *extra_json;
+  /**
+   * Your name for this act, 1 to 128 bytes: under the same name it is sent at most once, as kl_door_open says. NULL: this
+   * call sends it at most once, and nothing is remembered.
+   */
+  const char *request_id;
 } kl_claim_request;
 
 /** Goods for an order to be made. */
@@ -1035,6 +1151,11 @@ typedef struct kl_order_create_request {
   const char *notify_url;
   /** More parameters, a JSON object; may be NULL. */
   const char *extra_json;
+  /**
+   * Your name for this act, 1 to 128 bytes: under the same name it is sent at most once, as kl_door_open says. NULL: this
+   * call sends it at most once, and nothing is remembered.
+   */
+  const char *request_id;
 } kl_order_create_request;
 
 /** It worked. A command that answers this is *done*. */
@@ -1227,6 +1348,44 @@ typedef struct kl_order_create_request {
  */
 #define KL_E_UNSETTLED 603
 
+/**
+ * Another command at the same door, for the same code or for the same order is not settled; the message names it. Nothing
+ * was sent.
+ */
+#define KL_E_BLOCKED 604
+
+/** The time was up before the platform told what the machine did. */
+#define KL_E_PENDING 605
+
+/**
+ * The platform took the command, but the machine did not do it: the door never opened, or nothing was pushed out.
+ */
+#define KL_E_NOT_MOVED 606
+
+/** The platform never tells what the machine did, or there is nothing that moves. */
+#define KL_E_UNKNOWABLE 607
+
+/** The journal cannot be read or written; see os_errno. Nothing was sent. */
+#define KL_E_JOURNAL 610
+
+/** The disk is full, or so many commands are unsettled that the journal is. Nothing was sent. */
+#define KL_E_JOURNAL_FULL 611
+
+/** The journal's file system is read-only. Nothing was sent. */
+#define KL_E_JOURNAL_READ_ONLY 612
+
+/** The journal belongs to another user. Nothing was sent. */
+#define KL_E_JOURNAL_OWNER 613
+
+/** The journal was written by a newer library. Nothing was sent. */
+#define KL_E_JOURNAL_VERSION 614
+
+/** The journal is damaged in its middle. Nothing is sent before kl_journal_repair. */
+#define KL_E_JOURNAL_DAMAGED 615
+
+/** Another process holds the journal's lock and does not let go. Nothing was sent. */
+#define KL_E_JOURNAL_BUSY 616
+
 /** The callback's signature is wrong or missing. */
 #define KL_E_EVENT_SIGNATURE 700
 
@@ -1356,8 +1515,12 @@ void kl_codes_free(kl_codes *list);
 /**
  * Opens a door (Yopoint: cabinet.open.door). KL_OK means *done*: the platform took the command; that the bolt
  * moved is told later, by KL_EVENT_DOOR_CLOSED or the order. Otherwise outcome in the error says whether it is
- * *not done* (safe to try again) or *unknown* (it may have opened: nothing will ever be sent again under this
- * request_id; the same call answers KL_E_UNSETTLED). The same request_id after *done* gives the recorded answer.
+ * *not done* (safe to try again) or *unknown* (it may have opened). The same request_id again never opens twice: after
+ * *done* it gives the recorded answer; after *unknown* it asks the platform what became of it, and only if that proves that
+ * nothing happened is it sent, else the answer is KL_E_UNSETTLED. With state_dir that holds across restarts and power
+ * cuts: the intent is on the disk before the first byte leaves (KL_E_JOURNAL… and nothing sent if it cannot be), and
+ * all processes that share the folder share it. While a command at a door is unknown, others there are KL_E_BLOCKED.
+ * kl_command_wait tells whether the door moved.
  * Sent at most once, over a fresh connection or one proven alive, never later than ttl_ms. Dingshang: dispenses the
  * item item_no of the order order_no (POST /deliveries), or, as a test, what the lane door holds
  * (POST /deliveries/debug); what came of it is in the order after 120 s at the latest, and comes as
@@ -1382,6 +1545,82 @@ kl_status kl_code_redeem(kl_client *client,
                          const kl_redeem_request *request,
                          kl_command **out,
                          kl_error *err);
+
+/**
+ * What is recorded of a command, whatever became of it: read outcome, physical and status of the result. Sends
+ * nothing. KL_E_NOT_FOUND if there is none of this name. End the result with kl_command_free.
+ */
+kl_status kl_command_get(kl_client *client,
+                         const char *request_id,
+                         kl_command **out,
+                         kl_error *err);
+
+/**
+ * Waits until it is known what the machine did, for at most timeout_ms; 0 asks once. KL_OK: the door opened, or the
+ * goods came out. Otherwise outcome is what became of the command itself, and the status says: KL_E_NOT_MOVED the
+ * platform took the command but the machine did not do it (platform_message says why); KL_E_PENDING the time was up;
+ * KL_E_UNKNOWABLE the platform does not know, or nothing moves; KL_E_UNSETTLED it is not known whether the command was
+ * taken at all. Fed by callbacks (kl_event_parse on any thread) and by questions at growing intervals: Yopoint by
+ * notify.close.door and cabinet.order.get, Dingshang by POST /orders/{id} and POST /deliveries/{id}, up to 120 s
+ * after the command. End the result with kl_command_free.
+ */
+kl_status kl_command_wait(kl_client *client,
+                          const char *request_id,
+                          uint32_t timeout_ms,
+                          kl_command **out,
+                          kl_error *err);
+
+/**
+ * Finds out what became of a command without ever doing it again: from the record, or by asking the platform in the way
+ * that docs/journal.md lists. KL_OK means *done*; otherwise outcome says *not done* (the same request_id may be
+ * tried again) or *unknown*. After a restart call it for each that kl_command_pending lists. When the advice is
+ * KL_ADVICE_CALL_PERSON, asking again will not help: a sensor or a person decides (kl_command_settle). End the result
+ * with kl_command_free.
+ */
+kl_status kl_command_resolve(kl_client *client,
+                             const char *request_id,
+                             kl_command **out,
+                             kl_error *err);
+
+/**
+ * Decides an unknown command by what was seen at the machine: outcome is KL_OUTCOME_DONE or KL_OUTCOME_NOT_DONE, by is
+ * KL_BY_SENSOR or KL_BY_PERSON, note may be NULL and is kept. Frees the door for new commands. Sends nothing. Telling
+ * the same twice is well; a command that is settled the other way stays so (KL_E_REQUEST_ID).
+ */
+kl_status kl_command_settle(kl_client *client,
+                            const char *request_id,
+                            int32_t outcome,
+                            int32_t by,
+                            const char *note,
+                            kl_error *err);
+
+/**
+ * The commands that are under way or unknown, the oldest first: after a start, what the last run left behind. Sends nothing.
+ * End the result with kl_commands_free.
+ */
+kl_status kl_command_pending(kl_client *client,
+                             kl_commands **out,
+                             kl_error *err);
+
+/** How many commands the list holds; 0 if this is no list. */
+size_t kl_commands_count(const kl_commands *list);
+
+/** A command of the list; NULL behind its end. Borrowed from the list. */
+const kl_command_info *kl_commands_at(const kl_commands *list, size_t index);
+
+/** Frees a list. NULL does nothing. */
+void kl_commands_free(kl_commands *list);
+
+/** How the journal does: its size, what is unsettled, how long the disk takes. Sends nothing. */
+kl_status kl_journal_read(kl_client *client, kl_journal_info *out, kl_error *err);
+
+/**
+ * After KL_E_JOURNAL_DAMAGED, when a person has decided to go on: puts the damaged file aside, beside the new one, and
+ * keeps every record that could be read. What the damaged part knew is lost: a request_id from there would be sent
+ * again. Does nothing to a journal that is whole. Sends nothing.
+ */
+kl_status kl_journal_repair(kl_client *client,
+                            kl_error *err);
 
 /** What is known of a command. Borrowed from it; NULL if this is no command. */
 const kl_command_info *kl_command_view(const kl_command *command);
@@ -1683,7 +1922,8 @@ kl_status kl_payment_report(kl_client *client,
 /**
  * Asks for a full refund on the customer's behalf (Yopoint: cabinet.order.refund.apply). Staff approve it later; the
  * event KL_EVENT_REFUND_APPROVED then tells you to pay back. Parameter names beside the order number are inferred.
- * Dingshang: PUT /orders/{order_no} with status 2 marks the order and returns the stock; it moves no money. End the result with kl_response_free.
+ * Dingshang: PUT /orders/{order_no} with status 2 marks the order and returns the stock; it moves no money. KL_E_BLOCKED, and nothing
+ * sent, while it is not known what became of a command of this order. End the result with kl_response_free.
  */
 kl_status kl_refund_apply(kl_client *client,
                           const kl_claim_request *request,
@@ -1719,12 +1959,13 @@ kl_status kl_order_create(kl_client *client,
 #define KL_CODE_CANCEL_REQUEST_INIT {sizeof(kl_code_cancel_request), 0, NULL, NULL, NULL}
 #define KL_DOOR_REQUEST_INIT {sizeof(kl_door_request), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
 #define KL_REDEEM_REQUEST_INIT {sizeof(kl_redeem_request), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0}
+#define KL_JOURNAL_INFO_INIT {sizeof(kl_journal_info), 0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}}
 #define KL_PAGE_INIT {sizeof(kl_page), 0, 0}
 #define KL_ORDER_REF_INIT {sizeof(kl_order_ref), 0, NULL, NULL, NULL, NULL}
 #define KL_ORDER_QUERY_INIT {sizeof(kl_order_query), 0, 0, 0, NULL}
-#define KL_PAYMENT_REPORT_REQUEST_INIT {sizeof(kl_payment_report_request), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL}
-#define KL_CLAIM_REQUEST_INIT {sizeof(kl_claim_request), 0, NULL, NULL, NULL, NULL, NULL, NULL}
-#define KL_ORDER_CREATE_REQUEST_INIT {sizeof(kl_order_create_request), 0, NULL, NULL, NULL, NULL, NULL}
+#define KL_PAYMENT_REPORT_REQUEST_INIT {sizeof(kl_payment_report_request), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
+#define KL_CLAIM_REQUEST_INIT {sizeof(kl_claim_request), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
+#define KL_ORDER_CREATE_REQUEST_INIT {sizeof(kl_order_create_request), 0, NULL, NULL, NULL, NULL, NULL, NULL}
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -2,16 +2,24 @@
 
 use crate::clock::{Clock, Source, monotonic_ms};
 use crate::codes::{self, Turns};
-use crate::command::{Begin, Command, Commands, not_done, unknown};
+use crate::command::{
+    Act, Began, Begin, Command, CommandKind, Commands, End, JournalInfo, Moved, Physical, SettledBy, Ticket,
+    not_done, unknown,
+};
 use crate::config::Config;
-use crate::error::{Advice, Error, Result};
-use crate::event::{Event, Seen, Versions};
+use crate::error::{Advice, Error, Outcome, Result, words};
+use crate::event::{Event, Seen, SignedWith, Versions};
+use crate::hex;
 use crate::log::{Masked, log_line};
 use crate::model::*;
-use crate::platform::{self, Answer, Draft, Moment, Nature, Op, Platform, Token, TokenSource, Way};
+use crate::platform::{
+    self, Answer, Draft, Fate, Kind, Moment, Nature, Op, Platform, Token, TokenSource, Way, rules,
+};
 use crate::status::*;
 use crate::token::{Caller, Tokens, Want};
 use crate::transport::{Deadline, Failure, Purpose, Reply, Stats, Transport};
+use md5::{Digest, Md5};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,6 +28,10 @@ const OPEN: u8 = 0;
 const RETIRED: u8 = 1;
 const CLOSED: u8 = 2;
 
+/// How long after a command the platform is first asked what the machine did; the pauses double from there.
+const FIRST_ASK_MS: u64 = 1000;
+/// The longest pause between two such questions.
+const LONGEST_ASK_MS: u64 = 10_000;
 /// How often a read is tried inside its deadline.
 const ATTEMPTS: u32 = 3;
 /// The bound of the first pause between two tries; that of the second is twice as long.
@@ -67,12 +79,23 @@ impl Client {
         let clock = Arc::new(Clock::new());
         let tokens = Tokens::new(&*platform, config)?;
         let transport = Transport::new(config.transport()?, clock.clone())?;
+        let commands = match config.folder("state_dir")? {
+            // It only reads.
+            Some(_) if platform.kind() == Kind::Zhiyun => Commands::in_memory(),
+            Some(folder) => {
+                let account = config.account();
+                let short = hex::lower(&Md5::digest(&account)[..8]);
+                let name = ["commands-", platform.kind().name(), "-", &short].concat();
+                Commands::journaled(folder, name, account)
+            }
+            None => Commands::in_memory(),
+        };
         Ok(Client(Arc::new(Inner {
             platform,
             transport,
             clock,
             tokens,
-            commands: Commands::default(),
+            commands,
             seen: Seen::default(),
             turns: Turns::default(),
             versions: Versions::default(),
@@ -163,38 +186,299 @@ impl Client {
         })
     }
 
-    /// Opens a door: at most once for one `request_id` in the life of this client.
+    /// Opens a door: at most once for one `request_id`, in the life of this client or, with a `state_dir`, for ever.
     pub fn door_open(&self, r: &DoorRequest) -> Result<Command> {
-        let target = ["door", &r.cabinet_id, &r.door, &r.item_no, &r.order_no];
-        self.command(&Op::DoorOpen(r), &r.request_id, &target, r.ttl_ms)
+        self.command(&Op::DoorOpen(r), &r.request_id, Act::Door(r.clone()), r.ttl_ms)
     }
 
-    /// Redeems a pickup code: at most once for one `request_id` in the life of this client.
+    /// Redeems a pickup code: at most once for one `request_id`, in the life of this client or, with a `state_dir`, for
+    /// ever.
     pub fn code_redeem(&self, r: &RedeemRequest) -> Result<Command> {
-        let target = ["code", &r.cabinet_id, &r.code, &r.product_id];
-        self.command(&Op::CodeRedeem(r), &r.request_id, &target, r.ttl_ms)
+        self.command(&Op::CodeRedeem(r), &r.request_id, Act::Redeem(r.clone()), r.ttl_ms)
     }
 
     /// An act that cannot be undone.
-    fn command(&self, op: &Op<'_>, request_id: &str, target: &[&str], ttl_ms: u32) -> Result<Command> {
+    fn command(&self, op: &Op<'_>, request_id: &str, act: Act, ttl_ms: u32) -> Result<Command> {
+        self.check().map_err(not_done)?;
         let deadline = Deadline::after(self.0.timeout);
         let ttl = if ttl_ms == 0 { self.0.command_ttl_ms } else { ttl_ms };
         let expires = monotonic_ms() + u64::from(ttl);
         self.0.platform.draft(op).map_err(not_done)?;
-        let ticket = match self.0.commands.begin(request_id, target, self.0.platform.repeat_asks(op))? {
-            Begin::Recorded(command) => return Ok(command),
-            Begin::Send(ticket) => ticket,
-        };
-        let end = match self.send(op, Purpose::Command, deadline, Some(expires)) {
+        let mut asked = false;
+        loop {
+            let clock = &self.0.clock;
+            let began = Began {
+                at: clock.now_ms().div_euclid(1000),
+                platform_time: clock.source() == Source::Platform,
+            };
+            let ticket = match self.0.commands.begin(request_id, act.clone(), began, deadline)? {
+                Begin::Recorded(command) => return Ok(*command),
+                Begin::Ask(why) if asked => return Err(why),
+                Begin::Ask(_) => {
+                    asked = true;
+                    match self.find_out(request_id, Some(op), deadline) {
+                        // It did not happen, and the caller asks for it now.
+                        Err(e) if e.details().outcome == Outcome::NotDone => continue,
+                        known => return known,
+                    }
+                }
+                Begin::Send(ticket) => ticket,
+            };
+            let end = self.carry_out(op, &ticket, deadline, Some(expires));
+            return ticket.settle(end, matches!(act, Act::Door(_)));
+        }
+    }
+
+    /// Sends a command that may be sent.
+    fn carry_out(
+        &self,
+        op: &Op<'_>,
+        ticket: &Ticket<'_>,
+        deadline: Deadline,
+        expires: Option<u64>,
+    ) -> Result<Receipt> {
+        match self.send(op, Purpose::Command, deadline, Limits { expires, ticket: Some(ticket) }) {
             Ok(Answer::Taken(receipt)) => Ok(receipt),
+            Ok(Answer::Json(json)) => Ok(Receipt { json, ..Receipt::default() }),
             Ok(Answer::UsedBy { order_no, refusal }) => {
-                codes::whose(self, op, order_no, refusal, &ticket, deadline)
+                codes::whose(self, op, order_no, refusal, ticket, deadline)
             }
             Ok(other) => Err(unknown(mismatch(&other))),
             Err(e) => Err(ticket.doubt(e)),
+        }
+    }
+
+    /// What is recorded of a command. Sends nothing.
+    pub fn command_get(&self, request_id: &str) -> Result<Command> {
+        self.check()?;
+        self.0.commands.get(request_id)
+    }
+
+    /// The commands that are under way or unknown, the oldest first: after a start, what the last run left behind. Sends
+    /// nothing.
+    pub fn commands_pending(&self) -> Result<Vec<Command>> {
+        self.check()?;
+        self.0.commands.pending()
+    }
+
+    /// Finds out what became of a command, without ever doing it again: from the record, or by asking the platform. `Ok`
+    /// is *done*; the outcome in the error says *not done* or *unknown*.
+    pub fn command_resolve(&self, request_id: &str) -> Result<Command> {
+        self.check()?;
+        let known = self.0.commands.get(request_id)?;
+        match known.outcome {
+            Outcome::Unknown if known.status != KL_E_IN_FLIGHT => {
+                self.find_out(request_id, None, Deadline::after(self.0.timeout))
+            }
+            _ => told(known),
+        }
+    }
+
+    /// Decides an unknown command by what a sensor or a person saw. `outcome` is `Done` or `NotDone`, `by` is `Sensor` or
+    /// `Person`; the note is kept. Telling the same twice does nothing; what is settled already stays as it is.
+    pub fn command_settle(
+        &self,
+        request_id: &str,
+        outcome: Outcome,
+        by: SettledBy,
+        note: &str,
+    ) -> Result<()> {
+        self.check()?;
+        if !matches!(outcome, Outcome::Done | Outcome::NotDone)
+            || !matches!(by, SettledBy::Sensor | SettledBy::Person)
+        {
+            return Err(Error::new(
+                KL_E_ARGUMENT,
+                "a command is settled as done or not done, by a sensor or a person",
+            ));
+        }
+        let moves = self.0.commands.get(request_id)?.act.kind() == CommandKind::Door;
+        let end = End {
+            outcome,
+            by,
+            receipt: Receipt::default(),
+            // Whoever saw that it was done saw the machine.
+            physical: if moves && outcome == Outcome::Done { Physical::Confirmed } else { Physical::None },
+            status: if outcome == Outcome::Done { KL_OK } else { KL_E_CANCELLED },
+            message: words(note),
         };
-        ticket.settle(&end);
-        end.map(|receipt| Command { request_id: request_id.to_owned(), receipt, recorded: false })
+        self.0.commands.settle(request_id, &end)
+    }
+
+    /// Waits until it is known what the machine did, for at most so long; 0 asks once. `Ok`: it is confirmed. The
+    /// platform is asked at growing intervals, at once when a callback says that there is news.
+    pub fn command_wait(&self, request_id: &str, timeout_ms: u32) -> Result<Command> {
+        self.check()?;
+        let deadline = Deadline::after(Duration::from_millis(timeout_ms.into()));
+        let cancels = *self.0.cancels.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut resolved = false;
+        let mut pause = FIRST_ASK_MS;
+        let fresh = timeout_ms > 0 && self.0.commands.circumstances(request_id).elapsed_ms < 3 * FIRST_ASK_MS;
+        let mut ask_at = monotonic_ms() + if fresh { FIRST_ASK_MS } else { 0 };
+        let mut trouble = String::new();
+        loop {
+            let seen = self.0.commands.changes();
+            let known = self.0.commands.get(request_id)?;
+            let movement = match (known.outcome, known.physical) {
+                (Outcome::Unknown, _) if known.status == KL_E_IN_FLIGHT => None,
+                (Outcome::Unknown, _) if resolved => return told(known),
+                (Outcome::Unknown, _) => {
+                    resolved = true;
+                    let within = deadline.earlier(Deadline::after(self.0.timeout));
+                    self.find_out(
+                        request_id,
+                        None,
+                        if timeout_ms == 0 { Deadline::after(self.0.timeout) } else { within },
+                    )?;
+                    continue;
+                }
+                (Outcome::Done, Physical::Pending) => Some(&known),
+                (Outcome::Done, _) => return moved(known),
+                _ => return told(known),
+            };
+            if let Some(known) = movement {
+                if monotonic_ms() >= ask_at || self.0.commands.hinted(request_id) {
+                    let platform = &*self.0.platform;
+                    if let Some(query) = platform.movement_query(&known.act, &known.receipt) {
+                        let within = Deadline::after(self.0.timeout);
+                        let within = if timeout_ms == 0 { within } else { within.earlier(deadline) };
+                        match self.read_within(&query.op(), within) {
+                            Ok(answer) => {
+                                if let Some((physical, why)) =
+                                    platform.movement(&known.act, &known.receipt, &answer)
+                                {
+                                    self.0.commands.set_physical(request_id, physical, &why);
+                                    continue;
+                                }
+                            }
+                            Err(e) => trouble = e.message().to_owned(),
+                        }
+                    }
+                    ask_at = monotonic_ms() + pause;
+                    pause = (pause * 2).min(LONGEST_ASK_MS);
+                }
+            }
+            if *self.0.cancels.lock().unwrap_or_else(PoisonError::into_inner) != cancels {
+                return Err(after_the_command(&known, KL_E_CANCELLED, "the wait was cancelled".to_owned()));
+            }
+            if deadline.expired() {
+                let mut message = "the time was up before it was known what the machine did".to_owned();
+                if !trouble.is_empty() {
+                    message.push_str("; the last question failed: ");
+                    message.push_str(&trouble);
+                }
+                return Err(after_the_command(&known, KL_E_PENDING, message));
+            }
+            let next = Duration::from_millis(ask_at.saturating_sub(monotonic_ms()).clamp(10, 500));
+            self.0.commands.wait(seen, next.min(deadline.remaining()));
+        }
+    }
+
+    /// How the journal does: its size, what is unsettled, how long its syncs take.
+    pub fn journal_info(&self) -> Result<JournalInfo> {
+        self.check()?;
+        self.0.commands.info()
+    }
+
+    /// After `KL_E_JOURNAL_DAMAGED`, when a person has decided to go on: puts the damaged file aside and keeps every record
+    /// that could be read. What the damaged part knew is lost: a `request_id` from there would be sent again. Gives the
+    /// old file's new name, `None` if nothing was damaged.
+    pub fn journal_repair(&self) -> Result<Option<PathBuf>> {
+        self.check()?;
+        self.0.commands.repair()
+    }
+
+    /// Asks the platform what became of an unknown command. `op` is the caller's own request, if there is one.
+    fn find_out(&self, request_id: &str, op: Option<&Op<'_>>, deadline: Deadline) -> Result<Command> {
+        let (platform, commands) = (&*self.0.platform, &self.0.commands);
+        let known = commands.get(request_id)?;
+        if rules::repeat_asks(platform.kind(), &known.act) {
+            let own;
+            let op = match (op, &known.act) {
+                (Some(op), _) => op,
+                (None, Act::Redeem(r)) => {
+                    own = Op::CodeRedeem(r);
+                    &own
+                }
+                _ => return told(known),
+            };
+            let ticket = commands.again(request_id)?;
+            let end = self.carry_out(op, &ticket, deadline, None);
+            return ticket.settle(end, false);
+        }
+        let Some(query) = platform.fate_query(&known.act) else {
+            return Err(still_unknown(&known, "this platform cannot be asked", Advice::CallPerson));
+        };
+        let answer = match self.read_within(&query.op(), deadline) {
+            Ok(answer) => answer,
+            Err(e) if e.status() == KL_E_NOT_FOUND => {
+                let why = "the platform knows nothing of it, which proves nothing";
+                return Err(still_unknown(&known, why, Advice::CallPerson));
+            }
+            Err(e) => {
+                let why = ["the question failed: ", e.message()].concat();
+                return Err(still_unknown(&known, &why, Advice::AskFirst));
+            }
+        };
+        let end = match platform.fate(&known.act, &commands.circumstances(request_id), &answer) {
+            Fate::Unknown(why) => return Err(still_unknown(&known, &why, Advice::CallPerson)),
+            // An order that another command made says nothing of this one.
+            Fate::Done(receipt, ..)
+                if platform.order_is_new(&known.act) && commands.claimed(&receipt.order_no, request_id) =>
+            {
+                let why = "the order with this number was made by another command";
+                return Err(still_unknown(&known, why, Advice::CallPerson));
+            }
+            Fate::Done(receipt, physical, message) => End {
+                outcome: Outcome::Done,
+                by: SettledBy::Query,
+                receipt,
+                physical,
+                status: KL_OK,
+                message,
+            },
+            Fate::NotDone(message) => End {
+                outcome: Outcome::NotDone,
+                by: SettledBy::Query,
+                receipt: Receipt::default(),
+                physical: Physical::None,
+                status: KL_E_CANCELLED,
+                message,
+            },
+        };
+        commands.settle(request_id, &end)?;
+        told(commands.get(request_id)?)
+    }
+
+    /// A write that the caller may have given a name.
+    fn write_once(
+        &self,
+        op: &Op<'_>,
+        request_id: &str,
+        verb: &str,
+        order_no: &str,
+        trade_no: &str,
+        rest: &[&str],
+    ) -> Result<Receipt> {
+        if request_id.is_empty() {
+            return match self.write_any(op)? {
+                Answer::Taken(receipt) => Ok(receipt),
+                Answer::Json(json) => Ok(Receipt { json, ..Receipt::default() }),
+                other => Err(mismatch(&other)),
+            };
+        }
+        let mut digest = Md5::new();
+        for part in rest {
+            digest.update(part);
+            digest.update([0]);
+        }
+        let act = Act::Write {
+            verb: verb.to_owned(),
+            order_no: order_no.to_owned(),
+            trade_no: trade_no.to_owned(),
+            digest: hex::lower(&digest.finalize()[..8]),
+        };
+        self.command(op, request_id, act, 0).map(|command| command.receipt)
     }
 
     /// One pickup code, looked up without using it.
@@ -224,11 +508,12 @@ impl Client {
     }
 
     /// Makes an order.
-    pub fn order_create(&self, request: &OrderCreate) -> Result<Receipt> {
-        match self.write_any(&Op::OrderCreate(request))? {
-            Answer::Taken(receipt) => Ok(receipt),
-            other => Err(mismatch(&other)),
-        }
+    pub fn order_create(&self, r: &OrderCreate) -> Result<Receipt> {
+        let mut rest = vec![r.cabinet_id.clone(), r.notify_url.clone()];
+        rest.extend(r.lines.iter().map(|(product, count)| [product, "*", &count.to_string()].concat()));
+        rest.extend(r.extra_json.clone());
+        let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+        self.write_once(&Op::OrderCreate(r), &r.request_id, "order_create", "", &r.trade_no, &rest)
     }
 
     /// The person behind the account.
@@ -247,19 +532,40 @@ impl Client {
         }
     }
 
-    /// Asks for a refund on the customer's behalf. Gives the platform's `data` as JSON.
+    /// Asks for a refund on the customer's behalf. Gives the platform's `data` as JSON. Refused while it is not known what
+    /// became of a command of this order.
     pub fn refund_apply(&self, claim: &Claim) -> Result<String> {
-        self.write(&Op::RefundApply(claim))
+        self.check().map_err(not_done)?;
+        self.0.platform.draft(&Op::RefundApply(claim)).map_err(not_done)?;
+        self.0.commands.refuse_unsettled_order(&claim.order_no)?;
+        self.claim(&Op::RefundApply(claim), "refund_apply", claim)
     }
 
     /// Disputes an order on the customer's behalf. Gives the platform's `data` as JSON.
     pub fn appeal_file(&self, claim: &Claim) -> Result<String> {
-        self.write(&Op::AppealFile(claim))
+        self.claim(&Op::AppealFile(claim), "appeal_file", claim)
+    }
+
+    fn claim(&self, op: &Op<'_>, verb: &str, c: &Claim) -> Result<String> {
+        let extra = c.extra_json.as_deref().unwrap_or_default();
+        let rest = [&c.cabinet_id, &c.reason, &c.remarks, &c.phone, extra];
+        self.write_once(op, &c.request_id, verb, &c.order_no, "", &rest).map(|receipt| receipt.json)
     }
 
     /// Reports a payment to the address that the platform gave for the order. Gives the platform's answer as JSON.
-    pub fn payment_report(&self, report: &PaymentReport) -> Result<String> {
-        self.write(&Op::PaymentReport(report))
+    pub fn payment_report(&self, r: &PaymentReport) -> Result<String> {
+        let (paid, amount) = (if r.paid { "paid" } else { "failed" }, r.amount.to_string());
+        let texts = [&r.channel_json, &r.extra_json].map(|t| t.as_deref().unwrap_or_default());
+        let rest = [&r.notify_url, &r.cabinet_id, paid, &amount, texts[0], texts[1]];
+        self.write_once(
+            &Op::PaymentReport(r),
+            &r.request_id,
+            "payment_report",
+            &r.order_no,
+            &r.trade_no,
+            &rest,
+        )
+        .map(|receipt| receipt.json)
     }
 
     /// Any call of the platform by its own name. Gives the platform's `data` as JSON.
@@ -285,6 +591,16 @@ impl Client {
     pub fn event_parse(&self, headers: &str, body: &[u8]) -> Result<Event> {
         let mut event = self.0.platform.event(headers, body, self.0.clock.now_ms())?;
         event.duplicate = self.0.seen.before(&event.identity);
+        if let Some(physical) = self.0.platform.event_movement(&event) {
+            // What nobody signed is a reason to ask.
+            let believed = event.signed_with != SignedWith::Nothing;
+            self.0.commands.moved(&Moved {
+                order_no: event.order_no.clone(),
+                item_no: event.item_no.clone(),
+                physical: if believed { physical } else { Physical::Pending },
+                error: if physical == Physical::Failed { event.message.clone() } else { String::new() },
+            });
+        }
         event.stale = event.version != 0 && self.0.versions.outdated(&event.subject, event.version);
         log_line!(
             Info,
@@ -318,6 +634,7 @@ impl Client {
         *cancels = cancels.wrapping_add(1);
         self.0.cancelled.notify_all();
         drop(cancels);
+        self.0.commands.wake();
         if let Some(tokens) = &self.0.tokens {
             tokens.wake();
         }
@@ -380,7 +697,7 @@ impl Client {
         let mut limited = 0;
         loop {
             attempt += 1;
-            let error = match self.send(op, Purpose::Read, deadline, None) {
+            let error = match self.send(op, Purpose::Read, deadline, Limits::default()) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -416,7 +733,7 @@ impl Client {
 
     /// A write: sent once. Its error says what became of it.
     pub(crate) fn write_any(&self, op: &Op<'_>) -> Result<Answer> {
-        self.send(op, Purpose::Command, Deadline::after(self.0.timeout), None)
+        self.send(op, Purpose::Command, Deadline::after(self.0.timeout), Limits::default())
     }
 
     /// A write whose answer is the platform's `data`.
@@ -428,34 +745,29 @@ impl Client {
     }
 
     /// One request and its answer, with what became of it in the error.
-    fn send(
-        &self,
-        op: &Op<'_>,
-        purpose: Purpose,
-        deadline: Deadline,
-        expires: Option<u64>,
-    ) -> Result<Answer> {
+    fn send(&self, op: &Op<'_>, purpose: Purpose, deadline: Deadline, limits: Limits<'_>) -> Result<Answer> {
         self.check()?;
         let inner = &*self.0;
         if let (Op::Ping, Some(source)) = (op, inner.platform.tokens()) {
             // The platform is asked, and what it gives is used by the next call.
-            return self.token(source, Want::Asked, purpose, deadline, expires).map(|_| Answer::Pong);
+            return self.token(source, Want::Asked, purpose, deadline, limits.expires).map(|_| Answer::Pong);
         }
         let draft = inner.platform.draft(op).map_err(|e| fate(purpose, false, e))?;
         if inner.clock.source() == Source::Floor && !matches!(op, Op::Ping) {
             // The device does not know the time. Any answer of the platform teaches it, a refusal too.
-            if let Err(e) = self.send(&Op::Ping, Purpose::Read, deadline, None) {
+            if let Err(e) = self.send(&Op::Ping, Purpose::Read, deadline, Limits::default()) {
                 if inner.clock.source() == Source::Floor {
                     return Err(fate(purpose, false, e));
                 }
             }
         }
-        let exchange = |token: &str| self.exchange(op, &draft, purpose, deadline, expires, token);
+        let exchange = |token: &str| self.exchange(op, &draft, purpose, deadline, limits, token);
         let Some(source) = inner.platform.tokens().filter(|source| source.needed(op)) else {
             return exchange("");
         };
-        let token =
-            |want| self.token(source, want, purpose, deadline, expires).map_err(|e| fate(purpose, false, e));
+        let token = |want| {
+            self.token(source, want, purpose, deadline, limits.expires).map_err(|e| fate(purpose, false, e))
+        };
         let shown = token(Want::Living)?;
         match exchange(&shown) {
             // Such a refusal proves that nothing was done, so that a command may be sent again too; once.
@@ -507,14 +819,18 @@ impl Client {
         draft: &Draft<'_>,
         purpose: Purpose,
         deadline: Deadline,
-        expires: Option<u64>,
+        limits: Limits<'_>,
         token: &str,
     ) -> std::result::Result<(Reply, Signed), Failure> {
         let inner = &*self.0;
         let mut signed = Signed { ms: 0, at: 0 };
         let reply = inner.transport.call(&draft.url, purpose, deadline, &mut || {
+            if let Some(ticket) = limits.ticket {
+                ticket.sending()?;
+            }
+            // Last of all: nothing that takes time comes after it.
             signed.at = monotonic_ms();
-            if expires.is_some_and(|at| signed.at >= at) {
+            if limits.expires.is_some_and(|at| signed.at >= at) {
                 return Err(Error::new(
                     KL_E_STALE,
                     "the command's time to live passed before it could be sent",
@@ -533,12 +849,12 @@ impl Client {
         draft: &Draft<'_>,
         purpose: Purpose,
         deadline: Deadline,
-        expires: Option<u64>,
+        limits: Limits<'_>,
         token: &str,
     ) -> Result<Answer> {
         let inner = &*self.0;
         let (reply, signed) = self
-            .transfer(draft, purpose, deadline, expires, token)
+            .transfer(draft, purpose, deadline, limits, token)
             .map_err(|failure| fate(purpose, failure.left, failure.error))?;
         inner.platform.answer(op, &reply).map_err(|error| {
             let error = scrubbed(error, token);
@@ -582,6 +898,15 @@ impl Client {
     }
 }
 
+/// What must hold when the first byte of a command leaves.
+#[derive(Clone, Copy, Default)]
+struct Limits<'a> {
+    /// The command's time to live, on the monotonic clock.
+    expires: Option<u64>,
+    /// The command, to be marked as sent.
+    ticket: Option<&'a Ticket<'a>>,
+}
+
 /// When a request was signed: by the platform's clock as it was known then, and by the device's own.
 struct Signed {
     ms: i64,
@@ -622,13 +947,63 @@ impl Caller for Fetcher<'_> {
         let draft = self.source.draft(way, old)?;
         let (reply, signed) = self
             .client
-            .transfer(&draft, Purpose::Read, self.deadline, self.expires, "")
+            .transfer(
+                &draft,
+                Purpose::Read,
+                self.deadline,
+                Limits { expires: self.expires, ticket: None },
+                "",
+            )
             .map_err(|failure| failure.error)?;
         // The reply may just have taught the time.
         let sent_ms = self.client.0.clock.now_ms() - (monotonic_ms() - signed.at) as i64;
         let refresh = old.map_or("", |t| t.refresh.as_str());
         self.source.answer(&reply, sent_ms).map_err(|e| scrubbed(e, refresh))
     }
+}
+
+/// A command's record as the answer to a question: `Ok` for *done* alone.
+fn told(known: Command) -> Result<Command> {
+    let id = &known.request_id;
+    match known.outcome {
+        Outcome::Done => Ok(known),
+        Outcome::NotDone => {
+            let message = ["request_id ", id, " did not happen: ", &known.message].concat();
+            Err(not_done(Error::new(known.status, message)))
+        }
+        _ if known.status == KL_E_IN_FLIGHT => {
+            Err(Error::new(KL_E_IN_FLIGHT, ["request_id ", id, " is under way"].concat())
+                .with(|d| d.outcome = Outcome::Unknown))
+        }
+        _ => Err(still_unknown(&known, &known.message, Advice::AskFirst)),
+    }
+}
+
+/// The machine's movement as the answer to a question: `Ok` for *confirmed* alone.
+fn moved(known: Command) -> Result<Command> {
+    let (status, message) = match known.physical {
+        Physical::Confirmed => return Ok(known),
+        Physical::Failed => (KL_E_NOT_MOVED, "the platform took the command, but the machine did not do it"),
+        Physical::None => (KL_E_UNKNOWABLE, "nothing moves by this command"),
+        _ => (KL_E_UNKNOWABLE, "the platform does not know what the machine did"),
+    };
+    let error = after_the_command(&known, status, message.to_owned());
+    Err(error.with(|d| d.platform_message.clone_from(&known.physical_error)))
+}
+
+/// An error about what came after a command, which itself is as it is.
+fn after_the_command(known: &Command, status: kl_status, message: String) -> Error {
+    Error::new(status, message).with(|d| d.outcome = known.outcome)
+}
+
+fn still_unknown(known: &Command, why: &str, advice: Advice) -> Error {
+    let id = &known.request_id;
+    Error::new(KL_E_UNSETTLED, ["what became of request_id ", id, " is not known: ", why].concat()).with(
+        |d| {
+            d.outcome = Outcome::Unknown;
+            d.advice = advice;
+        },
+    )
 }
 
 /// The error without a token that the platform may have repeated in its words.
@@ -745,6 +1120,12 @@ macro_rules! record {
     ($($t:ty),*) => { $(impl Record for $t { fn json(&self) -> &str { &self.json } })* };
 }
 record!(Cabinet, StockItem, Order, PickupCode);
+
+impl Record for Command {
+    fn json(&self) -> &str {
+        &self.receipt.json
+    }
+}
 
 impl<T: Record> Pages<T> {
     fn new(size: u32, fetch: impl FnMut(PageRequest) -> Result<Page<T>> + Send + 'static) -> Pages<T> {

@@ -1,20 +1,110 @@
-//! Commands at most once: an act that cannot be undone has a name, its `request_id`, and under one name it is sent
-//! at most once in the life of a client.
+//! Commands at most once: an act that cannot be undone has a name, its `request_id`, and under one name it is sent at
+//! most once: in the life of a client, or with a `state_dir` for ever.
+//!
+//! Every change is a record. With a `state_dir` it is appended to the [`crate::journal`] first; either way it is then
+//! applied to the book in memory, by the same code that reads the journal after a restart.
+//!
+//! ```text
+//! intent, synced ──► sent ──► end: done | not done | unknown ──► moved
+//!                                               unknown ──► end: done | not done, by query, event, sensor or person
+//! ```
 
 use crate::error::{Advice, Error, Outcome, Result};
-use crate::model::Receipt;
+use crate::journal::{self, Found, Journal};
+use crate::json::{Json, Object, Writer};
+use crate::log::{self, log_line};
+use crate::model::*;
 use crate::status::*;
+use crate::sys;
+use crate::transport::Deadline;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 /// The longest `request_id`, in bytes.
 pub const KL_REQUEST_ID_MAX: usize = 128;
 
-/// How many finished commands are remembered. Unknown ones are never forgotten.
+/// How many settled commands are remembered without a journal. Unsettled ones are never forgotten.
 const REMEMBERED: usize = 16_384;
+/// As much of a platform's answer is kept in the journal; a longer one is left out.
+const JSON_KEPT: usize = 2048;
+/// Reports of movement that came before the answer to their command.
+const EARLY: usize = 64;
+/// How long a record that follows the sending waits for the journal's lock.
+const LOCK_MS: Duration = Duration::from_millis(2000);
 
-/// A command that the platform took.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a command does.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Opens a door, or pushes goods out.
+    Door(DoorRequest),
+    /// Uses up a pickup code.
+    Redeem(RedeemRequest),
+    /// Changes something else at the platform.
+    Write {
+        /// The verb, as the Rust method is called.
+        verb: String,
+        /// The platform's order that it is about, if there is one yet.
+        order_no: String,
+        /// The caller's own number for what is made.
+        trade_no: String,
+        /// Tells this write from another with the same numbers.
+        digest: String,
+    },
+}
+
+/// Which kind of act a command is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+#[allow(missing_docs)]
+pub enum CommandKind {
+    Door = 1,
+    Redeem = 2,
+    Write = 3,
+}
+
+/// What the machine did: another question than what became of the command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Physical {
+    /// Nothing moves.
+    #[default]
+    None = 0,
+    /// Not known yet.
+    Pending = 1,
+    /// The door opened, or the goods came out.
+    Confirmed = 2,
+    /// The machine reports that it did not.
+    Failed = 3,
+    /// The platform does not tell and will not.
+    Unknowable = 4,
+}
+
+/// Who said what became of a command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(i32)]
+pub enum SettledBy {
+    /// Nobody yet.
+    #[default]
+    Nobody = 0,
+    /// The platform, in its answer; or the call itself, when it could not be sent.
+    Answer = 1,
+    /// The platform, asked later.
+    Query = 2,
+    /// The platform, by a callback.
+    Event = 3,
+    /// A sensor at the machine.
+    Sensor = 4,
+    /// A person.
+    Person = 5,
+    /// The journal: the process ended before it had sent anything.
+    Journal = 6,
+}
+
+/// What is known of a command.
+#[derive(Clone, Debug)]
 pub struct Command {
     /// The caller's name for it.
     pub request_id: String,
@@ -22,105 +112,816 @@ pub struct Command {
     pub receipt: Receipt,
     /// Answered from memory: nothing was sent this time.
     pub recorded: bool,
+    /// What it does.
+    pub kind: CommandKind,
+    /// The request, as it was recorded.
+    pub act: Act,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// What the machine did.
+    pub physical: Physical,
+    /// Why it did not, in the platform's words.
+    pub physical_error: String,
+    /// Who says so.
+    pub settled_by: SettledBy,
+    /// Why it is not *done*, as a code; `KL_OK` for *done*.
+    pub status: kl_status,
+    /// The same as a sentence, or the note of whoever settled it.
+    pub message: String,
+    /// Its place in the order of all commands of the account. Never goes back, whatever the clock does.
+    pub sequence: u64,
+    /// When it was begun, Unix seconds by the client's clock: for people, nothing depends on it.
+    pub started_at: i64,
 }
 
-#[derive(Debug)]
+/// How a journal does.
+#[derive(Clone, Debug, Default)]
+pub struct JournalInfo {
+    /// The file; empty without a `state_dir`.
+    pub path: PathBuf,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// Commands that are known to be done or not done.
+    pub settled: u64,
+    /// Commands that are unknown or under way.
+    pub unsettled: u64,
+    /// How often this process synced it.
+    pub syncs: u64,
+    /// How long the last sync took, in microseconds.
+    pub sync_last_us: u64,
+    /// The longest of them, in microseconds.
+    pub sync_max_us: u64,
+    /// All of them, in microseconds.
+    pub sync_total_us: u64,
+    /// Where it is damaged; empty if it is whole.
+    pub damage: String,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug)]
+pub(crate) struct End {
+    pub outcome: Outcome,
+    pub by: SettledBy,
+    pub receipt: Receipt,
+    pub physical: Physical,
+    pub status: kl_status,
+    pub message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     InFlight,
-    Done(Receipt),
-    Unknown(Error),
+    Done,
+    NotDone,
+    Unknown,
 }
 
 #[derive(Debug)]
 struct Entry {
-    target: String,
+    n: u64,
+    act: Act,
+    owner: u64,
+    boot: String,
+    /// Milliseconds since boot when it was begun.
+    up_ms: u64,
+    started_at: i64,
+    /// `started_at` is the platform's time.
+    platform_time: bool,
+    sent_n: u64,
+    end_n: u64,
+    moved_n: u64,
     state: State,
+    receipt: Receipt,
+    by: SettledBy,
+    status: kl_status,
+    message: String,
+    physical: Physical,
+    physical_error: String,
+    /// Somebody says that there is news of its movement.
+    hinted: bool,
 }
 
-/// The commands of one client.
-#[derive(Debug, Default)]
-pub(crate) struct Commands(Mutex<Book>);
+/// When a command is begun.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Began {
+    pub at: i64,
+    /// By the platform's time, not by the device's.
+    pub platform_time: bool,
+}
 
-#[derive(Debug, Default)]
+/// What is known of the circumstances of a command whose fate is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances {
+    /// When it was begun by the platform's own time, Unix seconds; `None` if that was not known then.
+    pub started_at: Option<i64>,
+    /// At least so long ago, in milliseconds.
+    pub elapsed_ms: u64,
+    /// No other command of this journal is about the same item.
+    pub alone: bool,
+}
+
+/// The commands of one account: of one client, or of all that share a journal.
+#[derive(Clone)]
+pub(crate) struct Commands(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    book: Mutex<Book>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
 struct Book {
     entries: HashMap<String, Entry>,
-    finished: VecDeque<String>,
+    journal: Option<Journal>,
+    /// The number of the last record, without a journal.
+    last: u64,
+    /// Records that could not be written yet, without their numbers.
+    debt: Vec<String>,
+    early: VecDeque<Moved>,
+    /// Not to be written anew before it is this long.
+    compact_at: u64,
+    syncs: u64,
+    sync_last_us: u64,
+    sync_max_us: u64,
+    sync_total_us: u64,
+    /// Counts what others should look at.
+    changes: u64,
+}
+
+/// What a callback tells of a movement.
+#[derive(Clone, Debug)]
+pub(crate) struct Moved {
+    pub order_no: String,
+    pub item_no: String,
+    /// `Pending`: a hint of somebody who cannot be believed; the platform should be asked.
+    pub physical: Physical,
+    pub error: String,
 }
 
 /// What is to be done with a command.
-#[derive(Debug)]
 pub(crate) enum Begin<'a> {
     /// It was done before; this was the answer.
-    Recorded(Command),
+    Recorded(Box<Command>),
+    /// It was sent before, and what became of it is not known: ask.
+    Ask(Error),
     /// Send it, then say how it ended.
     Send(Ticket<'a>),
 }
 
 /// The right to send one command once. Dropped without a word, the command counts as unknown.
-#[derive(Debug)]
 pub(crate) struct Ticket<'a> {
     commands: &'a Commands,
     request_id: String,
     again: bool,
+    sent: AtomicBool,
     settled: bool,
 }
 
+static SHARED: Mutex<Vec<(u32, PathBuf, Weak<Shared>)>> = Mutex::new(Vec::new());
+
 impl Commands {
-    /// Claims a `request_id` for an act on `target`, or says why nothing may be sent. `repeat_asks` says that the
-    /// platform takes the same command again as a question, so that an unknown one may be sent once more.
-    pub(crate) fn begin(&self, id: &str, target: &[&str], repeat_asks: bool) -> Result<Begin<'_>> {
+    /// Kept in memory only.
+    pub(crate) fn in_memory() -> Commands {
+        Commands(Arc::default())
+    }
+
+    /// Kept in a journal, which all clients of this account in this process share.
+    pub(crate) fn journaled(folder: PathBuf, name: String, account: String) -> Commands {
+        let journal = Journal::new(folder, name, account);
+        let (pid, path) = (std::process::id(), journal.path());
+        let mut all = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(_, _, shared)| shared.strong_count() > 0);
+        // After a fork the child has a journal of its own: the parent's may be locked for ever.
+        let known = all.iter().find(|(p, at, _)| *p == pid && *at == path);
+        if let Some(shared) = known.and_then(|(_, _, shared)| shared.upgrade()) {
+            return Commands(shared);
+        }
+        let mut book = Book::default();
+        book.journal = Some(journal);
+        let shared = Arc::new(Shared { book: Mutex::new(book), changed: Condvar::new() });
+        all.push((pid, path, Arc::downgrade(&shared)));
+        Commands(shared)
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.0.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the journal's lock held, after reading what others wrote.
+    fn inside<T>(&self, deadline: Deadline, work: impl FnOnce(&mut Book) -> Result<T>) -> Result<T> {
+        struct Leave<'a>(MutexGuard<'a, Book>);
+        impl Drop for Leave<'_> {
+            fn drop(&mut self) {
+                if let Some(journal) = &self.0.journal {
+                    journal.leave();
+                }
+            }
+        }
+        let mut inside = Leave(self.book());
+        let before = inside.0.changes;
+        let outcome = inside.0.enter(deadline).and_then(|()| work(&mut inside.0));
+        if inside.0.changes != before {
+            self.0.changed.notify_all();
+        }
+        outcome
+    }
+
+    /// Claims a `request_id` for an act, or says why nothing may be sent. When it returns `Send`, the intent is on the
+    /// disk.
+    pub(crate) fn begin(&self, id: &str, act: Act, began: Began, deadline: Deadline) -> Result<Begin<'_>> {
         if id.is_empty() || id.len() > KL_REQUEST_ID_MAX || id.contains(char::is_control) {
             return Err(not_done(Error::new(
                 KL_E_ARGUMENT,
                 format!("request_id must be 1 to {KL_REQUEST_ID_MAX} bytes of text"),
             )));
         }
-        // What the name stands for: the same name for another act is a bug of the caller's.
-        let target = target.join("\u{1f}");
-        let mut book = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = book.entries.get_mut(id) {
-            if entry.target != target {
-                return Err(not_done(Error::new(
-                    KL_E_REQUEST_ID,
-                    format!("request_id {id:?} was already used for another act; nothing was sent"),
-                )));
-            }
-            return match &entry.state {
-                State::Done(opened) => Ok(Begin::Recorded(Command {
-                    request_id: id.to_owned(),
-                    receipt: opened.clone(),
-                    recorded: true,
-                })),
-                State::InFlight => Err(Error::new(
-                    KL_E_IN_FLIGHT,
-                    format!("request_id {id:?} is under way on another thread; nothing was sent"),
-                )
-                .with(|d| d.outcome = Outcome::Unknown)),
-                State::Unknown(_) if repeat_asks => {
-                    entry.state = State::InFlight;
-                    Ok(Begin::Send(Ticket {
-                        commands: self,
-                        request_id: id.to_owned(),
-                        again: true,
-                        settled: false,
-                    }))
-                }
-                State::Unknown(why) => Err(Error::new(
-                    KL_E_UNSETTLED,
-                    format!(
-                        "what became of request_id {id:?} is not known ({}); nothing was sent",
-                        why.message()
-                    ),
-                )
-                .with(|d| d.outcome = Outcome::Unknown)),
-            };
+        enum Way {
+            Recorded(Box<Command>),
+            Ask(Error),
+            Send(Option<(Arc<std::fs::File>, PathBuf)>),
         }
-        book.entries.insert(id.to_owned(), Entry { target, state: State::InFlight });
-        Ok(Begin::Send(Ticket { commands: self, request_id: id.to_owned(), again: false, settled: false }))
+        let way = self
+            .inside(deadline, |book| {
+                book.bury_orphans();
+                if let Some(entry) = book.entries.get(id).filter(|e| e.state != State::NotDone) {
+                    // What the name stands for: the same name for another act is a bug of the caller's.
+                    if entry.act.target() != act.target() {
+                        return Err(not_done(Error::new(
+                            KL_E_REQUEST_ID,
+                            ["request_id ", id, " was already used for another act; nothing was sent"]
+                                .concat(),
+                        )));
+                    }
+                    return match entry.state {
+                        State::Done => Ok(Way::Recorded(Box::new(entry.command(id, true)))),
+                        State::Unknown => Ok(Way::Ask(unsettled(id, entry))),
+                        _ => Err(in_flight(id)),
+                    };
+                }
+                book.refuse_conflicts(id, &act)?;
+                book.make_room().map_err(not_done)?;
+                let (owner, boot) = match &mut book.journal {
+                    Some(journal) => (journal.owner().map_err(not_done)?, journal.boot().to_owned()),
+                    None => (0, String::new()),
+                };
+                let rest = intent(id, &act, owner, &boot, sys::boot_ms(), began);
+                let file = book.record(rest).map_err(not_done)?;
+                Ok(Way::Send(file.zip(book.journal.as_ref().map(Journal::path))))
+            })
+            .map_err(|e| if e.details().outcome == Outcome::None { not_done(e) } else { e })?;
+        let on_disk = match way {
+            Way::Recorded(command) => return Ok(Begin::Recorded(command)),
+            Way::Ask(why) => return Ok(Begin::Ask(why)),
+            Way::Send(on_disk) => on_disk,
+        };
+        let ticket = Ticket {
+            commands: self,
+            request_id: id.to_owned(),
+            again: false,
+            sent: AtomicBool::new(false),
+            settled: false,
+        };
+        if let Some((file, path)) = on_disk {
+            match journal::sync(&file, &path) {
+                Ok(took) => self.book().synced(took),
+                Err(e) => {
+                    let e = not_done(e);
+                    return Err(match ticket.settle(Err(e), false) {
+                        Err(e) => e,
+                        Ok(_) => Error::new(KL_E_INTERNAL, "a command that was not sent is done"),
+                    });
+                }
+            }
+        }
+        Ok(Begin::Send(ticket))
+    }
+
+    /// Claims an unknown command for a repetition that is the platform's way to ask.
+    pub(crate) fn again(&self, id: &str) -> Result<Ticket<'_>> {
+        let mut book = self.book();
+        match book.entries.get_mut(id) {
+            Some(entry) if entry.state == State::Unknown => entry.state = State::InFlight,
+            _ => return Err(in_flight(id)),
+        }
+        Ok(Ticket {
+            commands: self,
+            request_id: id.to_owned(),
+            again: true,
+            sent: AtomicBool::new(true),
+            settled: false,
+        })
+    }
+
+    /// What is recorded of a command.
+    pub(crate) fn get(&self, id: &str) -> Result<Command> {
+        self.inside(Deadline::after(LOCK_MS), |book| {
+            book.bury_orphans();
+            let entry = book.entries.get(id).ok_or_else(|| {
+                Error::new(KL_E_NOT_FOUND, ["no command of the name ", id, " is recorded"].concat())
+            })?;
+            Ok(entry.command(id, true))
+        })
+    }
+
+    /// The circumstances of a command, for the one who judges its fate.
+    pub(crate) fn circumstances(&self, id: &str) -> Circumstances {
+        let mut book = self.book();
+        let boot = book.journal.as_mut().map(|j| j.boot().to_owned()).unwrap_or_default();
+        let Some(entry) = book.entries.get(id) else {
+            return Circumstances { started_at: None, elapsed_ms: 0, alone: false };
+        };
+        let now = sys::boot_ms();
+        Circumstances {
+            started_at: Some(entry.started_at).filter(|_| entry.platform_time),
+            // After a restart of the system at least its own running time has passed.
+            elapsed_ms: if entry.boot == boot { now.saturating_sub(entry.up_ms) } else { now },
+            alone: !book.entries.iter().any(|(other, e)| other != id && e.act.same_item(&entry.act)),
+        }
+    }
+
+    /// Whether this order belongs to another command than this one.
+    pub(crate) fn claimed(&self, order_no: &str, id: &str) -> bool {
+        let book = self.book();
+        book.entries.iter().any(|(other, e)| other != id && e.receipt.order_no == order_no)
+    }
+
+    /// The unsettled commands, the oldest first.
+    pub(crate) fn pending(&self) -> Result<Vec<Command>> {
+        self.inside(Deadline::after(LOCK_MS), |book| {
+            book.whole()?;
+            book.bury_orphans();
+            let mut all: Vec<Command> = book
+                .entries
+                .iter()
+                .filter(|(_, e)| matches!(e.state, State::Unknown | State::InFlight))
+                .map(|(id, e)| e.command(id, true))
+                .collect();
+            all.sort_by_key(|c| c.sequence);
+            Ok(all)
+        })
+    }
+
+    /// Refuses what may not happen while a command of this order is not settled. One whose order is not known may be
+    /// of any.
+    pub(crate) fn refuse_unsettled_order(&self, order_no: &str) -> Result<()> {
+        self.inside(Deadline::after(LOCK_MS), |book| {
+            book.whole()?;
+            book.bury_orphans();
+            let settled =
+                book.entries.values().any(|e| e.state == State::Done && e.receipt.order_no == order_no);
+            let blocking = book.entries.iter().find(|(_, e)| {
+                if !matches!(e.state, State::Unknown | State::InFlight) {
+                    return false;
+                }
+                match e.act.order_no() {
+                    "" => !settled && !matches!(e.act, Act::Write { .. }),
+                    named => named == order_no,
+                }
+            });
+            match blocking {
+                Some((id, _)) => Err(blocked(id, "no refund before that")),
+                None => Ok(()),
+            }
+        })
+        .map_err(not_done)
+    }
+
+    /// Records how an unknown command ended, by whoever found out.
+    pub(crate) fn settle(&self, id: &str, end: &End) -> Result<()> {
+        self.inside(Deadline::after(LOCK_MS), |book| {
+            book.bury_orphans();
+            let entry = book.entries.get(id).ok_or_else(|| {
+                Error::new(KL_E_NOT_FOUND, ["no command of the name ", id, " is recorded"].concat())
+            })?;
+            let told = match end.outcome {
+                Outcome::Done => State::Done,
+                _ => State::NotDone,
+            };
+            match entry.state {
+                State::InFlight => return Err(in_flight(id)),
+                // Told twice.
+                known if known == told => return Ok(()),
+                State::Unknown => {}
+                _ => {
+                    return Err(Error::new(
+                        KL_E_REQUEST_ID,
+                        [
+                            "request_id ",
+                            id,
+                            " is settled already, the other way; only an unknown one can be settled",
+                        ]
+                        .concat(),
+                    ));
+                }
+            }
+            let order_no = end.receipt.order_no.clone();
+            book.record(ended(id, end))?;
+            book.take_early(id, &order_no);
+            Ok(())
+        })
+    }
+
+    /// Records what a machine did. False if no command is known that it can be about.
+    pub(crate) fn moved(&self, moved: &Moved) -> bool {
+        let known = self.inside(Deadline::after(LOCK_MS), |book| {
+            let found = book.entries.iter().find(|(_, e)| {
+                matches!(e.act, Act::Door(_))
+                    && e.state == State::Done
+                    && e.receipt.order_no == moved.order_no
+                    && (moved.item_no.is_empty() || e.receipt.item_no == moved.item_no)
+            });
+            let Some((id, entry)) = found else { return Ok(false) };
+            let id = id.clone();
+            if moved.physical == Physical::Pending {
+                // The hint itself is the news.
+                book.changes += 1;
+                if let Some(entry) = book.entries.get_mut(&id) {
+                    entry.hinted = true;
+                }
+            } else if entry.physical == Physical::Pending {
+                book.owe(movement(&id, moved.physical, &moved.error));
+            } else if entry.physical != moved.physical {
+                log_line!(Warn, "order {}: a later report contradicts what the machine did", moved.order_no);
+            }
+            Ok(true)
+        });
+        match known {
+            Ok(true) => true,
+            other => {
+                if let Err(e) = other {
+                    log_line!(Warn, "a report of the machine could not be recorded: {}", e.message());
+                }
+                let mut book = self.book();
+                if book.early.len() == EARLY {
+                    book.early.pop_front();
+                }
+                book.early.push_back(moved.clone());
+                false
+            }
+        }
+    }
+
+    /// Records what a query found out about a movement.
+    pub(crate) fn set_physical(&self, id: &str, physical: Physical, error: &str) {
+        let recorded = self.inside(Deadline::after(LOCK_MS), |book| {
+            if book.entries.get(id).is_some_and(|e| e.physical == Physical::Pending) {
+                book.owe(movement(id, physical, error));
+            }
+            Ok(())
+        });
+        if let Err(e) = recorded {
+            log_line!(Warn, "what the machine did could not be recorded: {}", e.message());
+        }
+    }
+
+    /// Whether somebody said since the last time that there is news of its movement.
+    pub(crate) fn hinted(&self, id: &str) -> bool {
+        self.book().entries.get_mut(id).is_some_and(|e| std::mem::take(&mut e.hinted))
+    }
+
+    /// Counts up whenever something changes.
+    pub(crate) fn changes(&self) -> u64 {
+        self.book().changes
+    }
+
+    /// Waits for a change after `seen`, or for the time.
+    pub(crate) fn wait(&self, seen: u64, time: Duration) {
+        let book = self.book();
+        let _ = self.0.changed.wait_timeout_while(book, time, |book| book.changes == seen);
+    }
+
+    /// Wakes those who wait, so that they see that they were cancelled.
+    pub(crate) fn wake(&self) {
+        self.book().changes += 1;
+        self.0.changed.notify_all();
+    }
+
+    /// How the journal does.
+    pub(crate) fn info(&self) -> Result<JournalInfo> {
+        self.inside(Deadline::after(LOCK_MS), |book| {
+            book.bury_orphans();
+            let unsettled =
+                book.entries.values().filter(|e| matches!(e.state, State::Unknown | State::InFlight)).count()
+                    as u64;
+            let journal = book.journal.as_ref();
+            Ok(JournalInfo {
+                path: journal.map(Journal::path).unwrap_or_default(),
+                bytes: journal.map_or(0, Journal::size),
+                settled: book.entries.len() as u64 - unsettled,
+                unsettled,
+                syncs: book.syncs,
+                sync_last_us: book.sync_last_us,
+                sync_max_us: book.sync_max_us,
+                sync_total_us: book.sync_total_us,
+                damage: journal.and_then(Journal::damage).unwrap_or_default().to_owned(),
+            })
+        })
+    }
+
+    /// Puts a damaged journal aside and goes on with what could be read of it. Gives the old one's new name; `None` if
+    /// nothing was damaged.
+    pub(crate) fn repair(&self) -> Result<Option<PathBuf>> {
+        self.inside(Deadline::after(LOCK_MS), |book| {
+            let records = snapshot(&book.entries);
+            match &mut book.journal {
+                Some(journal) if journal.damage().is_some() => journal.repair(&records).map(Some),
+                _ => Ok(None),
+            }
+        })
+    }
+}
+
+impl Book {
+    fn enter(&mut self, deadline: Deadline) -> Result<()> {
+        let Some(mut journal) = self.journal.take() else { return Ok(()) };
+        let mut anew = false;
+        let outcome = journal.enter(deadline, &mut |found| match found {
+            Found::Anew => {
+                self.entries.clear();
+                anew = true;
+            }
+            Found::Record(json) => self.apply(json),
+        });
+        self.journal = Some(journal);
+        if anew {
+            for rest in std::mem::take(&mut self.debt) {
+                self.apply_text(&numbered(0, &rest));
+                self.debt.push(rest);
+            }
+        }
+        outcome
+    }
+
+    fn whole(&self) -> Result<()> {
+        match self.journal.as_ref().and_then(Journal::damage) {
+            None => Ok(()),
+            Some(what) => Err(Error::new(
+                KL_E_JOURNAL_DAMAGED,
+                format!("the journal is damaged: {what}; what it knew there is not known any more"),
+            )),
+        }
+    }
+
+    /// Appends a record and applies it. The file is to be synced before an intent is acted upon.
+    fn record(&mut self, rest: String) -> Result<Option<Arc<std::fs::File>>> {
+        if self.journal.is_none() {
+            self.last += 1;
+            self.apply_text(&numbered(self.last, &rest));
+            self.trim();
+            return Ok(None);
+        }
+        // What could not be written before comes first.
+        while let (Some(owed), Some(journal)) = (self.debt.first(), &mut self.journal) {
+            let text = numbered(journal.next(), owed);
+            journal.append(&text, &|| snapshot(&self.entries))?;
+            self.debt.remove(0);
+            self.apply_text(&text);
+        }
+        let Some(journal) = &mut self.journal else { return Ok(None) };
+        let text = numbered(journal.next(), &rest);
+        let file = journal.append(&text, &|| snapshot(&self.entries))?;
+        self.apply_text(&text);
+        Ok(Some(file))
+    }
+
+    /// The same for a record that must not be lost though the disk may refuse it now.
+    fn owe(&mut self, rest: String) {
+        if let Err(e) = self.record(rest.clone()) {
+            log_line!(Error, "{}; it is kept in memory until it can be written", e.message());
+            self.apply_text(&numbered(0, &rest));
+            self.debt.push(rest);
+        }
+    }
+
+    fn apply_text(&mut self, text: &str) {
+        if let Ok(json) = Json::parse(text.as_bytes()) {
+            self.apply(json);
+        }
+    }
+
+    /// One record. What a later library may add is passed over.
+    fn apply(&mut self, json: Json<'_>) {
+        let Ok(o) = json.object() else { return };
+        let text = |key: &str| o.string(&[key]).ok().flatten().unwrap_or_default();
+        let int = |key: &str| o.int(&[key]).ok().flatten().unwrap_or(0);
+        let n = int("n") as u64;
+        let id = text("id");
+        let kind = text("k");
+        self.changes += 1;
+        if kind == "intent" {
+            let entry = Entry {
+                n,
+                act: Act::read(&o, &id),
+                owner: int("owner") as u64,
+                boot: text("boot"),
+                up_ms: int("up") as u64,
+                started_at: int("t"),
+                platform_time: int("pt") != 0,
+                sent_n: 0,
+                end_n: 0,
+                moved_n: 0,
+                state: State::InFlight,
+                receipt: Receipt::default(),
+                by: SettledBy::Nobody,
+                status: KL_E_IN_FLIGHT,
+                message: "it is under way".to_owned(),
+                physical: Physical::None,
+                physical_error: String::new(),
+                hinted: false,
+            };
+            self.entries.insert(id, entry);
+            return;
+        }
+        let Some(entry) = self.entries.get_mut(&id) else { return };
+        match kind.as_str() {
+            "sent" => entry.sent_n = n,
+            "end" => {
+                entry.end_n = n;
+                entry.state = match text("outcome").as_str() {
+                    "done" => State::Done,
+                    "not_done" => State::NotDone,
+                    _ => State::Unknown,
+                };
+                entry.by = settled_by(int("by"));
+                entry.status = int("status") as kl_status;
+                entry.message = text("message");
+                entry.receipt = Receipt {
+                    order_no: text("order_no"),
+                    item_no: text("item_no"),
+                    delivery_no: text("delivery_no"),
+                    notify_url: text("notify_url"),
+                    json: text("json"),
+                };
+                entry.physical = physical(int("physical"));
+            }
+            "moved" => {
+                entry.moved_n = n;
+                entry.physical = physical(int("physical"));
+                entry.physical_error = text("error");
+            }
+            _ => {}
+        }
+    }
+
+    /// What another process had under way when it ended: not sent for certain, or unknown.
+    fn bury_orphans(&mut self) {
+        let Some(journal) = &mut self.journal else { return };
+        let (own, boot) = (journal.own().unwrap_or(0), journal.boot().to_owned());
+        let orphans: Vec<(String, bool)> = self
+            .entries
+            .iter()
+            .filter(|(_, e)| e.state == State::InFlight && e.owner != own)
+            .filter(|(_, e)| !journal.alive(e.owner))
+            .map(|(id, e)| (id.clone(), e.sent_n == 0 && !boot.is_empty() && e.boot == boot))
+            .collect();
+        for (id, never_sent) in orphans {
+            let end = if never_sent {
+                // Written by the same running system, so the record of the sending would be here.
+                End {
+                    outcome: Outcome::NotDone,
+                    by: SettledBy::Journal,
+                    receipt: Receipt::default(),
+                    physical: Physical::None,
+                    status: KL_E_CANCELLED,
+                    message: "the process ended before anything was sent".to_owned(),
+                }
+            } else {
+                End {
+                    outcome: Outcome::Unknown,
+                    by: SettledBy::Nobody,
+                    receipt: Receipt::default(),
+                    physical: Physical::None,
+                    status: KL_E_LOST,
+                    message: "the process or the power ended before the answer came".to_owned(),
+                }
+            };
+            self.owe(ended(&id, &end));
+        }
+    }
+
+    /// At one door, for one code and for one order there is one unsettled command.
+    fn refuse_conflicts(&self, id: &str, act: &Act) -> Result<()> {
+        let other = self.entries.iter().find(|(other, e)| {
+            other.as_str() != id
+                && matches!(e.state, State::Unknown | State::InFlight)
+                && e.act.conflicts_with(act)
+        });
+        match other {
+            None => Ok(()),
+            Some((other, e)) if e.state == State::InFlight => Err(not_done(Error::new(
+                KL_E_BUSY,
+                [
+                    "the command ",
+                    other,
+                    " is under way at the same door, for the same code or order; nothing was sent",
+                ]
+                .concat(),
+            ))),
+            Some((other, _)) => Err(not_done(blocked(other, "nothing was sent"))),
+        }
+    }
+
+    /// Writes the journal anew when it has grown; refuses when it is full of what is unsettled.
+    fn make_room(&mut self) -> Result<()> {
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        let due = self.compact_at.clamp(journal::COMPACT_AT, journal::LARGEST);
+        if journal.size() >= due && journal.damage().is_none() {
+            let mut all: Vec<(u64, String, bool, usize)> = self
+                .entries
+                .iter()
+                .map(|(id, e)| {
+                    let settled = matches!(e.state, State::Done | State::NotDone);
+                    (e.n, id.clone(), settled, e.records(id).iter().map(|(_, r)| r.len() + 16).sum())
+                })
+                .collect();
+            // The newest first.
+            all.sort_unstable_by_key(|(n, ..)| std::cmp::Reverse(*n));
+            let mut kept = 0;
+            for (_, id, settled, size) in all {
+                if settled {
+                    kept += size;
+                    if kept > journal::KEEP {
+                        self.entries.remove(&id);
+                    }
+                }
+            }
+            journal.replace(&snapshot(&self.entries))?;
+            self.compact_at = journal.size() + journal::KEEP as u64 / 2;
+        }
+        if journal.size() >= journal::LARGEST {
+            return Err(Error::new(
+                KL_E_JOURNAL_FULL,
+                "the journal: unsettled commands fill it; settle them (kl_command_pending)",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Without a journal memory is the bound.
+    fn trim(&mut self) {
+        if self.entries.len() < REMEMBERED * 2 {
+            return;
+        }
+        let mut settled: Vec<u64> = self
+            .entries
+            .values()
+            .filter(|e| matches!(e.state, State::Done | State::NotDone))
+            .map(|e| e.n)
+            .collect();
+        settled.sort_unstable();
+        let oldest = settled.len().saturating_sub(REMEMBERED).checked_sub(1).map_or(0, |i| settled[i]);
+        self.entries.retain(|_, e| e.n > oldest || !matches!(e.state, State::Done | State::NotDone));
+    }
+
+    /// A report that came before the answer to its command.
+    fn take_early(&mut self, id: &str, order_no: &str) {
+        let item_no = self.entries.get(id).map(|e| e.receipt.item_no.clone()).unwrap_or_default();
+        let found = self.early.iter().position(|m| {
+            !order_no.is_empty() && m.order_no == order_no && (m.item_no.is_empty() || m.item_no == item_no)
+        });
+        let Some(moved) = found.and_then(|i| self.early.remove(i)) else { return };
+        if self.entries.get(id).is_some_and(|e| e.physical == Physical::Pending)
+            && moved.physical != Physical::Pending
+        {
+            self.owe(movement(id, moved.physical, &moved.error));
+        }
+    }
+
+    fn synced(&mut self, took: Duration) {
+        let us = took.as_micros() as u64;
+        self.syncs += 1;
+        self.sync_last_us = us;
+        self.sync_max_us = self.sync_max_us.max(us);
+        self.sync_total_us += us;
+    }
+}
+
+impl Drop for Book {
+    fn drop(&mut self) {
+        // Nobody waits for this one: what ended since the last intent survives a power cut too.
+        if let Some(journal) = &mut self.journal {
+            journal.flush();
+        }
     }
 }
 
 impl Ticket<'_> {
+    /// To be called when the first byte is about to leave: from here on the command may happen.
+    pub(crate) fn sending(&self) -> Result<()> {
+        if self.sent.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let rest = {
+            let mut w = Writer::new();
+            w.text("k", "sent").text("id", &self.request_id);
+            w.finish()
+        };
+        self.commands.inside(Deadline::after(LOCK_MS), |book| book.record(rest))?;
+        self.sent.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// What an error means for the command: that its repetition did nothing says nothing about the first try.
     pub(crate) fn doubt(&self, error: Error) -> Error {
         if !self.again || error.details().outcome != Outcome::NotDone {
@@ -129,24 +930,78 @@ impl Ticket<'_> {
         unknown(error.with(|d| d.message.push_str("; what became of the first try is still not known")))
     }
 
-    /// Records how it ended. *Not done* frees the name: the caller may try again.
-    pub(crate) fn settle(mut self, end: &Result<Receipt>) {
+    /// Records how it ended and gives the command, or what went wrong. *Not done* frees the name: the caller may try
+    /// again. `moves` says that a machine has something to do now.
+    pub(crate) fn settle(mut self, outcome: Result<Receipt>, moves: bool) -> Result<Command> {
         self.settled = true;
-        let mut book = self.commands.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match end {
-            Err(e) if e.details().outcome == Outcome::NotDone => {
-                book.entries.remove(&self.request_id);
-            }
-            Err(e) => book.mark(&self.request_id, State::Unknown(e.clone())),
-            Ok(opened) => {
-                book.mark(&self.request_id, State::Done(opened.clone()));
-                book.finished.push_back(self.request_id.clone());
-                if book.finished.len() > REMEMBERED {
-                    if let Some(oldest) = book.finished.pop_front() {
-                        book.entries.remove(&oldest);
-                    }
+        let by = if self.again { SettledBy::Query } else { SettledBy::Answer };
+        let end = match &outcome {
+            Ok(receipt) => End {
+                outcome: Outcome::Done,
+                by,
+                receipt: receipt.clone(),
+                physical: if moves { Physical::Pending } else { Physical::None },
+                status: KL_OK,
+                message: String::new(),
+            },
+            Err(e) => {
+                let outcome = match e.details().outcome {
+                    Outcome::NotDone => Outcome::NotDone,
+                    _ => Outcome::Unknown,
+                };
+                End {
+                    outcome,
+                    by: if outcome == Outcome::NotDone { by } else { SettledBy::Nobody },
+                    receipt: Receipt::default(),
+                    physical: Physical::None,
+                    status: e.status(),
+                    message: e.message().to_owned(),
                 }
             }
+        };
+        self.close(&end);
+        let receipt = outcome?;
+        let book = self.commands.book();
+        let entry = book.entries.get(&self.request_id).ok_or_else(|| {
+            Error::new(KL_E_INTERNAL, "a command is gone that was just done")
+                .with(|d| d.outcome = Outcome::Done)
+        })?;
+        // The record may be shorter than the answer.
+        Ok(Command { receipt, ..entry.command(&self.request_id, false) })
+    }
+
+    fn close(&self, end: &End) {
+        let rest = ended(&self.request_id, end);
+        let still_unknown = self.again && end.outcome == Outcome::Unknown;
+        let close = |book: &mut Book| {
+            if still_unknown {
+                // Nothing new to be recorded.
+                if let Some(entry) = book.entries.get_mut(&self.request_id) {
+                    entry.state = State::Unknown;
+                    entry.status = end.status;
+                    entry.message.clone_from(&end.message);
+                }
+                book.changes += 1;
+                return;
+            }
+            book.owe(rest.clone());
+            book.take_early(&self.request_id, &end.receipt.order_no);
+        };
+        let closed = self.commands.inside(Deadline::after(LOCK_MS), |book| {
+            close(book);
+            Ok(())
+        });
+        if let Err(e) = closed {
+            log_line!(Error, "how {} ended cannot be recorded yet: {}", self.request_id, e.message());
+            let mut book = self.commands.book();
+            if still_unknown {
+                close(&mut book);
+            } else {
+                book.apply_text(&numbered(0, &rest));
+                book.debt.push(rest);
+            }
+            drop(book);
+            self.commands.0.changed.notify_all();
         }
     }
 }
@@ -154,19 +1009,302 @@ impl Ticket<'_> {
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
         if !self.settled {
-            let lost = Error::new(KL_E_INTERNAL, "the call ended in an internal error");
-            let mut book = self.commands.0.lock().unwrap_or_else(PoisonError::into_inner);
-            book.mark(&self.request_id, State::Unknown(lost));
+            self.close(&End {
+                outcome: Outcome::Unknown,
+                by: SettledBy::Nobody,
+                receipt: Receipt::default(),
+                physical: Physical::None,
+                status: KL_E_INTERNAL,
+                message: "the call ended in an internal error".to_owned(),
+            });
         }
     }
 }
 
-impl Book {
-    fn mark(&mut self, id: &str, state: State) {
-        if let Some(entry) = self.entries.get_mut(id) {
-            entry.state = state;
+impl Entry {
+    fn command(&self, id: &str, recorded: bool) -> Command {
+        Command {
+            request_id: id.to_owned(),
+            receipt: self.receipt.clone(),
+            recorded,
+            kind: self.act.kind(),
+            act: self.act.clone(),
+            outcome: match self.state {
+                State::Done => Outcome::Done,
+                State::NotDone => Outcome::NotDone,
+                State::Unknown | State::InFlight => Outcome::Unknown,
+            },
+            physical: self.physical,
+            physical_error: self.physical_error.clone(),
+            settled_by: self.by,
+            status: if self.state == State::InFlight { KL_E_IN_FLIGHT } else { self.status },
+            message: self.message.clone(),
+            sequence: self.n,
+            started_at: self.started_at,
         }
     }
+
+    /// Its records as they are written, with their numbers.
+    fn records(&self, id: &str) -> Vec<(u64, String)> {
+        let began = Began { at: self.started_at, platform_time: self.platform_time };
+        let rest = intent(id, &self.act, self.owner, &self.boot, self.up_ms, began);
+        let mut all = vec![(self.n, numbered(self.n, &rest))];
+        if self.sent_n != 0 {
+            let mut w = Writer::new();
+            w.text("k", "sent").text("id", id);
+            all.push((self.sent_n, numbered(self.sent_n, &w.finish())));
+        }
+        if self.end_n != 0 {
+            let end = End {
+                outcome: match self.state {
+                    State::Done => Outcome::Done,
+                    State::NotDone => Outcome::NotDone,
+                    _ => Outcome::Unknown,
+                },
+                by: self.by,
+                receipt: self.receipt.clone(),
+                physical: if self.moved_n != 0 { Physical::Pending } else { self.physical },
+                status: self.status,
+                message: self.message.clone(),
+            };
+            all.push((self.end_n, numbered(self.end_n, &ended(id, &end))));
+        }
+        if self.moved_n != 0 {
+            let rest = movement(id, self.physical, &self.physical_error);
+            all.push((self.moved_n, numbered(self.moved_n, &rest)));
+        }
+        all
+    }
+}
+
+impl Act {
+    /// Which kind it is.
+    pub fn kind(&self) -> CommandKind {
+        match self {
+            Act::Door(_) => CommandKind::Door,
+            Act::Redeem(_) => CommandKind::Redeem,
+            Act::Write { .. } => CommandKind::Write,
+        }
+    }
+
+    /// What it is about, for comparing: the same name must stand for the same.
+    fn target(&self) -> String {
+        let parts: [&str; 5] = match self {
+            Act::Door(r) => ["door", &r.cabinet_id, &r.door, &r.item_no, &r.order_no],
+            Act::Redeem(r) => ["code", &r.cabinet_id, &r.code, &r.product_id, ""],
+            Act::Write { verb, order_no, trade_no, digest } => [verb, order_no, trade_no, digest, ""],
+        };
+        parts.join("\u{1f}")
+    }
+
+    /// The platform's order that it is about, as far as the request says so.
+    fn order_no(&self) -> &str {
+        match self {
+            // A door's own order_no is the platform's only where an item is named.
+            Act::Door(r) if !r.item_no.is_empty() => &r.order_no,
+            Act::Write { order_no, .. } => order_no,
+            _ => "",
+        }
+    }
+
+    fn same_item(&self, other: &Act) -> bool {
+        match (self, other) {
+            (Act::Door(a), Act::Door(b)) => {
+                !a.item_no.is_empty()
+                    && (&a.cabinet_id, &a.order_no, &a.item_no) == (&b.cabinet_id, &b.order_no, &b.item_no)
+            }
+            _ => false,
+        }
+    }
+
+    fn conflicts_with(&self, other: &Act) -> bool {
+        match (self, other) {
+            (Act::Door(a), Act::Door(b)) if a.item_no.is_empty() && b.item_no.is_empty() => {
+                a.cabinet_id == b.cabinet_id && (a.door == b.door || a.door.is_empty() || b.door.is_empty())
+            }
+            (Act::Door(_), Act::Door(_)) => self.same_item(other),
+            (Act::Redeem(a), Act::Redeem(b)) => {
+                (&a.code, a.kind, &a.cabinet_id) == (&b.code, b.kind, &b.cabinet_id)
+            }
+            (
+                Act::Write { verb, order_no, trade_no, .. },
+                Act::Write { verb: v, order_no: o, trade_no: t, .. },
+            ) => (verb, order_no, trade_no) == (v, o, t) && !(order_no.is_empty() && trade_no.is_empty()),
+            _ => false,
+        }
+    }
+
+    fn write(&self, w: &mut Writer) {
+        match self {
+            Act::Door(r) => {
+                w.text("act", "door")
+                    .text("cabinet_id", &r.cabinet_id)
+                    .text("door", &r.door)
+                    .text("user_id", &r.user_id)
+                    .text("order_no", &r.order_no)
+                    .text("item_no", &r.item_no)
+                    .text("notify_url", &r.notify_url)
+                    .text("extra_json", r.extra_json.as_deref().unwrap_or_default());
+            }
+            Act::Redeem(r) => {
+                w.text("act", "redeem")
+                    .int("kind", r.kind as i64)
+                    .text("code", &r.code)
+                    .text("cabinet_id", &r.cabinet_id)
+                    .text("product_id", &r.product_id)
+                    .text("trade_no", &r.trade_no)
+                    .text("notify_url", &r.notify_url)
+                    .text("redeemer", &r.redeemer)
+                    .text("extra_json", r.extra_json.as_deref().unwrap_or_default());
+            }
+            Act::Write { verb, order_no, trade_no, digest } => {
+                w.text("act", verb)
+                    .text("order_no", order_no)
+                    .text("trade_no", trade_no)
+                    .text("digest", digest);
+            }
+        }
+    }
+
+    fn read(o: &Object<'_>, id: &str) -> Act {
+        let text = |key: &str| o.string(&[key]).ok().flatten().unwrap_or_default();
+        let extra_json = Some(text("extra_json")).filter(|t| !t.is_empty());
+        match text("act").as_str() {
+            "door" => Act::Door(DoorRequest {
+                request_id: id.to_owned(),
+                cabinet_id: text("cabinet_id"),
+                door: text("door"),
+                user_id: text("user_id"),
+                order_no: text("order_no"),
+                item_no: text("item_no"),
+                notify_url: text("notify_url"),
+                ttl_ms: 0,
+                extra_json,
+            }),
+            "redeem" => Act::Redeem(RedeemRequest {
+                request_id: id.to_owned(),
+                kind: match o.int(&["kind"]).ok().flatten() {
+                    Some(1) => CodeKind::Virtual,
+                    Some(2) => CodeKind::Voucher,
+                    _ => CodeKind::Pickup,
+                },
+                code: text("code"),
+                cabinet_id: text("cabinet_id"),
+                product_id: text("product_id"),
+                trade_no: text("trade_no"),
+                notify_url: text("notify_url"),
+                redeemer: text("redeemer"),
+                ttl_ms: 0,
+                extra_json,
+            }),
+            verb => Act::Write {
+                verb: verb.to_owned(),
+                order_no: text("order_no"),
+                trade_no: text("trade_no"),
+                digest: text("digest"),
+            },
+        }
+    }
+}
+
+/// A record with its number in front.
+fn numbered(n: u64, rest: &str) -> String {
+    ["{\"n\":", &n.to_string(), ",", rest.strip_prefix('{').unwrap_or(rest)].concat()
+}
+
+fn intent(id: &str, act: &Act, owner: u64, boot: &str, up_ms: u64, began: Began) -> String {
+    let mut w = Writer::new();
+    w.text("k", "intent").text("id", id);
+    act.write(&mut w);
+    w.int("t", began.at);
+    if began.platform_time {
+        w.int("pt", 1);
+    }
+    if owner != 0 {
+        w.int("owner", owner as i64).text("boot", boot).int("up", up_ms as i64);
+    }
+    w.finish()
+}
+
+fn ended(id: &str, end: &End) -> String {
+    let outcome = match end.outcome {
+        Outcome::Done => "done",
+        Outcome::NotDone => "not_done",
+        _ => "unknown",
+    };
+    let r = &end.receipt;
+    let mut w = Writer::new();
+    w.text("k", "end").text("id", id).text("outcome", outcome).int("by", end.by as i64);
+    if end.status != KL_OK {
+        w.int("status", end.status.into());
+    }
+    // Whatever a platform repeated in its words: no secret comes to rest on the disk.
+    w.text("message", &log::mask(&end.message))
+        .text("order_no", &r.order_no)
+        .text("item_no", &r.item_no)
+        .text("delivery_no", &r.delivery_no)
+        .text("notify_url", &r.notify_url)
+        .text("json", if r.json.len() <= JSON_KEPT { &r.json } else { "" });
+    if end.physical != Physical::None {
+        w.int("physical", end.physical as i64);
+    }
+    w.finish()
+}
+
+fn movement(id: &str, physical: Physical, error: &str) -> String {
+    let mut w = Writer::new();
+    w.text("k", "moved").text("id", id).int("physical", physical as i64).text("error", &log::mask(error));
+    w.finish()
+}
+
+/// Everything that is known, in the order in which it became known.
+fn snapshot(entries: &HashMap<String, Entry>) -> Vec<String> {
+    let mut all: Vec<(u64, String)> = entries.iter().flat_map(|(id, e)| e.records(id)).collect();
+    all.sort_unstable_by_key(|(n, _)| *n);
+    all.into_iter().map(|(_, record)| record).collect()
+}
+
+fn physical(number: i64) -> Physical {
+    match number {
+        1 => Physical::Pending,
+        2 => Physical::Confirmed,
+        3 => Physical::Failed,
+        4 => Physical::Unknowable,
+        _ => Physical::None,
+    }
+}
+
+fn settled_by(number: i64) -> SettledBy {
+    match number {
+        1 => SettledBy::Answer,
+        2 => SettledBy::Query,
+        3 => SettledBy::Event,
+        4 => SettledBy::Sensor,
+        5 => SettledBy::Person,
+        6 => SettledBy::Journal,
+        _ => SettledBy::Nobody,
+    }
+}
+
+fn in_flight(id: &str) -> Error {
+    Error::new(KL_E_IN_FLIGHT, ["request_id ", id, " is under way; nothing was sent"].concat())
+        .with(|d| d.outcome = Outcome::Unknown)
+}
+
+fn blocked(id: &str, so: &str) -> Error {
+    Error::new(
+        KL_E_BLOCKED,
+        ["what became of the command ", id, " is not known: resolve or settle it first; ", so].concat(),
+    )
+}
+
+fn unsettled(id: &str, entry: &Entry) -> Error {
+    let why = &entry.message;
+    Error::new(
+        KL_E_UNSETTLED,
+        ["what became of request_id ", id, " is not known (", why, "); nothing was sent"].concat(),
+    )
+    .with(|d| d.outcome = Outcome::Unknown)
 }
 
 /// The error of a command of which nothing happened.
@@ -186,65 +1324,251 @@ pub(crate) fn unknown(error: Error) -> Error {
 mod tests {
     use super::*;
 
-    fn begin<'a>(commands: &'a Commands, id: &str, door: &str) -> Result<Begin<'a>> {
-        commands.begin(id, &["c", door], false)
+    fn soon() -> Deadline {
+        Deadline::after(Duration::from_secs(5))
     }
 
-    fn ticket<'a>(commands: &'a Commands, id: &str) -> Ticket<'a> {
-        match begin(commands, id, "1").unwrap() {
+    fn act(door: &str) -> Act {
+        Act::Door(DoorRequest { cabinet_id: "c".into(), door: door.into(), ..DoorRequest::default() })
+    }
+
+    fn begin<'a>(commands: &'a Commands, id: &str, door: &str) -> Result<Begin<'a>> {
+        commands.begin(id, act(door), Began::default(), soon())
+    }
+
+    fn ticket<'a>(commands: &'a Commands, id: &str, door: &str) -> Ticket<'a> {
+        match begin(commands, id, door).unwrap() {
             Begin::Send(ticket) => ticket,
-            Begin::Recorded(c) => panic!("recorded {c:?}"),
+            _ => panic!("{id} is not to be sent"),
         }
+    }
+
+    fn lost() -> Error {
+        unknown(Error::new(KL_E_TIMEOUT_REPLY, "no answer"))
+    }
+
+    fn refused() -> Error {
+        not_done(Error::new(KL_E_CONNECT, "refused"))
+    }
+
+    fn folder(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("kiosklink-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    fn in_folder(path: &std::path::Path) -> Commands {
+        Commands::journaled(path.to_owned(), "commands-test".into(), "test 1".into())
     }
 
     #[test]
     fn a_name_is_sent_once() {
-        let commands = Commands::default();
-        let first = ticket(&commands, "a");
-        assert_eq!(begin(&commands, "a", "1").unwrap_err().status(), KL_E_IN_FLIGHT);
-        assert_eq!(begin(&commands, "a", "2").unwrap_err().status(), KL_E_REQUEST_ID);
-        first.settle(&Ok(Receipt { order_no: "VI1".into(), ..Default::default() }));
+        let commands = Commands::in_memory();
+        let first = ticket(&commands, "a", "1");
+        assert_eq!(begin(&commands, "a", "1").err().unwrap().status(), KL_E_IN_FLIGHT);
+        let e = begin(&commands, "a", "2").err().unwrap();
+        assert_eq!((e.status(), e.details().outcome), (KL_E_REQUEST_ID, Outcome::NotDone));
+        let receipt = Receipt { order_no: "VI1".into(), ..Default::default() };
+        assert!(!first.settle(Ok(receipt), true).unwrap().recorded);
         match begin(&commands, "a", "1").unwrap() {
             Begin::Recorded(c) => assert!(c.recorded && c.receipt.order_no == "VI1"),
-            Begin::Send(_) => panic!("sent again"),
+            _ => panic!("sent again"),
         }
     }
 
     #[test]
     fn unknown_stays_unknown_and_not_done_is_free_again() {
-        let commands = Commands::default();
-        ticket(&commands, "a").settle(&Err(unknown(Error::new(KL_E_TIMEOUT_REPLY, "no answer"))));
-        let e = begin(&commands, "a", "1").unwrap_err();
+        let commands = Commands::in_memory();
+        ticket(&commands, "a", "1").settle(Err(lost()), true).unwrap_err();
+        let Begin::Ask(e) = begin(&commands, "a", "1").unwrap() else { panic!("not asked") };
         assert_eq!((e.status(), e.details().outcome), (KL_E_UNSETTLED, Outcome::Unknown));
-        ticket(&commands, "b").settle(&Err(not_done(Error::new(KL_E_CONNECT, "refused"))));
-        drop(ticket(&commands, "b"));
-        assert_eq!(begin(&commands, "b", "1").unwrap_err().status(), KL_E_UNSETTLED);
+        ticket(&commands, "b", "2").settle(Err(refused()), true).unwrap_err();
+        drop(ticket(&commands, "b", "2"));
+        assert!(matches!(begin(&commands, "b", "2").unwrap(), Begin::Ask(_)));
     }
 
     #[test]
-    fn where_repeating_asks_an_unknown_command_is_sent_once_more_at_a_time() {
-        let commands = Commands::default();
-        ticket(&commands, "a").settle(&Err(unknown(Error::new(KL_E_TIMEOUT_REPLY, "no answer"))));
-        let again = commands.begin("a", &["c", "1"], true).unwrap();
-        assert!(matches!(again, Begin::Send(_)));
-        assert_eq!(commands.begin("a", &["c", "1"], true).unwrap_err().status(), KL_E_IN_FLIGHT);
-        // A question that did not get through, or was refused, settles nothing.
-        let Begin::Send(again) = again else { return };
-        let e = again.doubt(not_done(Error::new(KL_E_CONNECT, "refused")));
+    fn an_unsettled_command_keeps_others_from_its_door_and_from_no_other() {
+        let commands = Commands::in_memory();
+        let under_way = ticket(&commands, "a", "1");
+        for (door, status) in [("1", Some(KL_E_BUSY)), ("", Some(KL_E_BUSY)), ("2", None)] {
+            let end = begin(&commands, &format!("b{door}"), door);
+            assert_eq!(end.as_ref().err().map(Error::status), status, "door {door}");
+            if let Ok(Begin::Send(ticket)) = end {
+                ticket.settle(Err(refused()), true).unwrap_err();
+            }
+        }
+        under_way.settle(Err(lost()), true).unwrap_err();
+        let e = begin(&commands, "c", "1").err().unwrap();
+        assert_eq!((e.status(), e.details().outcome), (KL_E_BLOCKED, Outcome::NotDone));
+        assert!(e.message().contains(" a "), "{e}");
+        assert_eq!(commands.refuse_unsettled_order("VI7").unwrap_err().status(), KL_E_BLOCKED);
+        let end = End {
+            outcome: Outcome::NotDone,
+            by: SettledBy::Sensor,
+            receipt: Receipt::default(),
+            physical: Physical::None,
+            status: KL_E_CANCELLED,
+            message: "the contact never opened".into(),
+        };
+        commands.settle("a", &end).unwrap();
+        commands.settle("a", &end).unwrap();
+        let e = commands.settle("a", &End { outcome: Outcome::Done, ..end }).unwrap_err();
+        assert_eq!(e.status(), KL_E_REQUEST_ID);
+        commands.refuse_unsettled_order("VI7").unwrap();
+        drop(ticket(&commands, "c", "1"));
+    }
+
+    #[test]
+    fn a_question_that_got_no_answer_settles_nothing() {
+        let commands = Commands::in_memory();
+        ticket(&commands, "a", "1").settle(Err(lost()), false).unwrap_err();
+        let again = commands.again("a").unwrap();
+        assert_eq!(commands.again("a").err().unwrap().status(), KL_E_IN_FLIGHT);
+        let e = again.doubt(refused());
         assert_eq!(e.details().outcome, Outcome::Unknown);
-        again.settle(&Err(e));
-        assert_eq!(begin(&commands, "a", "1").unwrap_err().status(), KL_E_UNSETTLED);
+        again.settle(Err(e), false).unwrap_err();
+        assert!(matches!(begin(&commands, "a", "1").unwrap(), Begin::Ask(_)));
         // The first try is believed.
-        let e = ticket(&commands, "b").doubt(not_done(Error::new(KL_E_CONNECT, "refused")));
-        assert_eq!(e.details().outcome, Outcome::NotDone);
+        let first = ticket(&commands, "b", "2");
+        assert_eq!(first.doubt(refused()).details().outcome, Outcome::NotDone);
+    }
+
+    #[test]
+    fn a_report_that_comes_before_its_answer_is_kept_for_it() {
+        let commands = Commands::in_memory();
+        let under_way = ticket(&commands, "a", "1");
+        let report = Moved {
+            order_no: "VI1".into(),
+            item_no: String::new(),
+            physical: Physical::Failed,
+            error: "stuck".into(),
+        };
+        assert!(!commands.moved(&report));
+        let receipt = Receipt { order_no: "VI1".into(), ..Default::default() };
+        under_way.settle(Ok(receipt), true).unwrap();
+        let known = commands.get("a").unwrap();
+        assert_eq!((known.physical, known.physical_error.as_str()), (Physical::Failed, "stuck"));
     }
 
     #[test]
     fn bad_names_are_refused_before_anything_is_sent() {
-        let commands = Commands::default();
+        let commands = Commands::in_memory();
         for bad in [String::new(), "x".repeat(129), "a\nb".into()] {
-            let e = begin(&commands, &bad, "1").unwrap_err();
+            let e = begin(&commands, &bad, "1").err().unwrap();
             assert_eq!((e.status(), e.details().outcome), (KL_E_ARGUMENT, Outcome::NotDone));
         }
+    }
+
+    #[test]
+    fn a_journal_gives_back_what_was_told_to_it() {
+        let path = folder("back");
+        let receipt = Receipt {
+            order_no: "VI1".into(),
+            item_no: "7".into(),
+            delivery_no: "d".into(),
+            notify_url: "https://x/\"y\"".into(),
+            json: "{\"门\":1}".into(),
+        };
+        {
+            let commands = in_folder(&path);
+            let under_way = ticket(&commands, "a", "1");
+            under_way.sending().unwrap();
+            under_way.settle(Ok(receipt.clone()), true).unwrap();
+            ticket(&commands, "b", "2").settle(Err(lost()), true).unwrap_err();
+            ticket(&commands, "c", "3").settle(Err(refused()), true).unwrap_err();
+            commands.set_physical("a", Physical::Failed, "卡住");
+            assert_eq!(commands.info().unwrap().syncs, 3);
+        }
+        let commands = in_folder(&path);
+        let a = commands.get("a").unwrap();
+        assert_eq!((a.outcome, &a.receipt), (Outcome::Done, &receipt));
+        assert_eq!((a.physical, a.physical_error.as_str()), (Physical::Failed, "卡住"));
+        let pending = commands.pending().unwrap();
+        assert_eq!(pending.len(), 1);
+        assert_eq!((pending[0].request_id.as_str(), pending[0].status), ("b", KL_E_TIMEOUT_REPLY));
+        assert_eq!(commands.get("c").unwrap().outcome, Outcome::NotDone);
+        assert!(a.sequence < pending[0].sequence);
+        assert_eq!(begin(&commands, "d", "2").err().unwrap().status(), KL_E_BLOCKED);
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn a_grown_journal_is_written_anew_and_forgets_no_unsettled_command() {
+        let path = folder("anew");
+        let commands = in_folder(&path);
+        ticket(&commands, "lost", "never").settle(Err(lost()), true).unwrap_err();
+        let json = "x".repeat(1500);
+        let mut longest = 0;
+        for n in 0..400 {
+            let receipt = Receipt { order_no: format!("VI{n}"), json: json.clone(), ..Default::default() };
+            ticket(&commands, &format!("visit-{n}"), &n.to_string()).settle(Ok(receipt), true).unwrap();
+            longest = longest.max(commands.info().unwrap().bytes);
+        }
+        assert!(longest <= journal::LARGEST, "{longest}");
+        assert!(commands.get("lost").is_ok() && commands.get("visit-399").is_ok());
+        assert_eq!(commands.get("visit-0").unwrap_err().status(), KL_E_NOT_FOUND);
+        let sequence = commands.get("visit-399").unwrap().sequence;
+        drop(commands);
+        let commands = in_folder(&path);
+        assert_eq!(commands.pending().unwrap().len(), 1);
+        assert_eq!(commands.get("visit-399").unwrap().sequence, sequence);
+        drop(ticket(&commands, "next", "next"));
+        assert!(commands.get("next").unwrap().sequence > sequence);
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn unsettled_commands_that_fill_the_journal_stop_new_ones_and_settling_goes_on() {
+        let path = folder("full");
+        let commands = in_folder(&path);
+        let mut n = 0;
+        let full = loop {
+            let r = DoorRequest {
+                cabinet_id: "c".into(),
+                door: n.to_string(),
+                extra_json: Some("x".repeat(3000)),
+                ..DoorRequest::default()
+            };
+            match commands.begin(&n.to_string(), Act::Door(r), Began::default(), soon()) {
+                Ok(Begin::Send(ticket)) => ticket.settle(Err(lost()), true).map(drop).unwrap_err(),
+                Ok(_) => panic!("known"),
+                Err(e) => break e,
+            };
+            n += 1;
+            assert!(n < 200, "never full");
+        };
+        assert_eq!((full.status(), full.details().outcome), (KL_E_JOURNAL_FULL, Outcome::NotDone));
+        assert_eq!(commands.pending().unwrap().len(), n);
+        let end = End {
+            outcome: Outcome::NotDone,
+            by: SettledBy::Person,
+            receipt: Receipt::default(),
+            physical: Physical::None,
+            status: KL_E_CANCELLED,
+            message: String::new(),
+        };
+        for i in 0..n {
+            commands.settle(&i.to_string(), &end).unwrap();
+        }
+        drop(ticket(&commands, "next", "next"));
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn a_deleted_journal_is_written_again_from_memory() {
+        let path = folder("deleted");
+        let commands = in_folder(&path);
+        ticket(&commands, "a", "1").settle(Err(lost()), true).unwrap_err();
+        let file = commands.info().unwrap().path;
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(begin(&commands, "b", "1").err().unwrap().status(), KL_E_BLOCKED);
+        ticket(&commands, "b", "2").settle(Ok(Receipt::default()), true).unwrap();
+        drop(commands);
+        let commands = in_folder(&path);
+        assert_eq!(commands.pending().unwrap()[0].request_id, "a");
+        assert_eq!(commands.get("b").unwrap().outcome, Outcome::Done);
+        std::fs::remove_dir_all(path).unwrap();
     }
 }

@@ -93,12 +93,13 @@ pub const KEYS: &[Key] = &[
     key("address_family", Form::OneOf(&["any", "ipv4", "ipv6"]), "any", "Which addresses are used: `any`, `ipv4` or `ipv6`."),
     secret(key("proxy", Form::Proxy, "", "An HTTP proxy that knows CONNECT, `http://[user:password@]host:port`.")),
     key("command_ttl_ms", Form::Millis(1, 3_600_000), "15000", "A command that could not be sent within this time is not sent any more."),
-    key("state_dir", Form::Dir, "", "A folder that exists and is writable, kept across restarts: what must survive them (Youzan: the token) is stored there. Processes that share it share the token."),
+    key("state_dir", Form::Dir, "", "A folder that exists and is writable, kept across restarts: what must survive them is stored there: the journal of commands, by which a door never opens twice for one request_id, and the token (Youzan). Processes may share it. Without it a client remembers its commands for its own life only."),
     of(BY_APP, key("app_id", Form::Text, "", "The developer's AppID, from the operator console or the merchant's dashboard.")),
     of(BY_APP, secret(key("app_secret", Form::Text, "", "The developer's AppSecret. Yopoint: signs every request and verifies callbacks. Dingshang: sent as a header; signs nothing."))),
     of(YOPOINT, secret(key("pay_key", Form::Text, "", "The payment sign key agreed with Yopoint. It signs payment reports and verifies payment callbacks."))),
     of(YOPOINT, key("timestamp_unit", Form::OneOf(&["s", "ms"]), "s", "The unit of the signed timestamp: `s` as Yopoint's tables say, `ms` as its sample script does.")),
     of(YOPOINT, key("format", Form::OneOf(&["form", "json"]), "form", "How requests are written: `form` (urlencoded) or `json`.")),
+    of(YOPOINT, key("own_trade_no", Form::YesNo, "yes", "`yes` sends a TradeNo made of the request_id when a door is opened without an `order_no`: by it an opening whose answer was lost is found again. The parameter is inferred; `no` if the platform refuses it.")),
     of(DINGSHANG, secret(key("app_key", Form::Text, "", "The merchant key (AppKey, older: merchant_id) from the dashboard. It signs every payload; it is neither AppID nor AppSecret."))),
     of(DINGSHANG, key("sign_value_encoding", Form::OneOf(&["raw", "query"]), "raw", "How values stand in the signed text: `raw` as in every genuine sample, `query` (URL-encoded) as in the vendor's newer library. Try it if only calls with times or addresses are refused.")),
     of(YOUZAN, key("client_id", Form::Text, "", "The application's client_id.")),
@@ -259,6 +260,18 @@ impl Config {
     /// Whether a yes-or-no key says yes.
     pub fn yes(&self, name: &str) -> bool {
         self.get(name) == Some("yes")
+    }
+
+    /// What tells this account from others of its platform, whatever its address is. No secret.
+    pub(crate) fn account(&self) -> String {
+        let mut account = self.platform.name().to_owned();
+        for name in ["app_id", "client_id", "grant_id"] {
+            if let Some(value) = self.get(name) {
+                account.push(' ');
+                account.push_str(value);
+            }
+        }
+        account
     }
 
     /// A folder, which must exist.

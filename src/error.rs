@@ -171,8 +171,11 @@ fn default_advice(status: kl_status) -> Advice {
         | KL_E_TIMESTAMP
         | KL_E_STALE
         | KL_E_RESOURCE
+        | KL_E_PENDING
+        | KL_E_JOURNAL_BUSY
         | KL_E_BUSY => Advice::Retry,
-        KL_E_UNSETTLED | KL_E_IN_FLIGHT | KL_E_DUPLICATE => Advice::AskFirst,
+        KL_E_UNSETTLED | KL_E_IN_FLIGHT | KL_E_BLOCKED | KL_E_DUPLICATE => Advice::AskFirst,
+        KL_E_UNKNOWABLE | KL_E_NOT_MOVED | KL_E_JOURNAL_DAMAGED => Advice::CallPerson,
         KL_OK | KL_E_PLATFORM | KL_E_NOT_FOUND | KL_E_OUT_OF_STOCK => Advice::None,
         KL_E_CODE_USED | KL_E_CODE_EXPIRED | KL_E_ORDER_STATE => Advice::None,
         _ => Advice::Fix,

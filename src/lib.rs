@@ -6,7 +6,7 @@
 //!
 //! - [`ffi`] is the C surface: translation only.
 //! - [`client`] is one account on one platform, with the verbs as methods. What waits, retries or remembers is here,
-//!   in [`command`] and in `codes`, where a verb takes more than one call.
+//!   in [`command`] with the crash-safe `journal` under it, and in `codes`, where a verb takes more than one call.
 //! - [`platform`] says how each platform is spoken to. Pure: no I/O, no clock, no threads.
 //! - [`model`] and [`event`] are what the verbs and the callbacks speak of.
 //! - [`transport`] makes HTTPS calls that know their deadline and whether a byte left; [`clock`] knows the platform's
@@ -26,6 +26,8 @@ pub mod error;
 pub mod event;
 #[allow(unsafe_code)]
 pub mod ffi;
+mod hex;
+mod journal;
 pub mod json;
 pub mod log;
 pub mod model;

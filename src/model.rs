@@ -458,6 +458,8 @@ pub struct OrderCreate {
     pub lines: Vec<(String, u32)>,
     /// More parameters for the platform, a JSON object.
     pub extra_json: Option<String>,
+    /// The caller's name for this act; under the same name it is sent at most once. Empty: sent at most once in this call.
+    pub request_id: String,
 }
 
 /// A person, as the platform knows them.
@@ -527,6 +529,8 @@ pub struct PaymentReport {
     pub channel_json: Option<String>,
     /// More fields, a JSON object of texts and numbers.
     pub extra_json: Option<String>,
+    /// The caller's name for this act; under the same name it is sent at most once. Empty: sent at most once in this call.
+    pub request_id: String,
 }
 
 /// A refund or an appeal that the customer asks for.
@@ -544,4 +548,6 @@ pub struct Claim {
     pub phone: String,
     /// More parameters for the platform, a JSON object.
     pub extra_json: Option<String>,
+    /// The caller's name for this act; under the same name it is sent at most once. Empty: sent at most once in this call.
+    pub request_id: String,
 }

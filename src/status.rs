@@ -136,6 +136,31 @@ pub const KL_E_IN_FLIGHT: kl_status = 602;
 /// look at the door.
 pub const KL_E_UNSETTLED: kl_status = 603;
 
+/// Another command at the same door, for the same code or for the same order is not settled; the message names it. Nothing
+/// was sent.
+pub const KL_E_BLOCKED: kl_status = 604;
+/// The time was up before the platform told what the machine did.
+pub const KL_E_PENDING: kl_status = 605;
+/// The platform took the command, but the machine did not do it: the door never opened, or nothing was pushed out.
+pub const KL_E_NOT_MOVED: kl_status = 606;
+/// The platform never tells what the machine did, or there is nothing that moves.
+pub const KL_E_UNKNOWABLE: kl_status = 607;
+
+/// The journal cannot be read or written; see `os_errno`. Nothing was sent.
+pub const KL_E_JOURNAL: kl_status = 610;
+/// The disk is full, or so many commands are unsettled that the journal is. Nothing was sent.
+pub const KL_E_JOURNAL_FULL: kl_status = 611;
+/// The journal's file system is read-only. Nothing was sent.
+pub const KL_E_JOURNAL_READ_ONLY: kl_status = 612;
+/// The journal belongs to another user. Nothing was sent.
+pub const KL_E_JOURNAL_OWNER: kl_status = 613;
+/// The journal was written by a newer library. Nothing was sent.
+pub const KL_E_JOURNAL_VERSION: kl_status = 614;
+/// The journal is damaged in its middle. Nothing is sent before `kl_journal_repair`.
+pub const KL_E_JOURNAL_DAMAGED: kl_status = 615;
+/// Another process holds the journal's lock and does not let go. Nothing was sent.
+pub const KL_E_JOURNAL_BUSY: kl_status = 616;
+
 /// The callback's signature is wrong or missing.
 pub const KL_E_EVENT_SIGNATURE: kl_status = 700;
 /// The callback is not of the platform's form; the message says where.
@@ -204,6 +229,17 @@ pub const ALL: &[(kl_status, &str)] = &[
     (KL_E_STALE, "KL_E_STALE"),
     (KL_E_IN_FLIGHT, "KL_E_IN_FLIGHT"),
     (KL_E_UNSETTLED, "KL_E_UNSETTLED"),
+    (KL_E_BLOCKED, "KL_E_BLOCKED"),
+    (KL_E_PENDING, "KL_E_PENDING"),
+    (KL_E_NOT_MOVED, "KL_E_NOT_MOVED"),
+    (KL_E_UNKNOWABLE, "KL_E_UNKNOWABLE"),
+    (KL_E_JOURNAL, "KL_E_JOURNAL"),
+    (KL_E_JOURNAL_FULL, "KL_E_JOURNAL_FULL"),
+    (KL_E_JOURNAL_READ_ONLY, "KL_E_JOURNAL_READ_ONLY"),
+    (KL_E_JOURNAL_OWNER, "KL_E_JOURNAL_OWNER"),
+    (KL_E_JOURNAL_VERSION, "KL_E_JOURNAL_VERSION"),
+    (KL_E_JOURNAL_DAMAGED, "KL_E_JOURNAL_DAMAGED"),
+    (KL_E_JOURNAL_BUSY, "KL_E_JOURNAL_BUSY"),
     (KL_E_EVENT_SIGNATURE, "KL_E_EVENT_SIGNATURE"),
     (KL_E_EVENT, "KL_E_EVENT"),
     (KL_E_EVENT_TIME, "KL_E_EVENT_TIME"),

@@ -53,6 +53,12 @@ pub(crate) fn unlock(file: &impl AsFd) {
     unsafe { libc::flock(file.as_fd().as_raw_fd(), libc::LOCK_UN) };
 }
 
+/// The user in whose name files are opened.
+pub(crate) fn effective_user() -> u32 {
+    // SAFETY: takes nothing, cannot fail.
+    unsafe { libc::geteuid() }
+}
+
 /// Milliseconds since boot, suspend included where the system can count it. Never goes back.
 pub(crate) fn boot_ms() -> u64 {
     #[cfg(any(target_os = "linux", target_os = "android"))]

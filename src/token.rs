@@ -11,6 +11,7 @@
 use crate::clock::monotonic_ms;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::hex;
 use crate::json::{Json, Writer};
 use crate::log::{Masked, log_line};
 use crate::platform::{Platform, Token, Way};
@@ -330,7 +331,7 @@ impl Drop for Held {
 
 impl Store {
     fn open(folder: &Path, platform: &str, whose: &str) -> Result<Store> {
-        let name = ["token-", platform, "-", &hex(&Md5::digest(whose)[..8])].concat();
+        let name = ["token-", platform, "-", &hex::lower(&Md5::digest(whose)[..8])].concat();
         let store = Store { folder: folder.to_owned(), name, whose: whose.to_owned() };
         match store.lock_file() {
             // A mistake in the settings. A file system that failed is none: the kiosk must go on without.
@@ -433,7 +434,7 @@ fn format(token: &Token, whose: &str) -> String {
     w.text("whose", whose).text("access", &token.access).text("refresh", &token.refresh);
     w.int("expires_ms", token.expires_ms);
     let mut text = [HEAD, &w.finish(), "\n"].concat();
-    let sum = hex(&Md5::digest(&text));
+    let sum = hex::lower(&Md5::digest(&text));
     text.push_str(&sum);
     text.push('\n');
     text
@@ -450,7 +451,7 @@ fn parse(text: &[u8], whose: &str) -> std::result::Result<Token, &'static str> {
     }
     let end = text.len().checked_sub(33).filter(|end| text.is_char_boundary(*end)).ok_or("is cut off")?;
     let (signed, sum) = text.split_at(end);
-    if !signed.ends_with('\n') || sum.strip_suffix('\n') != Some(&hex(&Md5::digest(signed))) {
+    if !signed.ends_with('\n') || sum.strip_suffix('\n') != Some(&hex::lower(&Md5::digest(signed))) {
         return Err("is damaged or cut off");
     }
     let read = || {
@@ -468,16 +469,6 @@ fn parse(text: &[u8], whose: &str) -> std::result::Result<Token, &'static str> {
         Ok(_) => Err("belongs to another account"),
         Err(_) => Err("is damaged"),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    let mut out = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        out.push(HEX[usize::from(byte >> 4)] as char);
-        out.push(HEX[usize::from(byte & 15)] as char);
-    }
-    out
 }
 
 #[cfg(test)]

@@ -97,6 +97,7 @@ fn order_create(trade_no: &str) -> OrderCreate {
         notify_url: "https://me.example/cb/3fa9".into(),
         lines: vec![(PRODUCT.into(), 1)],
         extra_json: None,
+        ..Default::default()
     }
 }
 

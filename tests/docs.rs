@@ -308,6 +308,29 @@ fn the_settings_are_those_of_the_source() {
 }
 
 #[test]
+fn the_rules_of_lost_answers_are_those_of_the_source() {
+    let mut table = String::from(
+        "| platform | verb | call | the platform knows it by | asked by | the movement | what stays unknown |\n|---|---|---|---|---|---|---|\n",
+    );
+    for r in kiosklink::platform::rules::RULES {
+        let or = |text: &'static str, none: &'static str| if text.is_empty() { none } else { text };
+        writeln!(
+            table,
+            "| {} | `{}` | `{}` | {} | {} | {} | {} |",
+            r.platform.name(),
+            r.verb,
+            r.call,
+            r.key,
+            or(r.query, "nobody can be asked"),
+            or(r.movement, "nothing moves"),
+            r.unknowable
+        )
+        .unwrap();
+    }
+    generated("docs/journal.md", "rules", &table);
+}
+
+#[test]
 fn every_platform_has_its_page_and_its_row() {
     let readme = text(&root().join("README.md"));
     for kind in kiosklink::platform::Kind::ALL {

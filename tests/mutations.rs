@@ -97,6 +97,7 @@ fn with_ops(p: &dyn Platform, mut with: impl FnMut(usize, &Op<'_>)) {
         notify_url: text("https://me.example/n"),
         lines: vec![(text("131"), 1)],
         extra_json: None,
+        ..Default::default()
     };
     let query = CodeQuery {
         code: text("10000000001"),

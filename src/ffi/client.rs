@@ -153,18 +153,7 @@ pub unsafe extern "C" fn kl_client_stats(
         known.requests = s.requests;
         known.reused = s.reused;
         // SAFETY: `request` found it not NULL; never more than the caller's size is written.
-        unsafe { store(&known, out, known.struct_size as usize) };
+        unsafe { text::store(&known, out, known.struct_size as usize) };
         Ok(())
     })
-}
-
-unsafe fn store<T: Copy>(from: &T, to: *mut T, size: usize) {
-    // SAFETY: passed on from the caller.
-    unsafe {
-        std::ptr::copy_nonoverlapping(
-            std::ptr::from_ref(from).cast::<u8>(),
-            to.cast::<u8>(),
-            size.min(size_of::<T>()),
-        );
-    }
 }

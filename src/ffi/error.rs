@@ -1,5 +1,6 @@
 //! `kl_error`, and how a Rust error becomes one.
 
+use super::text;
 use crate::error::Result;
 use crate::status::*;
 use std::ffi::c_char;
@@ -74,8 +75,8 @@ pub(super) fn report(err: *mut kl_error, outcome: Result<()>) -> kl_status {
         fresh.platform_code = d.platform_code;
         fresh.os_errno = d.os_errno;
         fresh.retry_after_ms = d.retry_after_ms;
-        copy(&mut fresh.platform_message, &crate::log::mask(&d.platform_message));
-        copy(&mut fresh.message, &crate::log::mask(&d.message));
+        text::copy(&mut fresh.platform_message, &crate::log::mask(&d.platform_message));
+        text::copy(&mut fresh.message, &crate::log::mask(&d.message));
     }
     write(err, &mut fresh);
     fresh.status
@@ -121,21 +122,11 @@ unsafe fn terminate(err: *mut kl_error, bytes: usize) {
     }
 }
 
-fn copy(to: &mut [c_char], text: &str) {
-    let mut end = text.len().min(to.len() - 1);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    for (slot, byte) in to.iter_mut().zip(text[..end].bytes()) {
-        // A NUL inside would hide the rest.
-        *slot = (if byte == 0 { b' ' } else { byte }) as c_char;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::{Advice, Error, Outcome};
+    use crate::ffi::text::copy;
 
     #[test]
     fn the_numbers_are_those_of_the_rust_side() {

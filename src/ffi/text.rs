@@ -114,6 +114,33 @@ pub(super) unsafe fn request<T: Copy>(name: &str, from: *const T) -> Result<T> {
     }
 }
 
+/// Copies what is known into a struct of the caller's, never more than it has room for.
+///
+/// # Safety
+/// `to` has `size` writable bytes.
+pub(super) unsafe fn store<T: Copy>(from: &T, to: *mut T, size: usize) {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        std::ptr::copy_nonoverlapping(
+            std::ptr::from_ref(from).cast::<u8>(),
+            to.cast::<u8>(),
+            size.min(size_of::<T>()),
+        );
+    }
+}
+
+/// Copies a text into a field of fixed size, cut at a character and terminated.
+pub(super) fn copy(to: &mut [c_char], text: &str) {
+    let mut end = text.len().min(to.len() - 1);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    for (slot, byte) in to.iter_mut().zip(text[..end].bytes()) {
+        // A NUL inside would hide the rest.
+        *slot = (if byte == 0 { b' ' } else { byte }) as c_char;
+    }
+}
+
 /// Keeps the text of a result at addresses that do not move.
 #[derive(Default)]
 pub(super) struct Arena(Vec<Vec<u8>>);

@@ -39,6 +39,9 @@ pub struct kl_payment_report_request {
     pub channel_json: *const c_char,
     /// More fields, a JSON object; may be NULL.
     pub extra_json: *const c_char,
+    /// Your name for this act, 1 to 128 bytes: under the same name it is sent at most once, as `kl_door_open` says. NULL: this
+    /// call sends it at most once, and nothing is remembered.
+    pub request_id: *const c_char,
 }
 
 /// A refund or an appeal: `kl_claim_request r = KL_CLAIM_REQUEST_INIT;`.
@@ -61,6 +64,9 @@ pub struct kl_claim_request {
     pub phone: *const c_char,
     /// More parameters, a JSON object; may be NULL.
     pub extra_json: *const c_char,
+    /// Your name for this act, 1 to 128 bytes: under the same name it is sent at most once, as `kl_door_open` says. NULL: this
+    /// call sends it at most once, and nothing is remembered.
+    pub request_id: *const c_char,
 }
 
 unsafe fn claim(request: *const kl_claim_request) -> Result<Claim> {
@@ -73,6 +79,7 @@ unsafe fn claim(request: *const kl_claim_request) -> Result<Claim> {
             reason: text::owned("reason", r.reason)?,
             remarks: text::owned("remarks", r.remarks)?,
             phone: text::owned("phone", r.phone)?,
+            request_id: text::owned("request_id", r.request_id)?,
             extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
         })
     }
@@ -114,6 +121,7 @@ pub unsafe extern "C" fn kl_payment_report(
                 trade_no: text::owned("trade_no", r.trade_no)?,
                 paid,
                 amount: r.amount,
+                request_id: text::owned("request_id", r.request_id)?,
                 channel_json: text::optional("channel_json", r.channel_json)?.map(str::to_owned),
                 extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
             };
@@ -124,7 +132,8 @@ pub unsafe extern "C" fn kl_payment_report(
 
 /// Asks for a full refund on the customer's behalf (Yopoint: `cabinet.order.refund.apply`). Staff approve it later; the
 /// event `KL_EVENT_REFUND_APPROVED` then tells you to pay back. Parameter names beside the order number are inferred.
-/// Dingshang: `PUT /orders/{order_no}` with status 2 marks the order and returns the stock; it moves no money. End the result with `kl_response_free`.
+/// Dingshang: `PUT /orders/{order_no}` with status 2 marks the order and returns the stock; it moves no money. `KL_E_BLOCKED`, and nothing
+/// sent, while it is not known what became of a command of this order. End the result with `kl_response_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_refund_apply(
     client: *mut kl_client,
@@ -192,6 +201,9 @@ pub struct kl_order_create_request {
     pub notify_url: *const c_char,
     /// More parameters, a JSON object; may be NULL.
     pub extra_json: *const c_char,
+    /// Your name for this act, 1 to 128 bytes: under the same name it is sent at most once, as `kl_door_open` says. NULL: this
+    /// call sends it at most once, and nothing is remembered.
+    pub request_id: *const c_char,
 }
 
 /// Makes an order (Dingshang: `POST /orders`). The result holds one order with its number and yours, and nothing else
@@ -216,6 +228,7 @@ pub unsafe extern "C" fn kl_order_create(
                 trade_no: text::owned("trade_no", r.trade_no)?,
                 notify_url: text::owned("notify_url", r.notify_url)?,
                 lines: Vec::new(),
+                request_id: text::owned("request_id", r.request_id)?,
                 extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
             };
             if r.lines.is_null() && r.line_count > 0 {

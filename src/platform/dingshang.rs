@@ -5,7 +5,10 @@
 //! `docs/platforms/dingshang.md` lists it.
 
 use super::china::{fen, from_wall, to_wall};
-use super::{Answer, Draft, Kind, Moment, Nature, Op, Platform, address, form, http_error, unsupported};
+use super::{
+    Answer, Draft, Fate, Kind, Moment, Nature, Op, Platform, Query, address, form, http_error, unsupported,
+};
+use crate::command::{Act, Circumstances, Physical};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventKind, NO_IDENTITY, SignedWith};
@@ -31,6 +34,9 @@ const DELIVERY_PUT: &str = "device.delivery.put";
 const PAID: &str = "1";
 const REFUND: &str = "2";
 const PAY_FAILED: &str = "6";
+
+/// No result within 120 s: nobody knows what the machine did.
+const TIMED_OUT: &str = "IS_TIMEOUT";
 
 type Read<T> = std::result::Result<T, Bad>;
 
@@ -364,11 +370,6 @@ impl Platform for Dingshang {
         matches!(d.http_status, 301..=308 | 400..=407 | 411 | 413..=415 | 429 | 431)
     }
 
-    fn repeat_asks(&self, op: &Op<'_>) -> bool {
-        // A second redemption is refused with the number of the first one's order.
-        matches!(op, Op::CodeRedeem(_))
-    }
-
     fn receipt_of(&self, op: &Op<'_>, order: &Order) -> Option<Receipt> {
         let Op::CodeRedeem(r) = op else { return None };
         let ours = trade_id(r).ok()?;
@@ -380,6 +381,88 @@ impl Platform for Dingshang {
 
     fn creates_blindly(&self) -> bool {
         true
+    }
+
+    fn fate_query(&self, act: &Act) -> Option<Query> {
+        let Act::Door(r) = act else { return None };
+        if r.item_no.is_empty() {
+            // A test of a lane has no order.
+            return None;
+        }
+        Some(Query::Order(item_order(r)))
+    }
+
+    fn fate(&self, act: &Act, known: &Circumstances, answer: &Answer) -> Fate {
+        let (Act::Door(r), Answer::Order(order)) = (act, answer) else {
+            return Fate::Unknown("the platform answered with something else".to_owned());
+        };
+        let Some(line) = order.lines.iter().find(|l| l.item_no == r.item_no) else {
+            return Fate::Unknown("the order does not show this item".to_owned());
+        };
+        if !known.alone {
+            return Fate::Unknown(
+                "the item was dispensed before by another command; its state may be of that one".to_owned(),
+            );
+        }
+        let receipt = Receipt {
+            order_no: r.order_no.clone(),
+            item_no: r.item_no.clone(),
+            json: order.json.clone(),
+            ..Receipt::default()
+        };
+        match (line.delivery, line.state_text.as_str()) {
+            (DeliveryState::Delivered, _) => Fate::Done(receipt, Physical::Confirmed, String::new()),
+            (DeliveryState::Failed, why) => Fate::Done(receipt, Physical::Failed, why.to_owned()),
+            (DeliveryState::Pending, _) => Fate::Done(receipt, Physical::Pending, String::new()),
+            (_, TIMED_OUT) => Fate::Done(receipt, Physical::Unknowable, TIMED_OUT.to_owned()),
+            (_, state) => Fate::Unknown(
+                ["the item is in the state ", state, ", which says nothing of a command on its way"].concat(),
+            ),
+        }
+    }
+
+    fn movement_query(&self, act: &Act, receipt: &Receipt) -> Option<Query> {
+        match act {
+            Act::Door(r) if !r.item_no.is_empty() => Some(Query::Order(item_order(r))),
+            Act::Door(r) if is_part(&receipt.delivery_no) => {
+                let mut w = Writer::new();
+                w.text("machine_no", &r.cabinet_id);
+                Some(Query::Call(["POST /deliveries/", &receipt.delivery_no].concat(), w.finish()))
+            }
+            _ => None,
+        }
+    }
+
+    fn movement(&self, act: &Act, _receipt: &Receipt, answer: &Answer) -> Option<(Physical, String)> {
+        let Act::Door(r) = act else { return None };
+        match answer {
+            Answer::Order(order) => {
+                let line = order.lines.iter().find(|l| l.item_no == r.item_no)?;
+                match (line.delivery, line.state_text.as_str()) {
+                    (DeliveryState::Delivered, _) => Some((Physical::Confirmed, String::new())),
+                    (DeliveryState::Failed, why) => Some((Physical::Failed, why.to_owned())),
+                    (_, TIMED_OUT) => Some((Physical::Unknowable, TIMED_OUT.to_owned())),
+                    _ => None,
+                }
+            }
+            Answer::Json(data) => {
+                let o = Json::parse(data.as_bytes()).and_then(Json::object).ok()?;
+                // 出货完成 means finished; whether well is in the reason.
+                if text(&o, "status").ok()? != "出货完成" {
+                    return None;
+                }
+                match text(&o, "fail_reason").ok()? {
+                    why if why.is_empty() => Some((Physical::Confirmed, why)),
+                    why => Some((Physical::Failed, why)),
+                }
+            }
+            _ => None,
+        }
+    }
+
+    fn event_movement(&self, event: &Event) -> Option<Physical> {
+        // Nobody signs it: a reason to ask, no more.
+        (event.kind == EventKind::Delivery).then_some(Physical::Pending)
     }
 
     fn event(&self, _headers: &str, body: &[u8], _now_ms: i64) -> Result<Event> {
@@ -521,6 +604,16 @@ fn delivery(r: &DoorRequest) -> Result<(&'static str, Fields)> {
         }
     };
     Ok((path, fields.with(r.extra_json.as_deref(), "extra_json")?))
+}
+
+/// The order whose item a delivery is about.
+fn item_order(r: &DoorRequest) -> OrderRef {
+    OrderRef {
+        kind: OrderKind::Vending,
+        order_no: r.order_no.clone(),
+        cabinet_id: r.cabinet_id.clone(),
+        ..OrderRef::default()
+    }
 }
 
 fn new_codes(r: &CodeCreate) -> Result<Fields> {

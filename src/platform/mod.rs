@@ -3,6 +3,7 @@
 //! Everything below is pure: settings, a verb and a time go in, a request comes out; a reply goes in, the model or
 //! an error comes out. Nothing here waits, remembers or talks.
 
+use crate::command::{Act, Circumstances, Physical};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -14,6 +15,7 @@ mod china;
 mod dingshang;
 mod form;
 mod lenient;
+pub mod rules;
 mod yopoint;
 mod youzan;
 mod zhiyun;
@@ -107,6 +109,39 @@ pub enum Answer {
     Json(String),
 }
 
+/// A read that the library makes on its own behalf, to find something out about a command.
+#[derive(Clone, Debug)]
+pub enum Query {
+    /// An order.
+    Order(OrderRef),
+    /// A pickup code.
+    Code(CodeQuery),
+    /// A call by its own name, with its parameters.
+    Call(String, String),
+}
+
+impl Query {
+    /// As an operation.
+    pub fn op(&self) -> Op<'_> {
+        match self {
+            Query::Order(r) => Op::OrderGet(r),
+            Query::Code(q) => Op::CodeLookup(q),
+            Query::Call(method, params) => Op::Call { method, params_json: params },
+        }
+    }
+}
+
+/// What became of a command.
+#[derive(Clone, Debug)]
+pub enum Fate {
+    /// The platform took it, and this is what is known of the movement.
+    Done(Receipt, Physical, String),
+    /// It did not happen and will not; why that is certain.
+    NotDone(String),
+    /// Nobody can tell; why.
+    Unknown(String),
+}
+
 /// A request that only lacks what is known when it is sent.
 pub struct Draft<'a> {
     /// Where it goes.
@@ -195,11 +230,6 @@ pub trait Platform: Send + Sync {
         None
     }
 
-    /// Whether sending this command again under the same key is the platform's way to ask what became of it.
-    fn repeat_asks(&self, _op: &Op<'_>) -> bool {
-        false
-    }
-
     /// The receipt that a command would have had, if this order is what it made. Answers whose order it is that a
     /// repeated redemption ran into.
     fn receipt_of(&self, _op: &Op<'_>, _order: &Order) -> Option<Receipt> {
@@ -211,9 +241,33 @@ pub trait Platform: Send + Sync {
         false
     }
 
-    /// The lookup that tells what became of a redemption whose answer was lost: a used code was redeemed, an unused
-    /// one was not. `None` if the platform has no such lookup.
-    fn fate_query(&self, _redeem: &RedeemRequest) -> Option<CodeQuery> {
+    /// The read that tells what became of a command whose answer was lost; `None` if there is none.
+    fn fate_query(&self, _act: &Act) -> Option<Query> {
+        None
+    }
+
+    /// What became of it, by the answer to that read. What cannot be told for certain stays unknown.
+    fn fate(&self, _act: &Act, _known: &Circumstances, _answer: &Answer) -> Fate {
+        Fate::Unknown("the platform does not tell".to_owned())
+    }
+
+    /// Whether this act makes an order that no other command can have made.
+    fn order_is_new(&self, _act: &Act) -> bool {
+        false
+    }
+
+    /// The read that tells what the machine did after it took a command; `None` if only a callback tells.
+    fn movement_query(&self, _act: &Act, _receipt: &Receipt) -> Option<Query> {
+        None
+    }
+
+    /// What the machine did, by the answer to that read, with the platform's words if it failed; `None`: not known yet.
+    fn movement(&self, _act: &Act, _receipt: &Receipt, _answer: &Answer) -> Option<(Physical, String)> {
+        None
+    }
+
+    /// What a callback tells of a machine's movement.
+    fn event_movement(&self, _event: &Event) -> Option<Physical> {
         None
     }
 

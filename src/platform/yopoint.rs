@@ -3,10 +3,14 @@
 //! Follows <https://yopointapi.apifox.cn> and the older <https://api.yopoint.com/docs/operators>. Not every page of
 //! it could be read: what is inferred is said at the item, and `docs/platforms/yopoint.md` lists it.
 
-use super::{Answer, Draft, Kind, Moment, Nature, Op, Platform, address, form, http_error, unsupported};
+use super::{
+    Answer, Draft, Fate, Kind, Moment, Nature, Op, Platform, Query, address, form, http_error, unsupported,
+};
+use crate::command::{Act, Circumstances, Physical};
 use crate::config::Config;
 use crate::error::{Error, Result, words};
 use crate::event::{Event, EventKind, SignedWith};
+use crate::hex;
 use crate::json::{self, Bad, Json, Kind as JsonKind, Object, Writer};
 use crate::model::*;
 use crate::status::*;
@@ -63,6 +67,7 @@ pub(super) struct Yopoint {
     milliseconds: bool,
     json: bool,
     allow_http: bool,
+    own_trade_no: bool,
 }
 
 impl Yopoint {
@@ -80,7 +85,22 @@ impl Yopoint {
             milliseconds: config.get("timestamp_unit") == Some("ms"),
             json: config.get("format") == Some("json"),
             allow_http: config.yes("allow_http"),
+            own_trade_no: config.yes("own_trade_no"),
         })
+    }
+
+    /// The number by which an opening whose answer was lost can be found again: the caller's, or one that always comes
+    /// out the same for the same action. Empty if none is sent.
+    fn trade_no(&self, r: &DoorRequest) -> String {
+        let id = &r.request_id;
+        if !r.order_no.is_empty() || !self.own_trade_no {
+            return r.order_no.clone();
+        }
+        // What payment channels take as such a number.
+        if id.len() <= 32 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+            return id.clone();
+        }
+        hex::lower(&Md5::digest(id))
     }
 
     fn gateway_request(&self, method: &str, biz: &str, now_ms: i64) -> Request {
@@ -209,7 +229,7 @@ impl Platform for Yopoint {
                 w.text("CID", required("cabinet_id", cabinet_id)?);
                 ("cabinet.product.stock", paged(w, &page)?.finish_with(extra_json)?)
             }
-            Op::DoorOpen(r) => (OPEN_DOOR, door_params(r)?),
+            Op::DoorOpen(r) => (OPEN_DOOR, door_params(r, &self.trade_no(r))?),
             Op::OrderGet(r) => {
                 if r.order_no.is_empty() && r.trade_no.is_empty() {
                     return Err(argument(
@@ -281,6 +301,51 @@ impl Platform for Yopoint {
         // Only a refusal by name: ERR_SYSTEM and its like may come after the door has moved.
         d.platform_code != 0 && d.status != KL_E_PLATFORM
             || matches!(d.http_status, 301..=308 | 400..=407 | 411 | 413..=415 | 429 | 431)
+    }
+
+    fn fate_query(&self, act: &Act) -> Option<Query> {
+        let Act::Door(r) = act else { return None };
+        let trade_no = self.trade_no(r);
+        (!trade_no.is_empty()).then(|| Query::Order(OrderRef { trade_no, ..OrderRef::default() }))
+    }
+
+    fn fate(&self, act: &Act, _known: &Circumstances, answer: &Answer) -> Fate {
+        let (Act::Door(r), Answer::Order(order)) = (act, answer) else {
+            return Fate::Unknown("the platform answered with something else".to_owned());
+        };
+        if order.trade_no != self.trade_no(r) || order.cabinet_id != r.cabinet_id {
+            return Fate::Unknown("the order that the platform gives is another one".to_owned());
+        }
+        let receipt =
+            Receipt { order_no: order.order_no.clone(), json: order.json.clone(), ..Receipt::default() };
+        let (physical, why) = door_of(order).unwrap_or((Physical::Pending, String::new()));
+        Fate::Done(receipt, physical, why)
+    }
+
+    fn order_is_new(&self, act: &Act) -> bool {
+        matches!(act, Act::Door(_))
+    }
+
+    fn movement_query(&self, act: &Act, receipt: &Receipt) -> Option<Query> {
+        let Act::Door(_) = act else { return None };
+        let order_no = receipt.order_no.clone();
+        (!order_no.is_empty()).then(|| Query::Order(OrderRef { order_no, ..OrderRef::default() }))
+    }
+
+    fn movement(&self, _act: &Act, receipt: &Receipt, answer: &Answer) -> Option<(Physical, String)> {
+        match answer {
+            Answer::Order(order) if order.order_no == receipt.order_no => door_of(order),
+            _ => None,
+        }
+    }
+
+    fn event_movement(&self, event: &Event) -> Option<Physical> {
+        match (event.kind, event.door) {
+            // The machine reports after the door is shut again: so it was open.
+            (EventKind::DoorClosed, DoorState::Shut | DoorState::Open) => Some(Physical::Confirmed),
+            (EventKind::DoorClosed, DoorState::NeverOpened) => Some(Physical::Failed),
+            _ => None,
+        }
     }
 
     fn event(&self, _headers: &str, body: &[u8], now_ms: i64) -> Result<Event> {
@@ -392,13 +457,7 @@ fn sign(fields: &mut [(&str, &str)], secret: &str) -> String {
         md5.update(b"&");
     }
     md5.update(secret.as_bytes());
-    let mut out = String::with_capacity(32);
-    for byte in md5.finalize() {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
-        out.push(HEX[usize::from(byte >> 4)] as char);
-        out.push(HEX[usize::from(byte & 15)] as char);
-    }
-    out
+    hex::lower(&md5.finalize())
 }
 
 /// Compares without telling by its time where the texts part.
@@ -438,7 +497,7 @@ fn paged(mut w: Writer, page: &PageRequest) -> Result<Writer> {
 
 /// The vendor's page of this method could not be read: `CID` is certain in substance, the others are inferred and
 /// are sent only when the caller sets them.
-fn door_params(r: &DoorRequest) -> Result<String> {
+fn door_params(r: &DoorRequest, trade_no: &str) -> Result<String> {
     for (name, value) in [("item_no", &r.item_no), ("notify_url", &r.notify_url)] {
         if !value.is_empty() {
             return Err(argument(format!("Yopoint takes no {name} when a door is opened")));
@@ -448,8 +507,18 @@ fn door_params(r: &DoorRequest) -> Result<String> {
     w.text("CID", required("cabinet_id", &r.cabinet_id)?)
         .text("Door", &r.door)
         .text("OpenID", &r.user_id)
-        .text("TradeNo", &r.order_no);
+        .text("TradeNo", trade_no);
     w.finish_with(r.extra_json.as_deref())
+}
+
+/// What an order says of its door; `None`: nothing yet. A fresh order may say 0, shut, before the door has opened.
+fn door_of(order: &Order) -> Option<(Physical, String)> {
+    match order.door {
+        DoorState::Open => Some((Physical::Confirmed, String::new())),
+        DoorState::Shut if order.service == ServiceState::Ended => Some((Physical::Confirmed, String::new())),
+        DoorState::NeverOpened => Some((Physical::Failed, "the machine did not open".to_owned())),
+        _ => None,
+    }
 }
 
 /// Field names inferred from the order record; `ReceiptNo` is certain in substance.

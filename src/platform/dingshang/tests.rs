@@ -493,6 +493,7 @@ fn an_order_is_made_unsigned() {
         notify_url: "https://me/cb".into(),
         lines: vec![("131".into(), 2), ("132".into(), 1)],
         extra_json: None,
+        ..Default::default()
     };
     let p = platform();
     let request = sealed(&p, &Op::OrderCreate(&make), 0);

@@ -8,9 +8,10 @@ mod push;
 mod records;
 
 use super::{
-    Answer, Draft, Kind, Moment, Nature, Op, Platform, Token, TokenSource, Way, address, form, lenient,
-    unsupported,
+    Answer, Draft, Fate, Kind, Moment, Nature, Op, Platform, Query, Token, TokenSource, Way, address, form,
+    lenient, unsupported,
 };
+use crate::command::{Act, Circumstances, Physical};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -31,6 +32,9 @@ const GOODS_REACH: u32 = 4000;
 const LONGEST_PERIOD_S: i64 = 89 * 86_400;
 /// A renewal is tried this long before a token's end.
 const RENEW_BEFORE_MS: i64 = 5 * 60_000;
+
+/// A request that was not carried out by then will not be: no gateway waits so long.
+const SURELY_OVER_MS: u64 = 60_000;
 
 const TRADE_GET: &str = "youzan.trade.get/4.0.1";
 const TRADES_SOLD_GET: &str = "youzan.trades.sold.get/4.0.4";
@@ -266,12 +270,42 @@ impl Platform for Youzan {
         Some(self)
     }
 
-    fn fate_query(&self, r: &RedeemRequest) -> Option<CodeQuery> {
+    fn fate_query(&self, act: &Act) -> Option<Query> {
+        let Act::Redeem(r) = act else { return None };
         // One ticket has no lookup of its own, only the QR code that it belongs to.
         if r.kind == CodeKind::Voucher && voucher(&r.code).ok()? == Voucher::Ticket {
             return None;
         }
-        Some(CodeQuery { kind: r.kind, code: r.code.clone(), ..CodeQuery::default() })
+        Some(Query::Code(CodeQuery { kind: r.kind, code: r.code.clone(), ..CodeQuery::default() }))
+    }
+
+    fn fate(&self, _act: &Act, known: &Circumstances, answer: &Answer) -> Fate {
+        let Answer::Code(code) = answer else {
+            return Fate::Unknown("the platform answered with something else".to_owned());
+        };
+        match (code.state, known.started_at) {
+            // The platform's seconds on both sides: used before it was begun, it was used by somebody else.
+            (CodeState::Used, Some(started)) if code.used_at + 1 >= started => {
+                let receipt = Receipt {
+                    order_no: code.order_no.clone(),
+                    json: code.json.clone(),
+                    ..Receipt::default()
+                };
+                Fate::Done(receipt, Physical::None, String::new())
+            }
+            (CodeState::Used, Some(_)) if code.used_at > 0 => {
+                Fate::NotDone("the code was used before, by somebody else".to_owned())
+            }
+            (CodeState::Used, _) => Fate::Unknown("the code is used, but not known since when".to_owned()),
+            (CodeState::Unused | CodeState::Expired, _) if known.elapsed_ms >= SURELY_OVER_MS => {
+                Fate::NotDone("the code is not used".to_owned())
+            }
+            (CodeState::Unused | CodeState::Expired, _) => Fate::Unknown(
+                "the code is not used, but the request may still be on its way: ask again in a minute"
+                    .to_owned(),
+            ),
+            _ => Fate::Unknown("the code's state says nothing about its use".to_owned()),
+        }
     }
 
     fn rate_pause_ms(&self, refusals: u32) -> u32 {

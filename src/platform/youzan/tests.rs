@@ -387,9 +387,9 @@ fn codes_are_looked_up_and_redeemed() {
         let e = ask(&Op::CodeRedeem(&r), odd).unwrap_err();
         assert!(e.status() == KL_E_PROTOCOL && !youzan().proves_not_done(&e), "{odd}");
     }
-    assert!(!youzan().repeat_asks(&Op::CodeRedeem(&r)));
-    assert_eq!(youzan().fate_query(&r).unwrap().code, "1");
-    assert!(youzan().fate_query(&redeem(CodeKind::Voucher, "276633293636")).is_none());
+    let Some(Query::Code(query)) = youzan().fate_query(&Act::Redeem(r)) else { panic!("no lookup") };
+    assert_eq!(query.code, "1");
+    assert!(youzan().fate_query(&Act::Redeem(redeem(CodeKind::Voucher, "276633293636"))).is_none());
 }
 
 const FULL: &str = r#"{"delivery_order":[],"order_promotion":{},"refund_order":[{"refund_id":"1","refund_fee":"0.10","refund_time":""}],"full_order_info":{"order_info":{"tid":"E1","status":"WAIT_SELLER_SEND_GOODS","express_type":1,"refund_state":2,"pay_type":10,"created":"2020-01-01 00:00:00","pay_time":"2020-01-01 00:00:05","consign_time":"","order_tags":{"is_payed":true}},"orders":[{"oid":"1","item_id":5,"title":"tea","num":3,"price":"1.10","total_fee":"3.30","payment":"3.30","points_price":"0","sku_properties_name":"[]","sku_id":0}],"pay_info":{"payment":"3.29","total_fee":"3.30","outer_transactions":["4200"],"transaction":["2001"]},"address_info":{"self_fetch_info":"{\"id\":77,\"name\":\"door\"}"},"buyer_info":{"yz_open_id":"yz1"},"remark_info":{}}}"#;
