@@ -64,6 +64,8 @@ pub struct Options {
     pub ids: Vec<String>,
     /// Whether the accounts have a `state_dir`.
     pub journal: bool,
+    /// The journal is so full that it is written anew during the run.
+    pub full: bool,
     /// How many are run at a time.
     pub jobs: usize,
     /// Only these steps; empty: all.
@@ -103,6 +105,7 @@ impl Default for Options {
             request_id: "visit-1".into(),
             ids: Vec::new(),
             journal: true,
+            full: false,
             jobs: 4,
             only: Vec::new(),
             deaths: Death::ALL.to_vec(),
@@ -473,8 +476,55 @@ impl<'a> Job<'a> {
         for (method, path, body) in &self.options.sim {
             self.stage.control(method, path, body.clone())?;
         }
+        let scene = Scene { accounts, code };
+        if self.options.full {
+            return self.fill(scene);
+        }
         self.disk(|disk| disk.settle())?;
-        Ok(Scene { accounts, code })
+        Ok(scene)
+    }
+
+    /// Puts earlier commands into the journal, until the next one makes the library write it anew.
+    fn fill(&self, scene: Scene) -> Result<Scene, Failure> {
+        let io = |e: std::io::Error| format!("{}: {e}", self.folder.display());
+        let kept = self.folder.join("full");
+        if !kept.exists() {
+            let most = self.earlier(&scene, usize::MAX)?;
+            for entry in fs::read_dir(self.state()).map_err(io)? {
+                fs::remove_file(entry.map_err(io)?.path()).map_err(io)?;
+            }
+            self.earlier(&scene, most)?;
+            fs::create_dir_all(&kept).map_err(io)?;
+            copy(&self.state(), &kept).map_err(io)?;
+            // What happened for that belongs to another day.
+            return self.scene();
+        }
+        copy(&kept, &self.state()).map_err(io)?;
+        self.disk(|disk| disk.settle())?;
+        Ok(scene)
+    }
+
+    /// Gives so many commands, or as many as the journal takes before it is written anew; answers how many.
+    fn earlier(&self, scene: &Scene, most: usize) -> Result<usize, Failure> {
+        let client = self.client(scene)?;
+        let words = |e: kiosklink::error::Error| format!("the journal cannot be filled: {}", e.message());
+        let mut bytes = 0;
+        for n in 0..most.min(5_000) {
+            let request = DoorRequest {
+                request_id: format!("earlier-{n}"),
+                cabinet_id: self.options.cabinet.clone(),
+                user_id: "customer-0".into(),
+                ..DoorRequest::default()
+            };
+            client.door_open(&request).map_err(words)?;
+            self.stage.control("POST", "/_sim/clock/advance", json!({"ms": 100}))?;
+            let now = client.journal_info().map_err(words)?.bytes;
+            if now < bytes {
+                return Ok(n);
+            }
+            bytes = now;
+        }
+        Ok(most)
     }
 
     fn disk<T>(&self, act: impl FnOnce(Disk<'_>) -> std::io::Result<T>) -> Result<T, Failure> {
@@ -737,6 +787,14 @@ impl<'a> Job<'a> {
         }
         Ok(())
     }
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        fs::copy(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
 }
 
 /// Whether the simulator saw it.

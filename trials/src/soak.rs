@@ -593,7 +593,9 @@ impl Round<'_> {
                 let told = reported.get(&id).map_or(&[][..], Vec::as_slice);
                 let recorded = if self.options.journal { clients.of(&task).recorded(&id)? } else { None };
                 for what in contradictions(times, told, recorded.as_ref()) {
-                    report.violations.push(format!("{id}: {what}"));
+                    // How much happened in between tells whether the journal may have forgotten the first.
+                    let at = self.openings(&task)?;
+                    report.violations.push(format!("{id}: {what}{at}"));
                 }
                 report.recorded += usize::from(recorded.is_some());
                 report.repeated +=
@@ -604,6 +606,14 @@ impl Round<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Where in the order of all openings a command's are.
+    fn openings(&self, task: &Task) -> Result<String, Failure> {
+        let query = format!("/_sim/openings?trade_no={}", task.id);
+        let found = self.stage.control("GET", &query, Value::Null)?;
+        let numbers: Vec<String> = list(&found).iter().map(|o| o["number"].to_string()).collect();
+        Ok(if numbers.is_empty() { String::new() } else { format!(" (openings {})", numbers.join(", ")) })
     }
 
     fn count(&self, report: &mut Report, met: &Value, task: &Task, end: &End) {

@@ -22,6 +22,7 @@ every start: a program that makes a new one after a restart cannot be protected,
   --request-id TEXT     what {request_id} is (visit-1)
   --id TEXT             a request_id that the program gives to the library; may be repeated ({request_id})
   --journal on|off      off: the accounts have no state_dir (on)
+  --full                before each run the journal is filled so far that it is written anew during the run (yopoint)
   --set KEY=VALUE       one more setting of the accounts
   --sim 'POST /_sim/... {...}'   a control call of the simulator before each run; may be repeated
   --kind WORDS          killed,kept,lost,half,zeros: the process is killed, or the power is cut and of what was not synced
@@ -76,6 +77,7 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Option<Wish>, String
                     other => return Err(format!("--journal {other}: on or off")),
                 }
             }
+            "--full" => options.full = true,
             "--set" => {
                 let text = value()?;
                 let (key, value) = text.split_once('=').ok_or(format!("--set {text}: KEY=VALUE"))?;
@@ -113,6 +115,9 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Option<Wish>, String
             }
             other => return Err(format!("unknown argument {other}; --help lists the known ones")),
         }
+    }
+    if options.full && (options.account != "yopoint" || !options.journal) {
+        return Err("--full fills a journal by opening doors of yopoint".into());
     }
     if options.program.is_empty() {
         return Err("give the program behind --".into());

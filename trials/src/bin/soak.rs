@@ -15,7 +15,7 @@ kiosklink-soak: thousands of commands on platforms that do unkind things, in sev
   --commands N    at least so many (20000)
   --processes N   (2)
   --threads N     of each process (4)
-  --kill-ms N     about how often a process is killed; 0: never (700)
+  --kill-ms N     about how often a process is killed; 0: never (1500)
   --faults N      so many of a hundred requests meet a fault (25)
   --journal on|off    off: no state_dir; then violations must be found (on)
   --work DIR      a folder to work in (target/trials/soak-PID)
@@ -29,7 +29,7 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Option<Options>, Str
         commands: 20_000,
         threads: 4,
         processes: 2,
-        kill_ms: 700,
+        kill_ms: 1_500,
         faults: 25,
         journal: true,
         work: format!("target/trials/soak-{}", std::process::id()).into(),

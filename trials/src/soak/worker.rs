@@ -19,8 +19,6 @@ use std::time::{Duration, Instant};
 const TRIES: u32 = 4;
 /// How long another thread's command under the same name is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How many tasks of a thread later a command of its may be given once more.
-const NEAR: usize = 2;
 /// How long after an unknown command its sensor is asked: what was sent must have arrived.
 const GRACE: Duration = Duration::from_millis(250);
 
@@ -79,16 +77,14 @@ impl Lane<'_> {
             }
             let task = task(self.brief.seed, number, threads);
             let mut ends = self.task(task.clone(), false)?;
-            // Sometimes another process's command is given at the same time, under the same name.
-            let other = number + threads + self.brief.threads;
-            let mut dice = Noise(task.dice.0 ^ 0x7717);
-            if other < self.brief.end && dice.percent(5) {
+            // Sometimes the command that another process is giving just now is given too, under the same name. Only
+            // that one: the journal does not remember settled commands for ever.
+            let neighbour = (self.thread + self.brief.threads) % threads;
+            let over = results(&self.brief.results(neighbour)).last().and_then(|v| v["n"].as_u64());
+            if let Some(over) = over.filter(|_| task.dice.clone().percent(5)) {
+                let other = over as usize + threads;
                 let task = super::task(self.brief.seed, other, threads);
-                // Not one that is long over: the journal does not remember settled commands for ever.
-                let of = results(&self.brief.results(other % threads));
-                let over = of.last().and_then(|v| v["n"].as_u64()).unwrap_or(0) as usize;
-                let near = over < other + NEAR * threads;
-                if near && !matches!(task.act, Act::Pickup { .. } | Act::Lane { .. }) {
+                if other < self.brief.end && !matches!(task.act, Act::Pickup { .. } | Act::Lane { .. }) {
                     ends.extend(self.task(task, true)?);
                 }
             }
