@@ -682,8 +682,9 @@ impl Transport {
                 tls::explain(&error, &origin.host, self.options.client_cert.is_some())
             }
             Fault::Tls(error) => {
+                let why = tls::in_words(&error);
                 let message =
-                    format!("the TLS connection broke while {doing} {target}, after {ms} ms: {error}");
+                    format!("the TLS connection broke while {doing} {target}, after {ms} ms: {why}");
                 Error::new(KL_E_LOST, message)
             }
             Fault::Closed => {
