@@ -28,11 +28,13 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo test platforms lib static check-artefacts header abi-baseline python check-python fmt lint arm c-programs install install-built uninstall dist ship debug-ship clean FORCE
+.PHONY: help demo test crashtest soak platforms lib static check-artefacts header abi-baseline python check-python fmt lint arm c-programs install install-built uninstall dist ship debug-ship clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
 	@echo "make test      the whole suite: lint, header, Rust, C, C++, Python, valgrind"
+	@echo "make crashtest the examples killed at every step, restarted: no door twice; without a journal they must open twice"
+	@echo "make soak      20,000 commands on unkind platforms while processes are killed  (SEED=... COMMANDS=...)"
 	@echo "make platforms every verb, endpoint and callback of the four platforms with the test that exercises it"
 	@echo "make lib       the shared library, as small as it ships      (target/release/libkiosklink.so)"
 	@echo "make static    the static library with only our names global (target/ship/host/libkiosklink.a)"
@@ -59,6 +61,16 @@ test:
 	@$(CARGO) build -q --workspace
 	$(CARGO) test --workspace --features kiosklink/test-hooks
 	@scripts/check-python
+
+crashtest:
+	@scripts/need demo
+	@$(MAKE) --no-print-directory -s $(OUT)/lib/libkiosklink.so $(OUT)/bin/open_door $(OUT)/bin/pickup
+	@$(CARGO) build -q -p kiosklink-trials
+	@scripts/crashtest
+
+soak:
+	@$(CARGO) build -q -p kiosklink-trials
+	@target/debug/kiosklink-soak $(if $(SEED),--seed $(SEED)) $(if $(COMMANDS),--commands $(COMMANDS))
 
 platforms:
 	@$(CARGO) run -q -p xtask -- platforms

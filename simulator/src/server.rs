@@ -391,6 +391,9 @@ impl<S: Read + Write + Farewell> Connection<'_, S> {
             if from_platform {
                 self.shared.pause(reply.delay_ms);
             }
+            if let Some((kind, handshakes)) = &reply.spoils {
+                self.shared.tls.spoil(kind, *handshakes).map_err(io::Error::other)?;
+            }
             let sent = self.answer(&reply, keep || reply.ending != Ending::Agreed);
             match reply.ending {
                 Ending::Agreed if keep => sent?,
