@@ -477,7 +477,7 @@ fn a_newer_form_and_a_foreign_owner_are_refused_by_name() {
     fs::write(&file, &whole).unwrap();
     // As root the owner is another one; as anybody else the file cannot be opened.
     if chown(&file, Some(12345), None).is_err() {
-        fs::set_permissions(&file, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o0)).unwrap();
     }
     let client = kept(&sim, &folder);
     let e = client.door_open(&door("visit-2")).unwrap_err();
