@@ -61,7 +61,10 @@ fn without_comments(text: &str) -> String {
         } else if rest.starts_with("//") {
             rest.find('\n')
         } else {
-            let end = if rest.starts_with('"') { rest[1..].find('"').map(|n| n + 2) } else { Some(1) };
+            let end = match rest.strip_prefix('"') {
+                Some(inside) => inside.find('"').map(|n| n + 2),
+                None => Some(1),
+            };
             out.push_str(&rest[..end.unwrap_or(rest.len())]);
             end
         };
