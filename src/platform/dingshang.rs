@@ -6,6 +6,7 @@
 
 use super::china::{fen, from_wall, to_wall};
 use super::{Answer, Draft, Kind, Moment, Nature, Op, Platform, address, form, http_error, unsupported};
+use crate::base64;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventKind, NO_IDENTITY, SignedWith};
@@ -13,8 +14,6 @@ use crate::json::{self, Bad, Json, Kind as JsonKind, Object, Writer, decimal};
 use crate::model::*;
 use crate::status::*;
 use crate::transport::{Reply, Request, Url};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 use std::borrow::Cow;
 
@@ -156,7 +155,7 @@ impl Dingshang {
         }
         object.text("sign", &sign);
         let mut body = Writer::new();
-        body.text("payload", &STANDARD.encode(object.finish()));
+        body.text("payload", &base64::encode(object.finish().as_bytes()));
         body.finish()
     }
 
