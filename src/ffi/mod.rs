@@ -42,9 +42,11 @@ fn guard(err: *mut kl_error, mut body: impl FnMut() -> Result<()>) -> kl_status 
     guarded(err, &mut body)
 }
 
-/// The guard behind a pointer: a hundred entry points share one copy of what stands around their bodies.
+/// The guard behind a pointer: a hundred entry points share one copy of what stands around their bodies. Nothing unwinds
+/// out of an `extern "C"` function, so that they need no tables for it either.
 #[inline(never)]
-fn guarded(err: *mut kl_error, body: &mut dyn FnMut() -> Result<()>) -> kl_status {
+#[allow(improper_ctypes_definitions)]
+extern "C" fn guarded(err: *mut kl_error, body: &mut dyn FnMut() -> Result<()>) -> kl_status {
     let mut outcome = Ok(());
     if caught(&mut || outcome = body()).is_err() {
         outcome = Err(internal());
@@ -73,7 +75,8 @@ fn with_client_write(
 /// The same for whatever works through a client. `after_panic` is what a panic leaves the call as; `Outcome::None` for
 /// a call that only reads.
 #[inline(never)]
-fn on_client<T: Held>(
+#[allow(improper_ctypes_definitions)]
+extern "C" fn on_client<T: Held>(
     held: *const c_void,
     err: *mut kl_error,
     after_panic: Outcome,

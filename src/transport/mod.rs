@@ -589,7 +589,7 @@ impl Transport {
                 fail(Fault::Final(Error::new(KL_E_CONFIG_VALUE, message)))
             })?;
             let session =
-                ClientConnection::new(self.tls.clone(), name).map_err(|error| fail(Fault::Tls(error)))?;
+                ClientConnection::new(self.tls.clone(), name).map_err(|error| fail(Fault::tls(error)))?;
             tls::begin();
             conn.handshake(session, request_follows, bound).map_err(fail)?;
             count(&self.counters.handshakes);

@@ -4,7 +4,6 @@ use super::conn::{Bound, Conn, Fault};
 use super::url::{Url, parse_authority};
 use crate::error::Error;
 use crate::status::KL_E_PROXY;
-use base64::Engine;
 use std::fmt;
 
 /// An HTTP proxy.
@@ -40,7 +39,7 @@ impl Proxy {
             None => None,
             Some(user) => {
                 let plain = percent_decode(user).ok_or("has a user name with a broken %-sequence")?;
-                let encoded = base64::engine::general_purpose::STANDARD.encode(plain);
+                let encoded = crate::base64::encode(&plain);
                 Some(format!("Basic {encoded}"))
             }
         };
