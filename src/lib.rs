@@ -17,7 +17,6 @@
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
 
-mod base64;
 pub mod client;
 pub mod clock;
 mod codes;

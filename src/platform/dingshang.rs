@@ -5,7 +5,6 @@
 //! `docs/platforms/dingshang.md` lists it.
 
 use super::china::{fen, from_wall, to_wall};
-use crate::base64;
 use super::{
     Answer, Draft, Fate, Kind, Moment, Nature, Op, Platform, Query, address, form, http_error, unsupported,
 };
@@ -17,6 +16,8 @@ use crate::json::{self, Bad, Json, Kind as JsonKind, Object, Writer, decimal};
 use crate::model::*;
 use crate::status::*;
 use crate::transport::{Reply, Request, Url};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 use std::borrow::Cow;
 
@@ -161,7 +162,7 @@ impl Dingshang {
         }
         object.text("sign", &sign);
         let mut body = Writer::new();
-        body.text("payload", &base64::encode(object.finish().as_bytes()));
+        body.text("payload", &STANDARD.encode(object.finish()));
         body.finish()
     }
 

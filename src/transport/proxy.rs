@@ -4,6 +4,7 @@ use super::conn::{Bound, Conn, Fault};
 use super::url::{Url, parse_authority};
 use crate::error::Error;
 use crate::status::KL_E_PROXY;
+use base64::Engine;
 use std::fmt;
 
 /// An HTTP proxy.
@@ -39,7 +40,7 @@ impl Proxy {
             None => None,
             Some(user) => {
                 let plain = percent_decode(user).ok_or("has a user name with a broken %-sequence")?;
-                let encoded = crate::base64::encode(&plain);
+                let encoded = base64::engine::general_purpose::STANDARD.encode(plain);
                 Some(format!("Basic {encoded}"))
             }
         };

@@ -43,7 +43,7 @@ fn sealed(p: &Dingshang, op: &Op<'_>, now_ms: i64) -> Request {
 /// The fields of a sealed payload, `sign` among them.
 fn opened(request: &Request) -> Vec<(String, String)> {
     let body = Json::parse(&request.body).unwrap().object().unwrap();
-    let payload = base64::decode(&body.string(&["payload"]).unwrap().unwrap()).unwrap();
+    let payload = STANDARD.decode(body.string(&["payload"]).unwrap().unwrap()).unwrap();
     let object = Json::parse(&payload).unwrap().object().unwrap();
     object.fields().iter().map(|(n, v)| (n.to_string(), v.string().unwrap().into_owned())).collect()
 }
@@ -135,7 +135,7 @@ fn codes_for_one_product_are_asked_for_as_the_vendor_does() {
 #[test]
 fn the_vendors_visible_payload_reads_back() {
     const V3: &str = "eyJtYWNoaW5lX25vIjoiMTYzMjcxMjkiLCJzaWduIjoiOUM4NEZEMUNFMkM3Njg0OUU3Nzc4QUNGMkM1MEZGRjAiLCJzdGF0dXMiOjIsInRpbWVzdGFtcCI6IjE3MTQxMjgzNTgifQ==";
-    let theirs = base64::decode(V3).unwrap();
+    let theirs = STANDARD.decode(V3).unwrap();
     let theirs = Json::parse(&theirs).unwrap().object().unwrap();
     let claim = Claim { order_no: "60".into(), cabinet_id: "16327129".into(), ..Claim::default() };
     let request = sealed(&platform(), &Op::RefundApply(&claim), 1_714_128_358_000);

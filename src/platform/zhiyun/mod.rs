@@ -16,6 +16,8 @@ use crate::json::{self, Bad, Json, Kind as JsonKind, Object};
 use crate::model::*;
 use crate::status::*;
 use crate::transport::{Reply, Request, Url};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
 
 const AUTHORIZE: &str = "authService/authorize";
@@ -74,7 +76,7 @@ impl Zhiyun {
         Ok(Zhiyun {
             base,
             client_id,
-            basic: ["Basic ", &crate::base64::encode(pair.as_bytes())].concat(),
+            basic: ["Basic ", &STANDARD.encode(pair)].concat(),
             access_token: config.need("access_token")?.to_owned(),
             xml: config.get("format") == Some("xml"),
         })
