@@ -607,7 +607,7 @@ impl Client {
         event.stale = event.version != 0 && self.0.versions.outdated(&event.subject, event.version);
         log_line!(
             Info,
-            "callback {} for order {:?}, duplicate: {}",
+            "callback {} for order {}, duplicate: {}",
             event.method,
             event.order_no,
             event.duplicate
@@ -1099,7 +1099,7 @@ fn fate(purpose: Purpose, may_have_happened: bool, error: Error) -> Error {
 }
 
 pub(crate) fn mismatch(answer: &Answer) -> Error {
-    Error::new(KL_E_INTERNAL, format!("the platform's module answered with another kind: {answer:.40?}"))
+    Error::new(KL_E_INTERNAL, ["the platform's module answered with ", answer.kind()].concat())
 }
 
 fn checked(page: PageRequest) -> Result<PageRequest> {
