@@ -372,7 +372,9 @@ pub fn run(options: &Options, mut tell: impl FnMut(&str)) -> Result<Report, Fail
             end += 1;
         }
         let round = Round { options, stage: &stage, accounts: &accounts, first, end };
+        let before = report.violations.len();
         round.run(&mut report, &mut noise)?;
+        report.violations[before..].iter().for_each(|violation| tell(&format!("VIOLATION {violation}")));
         tell(&format!("{} commands, {} violations", report.commands, report.violations.len()));
         first = end;
     }
@@ -814,4 +816,47 @@ fn take(mut stream: TcpStream, clients: &Clients, seen: &[AtomicU64; 3]) -> std:
     let answer =
         format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
     stream.write_all(answer.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_makes_the_same_commands() {
+        let all = |seed| (0..500).map(|n| task(seed, n, 8)).map(|t| (t.ids(), t.act)).collect::<Vec<_>>();
+        assert_eq!(all(7), all(7));
+        assert_ne!(all(7), all(8));
+        for platform in ["yopoint", "dingshang", "youzan"] {
+            assert!((0..500).any(|n| task(7, n, 8).platform() == platform));
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_found() {
+        let end = |outcome, twin| End {
+            id: "a".into(),
+            outcome,
+            how: "answer".into(),
+            first: 0,
+            repeated: false,
+            twin,
+        };
+        let known = |outcome| Known { outcome, physical: Physical::None, by: "answer" };
+        let (done, not) = (Outcome::Done, Outcome::NotDone);
+        let wrong = |times, told: &[End], recorded: Option<Known>| {
+            contradictions(times, told, recorded.as_ref()).len()
+        };
+        assert_eq!(wrong(1, &[end(done, false)], Some(known(done))), 0);
+        assert_eq!(wrong(0, &[end(not, false)], None), 0);
+        assert_eq!(wrong(2, &[end(done, false)], None), 1);
+        assert_eq!(wrong(0, &[end(done, false)], None), 1);
+        assert_eq!(wrong(1, &[end(not, false)], None), 1);
+        assert_eq!(wrong(1, &[], None), 1);
+        assert_eq!(wrong(1, &[end(done, false)], Some(known(not))), 1);
+        assert_eq!(wrong(0, &[end(not, false)], Some(known(done))), 1);
+        // Another process was told that it was not done before this one did it.
+        assert_eq!(wrong(1, &[end(done, false), end(not, true)], Some(known(done))), 0);
+        assert_eq!(wrong(1, &[end(done, false), end(not, false)], Some(known(done))), 1);
+    }
 }
