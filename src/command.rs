@@ -28,6 +28,9 @@ pub const KL_REQUEST_ID_MAX: usize = 128;
 
 /// How many settled commands are remembered without a journal. Unsettled ones are never forgotten.
 const REMEMBERED: usize = 16_384;
+/// So many settled commands at most are kept whole when the journal is written anew, within a third of its room; of older
+/// ones what answers a repetition.
+const WHOLE: usize = 64;
 /// As much of a platform's answer is kept in the journal; a longer one is left out.
 const JSON_KEPT: usize = 2048;
 /// Reports of movement that came before the answer to their command.
@@ -199,6 +202,8 @@ struct Entry {
     physical_error: String,
     /// Somebody says that there is news of its movement.
     hinted: bool,
+    /// Only what answers a repetition is left of it.
+    short: bool,
 }
 
 /// When a command is begun.
@@ -717,7 +722,7 @@ impl Book {
         let id = text("id");
         let kind = text("k");
         self.changes += 1;
-        if kind == "intent" {
+        if kind == "intent" || kind == "was" {
             let entry = Entry {
                 n,
                 act: Act::read(&o, &id),
@@ -737,14 +742,15 @@ impl Book {
                 physical: Physical::None,
                 physical_error: String::new(),
                 hinted: false,
+                short: kind == "was",
             };
-            self.entries.insert(id, entry);
-            return;
+            self.entries.insert(id.clone(), entry);
         }
         let Some(entry) = self.entries.get_mut(&id) else { return };
         match kind.as_str() {
             "sent" => entry.sent_n = n,
-            "end" => {
+            // All of a command in one record.
+            "end" | "was" => {
                 entry.end_n = n;
                 entry.state = match text("outcome").as_str() {
                     "done" => State::Done,
@@ -755,10 +761,10 @@ impl Book {
                 entry.status = int("status") as kl_status;
                 entry.message = text("message");
                 entry.receipt = Receipt {
-                    order_no: text("order_no"),
-                    item_no: text("item_no"),
+                    order_no: text("receipt_no"),
+                    item_no: text("receipt_item"),
                     delivery_no: text("delivery_no"),
-                    notify_url: text("notify_url"),
+                    notify_url: text("report_url"),
                     json: text("json"),
                 };
                 entry.physical = physical(int("physical"));
@@ -835,27 +841,27 @@ impl Book {
         let Some(journal) = &mut self.journal else { return Ok(()) };
         let due = self.compact_at.clamp(journal::COMPACT_AT, journal::LARGEST);
         if journal.size() >= due && journal.damage().is_none() {
-            let mut all: Vec<(u64, String, bool, usize)> = self
+            let mut settled: Vec<(u64, String)> = self
                 .entries
                 .iter()
-                .map(|(id, e)| {
-                    let settled = matches!(e.state, State::Done | State::NotDone);
-                    (e.n, id.clone(), settled, e.records(id).iter().map(|(_, r)| r.len() + 16).sum())
-                })
+                .filter(|(_, e)| matches!(e.state, State::Done | State::NotDone))
+                .map(|(id, e)| (e.n, id.clone()))
                 .collect();
             // The newest first.
-            all.sort_unstable_by_key(|(n, ..)| std::cmp::Reverse(*n));
+            settled.sort_unstable_by_key(|(n, _)| std::cmp::Reverse(*n));
             let mut kept = 0;
-            for (_, id, settled, size) in all {
-                if settled {
-                    kept += size;
-                    if kept > journal::KEEP {
-                        self.entries.remove(&id);
-                    }
+            for (place, (_, id)) in settled.into_iter().enumerate() {
+                let Some(entry) = self.entries.get_mut(&id) else { continue };
+                if place >= WHOLE || kept > journal::KEEP / 3 {
+                    entry.shorten();
+                }
+                kept += entry.records(&id).iter().map(|(_, r)| r.len() + 16).sum::<usize>();
+                if kept > journal::KEEP {
+                    self.entries.remove(&id);
                 }
             }
             journal.replace(&snapshot(&self.entries))?;
-            self.compact_at = journal.size() + journal::KEEP as u64 / 2;
+            self.compact_at = journal.size() + 32 * 1024;
         }
         if journal.size() >= journal::LARGEST {
             return Err(Error::new(
@@ -1054,8 +1060,55 @@ impl Entry {
         }
     }
 
+    fn end(&self) -> End {
+        End {
+            outcome: match self.state {
+                State::Done => Outcome::Done,
+                State::NotDone => Outcome::NotDone,
+                _ => Outcome::Unknown,
+            },
+            by: self.by,
+            receipt: self.receipt.clone(),
+            physical: self.physical,
+            status: self.status,
+            message: self.message.clone(),
+        }
+    }
+
+    /// Leaves of a settled command what answers a repetition: what it was about, how it ended, the platform's numbers.
+    fn shorten(&mut self) {
+        self.short = true;
+        self.receipt.json.clear();
+        self.receipt.notify_url.clear();
+        if self.state == State::Done {
+            self.message.clear();
+        }
+        match &mut self.act {
+            Act::Door(r) => {
+                r.user_id.clear();
+                r.notify_url.clear();
+                r.extra_json = None;
+            }
+            Act::Redeem(r) => {
+                r.trade_no.clear();
+                r.notify_url.clear();
+                r.redeemer.clear();
+                r.extra_json = None;
+            }
+            Act::Write { .. } => {}
+        }
+    }
+
     /// Its records as they are written, with their numbers.
     fn records(&self, id: &str) -> Vec<(u64, String)> {
+        if self.short {
+            let mut w = Writer::new();
+            w.text("k", "was").text("id", id);
+            self.act.write(&mut w);
+            w.int("t", self.started_at);
+            self.end().write(&mut w);
+            return vec![(self.n, numbered(self.n, &w.finish()))];
+        }
         let began = Began { at: self.started_at, platform_time: self.platform_time };
         let rest = intent(id, &self.act, self.owner, &self.boot, self.up_ms, began);
         let mut all = vec![(self.n, numbered(self.n, &rest))];
@@ -1065,18 +1118,10 @@ impl Entry {
             all.push((self.sent_n, numbered(self.sent_n, &w.finish())));
         }
         if self.end_n != 0 {
-            let end = End {
-                outcome: match self.state {
-                    State::Done => Outcome::Done,
-                    State::NotDone => Outcome::NotDone,
-                    _ => Outcome::Unknown,
-                },
-                by: self.by,
-                receipt: self.receipt.clone(),
-                physical: if self.moved_n != 0 { Physical::Pending } else { self.physical },
-                status: self.status,
-                message: self.message.clone(),
-            };
+            let mut end = self.end();
+            if self.moved_n != 0 {
+                end.physical = Physical::Pending;
+            }
             all.push((self.end_n, numbered(self.end_n, &ended(id, &end))));
         }
         if self.moved_n != 0 {
@@ -1237,28 +1282,35 @@ fn intent(id: &str, act: &Act, owner: u64, boot: &str, up_ms: u64, began: Began)
 }
 
 fn ended(id: &str, end: &End) -> String {
-    let outcome = match end.outcome {
-        Outcome::Done => "done",
-        Outcome::NotDone => "not_done",
-        _ => "unknown",
-    };
-    let r = &end.receipt;
     let mut w = Writer::new();
-    w.text("k", "end").text("id", id).text("outcome", outcome).int("by", end.by as i64);
-    if end.status != KL_OK {
-        w.int("status", end.status.into());
-    }
-    // Whatever a platform repeated in its words: no secret comes to rest on the disk.
-    w.text("message", &log::mask(&end.message))
-        .text("order_no", &r.order_no)
-        .text("item_no", &r.item_no)
-        .text("delivery_no", &r.delivery_no)
-        .text("notify_url", &r.notify_url)
-        .text("json", if r.json.len() <= JSON_KEPT { &r.json } else { "" });
-    if end.physical != Physical::None {
-        w.int("physical", end.physical as i64);
-    }
+    w.text("k", "end").text("id", id);
+    end.write(&mut w);
     w.finish()
+}
+
+impl End {
+    fn write(&self, w: &mut Writer) {
+        let outcome = match self.outcome {
+            Outcome::Done => "done",
+            Outcome::NotDone => "not_done",
+            _ => "unknown",
+        };
+        let r = &self.receipt;
+        w.text("outcome", outcome).int("by", self.by as i64);
+        if self.status != KL_OK {
+            w.int("status", self.status.into());
+        }
+        // Whatever a platform repeated in its words: no secret comes to rest on the disk.
+        w.text("message", &log::mask(&self.message))
+            .text("receipt_no", &r.order_no)
+            .text("receipt_item", &r.item_no)
+            .text("delivery_no", &r.delivery_no)
+            .text("report_url", &r.notify_url)
+            .text("json", if r.json.len() <= JSON_KEPT { &r.json } else { "" });
+        if self.physical != Physical::None {
+            w.int("physical", self.physical as i64);
+        }
+    }
 }
 
 fn movement(id: &str, physical: Physical, error: &str) -> String {
@@ -1511,19 +1563,58 @@ mod tests {
         ticket(&commands, "lost", "never").settle(Err(lost()), true).unwrap_err();
         let json = "x".repeat(1500);
         let mut longest = 0;
-        for n in 0..400 {
-            let receipt = Receipt { order_no: format!("VI{n}"), json: json.clone(), ..Default::default() };
-            ticket(&commands, &format!("visit-{n}"), &n.to_string()).settle(Ok(receipt), true).unwrap();
+        let name = |n: u32| format!("{n:040}");
+        for n in 0..1500 {
+            let r = DoorRequest {
+                cabinet_id: "5f6da2362201410011000001".into(),
+                door: n.to_string(),
+                user_id: "customer".into(),
+                extra_json: Some("{}".into()),
+                ..DoorRequest::default()
+            };
+            let receipt = Receipt {
+                order_no: format!("VI2312281021185{n:05}"),
+                json: json.clone(),
+                notify_url: "https://x".into(),
+                ..Default::default()
+            };
+            let Begin::Send(ticket) =
+                commands.begin(&name(n), Act::Door(r), Began::default(), soon()).unwrap()
+            else {
+                panic!("{n} is known")
+            };
+            ticket.settle(Ok(receipt), true).unwrap();
             longest = longest.max(commands.info().unwrap().bytes);
         }
         assert!(longest <= journal::LARGEST, "{longest}");
-        assert!(commands.get("lost").is_ok() && commands.get("visit-399").is_ok());
-        assert_eq!(commands.get("visit-0").unwrap_err().status(), KL_E_NOT_FOUND);
-        let sequence = commands.get("visit-399").unwrap().sequence;
+        let told = |commands: &Commands| {
+            assert!(commands.get("lost").is_ok());
+            // The newest whole, the older ones short, the oldest gone.
+            assert_eq!(commands.get(&name(1499)).unwrap().receipt.json, json);
+            for n in 1100..1500 {
+                let known = commands.get(&name(n)).unwrap();
+                assert_eq!(known.outcome, Outcome::Done);
+                assert_eq!(known.receipt.order_no, format!("VI2312281021185{n:05}"));
+                assert_eq!(known.physical, Physical::Pending);
+            }
+            assert!(commands.get(&name(1100)).unwrap().receipt.json.is_empty());
+            assert_eq!(commands.get(&name(0)).unwrap_err().status(), KL_E_NOT_FOUND);
+            commands.get(&name(1499)).unwrap().sequence
+        };
+        let sequence = told(&commands);
         drop(commands);
         let commands = in_folder(&path);
+        assert_eq!(told(&commands), sequence);
         assert_eq!(commands.pending().unwrap().len(), 1);
-        assert_eq!(commands.get("visit-399").unwrap().sequence, sequence);
+        // An old one is still the same act, and no other.
+        let old = DoorRequest {
+            cabinet_id: "5f6da2362201410011000001".into(),
+            door: "1100".into(),
+            ..DoorRequest::default()
+        };
+        let again = commands.begin(&name(1100), Act::Door(old), Began::default(), soon()).unwrap();
+        assert!(matches!(again, Begin::Recorded(_)));
+        assert_eq!(begin(&commands, &name(1100), "1").err().unwrap().status(), KL_E_REQUEST_ID);
         drop(ticket(&commands, "next", "next"));
         assert!(commands.get("next").unwrap().sequence > sequence);
         std::fs::remove_dir_all(path).unwrap();

@@ -25,9 +25,9 @@ const VERSION: i64 = 1;
 /// How the first record calls itself.
 const HEAD: &str = "kiosklink-journal";
 /// The file is written anew when it has grown to this.
-pub(crate) const COMPACT_AT: u64 = 192 * 1024;
+pub(crate) const COMPACT_AT: u64 = 208 * 1024;
 /// Settled commands are kept, the newest first, within this.
-pub(crate) const KEEP: usize = 96 * 1024;
+pub(crate) const KEEP: usize = 144 * 1024;
 /// Nothing is appended beyond this: so many commands are unsettled.
 pub(crate) const LARGEST: u64 = 256 * 1024;
 /// How often a lock that another process holds is tried.
