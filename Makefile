@@ -18,7 +18,7 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo test platforms lib static check-artefacts header fmt lint arm c-programs install clean FORCE
+.PHONY: help demo test platforms lib static command check-artefacts header fmt lint arm c-programs install clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
@@ -26,6 +26,7 @@ help:
 	@echo "make platforms every verb, endpoint and callback of the four platforms with the test that exercises it"
 	@echo "make lib       the shared library, as small as it ships      (target/release/libkiosklink.so)"
 	@echo "make static    the static library                            (target/release/libkiosklink.a)"
+	@echo "make command   the command kiosklink, small                 (target/release/kiosklink; TARGET=... for a board)"
 	@echo "make arm       the ARM builds, run under qemu-user           (TARGET=... for one of them)"
 	@echo "make check-artefacts   what the shared library exports, needs and weighs"
 	@echo "make install   header and shared library into PREFIX ($(PREFIX)), below DESTDIR"
@@ -65,6 +66,10 @@ lib:
 
 static:
 	$(CARGO) rustc -p kiosklink --lib --release --crate-type staticlib
+
+# Static where the target is one for musl.
+command:
+	$(CARGO) build -p kiosklink-cli --release $(if $(TARGET),--target $(TARGET))
 
 arm:
 	@scripts/need arm
