@@ -248,13 +248,14 @@ pub fn order_get(given: &Given) -> Done {
 
 /// `kiosklink orders list`
 pub fn orders_list(given: &Given) -> Done {
-    let pages = client(given)?.orders(&query(given)?, 0);
-    list(given, pages, "orders", given.number("limit", u64::MAX)?, order_row)
+    let (query, limit) = (query(given)?, given.number("limit", u64::MAX)?);
+    list(given, client(given)?.orders(&query, 0), "orders", limit, order_row)
 }
 
 /// `kiosklink orders export`
 pub fn orders_export(given: &Given) -> Done {
-    export::run(given, &client(given)?, &query(given)?)
+    let query = query(given)?;
+    export::run(given, &client(given)?, &query)
 }
 
 /// The caller's name for a command; a made-up one is told before anything is sent.

@@ -52,7 +52,7 @@ struct Sent {
     /// What is wrong with it at sight.
     found: Vec<Found>,
     notes: Vec<String>,
-    plus: bool,
+    plus: Fields,
 }
 
 /// `kiosklink sign mistakes`
@@ -383,7 +383,10 @@ fn sight_of_form(sent: &mut Sent, message: &Message, known: &[&str]) {
             }
         }
         written.clone_from(&raw.written);
-        sent.plus |= raw.written.contains('+');
+        if raw.written.contains('+') {
+            let meant = read::unescape(raw.written.replace('+', "%2B").as_bytes());
+            sent.plus.push((raw.name.clone(), text(&meant)));
+        }
         let again = read::unescape(value.as_bytes());
         let twice = value.contains('%') && again != value.as_bytes() && has_escapes(&value);
         if twice {
@@ -437,7 +440,7 @@ fn yopoint(message: &Message, config: &Config, given: Option<&str>) -> Result<Ve
         repaired: Vec::new(),
         found: Vec::new(),
         notes: Vec::new(),
-        plus: false,
+        plus: Vec::new(),
     };
     let known: Vec<&str> =
         GATEWAY_FIELDS.iter().chain(REPORT_FIELDS).chain(&["sign", "price"]).copied().collect();
@@ -549,7 +552,7 @@ fn yopoint(message: &Message, config: &Config, given: Option<&str>) -> Result<Ve
     let clues = Clues {
         other_secrets: other_secrets(config, secret_key),
         unsent,
-        plus: sent.plus,
+        plus: sent.plus.clone(),
         contents: Vec::new(),
     };
     let mut request = right.clone();
@@ -656,7 +659,7 @@ fn dingshang(message: &Message, config: &Config, given: Option<&str>) -> Result<
         repaired: Vec::new(),
         found: Vec::new(),
         notes: Vec::new(),
-        plus: false,
+        plus: Vec::new(),
     };
     let (text, gbk) = body_text(message);
     let trimmed = text.trim();
@@ -785,7 +788,7 @@ fn dingshang(message: &Message, config: &Config, given: Option<&str>) -> Result<
     let clues = Clues {
         other_secrets: other_secrets(config, "app_key"),
         unsent,
-        plus: sent.plus,
+        plus: sent.plus.clone(),
         contents: Vec::new(),
     };
     let sign = right_recipe.sign().to_uppercase();
@@ -852,7 +855,7 @@ fn youzan(message: &Message, config: &Config, given: Option<&str>) -> Result<Ver
         repaired: Vec::new(),
         found: Vec::new(),
         notes: Vec::new(),
-        plus: false,
+        plus: Vec::new(),
     };
     let (body, gbk) = body_text(message);
     let object = object_of(body.trim()).ok_or(
@@ -900,7 +903,7 @@ fn youzan(message: &Message, config: &Config, given: Option<&str>) -> Result<Ver
     contents.retain(|(_, text)| text != right_content);
     // Parsed and written again: what a framework hands to whoever asks it for the body.
     let other = other_secrets(config, "client_secret");
-    let clues = Clues { other_secrets: other, unsent: Vec::new(), plus: false, contents };
+    let clues = Clues { other_secrets: other, unsent: Vec::new(), plus: Vec::new(), contents };
     if given.is_none() && !header.is_empty() && !body_sign.is_empty() {
         let fits = Recipe::youzan(&id, &msg, secret).sign().eq_ignore_ascii_case(&body_sign);
         sent.notes

@@ -40,8 +40,8 @@ pub struct Clues {
     pub other_secrets: Vec<(String, String)>,
     /// Fields that somebody could have signed without sending them.
     pub unsent: Vec<(String, String)>,
-    /// A `+` stood in the form as it is.
-    pub plus: bool,
+    /// The values in which a `+` stood as it is, read as if it had been meant.
+    pub plus: Vec<(String, String)>,
     /// The parts of a content that could be taken for the right one: what it is, and the text.
     pub contents: Vec<(Found, String)>,
 }
@@ -295,8 +295,9 @@ fn changes(base: &Recipe, clues: &Clues) -> Vec<Change> {
             order.iter().map(|p| (String::from("part"), (*p).to_owned())).collect::<Vec<_>>()
         };
         let secret = base.secret.clone();
+        let front = parts([&*secret, &*id, &*content]);
+        on!(Order, "secret-in-front", "", |r| (r.fields, r.place) = (front.clone(), Place::Nowhere));
         for (name, order) in [
-            ("secret, client_id, content", [&*secret, &*id, &*content]),
             ("secret, content, client_id", [&*secret, &*content, &*id]),
             ("content, secret, client_id", [&*content, &*secret, &*id]),
             ("client_id, secret, content", [&*id, &*secret, &*content]),
@@ -393,12 +394,11 @@ fn changes(base: &Recipe, clues: &Clues) -> Vec<Change> {
             }
         });
     });
-    if clues.plus {
-        let name = base.fields.iter().find(|(_, v)| v.contains(' ')).map_or("", |(n, _)| n).to_owned();
-        on!(Content, "plus-not-encoded", &name, |r| r
-            .fields
-            .iter_mut()
-            .for_each(|f| f.1 = f.1.replace(' ', "+")));
+    if let [first, ..] = &clues.plus[..] {
+        let (detail, meant) = (first.0.clone(), clues.plus.clone());
+        on!(Content, "plus-not-encoded", &detail, |r| {
+            meant.iter().for_each(|(name, value)| set(r, name, value));
+        });
     }
 
     // JSON in values.
@@ -724,7 +724,7 @@ mod tests {
             let clues = Clues {
                 other_secrets: vec![("a".into(), "b".into())],
                 unsent: vec![("c".into(), "d".into())],
-                plus: true,
+                plus: vec![("x".into(), "+".into())],
                 contents: Vec::new(),
             };
             for change in changes(&base, &clues).iter().chain(&numerous(&base)) {
