@@ -5,32 +5,48 @@ CC      ?= cc
 CXX     ?= c++
 PREFIX  ?= /usr/local
 DESTDIR ?=
+STRIP   ?= yes
 
 # Where the C side is built; cargo keeps to itself beside it.
 OUT     := target/c
 WARN    := -Wall -Wextra -Wpedantic -Werror
 CFLAGS  ?= -g -O1
-ABI     := 1
+ABI     := $(shell sed -n 's/^.define KL_ABI_VERSION //p' include/kiosklink.h)
 
-EXAMPLES := $(patsubst examples-c/%.c,$(OUT)/bin/%,$(wildcard examples-c/*.c))
+# What `make install` and `make dist` take: this machine's, or what `make arm` made for TARGET. SHIP=folder takes what is
+# there, and builds nothing.
+ifeq ($(TARGET),)
+  SHIP ?= target/ship/host
+else
+  SHIP ?= target/arm/$(TARGET)
+endif
+
+EXAMPLES := $(patsubst examples-c/%.c,$(OUT)/bin/%,$(wildcard examples-c/*.c)) \
+            $(patsubst examples-c/%.cpp,$(OUT)/bin/%,$(wildcard examples-c/*.cpp))
 CTESTS   := $(patsubst tests/c/%.c,$(OUT)/bin/%,$(wildcard tests/c/*.c))
 CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo test platforms lib static command check-artefacts header fmt lint arm c-programs install clean FORCE
+.PHONY: help demo test crashtest soak platforms lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs install install-built uninstall dist ship debug-ship clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
 	@echo "make test      the whole suite: lint, header, Rust, C, C++, Python, valgrind"
+	@echo "make crashtest the examples killed at every step, restarted: no door twice; without a journal they must open twice"
+	@echo "make soak      20,000 commands on unkind platforms while processes are killed  (SEED=... COMMANDS=...)"
 	@echo "make platforms every verb, endpoint and callback of the four platforms with the test that exercises it"
 	@echo "make lib       the shared library, as small as it ships      (target/release/libkiosklink.so)"
-	@echo "make static    the static library                            (target/release/libkiosklink.a)"
+	@echo "make static    the static library with only our names global (target/ship/host/libkiosklink.a)"
 	@echo "make command   the command kiosklink, small                 (target/release/kiosklink; TARGET=... for a board)"
 	@echo "make arm       the ARM builds, run under qemu-user           (TARGET=... for one of them)"
-	@echo "make check-artefacts   what the shared library exports, needs and weighs"
-	@echo "make install   header and shared library into PREFIX ($(PREFIX)), below DESTDIR"
-	@echo "make header    write include/kiosklink.h and abi/exports.txt from the sources"
+	@echo "make check-artefacts   what the libraries export, need and weigh"
+	@echo "make install   headers, libraries, pkg-config file and CMake package into PREFIX ($(PREFIX)), below DESTDIR"
+	@echo "               (LIBDIR=, INCLUDEDIR=, STRIP=no; TARGET= for what make arm built); make uninstall takes them away"
+	@echo "make python    the Python package with the shared library inside     (dist/kiosklink-*.whl)"
+	@echo "make dist      the release tarball of this machine, of TARGET=..., or TARGET=source, in dist/"
+	@echo "make header    write include/kiosklink.h, abi/ and the Python bindings from the sources"
+	@echo "make abi-baseline   promise what abi/layout.json says under this ABI number; for a release"
 	@echo "make fmt       format; make lint checks format, clippy, header; make clean removes what was built"
 
 demo:
@@ -45,6 +61,17 @@ test:
 	@$(MAKE) --no-print-directory c-programs
 	@$(CARGO) build -q --workspace
 	$(CARGO) test --workspace --features kiosklink/test-hooks
+	@scripts/check-python
+
+crashtest:
+	@scripts/need demo
+	@$(MAKE) --no-print-directory -s $(OUT)/lib/libkiosklink.so $(OUT)/bin/open_door $(OUT)/bin/pickup
+	@$(CARGO) build -q -p kiosklink-trials
+	@scripts/crashtest
+
+soak:
+	@$(CARGO) build -q -p kiosklink-trials
+	@target/debug/kiosklink-soak $(if $(SEED),--seed $(SEED)) $(if $(COMMANDS),--commands $(COMMANDS))
 
 platforms:
 	@$(CARGO) run -q -p xtask -- platforms
@@ -53,10 +80,16 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy -q --workspace --all-targets --features kiosklink/test-hooks -- -D warnings
 	$(CARGO) run -q -p xtask -- header --check
+	@python3 python/generate.py --check
 	@scripts/check-tree
 
 header:
 	$(CARGO) run -q -p xtask -- header
+	python3 python/generate.py
+
+# Refuses what would take something back that was promised under the same ABI number.
+abi-baseline: header
+	$(CARGO) run -q -p xtask -- baseline
 
 fmt:
 	$(CARGO) fmt --all
@@ -64,8 +97,15 @@ fmt:
 lib:
 	$(CARGO) rustc -p kiosklink --lib --release --crate-type cdylib
 
-static:
-	$(CARGO) rustc -p kiosklink --lib --release --crate-type staticlib
+# Both at once: the link-time optimisation is done once. rustc tells what the archive needs. For another machine, as
+# Buildroot and its like build: CARGO_BUILD_TARGET names it as cargo does, CROSS_COMPILE is the prefix of its GNU tools.
+RAW := $(or $(CARGO_TARGET_DIR),target)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release
+ship:
+	$(if $(CARGO_BUILD_TARGET),CARGO_BUILD_TARGET="$(CARGO_BUILD_TARGET)") $(CARGO) rustc --locked -p kiosklink --lib --release \
+	  --crate-type cdylib,staticlib -- --print native-static-libs=$(RAW)/native-static-libs
+	@STRIP=$(STRIP) scripts/pack $(RAW)/libkiosklink $(SHIP) $(CROSS_COMPILE)
+
+static: ship
 
 # Static where the target is one for musl.
 command:
@@ -75,14 +115,32 @@ arm:
 	@scripts/need arm
 	@scripts/arm $(TARGET)
 
-check-artefacts: lib
-	@scripts/check-artefact target/release/libkiosklink.so
+# Needs no pip and no package index; KIOSKLINK_LIBRARY=... puts another machine's library into the wheel.
+python:
+	@mkdir -p dist
+	python3 python/build_backend.py dist
 
-install: lib
-	install -d "$(DESTDIR)$(PREFIX)/include" "$(DESTDIR)$(PREFIX)/lib"
-	install -m 644 include/kiosklink.h "$(DESTDIR)$(PREFIX)/include/"
-	install -m 755 target/release/libkiosklink.so "$(DESTDIR)$(PREFIX)/lib/libkiosklink.so.$(ABI)"
-	ln -sf libkiosklink.so.$(ABI) "$(DESTDIR)$(PREFIX)/lib/libkiosklink.so"
+check-python:
+	@scripts/check-python
+
+check-artefacts: ship
+	@scripts/check-artefact target/ship/host/libkiosklink.so.$(ABI)
+	@scripts/check-artefact target/ship/host/libkiosklink.a
+
+# Nothing is built for a SHIP that was given, or for a TARGET: make arm has its own rules. install-built never builds.
+put = PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" scripts/install
+install: $(if $(filter target/ship/host,$(SHIP)),ship)
+	@$(put) "$(SHIP)"
+
+install-built:
+	@$(put) "$(SHIP)"
+
+uninstall:
+	@$(put) --remove
+
+dist:
+	@scripts/need dist
+	@scripts/dist $(TARGET)
 
 clean:
 	$(CARGO) clean
@@ -96,6 +154,12 @@ $(OUT)/lib/libkiosklink.so: FORCE
 	@$(CARGO) rustc -q -p kiosklink --lib --crate-type cdylib
 	@cmp -s target/debug/libkiosklink.so $@ || cp target/debug/libkiosklink.so $@
 	@ln -sf libkiosklink.so $(OUT)/lib/libkiosklink.so.$(ABI)
+
+# The same as it is installed, for the test of that.
+debug-ship: $(OUT)/lib/libkiosklink.so
+	@said=$$($(CARGO) rustc -q -p kiosklink --lib --crate-type staticlib -- \
+	  --print native-static-libs=target/debug/native-static-libs 2>&1) || { echo "$$said" >&2; exit 1; }
+	@scripts/pack target/debug/libkiosklink $(OUT)/ship
 
 # With a way to force a panic, for the test of the guard; never shipped, never beside the other.
 $(OUT)/hooks/libkiosklink.so: FORCE
@@ -118,7 +182,11 @@ $(OUT)/bin/%: tests/c/%.c include/kiosklink.h $(OUT)/lib/libkiosklink.so
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -Iinclude $< -o $@ $(LINK)
 
-$(OUT)/bin/%: tests/cpp/%.cpp include/kiosklink.h $(OUT)/lib/libkiosklink.so
+$(OUT)/bin/%: examples-c/%.cpp include/kiosklink.h include/kiosklink.hpp $(OUT)/lib/libkiosklink.so
+	@mkdir -p $(@D)
+	$(CXX) -std=c++11 $(WARN) $(CFLAGS) -Iinclude $< -o $@ $(LINK)
+
+$(OUT)/bin/%: tests/cpp/%.cpp include/kiosklink.h include/kiosklink.hpp $(OUT)/lib/libkiosklink.so
 	@mkdir -p $(@D)
 	$(CXX) -std=c++11 $(WARN) $(CFLAGS) -Iinclude $< -o $@ $(LINK)
 

@@ -1,4 +1,6 @@
-/* A customer types a pickup code: it is redeemed, the goods are released, and somebody looks whether they came.
+/* A customer types a pickup code: it is redeemed, the goods are released, and somebody looks whether they came. Started
+ * again with the same code, after a crash or by a customer who types it twice, it goes on where it was: nothing is
+ * redeemed or released again (with a state_dir in the account; without one, only within one run).
  *
  *   pickup ACCOUNTS.json SHOP MACHINE CODE [CABINETS CABINET]
  *
@@ -13,20 +15,13 @@
 #include <kiosklink.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define NOTIFY_URL "https://kiosk.example/notify/f3a91c" /* Dingshang signs nothing: let nobody guess yours. */
-#define POLL_EVERY_MS 250
-#define POLL_TIMES 240
+#define WAIT_MS 150000                                   /* A machine's result takes up to two minutes. */
 
 static void explain(const char *what, const kl_error *err) {
   printf("%s: %s (%s)\n", what, err->message, kl_status_name(err->status));
   if (err->outcome == KL_OUTCOME_UNKNOWN) printf("  It may have happened: look before anybody tries again.\n");
-}
-
-static void pause_ms(long ms) {
-  struct timespec t = {ms / 1000, ms % 1000 * 1000000L};
-  nanosleep(&t, NULL);
 }
 
 static kl_client *connect_to(const char *accounts, const char *account) {
@@ -87,58 +82,86 @@ static void find_product(kl_client *shop, const char *machine, const char *code,
   kl_stock_free(stock);
 }
 
-/* The goods of a redeemed order: asked for until they are out, or are known not to come. */
-static int wait_for_goods(kl_client *shop, const char *machine, const char *order_no) {
+/* What the last run left unsettled is asked for first: while it is unknown what became of a command, others at its door
+ * are refused. What nobody can tell is left to a sensor or a person (kl_command_settle). */
+static void look_back(kl_client *client) {
   kl_error err = KL_ERROR_INIT;
-  kl_order_ref ref = KL_ORDER_REF_INIT;
-  ref.order_no = order_no;
-  ref.cabinet_id = machine;
-  for (int i = 0; i < POLL_TIMES; i++) {
-    kl_orders *orders = NULL;
-    if (kl_order_get(shop, &ref, &orders, &err) != KL_OK) {
-      explain("The order cannot be read", &err);
-      return 2;
+  kl_commands *left = NULL;
+  if (kl_command_pending(client, &left, &err) != KL_OK) explain("The journal cannot be read", &err);
+  for (size_t i = 0; i < kl_commands_count(left); i++) {
+    const kl_command_info *info = kl_commands_at(left, i);
+    kl_command *now = NULL;
+    if (kl_command_resolve(client, info->request_id, &now, &err) == KL_OK) {
+      printf("From an earlier run: %s was done.\n", info->request_id);
+    } else {
+      explain(info->request_id, &err);
     }
-    int32_t delivery = kl_orders_at(orders, 0)->delivery;
-    kl_orders_free(orders);
-    if (delivery == KL_DELIVERY_DELIVERED) {
-      printf("The goods are out.\n");
-      return 0;
-    }
-    if (delivery == KL_DELIVERY_FAILED) {
-      printf("The machine failed. The customer is owed the goods.\n");
-      return 3;
-    }
-    pause_ms(POLL_EVERY_MS);
+    kl_command_free(now);
   }
-  printf("The machine has not told what it did.\n");
-  return 2;
+  kl_commands_free(left);
 }
 
-static int wait_for_door(kl_client *cabinets, const char *order_no) {
+/* The command of an earlier run with this name if it was done, else NULL. */
+static kl_command *done_before(kl_client *client, const char *request_id) {
   kl_error err = KL_ERROR_INIT;
-  kl_order_ref ref = KL_ORDER_REF_INIT;
-  ref.order_no = order_no;
-  for (int i = 0; i < POLL_TIMES; i++) {
-    kl_orders *orders = NULL;
-    if (kl_order_get(cabinets, &ref, &orders, &err) != KL_OK) {
-      explain("The order cannot be read", &err);
-      return 2;
-    }
-    int32_t door = kl_orders_at(orders, 0)->door;
-    kl_orders_free(orders);
-    if (door == KL_DOOR_SHUT) {
-      printf("The door was open and is shut.\n");
-      return 0;
-    }
-    if (door == KL_DOOR_NEVER_OPENED) {
-      printf("The door never opened. The customer is owed the goods.\n");
-      return 3;
-    }
-    pause_ms(POLL_EVERY_MS);
+  kl_command *known = NULL;
+  if (kl_command_get(client, request_id, &known, &err) != KL_OK) return NULL;
+  if (kl_command_view(known)->outcome == KL_OUTCOME_DONE) return known;
+  kl_command_free(known);
+  return NULL;
+}
+
+/* The code, redeemed now or earlier. NULL if it is not; then *result says what that means. */
+static kl_command *redeem_code(kl_client *shop, const char *machine, const char *code, int dispenses, int *result) {
+  char request_id[96], product[64] = "";
+  /* Named after the code: whoever types it twice, or after a power cut, redeems it once. */
+  snprintf(request_id, sizeof request_id, "redeem-%s", code);
+  kl_command *redeemed = done_before(shop, request_id);
+  if (redeemed != NULL) {
+    printf("The code was redeemed earlier.\n");
+    return redeemed;
   }
-  printf("The door is still open.\n");
-  return 2;
+  kl_redeem_request redeem = KL_REDEEM_REQUEST_INIT;
+  redeem.request_id = request_id;
+  redeem.code = code;
+  if (dispenses) {
+    find_product(shop, machine, code, product, sizeof product);
+    if (product[0] == '\0') {
+      printf("No goods of this machine have such a code. Nothing is released.\n");
+      *result = 1;
+      return NULL;
+    }
+    redeem.cabinet_id = machine;
+    redeem.product_id = product;
+    redeem.notify_url = NOTIFY_URL;
+  } else {
+    redeem.redeemer = "kiosk-7";
+  }
+  kl_error err = KL_ERROR_INIT;
+  if (kl_code_redeem(shop, &redeem, &redeemed, &err) != KL_OK) {
+    explain("The code was not redeemed", &err);
+    *result = err.outcome == KL_OUTCOME_UNKNOWN ? 2 : 1;
+    return NULL;
+  }
+  const char *order_no = kl_command_view(redeemed)->order_no;
+  printf(order_no[0] != 0 ? "The code is redeemed: order %s.\n" : "The code is redeemed%s.\n", order_no);
+  return redeemed;
+}
+
+/* Waits until the machine has done it, or is known not to do it. */
+static int wait_for(kl_client *client, const char *request_id, const char *done) {
+  kl_error err = KL_ERROR_INIT;
+  kl_command *moved = NULL;
+  kl_status status = kl_command_wait(client, request_id, WAIT_MS, &moved, &err);
+  kl_command_free(moved);
+  if (status == KL_OK) {
+    printf("%s\n", done);
+    return 0;
+  }
+  explain("The goods did not come", &err);
+  if (status != KL_E_NOT_MOVED) return 2;
+  printf("The customer is owed the goods.\n");
+  return 3;
 }
 
 int main(int argc, char **argv) {
@@ -147,60 +170,37 @@ int main(int argc, char **argv) {
     return 64;
   }
   const char *machine = argv[3];
-  char code[64], product[64] = "", redeem_id[96], release_id[96];
+  char code[64], release_id[96];
   snprintf(code, sizeof code, "%s", argv[4]);
 
   kl_error err = KL_ERROR_INIT;
   kl_command *redeemed = NULL, *released = NULL;
   kl_client *shop = connect_to(argv[1], argv[2]);
   kl_client *cabinets = argc == 7 ? connect_to(argv[1], argv[5]) : NULL;
+  kl_client *doors = argc == 7 ? cabinets : shop;
   int result = 1;
-  if (shop == NULL || (argc == 7 && cabinets == NULL)) goto end;
+  if (shop == NULL || doors == NULL) goto end;
+  look_back(shop);
+  if (doors != shop) look_back(doors);
   if (strcmp(code, "new") == 0 && make_code(shop, machine, code, sizeof code) != 0) goto end;
-  if (cabinets == NULL) {
-    find_product(shop, machine, code, product, sizeof product);
-    if (product[0] == '\0') {
-      printf("No goods of this machine have such a code. Nothing is released.\n");
-      goto end;
-    }
-  }
-
-  /* Named after the code: whoever types it twice, or after a power cut, redeems it once. */
-  snprintf(redeem_id, sizeof redeem_id, "redeem-%s", code);
-  snprintf(release_id, sizeof release_id, "release-%s", code);
-  kl_redeem_request redeem = KL_REDEEM_REQUEST_INIT;
-  redeem.request_id = redeem_id;
-  redeem.code = code;
-  if (cabinets == NULL) {
-    redeem.cabinet_id = machine;
-    redeem.product_id = product;
-    redeem.notify_url = NOTIFY_URL;
-  } else {
-    redeem.redeemer = "kiosk-7";
-  }
-  if (kl_code_redeem(shop, &redeem, &redeemed, &err) != KL_OK) {
-    explain("The code was not redeemed", &err);
-    result = err.outcome == KL_OUTCOME_UNKNOWN ? 2 : 1;
-    goto end;
-  }
-  const kl_command_info *receipt = kl_command_view(redeemed);
-  printf(receipt->order_no[0] != 0 ? "The code is redeemed: order %s.\n" : "The code is redeemed%s.\n", receipt->order_no);
+  redeemed = redeem_code(shop, machine, code, doors == shop, &result);
+  if (redeemed == NULL) goto end;
 
   kl_door_request release = KL_DOOR_REQUEST_INIT;
+  snprintf(release_id, sizeof release_id, "release-%s", code);
   release.request_id = release_id;
-  release.cabinet_id = cabinets != NULL ? argv[6] : machine;
-  if (cabinets == NULL) {
-    release.order_no = receipt->order_no;
-    release.item_no = receipt->item_no;
+  release.cabinet_id = doors == shop ? machine : argv[6];
+  if (doors == shop) {
+    release.order_no = kl_command_view(redeemed)->order_no;
+    release.item_no = kl_command_view(redeemed)->item_no;
   }
-  if (kl_door_open(cabinets != NULL ? cabinets : shop, &release, &released, &err) != KL_OK) {
+  if (kl_door_open(doors, &release, &released, &err) != KL_OK) {
     explain("The goods were not released", &err);
     result = err.outcome == KL_OUTCOME_UNKNOWN ? 2 : 3;
     goto end;
   }
-  printf("The goods are being released.\n");
-  result = cabinets != NULL ? wait_for_door(cabinets, kl_command_view(released)->order_no)
-                            : wait_for_goods(shop, machine, receipt->order_no);
+  printf(kl_command_view(released)->recorded ? "The goods were released earlier.\n" : "The goods are being released.\n");
+  result = wait_for(doors, release_id, doors == shop ? "The goods are out." : "The door was open and is shut.");
 
 end:
   kl_command_free(released);

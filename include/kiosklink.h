@@ -226,7 +226,7 @@
 /** Something is odd but was dealt with. */
 #define KL_LOG_WARN 2
 
-/** One line a call. */
+/** Nothing is wrong, but worth a line: a callback came, a token was renewed. */
 #define KL_LOG_INFO 3
 
 /** Connections, lookups, handshakes. */

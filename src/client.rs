@@ -310,6 +310,7 @@ impl Client {
     pub fn command_wait(&self, request_id: &str, timeout_ms: u32) -> Result<Command> {
         self.check()?;
         let deadline = Deadline::after(Duration::from_millis(timeout_ms.into()));
+        self.0.commands.flush();
         let cancels = *self.0.cancels.lock().unwrap_or_else(PoisonError::into_inner);
         let mut resolved = false;
         let mut pause = FIRST_ASK_MS;
@@ -554,6 +555,8 @@ impl Client {
 
     /// Reports a payment to the address that the platform gave for the order. Gives the platform's answer as JSON.
     pub fn payment_report(&self, r: &PaymentReport) -> Result<String> {
+        // After it the platform knows the order by the payment's number: an end that a power cut took could not be found again.
+        self.0.commands.flush();
         let (paid, amount) = (if r.paid { "paid" } else { "failed" }, r.amount.to_string());
         let texts = [&r.channel_json, &r.extra_json].map(|t| t.as_deref().unwrap_or_default());
         let rest = [&r.notify_url, &r.cabinet_id, paid, &amount, texts[0], texts[1]];
@@ -604,7 +607,7 @@ impl Client {
         event.stale = event.version != 0 && self.0.versions.outdated(&event.subject, event.version);
         log_line!(
             Info,
-            "callback {} for order {:?}, duplicate: {}",
+            "callback {} for order {}, duplicate: {}",
             event.method,
             event.order_no,
             event.duplicate
@@ -1096,7 +1099,7 @@ fn fate(purpose: Purpose, may_have_happened: bool, error: Error) -> Error {
 }
 
 pub(crate) fn mismatch(answer: &Answer) -> Error {
-    Error::new(KL_E_INTERNAL, format!("the platform's module answered with another kind: {answer:.40?}"))
+    Error::new(KL_E_INTERNAL, ["the platform's module answered with ", answer.kind()].concat())
 }
 
 fn checked(page: PageRequest) -> Result<PageRequest> {

@@ -3,7 +3,7 @@
 //! [`KEYS`] is the whole of it. The macros `KL_KEY_*` of the C header and the tables of the documentation are made
 //! from it.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, quoted};
 use crate::json::{Json, Kind as JsonKind};
 use crate::log::log_line;
 use crate::platform::Kind;
@@ -111,6 +111,17 @@ pub const KEYS: &[Key] = &[
     of(ZHIYUN, key("format", Form::OneOf(&["json", "xml"]), "json", "How answers are written: `json` or `xml`.")),
 ];
 
+/// [`KEYS`] for the library itself, without the texts that only the header and the documentation need.
+static BARE: [Key; KEYS.len()] = {
+    let mut bare = [KEYS[0]; KEYS.len()];
+    let mut i = 0;
+    while i < bare.len() {
+        bare[i] = Key { doc: "", ..KEYS[i] };
+        i += 1;
+    }
+    bare
+};
+
 /// The settings of one account on one platform.
 #[derive(Clone)]
 pub struct Config {
@@ -136,7 +147,7 @@ impl Config {
             let near = nearest(platform, Kind::ALL.iter().map(|k| k.name()));
             return Err(Error::new(
                 KL_E_PLATFORM_NAME,
-                format!("there is no platform {:?}; did you mean {near:?}?", shorten(platform)),
+                format!("there is no platform {}; did you mean {near}?", quoted(&shorten(platform))),
             ));
         };
         Ok(Config { platform: *kind, values: Vec::new() })
@@ -150,7 +161,7 @@ impl Config {
     /// The keys that this platform knows.
     fn keys(&self) -> impl Iterator<Item = &'static Key> + use<> {
         let platform = self.platform;
-        KEYS.iter().filter(move |k| k.platforms.is_empty() || k.platforms.contains(&platform))
+        BARE.iter().filter(move |k| k.platforms.is_empty() || k.platforms.contains(&platform))
     }
 
     /// Sets one value. The same key again replaces it.
@@ -159,7 +170,11 @@ impl Config {
             let near = nearest(name, self.keys().map(|k| k.name));
             return Err(Error::new(
                 KL_E_CONFIG_KEY,
-                format!("{} has no key {:?}; did you mean {near:?}?", self.platform.name(), shorten(name)),
+                format!(
+                    "{} has no key {}; did you mean {near}?",
+                    self.platform.name(),
+                    quoted(&shorten(name))
+                ),
             ));
         };
         check(key, value).map_err(|why| {
@@ -196,7 +211,7 @@ impl Config {
         let (name, settings) = match (account, accounts.fields()) {
             (Some(wanted), all) => all.iter().find(|(n, _)| n == wanted).ok_or_else(|| {
                 let near = nearest(wanted, all.iter().map(|(n, _)| n.as_ref()));
-                fail(format!("has no account {:?}; did you mean {near:?}?", shorten(wanted)))
+                fail(format!("has no account {}; did you mean {near}?", quoted(&shorten(wanted))))
             })?,
             (None, [one]) => one,
             (None, all) => return Err(fail(format!("holds {} accounts; name one", all.len()))),
@@ -206,8 +221,9 @@ impl Config {
         let platform = settings
             .string(&["platform"])
             .map_err(bad)?
-            .ok_or_else(|| fail(format!("account {name:?} does not say its \"platform\"")))?;
-        let in_file = |e: Error| e.with(|d| d.message = format!("{path}: account {name:?}: {}", d.message));
+            .ok_or_else(|| fail(format!("account {} does not say its \"platform\"", quoted(name))))?;
+        let in_file =
+            |e: Error| e.with(|d| d.message = format!("{path}: account {}: {}", quoted(name), d.message));
         let mut config = Config::new(&platform).map_err(in_file)?;
         for (key, value) in settings.fields() {
             if key == "platform" {
@@ -247,7 +263,7 @@ impl Config {
         self.get(name).ok_or_else(|| {
             Error::new(
                 KL_E_CONFIG_MISSING,
-                format!("{} needs the key {name:?}, which is not set", self.platform.name()),
+                format!("{} needs the key \"{name}\", which is not set", self.platform.name()),
             )
         })
     }
@@ -361,7 +377,7 @@ fn check(key: &Key, value: &str) -> std::result::Result<(), String> {
         Form::Bytes(low, high) => bounds(low, high, "bytes"),
         Form::YesNo if value != "yes" && value != "no" => Err("must be \"yes\" or \"no\"".into()),
         Form::OneOf(words) if !words.contains(&value) => {
-            let listed: Vec<_> = words.iter().map(|w| format!("{w:?}")).collect();
+            let listed: Vec<_> = words.iter().map(|w| quoted(w)).collect();
             Err(format!("must be {}", listed.join(" or ")))
         }
         Form::Proxy => Proxy::parse(value).map(|_| ()),
@@ -384,10 +400,11 @@ fn shorten(text: &str) -> String {
     crate::log::mask(text).chars().take(40).collect()
 }
 
-/// The candidate that needs the fewest edits.
+/// The candidate that needs the fewest edits, in quotes.
 fn nearest<'a>(wanted: &str, candidates: impl Iterator<Item = &'a str>) -> String {
-    let wanted = shorten(&wanted.to_lowercase());
-    candidates.min_by_key(|c| edits(wanted.as_bytes(), c.as_bytes())).unwrap_or("").to_owned()
+    // All that is known here is ASCII, so that Unicode's tables can stay out.
+    let wanted = shorten(&wanted.to_ascii_lowercase());
+    quoted(candidates.min_by_key(|c| edits(wanted.as_bytes(), c.as_bytes())).unwrap_or(""))
 }
 
 fn edits(a: &[u8], b: &[u8]) -> usize {

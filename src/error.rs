@@ -137,6 +137,13 @@ pub(crate) fn words(text: &str) -> String {
     tidy(text.to_owned(), WORDS)
 }
 
+/// A text in quotes, as a part of a sentence. By hand: small builds compile `{:?}` away.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut out = String::new();
+    crate::json::push_string(&mut out, text);
+    out
+}
+
 /// On one line and of a bounded length. Half a secret would no longer be known for one, so they are masked before the cut.
 fn tidy(mut text: String, longest: usize) -> String {
     if text.len() > longest {
@@ -195,6 +202,12 @@ mod tests {
         let e = Error::new(KL_E_PROTOCOL, "a\0b\r\nc");
         assert_eq!(e.message(), "a b  c");
         assert_eq!(words(&"x".repeat(WORDS)).len(), WORDS);
+    }
+
+    #[test]
+    fn a_quoted_text_ends_where_its_quotes_do() {
+        assert_eq!(quoted("app_id"), "\"app_id\"");
+        assert_eq!(quoted("a\"b\\c"), r#""a\"b\\c""#);
     }
 
     #[test]

@@ -58,10 +58,13 @@ pub(crate) struct Journal {
     damage: Option<String>,
     /// The highest number of a file that is gone.
     floor: u64,
+    /// Something was appended after the last intent.
+    dirty: bool,
 }
 
 struct Open {
     file: Arc<File>,
+    read_only: bool,
     id: (u64, u64),
     /// Up to here everything is read and whole.
     read_to: u64,
@@ -86,6 +89,7 @@ impl Journal {
             boot: None,
             damage: None,
             floor: 0,
+            dirty: false,
         }
     }
 
@@ -190,11 +194,20 @@ impl Journal {
             let open = |write: bool| {
                 OpenOptions::new().read(true).write(write).custom_flags(libc::O_NOFOLLOW).open(&path)
             };
-            let file = open(true)
-                .or_else(|e| if e.raw_os_error() == Some(libc::EROFS) { open(false) } else { Err(e) })
-                .map_err(|e| failed("it cannot be opened", &path, &e))?;
-            self.open =
-                Some(Open { file: Arc::new(file), id, read_to: 0, newline_owed: false, lines: 0, last: 0 });
+            let (file, read_only) = match open(true) {
+                Err(e) if e.raw_os_error() == Some(libc::EROFS) => (open(false), true),
+                other => (other, false),
+            };
+            let file = file.map_err(|e| failed("it cannot be opened", &path, &e))?;
+            self.open = Some(Open {
+                file: Arc::new(file),
+                read_only,
+                id,
+                read_to: 0,
+                newline_owed: false,
+                lines: 0,
+                last: 0,
+            });
             self.damage = None;
             found(Found::Anew);
         }
@@ -221,6 +234,10 @@ impl Journal {
         let Some(open) = &mut self.open else {
             return Err(Error::new(KL_E_INTERNAL, "the journal was made and is not open"));
         };
+        if open.read_only {
+            let e = io::Error::from_raw_os_error(libc::EROFS);
+            return Err(failed("it cannot be written", &path, &e));
+        }
         let mut text = String::with_capacity(record.len() + 24);
         if open.newline_owed {
             text.push('\n');
@@ -244,6 +261,7 @@ impl Journal {
         open.newline_owed = false;
         open.lines += 1;
         open.last = number;
+        self.dirty = true;
         Ok(open.file.clone())
     }
 
@@ -278,6 +296,7 @@ impl Journal {
             Ok((file, id)) => {
                 self.open = Some(Open {
                     file: Arc::new(file),
+                    read_only: false,
                     id,
                     read_to: text.len() as u64,
                     newline_owed: false,
@@ -293,13 +312,10 @@ impl Journal {
         }
     }
 
-    /// Syncs what was appended since the last time.
-    pub(crate) fn flush(&self) {
-        if let Some(open) = &self.open {
-            if let Err(e) = open.file.sync_data() {
-                log_line!(Warn, "the journal could not be synced: {e}");
-            }
-        }
+    /// The file, if something was appended that was not synced since.
+    pub(crate) fn unsynced(&mut self) -> Option<Arc<File>> {
+        let open = self.open.as_ref().filter(|_| std::mem::take(&mut self.dirty))?;
+        Some(open.file.clone())
     }
 
     /// Puts a damaged file aside and writes what could be read of it, with the lock held. Gives the name of the old one.
@@ -577,6 +593,7 @@ mod tests {
     fn lines(bytes: &[u8]) -> (Vec<i64>, Option<String>, u64) {
         let mut open = Open {
             file: Arc::new(File::open("/dev/null").unwrap()),
+            read_only: true,
             id: (0, 0),
             read_to: 0,
             newline_owed: false,

@@ -12,28 +12,43 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// What is wrong with a document, and where.
+/// What is wrong with a document, and where. One word wide: it passes through hundreds of `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bad {
+pub struct Bad(Box<Complaint>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Complaint {
     /// The path, `data.data[3].Price`; empty for the document itself.
-    pub at: String,
+    at: String,
     /// What is wrong there.
-    pub why: Cow<'static, str>,
+    why: Cow<'static, str>,
 }
 
 impl Bad {
+    /// A complaint about what is under a key.
+    #[cold]
+    pub fn new(at: &str, why: impl Into<Cow<'static, str>>) -> Bad {
+        Bad(Box::new(Complaint { at: at.to_owned(), why: why.into() }))
+    }
+
+    #[cold]
     fn here(why: impl Into<Cow<'static, str>>) -> Bad {
-        Bad { at: String::new(), why: why.into() }
+        Bad::new("", why)
+    }
+
+    /// The path.
+    pub fn at(&self) -> &str {
+        &self.0.at
     }
 
     /// The same complaint seen from one level further out.
     #[must_use]
     pub fn under(mut self, step: &str) -> Bad {
-        if self.at.is_empty() {
-            self.at.push_str(step);
+        if self.0.at.is_empty() {
+            self.0.at.push_str(step);
         } else {
-            let dot = if self.at.starts_with('[') { "" } else { "." };
-            self.at = [step, dot, &self.at].concat();
+            let dot = if self.0.at.starts_with('[') { "" } else { "." };
+            self.0.at = [step, dot, &self.0.at].concat();
         }
         self
     }
@@ -45,10 +60,10 @@ impl Bad {
 
     /// One sentence.
     pub fn sentence(&self, whose: &str) -> String {
-        if self.at.is_empty() {
-            [whose, " ", &self.why].concat()
+        if self.0.at.is_empty() {
+            [whose, " ", &self.0.why].concat()
         } else {
-            [whose, ": ", &self.at, " ", &self.why].concat()
+            [whose, ": ", &self.0.at, " ", &self.0.why].concat()
         }
     }
 }
@@ -177,7 +192,7 @@ impl<'a> Json<'a> {
         if self.kind() != Kind::Number {
             return Err(self.wrong("a number"));
         }
-        self.0.parse().map_err(|_| Bad::here("is no number"))
+        decimal(self.0).ok_or_else(|| Bad::here("is no number"))
     }
 
     /// `true` or `false`.
@@ -268,6 +283,40 @@ impl<'a> Object<'a> {
     pub fn array(&self, keys: &[&str]) -> std::result::Result<Option<Vec<Json<'a>>>, Bad> {
         self.typed(keys, Json::array)
     }
+}
+
+/// A decimal number, `-12.5e3`; `None` for whatever is none or is not finite. Exact up to 15 digits, beyond them as good as
+/// a coordinate needs: std's own reading, exact to the last bit of any number, brings 14 kB of tables and arithmetic.
+pub fn decimal(text: &str) -> Option<f64> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (digits, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let mut power = exponent.parse::<i32>().ok()?;
+    let mut mantissa = 0u64;
+    for (i, byte) in whole.bytes().chain(fraction.bytes()).enumerate() {
+        if !byte.is_ascii_digit() {
+            return None;
+        }
+        // Digits that no longer fit are dropped, those before the point not without their weight.
+        let fits = mantissa < 10u64.pow(18);
+        if fits {
+            mantissa = mantissa * 10 + u64::from(byte - b'0');
+        }
+        power = power.checked_add(i32::from(!fits) - i32::from(i >= whole.len()))?;
+    }
+    let mut value = mantissa as f64;
+    // Up to 10^22 a double is exact. No double has more than 600 places between its ends.
+    let mut places = power.unsigned_abs().min(700);
+    while places > 0 && value != 0.0 {
+        let step = places.min(22);
+        let scale = (0..step).fold(1.0, |product, _| product * 10.0);
+        value = if power < 0 { value / scale } else { value * scale };
+        places -= step;
+    }
+    value.is_finite().then_some(if text.starts_with('-') { -value } else { value })
 }
 
 /// A complaint for a key that must be there.
@@ -451,6 +500,63 @@ pub fn push_string(out: &mut String, value: &str) {
 mod tests {
     use super::*;
 
+    #[test]
+    fn decimals_are_read_as_std_reads_them() {
+        for text in [
+            "0",
+            "-0",
+            "1",
+            "113.948236",
+            "-22.5404",
+            "+1.5",
+            ".5",
+            "5.",
+            "1e3",
+            "1E-3",
+            "-12.5e+3",
+            "1e22",
+            "1e-22",
+            "123456789012345",
+            "0.000000000012345",
+            "0e999",
+            "179.999999999999",
+        ] {
+            let wanted: f64 = text.parse().unwrap();
+            assert_eq!(decimal(text).map(f64::to_bits), Some(wanted.to_bits()), "{text}");
+        }
+        for text in [
+            "113.94823600000000123456789",
+            "0.30000000000000004",
+            "12345678901234567890123456789",
+            "1.7976931348623157e308",
+            "2.5e-300",
+            "0.0000000000000000000000000000000000001e37",
+        ] {
+            let wanted: f64 = text.parse().unwrap();
+            let off = (decimal(text).unwrap() / wanted - 1.0).abs();
+            assert!(off < 1e-14, "{text}: {off}");
+        }
+        assert_eq!(decimal("1e-999"), Some(0.0));
+        for text in [
+            "",
+            "-",
+            ".",
+            "1e",
+            "e1",
+            "1.2.3",
+            "0x10",
+            "inf",
+            "nan",
+            "1e400",
+            "--1",
+            " 1",
+            "1 ",
+            "1e99999999999",
+        ] {
+            assert_eq!(decimal(text), None, "{text}");
+        }
+    }
+
     fn parse(text: &str) -> Json<'_> {
         Json::parse(text.as_bytes()).unwrap()
     }
@@ -476,14 +582,14 @@ mod tests {
     #[test]
     fn a_key_that_occurs_twice_with_two_values_is_refused() {
         let o = parse(r#"{"error_code":-1,"error_code":0,"same":1,"same":1}"#).object().unwrap();
-        assert_eq!(o.get("error_code").unwrap_err().at, "error_code");
+        assert_eq!(o.get("error_code").unwrap_err().at(), "error_code");
         assert_eq!(o.int(&["same"]).unwrap(), Some(1));
         assert_eq!(o.last("error_code").unwrap().int().unwrap(), 0);
     }
 
     #[test]
     fn names_what_came_instead_of_json() {
-        let why = |b: &[u8]| Json::parse(b).unwrap_err().why.into_owned();
+        let why = |b: &[u8]| Json::parse(b).unwrap_err().0.why.into_owned();
         assert!(why(b"").starts_with("is empty"));
         assert!(why(b"<html>login</html>").starts_with("is a web page"));
         assert!(why(b"{\"a\":1").starts_with("is cut off"));
@@ -504,8 +610,8 @@ mod tests {
         let o = parse(r#"{"big":99999999999999999999,"frac":1.5,"s":"a\u4e2d\n","n":null,"t":true}"#)
             .object()
             .unwrap();
-        assert!(o.int(&["big"]).unwrap_err().why.contains("too large"));
-        assert!(o.int(&["frac"]).unwrap_err().why.contains("fraction"));
+        assert!(o.int(&["big"]).unwrap_err().0.why.contains("too large"));
+        assert!(o.int(&["frac"]).unwrap_err().0.why.contains("fraction"));
         assert_eq!(o.string(&["s"]).unwrap().unwrap(), "a中\n");
         assert_eq!(o.string(&["n", "s"]).unwrap().unwrap(), "a中\n");
         assert_eq!(o.bool(&["t"]).unwrap(), Some(true));

@@ -16,7 +16,7 @@ pub enum Level {
     Error = 1,
     /// Something is odd but was dealt with.
     Warn = 2,
-    /// One line a call.
+    /// Nothing is wrong, but worth a line: a callback came, a token was renewed.
     Info = 3,
     /// Connections, lookups, handshakes.
     Debug = 4,

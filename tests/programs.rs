@@ -1,27 +1,12 @@
-//! Real programs in C, C++ and Python against the simulator, through the generated header.
+//! Real programs in C and C++ against the simulator, through the generated header.
 
 mod common;
 
 use common::*;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
-
-fn valgrind(program: &Path) -> Command {
-    let mut command = Command::new("valgrind");
-    command
-        .arg(format!("--suppressions={}", root().join("tests/valgrind.supp").display()))
-        .args([
-            "-q",
-            "--error-exitcode=99",
-            "--leak-check=full",
-            "--show-leak-kinds=definite,indirect,possible",
-        ])
-        .arg("--errors-for-leak-kinds=definite,indirect,possible")
-        .arg(program);
-    command
-}
 
 #[test]
 fn the_examples_tell_the_story_and_valgrind_finds_nothing() {
@@ -151,22 +136,6 @@ fn a_cpp_global_makes_a_client_before_main() {
     let accounts = accounts(&sim, "global");
     let (code, text) = run(Command::new(programs().join("global")).arg(&accounts).arg("yopoint"));
     assert_eq!((code, text.as_str()), (0, "no fault\n"));
-}
-
-#[test]
-fn python_opens_a_door_with_ctypes() {
-    let sim = simulator();
-    let accounts = accounts(&sim, "python");
-    let library = programs().join("../lib/libkiosklink.so");
-    let (code, text) = run(Command::new("python3")
-        .arg(root().join("tests/python/door.py"))
-        .arg(&library)
-        .arg(&accounts)
-        .args(["yopoint", CABINET]));
-    assert_eq!(code, 0, "{text}");
-    let opened = openings(&sim);
-    assert_eq!(opened.len(), 1, "asked for twice under one name");
-    assert_eq!(opened[0]["cause"]["receipt"], json!(text.trim()));
 }
 
 /// One prototype of the header: name, result, and the parameters as (type, name).

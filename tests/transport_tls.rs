@@ -6,7 +6,7 @@ use kiosklink::clock::{BUILD_TIME, Clock, Source, monotonic_ms};
 use kiosklink::status::*;
 use kiosklink::transport::{ClientCert, Options, Roots, Transport, Url, parse_pin};
 use net::*;
-use rcgen::{ExtendedKeyUsagePurpose, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::version::{TLS12, TLS13};
 use std::io::{Read, Write};
 use std::sync::{Arc, mpsc};
@@ -57,6 +57,44 @@ fn strangers_wrong_names_and_wrong_uses_are_told_apart() {
     let server = echo_server(&ca.issue(leaf_params("127.0.0.1")));
     let url = Url::parse(&format!("https://127.0.0.1:{}/", server.address.port())).unwrap();
     assert_eq!(read(&transport(trusting(&ca)), &url).unwrap().status, 200);
+}
+
+#[test]
+fn what_is_wrong_with_a_certificate_is_said_in_words() {
+    let ca = Ca::new("ca");
+    let sentence = |identity: &Identity| {
+        let server = echo_server(identity);
+        let failure = read(&transport(trusting(&ca)), &server.https()).expect_err("this call cannot succeed");
+        failure.error.message().to_owned()
+    };
+    let names = |names: &[&str]| {
+        let mut params = leaf_params(HOST);
+        params.subject_alt_names =
+            CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>())
+                .unwrap()
+                .subject_alt_names;
+        sentence(&ca.issue(params))
+    };
+    let wrong = format!("the certificate is not for {HOST}");
+    assert_eq!(names(&["elsewhere.test"]), format!("{wrong} but for elsewhere.test"));
+    assert_eq!(names(&["10.1.2.3", "::1"]), format!("{wrong} but for 10.1.2.3, ::1"));
+    assert_eq!(names(&["*.a.test", "b.test", "c.test"]), format!("{wrong} but for *.a.test, b.test, c.test"));
+    assert_eq!(names(&["a.test", "b.test", "c.test", "d.test"]), {
+        format!("{wrong} but for a.test, b.test, c.test, ...")
+    });
+    assert_eq!(names(&[]), wrong);
+    let many: Vec<String> = (0..300).map(|n| format!("a-name-of-some-length-{n}.test")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert!(names(&many).contains(" but for a-name-of-some-length-0.test, "));
+
+    let mut itself = leaf_params(HOST);
+    itself.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let untrusted = format!("the certificate of {HOST} is not trusted: ");
+    assert_eq!(
+        sentence(&ca.issue(itself)),
+        format!("{untrusted}it is the certificate of a CA, not of a server")
+    );
+    assert_eq!(sentence(&Ca::new("ca").leaf()), format!("{untrusted}its signature is wrong"));
 }
 
 #[test]

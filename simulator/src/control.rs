@@ -12,7 +12,7 @@ use crate::fault;
 use crate::message::{form_decode, merge, patch_settings};
 use crate::server::Shared;
 use crate::state::State;
-use crate::world::{Cabinet, Cause, Good, NotOpened, StockLine, World};
+use crate::world::{Cabinet, Cause, Good, NotOpened, Opening, StockLine, World};
 
 type Answer = Result<Value, (u16, String)>;
 
@@ -80,6 +80,7 @@ fn route(shared: &Shared, method: &str, parts: &[&str], query: &Query, body: &Va
             Ok(json!({"reset": true}))
         }
         ("GET", ["faults", "known"]) => Ok(fault::known()),
+        ("GET", ["faults", "met"]) => Ok(shared.state().core.faults.met()),
         ("GET", ["faults"]) => Ok(shared.state().core.faults.show()),
         ("POST", ["faults"]) => shared.change(|state| state.core.faults.add(body)).map_err(bad),
         ("DELETE", ["faults"]) => {
@@ -99,8 +100,18 @@ fn route(shared: &Shared, method: &str, parts: &[&str], query: &Query, body: &Va
         ("POST", ["clock", "advance"]) => shared.change(|state| advance(state, body)),
         ("POST", ["doors"]) => shared.change(|state| door(state, body)),
         ("GET", ["openings"]) => {
-            let all = json!(shared.state().core.world.openings);
-            Ok(only(all, |o| query.keep(o, &["cabinet", "door"])))
+            // Looked through before they are written out: after a long run there are many.
+            let is = |name: &str, value: Option<&str>| {
+                query.get(name).is_none_or(|want| value.is_some_and(|v| v == want))
+            };
+            let fits = |o: &&Opening| {
+                is("cabinet", Some(&o.cabinet))
+                    && is("door", Some(&o.door.to_string()))
+                    && is("trade_no", o.cause.trade_no.as_deref())
+                    && is("receipt", o.cause.receipt.as_deref())
+                    && is("notify_url", o.cause.notify_url.as_deref())
+            };
+            Ok(json!(shared.state().core.world.openings.iter().filter(fits).collect::<Vec<_>>()))
         }
         ("GET", ["requests"]) => Ok(requests(&shared.state(), query)),
         ("DELETE", ["requests"]) => {
@@ -134,6 +145,7 @@ pub fn info(shared: &Shared) -> Value {
     json!({
         "name": "kiosklink-sim", "version": env!("CARGO_PKG_VERSION"),
         "origin": state.core.origin, "http_origin": state.core.http_origin,
+        "console": format!("{}/", state.core.http_origin),
         "platforms": state.accounts(),
     })
 }
@@ -244,7 +256,8 @@ fn patch_stock(state: &mut State, id: &str, barcode: &str, body: &Value) -> Answ
     Ok(json!(cabinet.stock))
 }
 
-fn clock(state: &State) -> Value {
+/// The clock of the platforms.
+pub fn clock(state: &State) -> Value {
     let clock = &state.core.clock;
     json!({
         "now_ms": clock.now_ms(), "date": http_date(clock.now_ms()), "offset_ms": clock.offset_ms(),
@@ -330,8 +343,13 @@ fn door(state: &mut State, body: &Value) -> Answer {
         "offline" | "online" => {
             state.set_online(&cabinet, action == "online");
         }
+        "empty" | "fill" => {
+            let stock = state.core.world.cabinet_mut(&cabinet).map(|c| &mut c.stock);
+            let lanes = stock.into_iter().flatten().filter(|line| line.door == door);
+            lanes.for_each(|line| line.stock = if action == "fill" { line.capacity } else { 0 });
+        }
         other => {
-            let known = "open, shut, jam, unjam, offline, online";
+            let known = "open, shut, jam, unjam, offline, online, empty, fill";
             return Err(bad(format!("unknown action {other:?}; known are {known}")));
         }
     }

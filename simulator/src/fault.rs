@@ -1,6 +1,8 @@
 //! Unkind things on demand: one table of faults, rules that say when they happen, and what each does to an
 //! answer.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::message::{DateHeader, Ending, Framing, Portion, Reply};
@@ -204,6 +206,30 @@ const KNOWN: &[Known] = &[
         params: &[("age_s", Int(3_600))],
         about: "an old Date with the Age that a cache would add",
     },
+    Known {
+        name: "bad_certificate",
+        acts: true,
+        params: &[("certificate", Text("expired")), ("handshakes", Int(1))],
+        about: "answer and close; so many handshakes to come are shown a certificate that is expired, not_yet_valid, wrong_name or untrusted",
+    },
+    Known {
+        name: "clock_skew",
+        acts: true,
+        params: &[("offset_s", Int(7_200))],
+        about: "for this request, check and Date, the platform's clock is off by that much",
+    },
+    Known {
+        name: "kill_token",
+        acts: true,
+        params: &[("mode", Text("forget"))],
+        about: "the tokens die before the request is looked at (Youzan, modes as in tokens/kill; elsewhere nothing happens)",
+    },
+    Known {
+        name: "twist_callback",
+        acts: true,
+        params: &[("do", Text("forge")), ("ms", Int(200))],
+        about: "the next callback of this platform meets forge, duplicate, reorder, delay (by ms), drop or ms_timestamp",
+    },
 ];
 
 /// The table of faults, as `GET /_sim/faults/known` shows it.
@@ -217,6 +243,16 @@ pub fn known() -> Value {
             json!({"name": k.name, "params": params, "about": k.about})
         })
         .collect()
+}
+
+/// The words that a parameter may be, where not every text will do.
+fn choices(fault: &str, parameter: &str) -> Option<&'static [&'static str]> {
+    match (fault, parameter) {
+        ("bad_certificate", "certificate") => Some(&["expired", "not_yet_valid", "wrong_name", "untrusted"]),
+        ("kill_token", "mode") => Some(&["expire", "forget", "lapse"]),
+        ("twist_callback", "do") => Some(&["forge", "duplicate", "reorder", "delay", "drop", "ms_timestamp"]),
+        _ => None,
+    }
 }
 
 /// One fault with its parameters filled in.
@@ -253,6 +289,11 @@ impl Fault {
                     "parameter {key:?} of fault {name:?} must look like {}",
                     default.value()
                 ));
+            }
+            if let Some(words) =
+                choices(name, key).filter(|w| !w.contains(&value.as_str().unwrap_or_default()))
+            {
+                return Err(format!("parameter {key:?} of fault {name:?} is one of {}", words.join(", ")));
             }
             fault.params.insert(key.clone(), value.clone());
         }
@@ -292,6 +333,22 @@ impl Fault {
     fn names(&self) -> Vec<&str> {
         let names = self.params.get("fields").and_then(Value::as_array);
         names.map(|all| all.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
+    }
+
+    /// How far the platform's clock is off for this request.
+    pub fn skew_ms(&self) -> i64 {
+        if self.name == "clock_skew" { self.int("offset_s").saturating_mul(1000) } else { 0 }
+    }
+
+    /// How the tokens die before the request is looked at.
+    pub fn kills_token(&self) -> Option<&str> {
+        (self.name == "kill_token").then(|| self.text("mode"))
+    }
+
+    /// What becomes of the next callback.
+    pub fn twists_callback(&self, platform: &str) -> Option<Value> {
+        (self.name == "twist_callback")
+            .then(|| json!({"do": self.text("do"), "ms": self.count("ms"), "platform": platform}))
     }
 
     /// Does to an answer what the fault is for.
@@ -428,6 +485,13 @@ impl Fault {
                 reply.date = DateHeader::Now(self.int("age_s").saturating_mul(-1000));
                 reply.headers.push(("Age".into(), self.int("age_s").to_string()));
             }
+            "bad_certificate" => {
+                reply.ending = Ending::Close(0);
+                reply.spoils = Some((self.text("certificate").to_owned(), self.count("handshakes")));
+            }
+            "clock_skew" => reply.date = DateHeader::Now(self.skew_ms()),
+            // These came before the answer.
+            "kill_token" | "twist_callback" => {}
             other => debug_assert!(false, "fault {other} is in the table and does nothing"),
         }
     }
@@ -573,6 +637,32 @@ struct Random {
     faults: Vec<Fault>,
     decided: u64,
     applied: u64,
+    words: Option<Words>,
+}
+
+/// Requests are told apart by a word in them, and each word has dice of its own: what happens to a request does not
+/// depend on which other ones came before it.
+struct Words {
+    prefix: String,
+    /// What each word has met so far: operation and fault, or nothing.
+    met: BTreeMap<String, Vec<Option<String>>>,
+}
+
+impl Words {
+    /// The word in a text that begins with the prefix: it goes on with letters, digits and dashes.
+    fn find<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let from = &text[text.find(&self.prefix)?..];
+        let more = |c: char| !(c.is_ascii_alphanumeric() || c == '-' || self.prefix.contains(c));
+        Some(from.split(more).next().unwrap_or(from)).filter(|w| w.len() > self.prefix.len())
+    }
+
+    /// The dice for the next request with this word.
+    fn dice(&self, seed: u64, word: &str) -> Noise {
+        let times = self.met.get(word).map_or(0, Vec::len) as u64;
+        // FNV-1a: the same on every machine.
+        let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
+        Noise::new(word.bytes().fold(seed ^ 0xCBF2_9CE4_8422_2325 ^ times << 48, hash))
+    }
 }
 
 /// The rules in force.
@@ -584,8 +674,9 @@ pub struct FaultBook {
 }
 
 impl FaultBook {
-    /// What happens to this request: the first rule that fits, else what the dice say.
-    pub fn draw(&mut self, platform: &str, method: &str) -> Vec<Fault> {
+    /// What happens to this request: the first rule that fits, else what the dice say. `text` is asked for what the
+    /// request says, if that matters.
+    pub fn draw(&mut self, platform: &str, method: &str, text: &dyn Fn() -> String) -> Vec<Fault> {
         let fits = |p: &Option<String>, m: &Option<String>| {
             p.as_deref().is_none_or(|p| p == platform) && m.as_deref().is_none_or(|m| m == method)
         };
@@ -603,9 +694,23 @@ impl FaultBook {
             Some(random) => {
                 // Both numbers are drawn each time, so that the sequence depends on nothing but the seed.
                 random.decided += 1;
-                let happens = random.noise.chance(random.probability);
-                let which = random.noise.below(random.faults.len() as u64) as usize;
+                let said = if random.words.is_some() { text() } else { String::new() };
+                let found = random.words.as_mut().and_then(|words| {
+                    let word = words.find(&said)?.to_owned();
+                    let dice = words.dice(random.seed, &word);
+                    Some((dice, words.met.entry(word).or_default()))
+                });
+                let (mut dice, mut met) = match found {
+                    Some((dice, met)) => (Some(dice), Some(met)),
+                    None => (None, None),
+                };
+                let noise = dice.as_mut().unwrap_or(&mut random.noise);
+                let happens = noise.chance(random.probability);
+                let which = noise.below(random.faults.len() as u64) as usize;
                 random.applied += u64::from(happens);
+                if let Some(met) = &mut met {
+                    met.push(happens.then(|| format!("{method} {}", random.faults[which].name)));
+                }
                 if happens { vec![random.faults[which].clone()] } else { Vec::new() }
             }
         }
@@ -679,8 +784,16 @@ impl FaultBook {
             faults,
             decided: 0,
             applied: 0,
+            words: text(given, "word")?
+                .filter(|prefix| !prefix.is_empty())
+                .map(|prefix| Words { prefix, met: BTreeMap::new() }),
         });
         Ok(self.show())
+    }
+
+    /// What the requests with each word have met in the random mode.
+    pub fn met(&self) -> Value {
+        self.random.as_ref().and_then(|r| r.words.as_ref()).map_or(json!({}), |words| json!(words.met))
     }
 
     /// The rules in force.
@@ -689,6 +802,7 @@ impl FaultBook {
             "rules": self.rules.iter().map(Rule::show).collect::<Vec<_>>(),
             "random": self.random.as_ref().map(|r| json!({
                 "probability": r.probability, "seed": r.seed, "platform": r.platform, "method": r.method,
+                "word": r.words.as_ref().map(|w| &w.prefix),
                 "faults": r.faults.iter().map(Fault::show).collect::<Vec<_>>(),
                 "decided": r.decided, "applied": r.applied,
             })),
@@ -753,7 +867,9 @@ mod tests {
             let plain = Reply::new(200, "application/json", r#"{"error_code":0,"data":{"a":1,"b":"x"}}"#);
             let text = std::str::from_utf8(&plain.body).expect("text").to_owned();
             let changed = after(known.name, json!({}), &text);
-            assert_ne!(format!("{changed:?}"), format!("{plain:?}"), "{}", known.name);
+            if !matches!(known.name, "kill_token" | "twist_callback") {
+                assert_ne!(format!("{changed:?}"), format!("{plain:?}"), "{}", known.name);
+            }
             assert!(!known.about.is_empty());
         }
     }
@@ -792,7 +908,8 @@ mod tests {
         book.add(&json!({"platform": "yopoint", "method": "api.test", "fault": "late", "ms": 1, "skip": 1}))
             .expect("a rule");
         book.add(&json!({"fault": "bom", "count": 2})).expect("a rule");
-        let mut names = || book.draw("yopoint", "api.test").iter().map(Fault::name).collect::<Vec<_>>();
+        let mut names =
+            || book.draw("yopoint", "api.test", &String::new).iter().map(Fault::name).collect::<Vec<_>>();
         assert_eq!([names(), names(), names(), names()], [vec!["bom"], vec!["late"], vec!["bom"], vec![]]);
     }
 
@@ -808,11 +925,34 @@ mod tests {
     }
 
     #[test]
+    fn a_word_has_dice_of_its_own() {
+        let throw = |words: &[&'static str]| {
+            let mut book = FaultBook::default();
+            book.add(&json!({"random": {"probability": 0.5, "seed": 9, "word": "w-"}})).expect("random");
+            let mut all = BTreeMap::new();
+            for word in words {
+                let met = book.draw("yopoint", "m", &|| format!("a=1&id={word}&b=2"));
+                all.entry(*word).or_insert_with(Vec::new).push(met.first().map(Fault::name));
+            }
+            (all, book.met())
+        };
+        // In whichever order they come, and with others between.
+        let (one, met) = throw(&["w-1", "w-1", "w-2", "w-3", "w-3"]);
+        let (other, _) = throw(&["w-3", "w-2", "w-1", "x", "w-3", "w-1"]);
+        assert!(["w-1", "w-2", "w-3"].iter().all(|w| one[w] == other[w]));
+        assert!(one.values().flatten().any(Option::is_some) && one.values().flatten().any(Option::is_none));
+        assert_eq!(met["w-1"].as_array().map(Vec::len), Some(2));
+    }
+
+    #[test]
     fn the_dice_can_be_thrown_again() {
         let throw = |seed| {
             let mut book = FaultBook::default();
             book.add(&json!({"random": {"probability": 0.5, "seed": seed}})).expect("random");
-            (0..64).flat_map(|_| book.draw("yopoint", "m")).map(|f| f.name()).collect::<Vec<_>>()
+            (0..64)
+                .flat_map(|_| book.draw("yopoint", "m", &String::new))
+                .map(|f| f.name())
+                .collect::<Vec<_>>()
         };
         assert_eq!(throw(7), throw(7));
         assert_ne!(throw(7), throw(8));

@@ -18,6 +18,7 @@
 
 mod callback;
 mod clock;
+mod console;
 mod control;
 mod fault;
 mod message;

@@ -13,7 +13,8 @@ use serde_json::json;
 const HELP: &str = "\
 kiosklink-sim: the platforms behind kiosklink, on the loopback
 
-When it is ready it prints one line of JSON: addresses, the CA file, an account for each platform.
+When it is ready it prints one line of JSON: addresses, the CA file, an account for each platform. \"console\" in it
+is the address to open in a browser: http://localhost:PORT/ shows the doors, live.
 
   --listen ADDRESS:PORT   where to listen, loopback only (127.0.0.1:0, a free port)
   --ca-file PATH          write the certificate authority there, in PEM
@@ -23,7 +24,7 @@ When it is ready it prints one line of JSON: addresses, the CA file, an account 
   --until-eof             stop when the standard input closes or the parent process ends
   --help, --version       say so, and stop
 
-Everything else is done through /_sim; see the README of the simulator.";
+Everything else is done through /_sim or in the console at /; see the README of the simulator.";
 
 #[derive(Default)]
 struct Arguments {

@@ -103,6 +103,8 @@ pub struct Reply {
     pub delay_ms: u64,
     /// What becomes of the connection.
     pub ending: Ending,
+    /// A certificate for so many handshakes to come.
+    pub spoils: Option<(String, u64)>,
 }
 
 impl Reply {
@@ -118,6 +120,7 @@ impl Reply {
             drip: None,
             delay_ms: 0,
             ending: Ending::Agreed,
+            spoils: None,
         }
     }
 

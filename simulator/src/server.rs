@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::callback;
 use crate::clock::http_date;
+use crate::console;
 use crate::control;
 use crate::message::{DateHeader, Ending, Framing, Portion, Reply, Request};
 use crate::state::State;
@@ -20,6 +21,12 @@ use crate::tls::Tls;
 const HEAD_LIMIT: usize = 64 * 1024;
 const BODY_LIMIT: usize = 32 * 1024 * 1024;
 const IDLE_LIMIT: Duration = Duration::from_secs(120);
+/// How many consoles may watch at once.
+const WATCHERS: u64 = 32;
+/// How often a console hears that the simulator is still there.
+const BEAT: Duration = Duration::from_secs(5);
+/// The pause between two pieces of news, so that a busy simulator does not spend its time on telling about it.
+const NEWS_PAUSE_MS: u64 = 100;
 
 /// Counters that need no lock.
 #[derive(Default)]
@@ -81,6 +88,10 @@ pub struct Shared {
     stopping: AtomicBool,
     /// How many wait for a change.
     waiting: AtomicU64,
+    /// Counts what may have been a change; raised under the lock of the state.
+    changes: AtomicU64,
+    /// How many consoles watch.
+    watchers: AtomicU64,
     sockets: Mutex<HashMap<u64, Socket>>,
 }
 
@@ -94,6 +105,8 @@ impl Shared {
             changed: Condvar::new(),
             stopping: AtomicBool::new(false),
             waiting: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
+            watchers: AtomicU64::new(0),
             sockets: Mutex::new(HashMap::new()),
         }
     }
@@ -105,7 +118,10 @@ impl Shared {
 
     /// Changes the state and wakes whoever waits for a change.
     pub fn change<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        let result = act(&mut self.state());
+        let mut state = self.state();
+        let result = act(&mut state);
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        drop(state);
         self.changed.notify_all();
         result
     }
@@ -116,6 +132,7 @@ impl Shared {
         let mut state = self.state();
         let before = state.core.agenda();
         let reply = state.serve(request);
+        self.changes.fetch_add(1, Ordering::SeqCst);
         if state.core.agenda() != before || self.waiting.load(Ordering::SeqCst) > 0 {
             self.changed.notify_all();
         }
@@ -186,9 +203,10 @@ impl Shared {
     pub fn run_timers(&self) {
         let mut state = self.state();
         while !self.is_stopping() {
-            let before = state.core.timers_pending();
+            let before = (state.core.timers_pending(), state.core.agenda());
             let next = state.run_due();
-            if state.core.timers_pending() != before {
+            if (state.core.timers_pending(), state.core.agenda()) != before {
+                self.changes.fetch_add(1, Ordering::SeqCst);
                 self.changed.notify_all();
             }
             state = self.sleep_until(state, next);
@@ -355,12 +373,26 @@ impl<S: Read + Write + Farewell> Connection<'_, S> {
                 }
             };
             self.shared.counters.http_requests.fetch_add(1, Ordering::Relaxed);
+            if request.path.starts_with("/_sim") || console::is_part(&request.path) {
+                self.shared.sockets().entry(self.number).and_modify(|socket| socket.control = true);
+            }
+            if let Some(reply) = console::refuse(&request) {
+                self.answer(&reply, false)?;
+                self.stream.farewell();
+                return Ok(());
+            }
+            if request.path == "/_sim/events" && request.method == "GET" {
+                return self.tell_news();
+            }
             let mut keep = request.header("connection").is_none_or(|c| !c.eq_ignore_ascii_case("close"));
             let (reply, from_platform) = self.reply_to(request);
             let closes = |(n, v): &(String, String)| n == "Connection" && v == "close";
             keep &= !reply.headers.iter().any(closes) && reply.framing != Framing::UntilClose;
             if from_platform {
                 self.shared.pause(reply.delay_ms);
+            }
+            if let Some((kind, handshakes)) = &reply.spoils {
+                self.shared.tls.spoil(kind, *handshakes).map_err(io::Error::other)?;
             }
             let sent = self.answer(&reply, keep || reply.ending != Ending::Agreed);
             match reply.ending {
@@ -384,7 +416,6 @@ impl<S: Read + Write + Farewell> Connection<'_, S> {
 
     fn reply_to(&mut self, request: Request) -> (Reply, bool) {
         if let Some(path) = request.path.strip_prefix("/_sim") {
-            self.shared.sockets().entry(self.number).and_modify(|socket| socket.control = true);
             let body = if request.body.is_empty() {
                 Ok(Value::Null)
             } else {
@@ -400,10 +431,59 @@ impl<S: Read + Write + Farewell> Connection<'_, S> {
             };
             return (Reply::json(status, &value), false);
         }
-        if request.path == "/" {
-            return (Reply::new(200, "text/html; charset=utf-8", include_str!("start.html")), false);
+        if let Some(reply) = console::part(&request) {
+            return (reply, false);
         }
         (self.shared.serve(request), true)
+    }
+
+    /// Tells a console what is there and what becomes of it, until it goes away or the simulator ends.
+    fn tell_news(&mut self) -> io::Result<()> {
+        let shared = self.shared;
+        let seat = shared.watchers.fetch_add(1, Ordering::SeqCst);
+        let result = if seat < WATCHERS {
+            self.tell_all_news()
+        } else {
+            let why = json!({"error": format!("{WATCHERS} consoles watch already; close one")});
+            let mut reply = Reply::json(503, &why);
+            reply.headers.push(("Retry-After".into(), "5".into()));
+            self.answer(&reply, false)
+        };
+        shared.watchers.fetch_sub(1, Ordering::SeqCst);
+        self.stream.farewell();
+        result
+    }
+
+    fn tell_all_news(&mut self) -> io::Result<()> {
+        let shared = self.shared;
+        let mut head = console::stream();
+        head.framing = Framing::UntilClose;
+        self.answer(&head, false)?;
+        let mut news = console::News::default();
+        let mut beat = Instant::now();
+        while !shared.is_stopping() && !self.gone() {
+            let (seen, text) = {
+                let state = shared.state();
+                (shared.changes.load(Ordering::SeqCst), news.tell(&state, beat <= Instant::now()))
+            };
+            if beat <= Instant::now() {
+                beat = Instant::now() + BEAT;
+            }
+            self.stream.write_all(text.as_bytes())?;
+            self.stream.flush()?;
+            shared.pause(NEWS_PAUSE_MS);
+            let left = beat.saturating_duration_since(Instant::now());
+            shared.wait(left, |_| (shared.changes.load(Ordering::SeqCst) != seen).then_some(()));
+        }
+        Ok(())
+    }
+
+    /// Whether a console that only listens has hung up: it has nothing more to say but that.
+    fn gone(&self) -> bool {
+        let socket = &self.reset;
+        let still = socket.set_nonblocking(true).and_then(|()| socket.peek(&mut [0u8; 1]));
+        let _ = socket.set_nonblocking(false);
+        !matches!(still, Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
     fn fill(&mut self) -> Result<(), Unread> {
@@ -591,6 +671,7 @@ fn reason(status: u16) -> &'static str {
         301 => "Moved Permanently",
         302 => "Found",
         400 => "Bad Request",
+        403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",

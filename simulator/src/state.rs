@@ -112,6 +112,18 @@ impl Core {
         self.timers.insert((self.clock.now_ms() + delay_ms.max(0), self.timers_set), timer);
     }
 
+    /// Puts the clock elsewhere; what is to happen in a while still happens in that while.
+    fn shift_clock(&mut self, by_ms: i64) {
+        if by_ms == 0 {
+            return;
+        }
+        let moved = self.clock.move_to(self.clock.now_ms().saturating_add(by_ms));
+        let timers = std::mem::take(&mut self.timers);
+        self.timers =
+            timers.into_iter().map(|((due, n), timer)| ((due.saturating_add(moved), n), timer)).collect();
+        self.callbacks.shift(moved);
+    }
+
     fn remember(&mut self, entry: Value) {
         if self.log.len() >= self.log_limit {
             self.log.pop_front();
@@ -120,7 +132,7 @@ impl Core {
     }
 
     /// The request log, oldest first.
-    pub fn log(&self) -> impl Iterator<Item = &Value> {
+    pub fn log(&self) -> impl DoubleEndedIterator<Item = &Value> {
         self.log.iter()
     }
 
@@ -145,23 +157,32 @@ pub struct State {
     pub core: Core,
     platforms: Vec<Box<dyn Platform>>,
     seed: u64,
+    forgotten: u64,
 }
 
 impl State {
     /// The state at the start.
     pub fn new(seed: u64, log_limit: usize, origin: String, http_origin: String) -> Self {
-        Self { core: Core::new(seed, log_limit, origin, http_origin), platforms: platform::all(), seed }
+        let core = Core::new(seed, log_limit, origin, http_origin);
+        Self { core, platforms: platform::all(), seed, forgotten: 0 }
     }
 
     /// Goes back to the start: world, orders, settings, faults, callbacks, log, counters and clock.
     pub fn reset(&mut self) {
         let (origin, http) = (self.core.origin.clone(), self.core.http_origin.clone());
-        *self = Self::new(self.seed, self.core.log_limit, origin, http);
+        let forgotten = self.forgotten + 1;
+        *self = Self { forgotten, ..Self::new(self.seed, self.core.log_limit, origin, http) };
     }
 
     /// Forgets the request log; the counters go on.
     pub fn forget_log(&mut self) {
         self.core.log.clear();
+        self.forgotten += 1;
+    }
+
+    /// How often the request log was forgotten.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
     /// A platform by its name, and what it shares with the others.
@@ -188,12 +209,23 @@ impl State {
         let name = platform.name();
         let operation = platform.operation(&request);
         *core.by_operation.entry(format!("{name} {operation}")).or_default() += 1;
-        let faults = core.faults.draw(name, &operation);
+        let faults = core.faults.draw(name, &operation, &|| platform.says(&request));
+        for fault in &faults {
+            if let Some(mode) = fault.kills_token() {
+                let _ = platform.control(core, "POST", &["tokens", "kill"], &json!({"mode": mode}));
+            }
+            if let Some(Ok(rule)) = fault.twists_callback(name).map(serde_json::from_value) {
+                core.callbacks.rules.push(rule);
+            }
+        }
+        let skew: i64 = faults.iter().map(Fault::skew_ms).sum();
+        core.shift_clock(skew);
         let acts = faults.iter().all(Fault::acts);
         let mut exchange = Exchange::default();
         let at_ms = core.clock.now_ms();
         let mut reply =
             if acts { platform.handle(core, &request, &mut exchange) } else { Reply::json(200, &json!({})) };
+        core.shift_clock(-skew);
         let before = String::from_utf8_lossy(&reply.body[..reply.body.len().min(8192)]).into_owned();
         for fault in &faults {
             *core.faults_applied.entry(fault.name().to_owned()).or_default() += 1;
@@ -241,11 +273,7 @@ impl State {
     /// Corrects the clock: what was to happen in a while still happens in that while.
     pub fn set_clock(&mut self, to_ms: i64) {
         self.run_due();
-        let moved = self.core.clock.move_to(to_ms);
-        let timers = std::mem::take(&mut self.core.timers);
-        self.core.timers =
-            timers.into_iter().map(|((due, n), timer)| ((due.saturating_add(moved), n), timer)).collect();
-        self.core.callbacks.shift(moved);
+        self.core.shift_clock(to_ms.saturating_sub(self.core.clock.now_ms()));
     }
 
     fn fire(&mut self, timer: Timer) {
@@ -337,6 +365,17 @@ impl State {
         }
         accounts
     }
+}
+
+/// A text with every occurrence of a secret, and of the others that it may have been mistaken for, replaced.
+pub fn mask_all(text: &str, secret: &str, others: &[(&str, &str)]) -> String {
+    others.iter().filter(|(_, other)| !other.is_empty()).fold(mask(text, secret), |text, (_, other)| {
+        match text.strip_suffix(other) {
+            // Where a secret stands; a value that happens to be the same is not one.
+            Some(front) => format!("{front}[another secret]"),
+            None => text,
+        }
+    })
 }
 
 /// A text with every occurrence of a secret replaced.

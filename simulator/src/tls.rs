@@ -96,6 +96,10 @@ impl Authority {
 struct Current {
     settings: TlsSettings,
     config: Arc<ServerConfig>,
+    /// For so many handshakes this one instead.
+    spoilt: Option<(Arc<ServerConfig>, u64)>,
+    /// Made once, as a key costs time.
+    wrong: Vec<(CertificateKind, Arc<ServerConfig>)>,
 }
 
 /// The authorities and the configuration of the next handshake.
@@ -138,7 +142,7 @@ impl Tls {
             stranger,
             client_authority,
             provider,
-            current: Mutex::new(Current { settings, config }),
+            current: Mutex::new(Current { settings, config, spoilt: None, wrong: Vec::new() }),
         })
     }
 
@@ -169,8 +173,32 @@ impl Tls {
 
     /// The configuration for a handshake that begins now; none when it is to be left unanswered.
     pub fn for_handshake(&self) -> Option<Arc<ServerConfig>> {
-        let current = self.lock();
+        let mut current = self.lock();
+        if let Some((config, left)) = current.spoilt.as_mut().filter(|(_, left)| *left > 0) {
+            *left -= 1;
+            return Some(config.clone());
+        }
         (!current.settings.handshake_stall).then(|| current.config.clone())
+    }
+
+    /// Shows another certificate in so many handshakes to come.
+    pub fn spoil(&self, kind: &str, handshakes: u64) -> Result<(), String> {
+        let kind: CertificateKind = serde_json::from_value(kind.into()).map_err(|e| e.to_string())?;
+        let mut current = self.lock();
+        if !current.wrong.iter().any(|(k, _)| *k == kind) {
+            let settings = TlsSettings { certificate: kind, ..current.settings.clone() };
+            let config = server_config(
+                &self.authority,
+                &self.stranger,
+                &self.client_authority,
+                &self.provider,
+                &settings,
+            )?;
+            current.wrong.push((kind, config));
+        }
+        let config = current.wrong.iter().find(|(k, _)| *k == kind).map(|(_, config)| config.clone());
+        current.spoilt = config.map(|config| (config, handshakes));
+        Ok(())
     }
 
     /// Changes how new handshakes are answered. Tickets given out before are no longer honoured.
@@ -182,7 +210,7 @@ impl Tls {
             &self.provider,
             &settings,
         )?;
-        *self.lock() = Current { settings, config };
+        *self.lock() = Current { settings, config, spoilt: None, wrong: Vec::new() };
         Ok(())
     }
 

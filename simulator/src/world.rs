@@ -128,6 +128,9 @@ pub struct Cause {
     pub receipt: Option<String>,
     /// The caller's number for it, if it gave one.
     pub trade_no: Option<String>,
+    /// Where the caller wants the news of it, if it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify_url: Option<String>,
 }
 
 /// One physical opening of one door.

@@ -275,6 +275,18 @@ fn listen(bench: &Bench, answers: &'static [&'static str]) -> Receiver<Got> {
 }
 
 #[test]
+fn a_token_dies_in_the_middle_of_a_call() {
+    let mut bench = Bench::new();
+    bench.control("/_sim/faults", json!({"fault": "kill_token", "platform": "youzan"}));
+    let first = bench.call(CODE_APPLY, json!({"code": "10000000001"}));
+    assert!(first["error_response"]["code"] == json!(4203) || first.to_string().contains("4203"), "{first}");
+    assert!(bench.redemptions().is_empty());
+    bench.token = bench.fresh()["access_token"].as_str().expect("a token").to_owned();
+    bench.call(CODE_APPLY, json!({"code": "10000000001"}));
+    assert_eq!(bench.redemptions().len(), 1);
+}
+
+#[test]
 fn credentials_are_in_the_words_of_an_accounts_file() {
     let bench = Bench::new();
     let account = &bench.sim.accounts("/ca.pem")["accounts"]["youzan"];

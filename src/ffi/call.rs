@@ -72,7 +72,7 @@ pub extern "C" fn kl_response_json(response: *const kl_response) -> *const c_cha
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_response_free(response: *mut kl_response) {
     guard(std::ptr::null_mut(), || {
-        drop(handle::take::<HeldResponse>(response.cast()));
+        handle::free::<HeldResponse>(response.cast());
         Ok(())
     });
 }

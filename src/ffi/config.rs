@@ -85,7 +85,7 @@ pub unsafe extern "C" fn kl_config_set(
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_config_free(config: *mut kl_config) {
     guard(std::ptr::null_mut(), || {
-        drop(handle::take::<HeldConfig>(config.cast()));
+        handle::free::<HeldConfig>(config.cast());
         Ok(())
     });
 }

@@ -280,7 +280,7 @@ pub unsafe extern "C" fn kl_event_set_reply(
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_event_free(event: *mut kl_event) {
     guard(std::ptr::null_mut(), || {
-        drop(handle::take::<HeldEvent>(event.cast()));
+        handle::free::<HeldEvent>(event.cast());
         Ok(())
     });
 }

@@ -9,7 +9,7 @@
 
 use crate::error::{Error, Result};
 use crate::status::*;
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -28,6 +28,20 @@ pub(super) trait Held: Any + Send + Sync {
     const NAME: &'static str;
 }
 
+/// What a handle is looked up as: a [`Held`] without its type, so that the table's code is there once and not once for
+/// each of them.
+struct Sort {
+    kind: u32,
+    name: &'static str,
+    id: TypeId,
+}
+
+fn sort<T: Held>() -> Sort {
+    Sort { kind: T::KIND, name: T::NAME, id: TypeId::of::<T>() }
+}
+
+type Anything = Arc<dyn Any + Send + Sync>;
+
 struct Process {
     pid: u32,
     /// Never read: it keeps what the parent had reachable, so that leak checkers do not take it for lost.
@@ -45,7 +59,7 @@ struct Table {
 
 struct Slot {
     generation: u32,
-    held: Option<Arc<dyn Any + Send + Sync>>,
+    held: Option<Anything>,
 }
 
 static PROCESS: AtomicPtr<Process> = AtomicPtr::new(std::ptr::null_mut());
@@ -84,9 +98,12 @@ fn process() -> &'static Process {
 
 /// Makes a handle.
 pub(super) fn put<T: Held>(value: T) -> Result<*mut c_void> {
+    put_any(Arc::new(value), T::KIND)
+}
+
+fn put_any(held: Anything, kind: u32) -> Result<*mut c_void> {
     let process = process();
     let mut table = process.table.lock().unwrap_or_else(PoisonError::into_inner);
-    let held: Option<Arc<dyn Any + Send + Sync>> = Some(Arc::new(value));
     let fresh = process.first + table.slots.len() as u32;
     // A freed slot rests until a fair number of others were freed after it.
     let number = if table.free.len() > 64 || fresh >= SLOTS { table.free.pop_front() } else { None };
@@ -105,61 +122,75 @@ pub(super) fn put<T: Held>(value: T) -> Result<*mut c_void> {
         }
     };
     let slot = &mut table.slots[(number - process.first) as usize];
-    slot.held = held;
-    let bits = (number << GENERATION_BITS | slot.generation) << KIND_BITS | T::KIND;
+    slot.held = Some(held);
+    let bits = (number << GENERATION_BITS | slot.generation) << KIND_BITS | kind;
     Ok(bits as usize as *mut c_void)
 }
 
 /// The thing behind a handle.
 pub(super) fn get<T: Held>(handle: *const c_void) -> Result<Arc<T>> {
-    let (process, number, generation) = locate::<T>(handle)?;
+    get_any(handle, &sort::<T>())?.downcast().map_err(|_| wrong(T::NAME))
+}
+
+fn get_any(handle: *const c_void, sort: &Sort) -> Result<Anything> {
+    let (process, number, generation) = locate(handle, sort)?;
     let table = process.table.lock().unwrap_or_else(PoisonError::into_inner);
     table
         .slots
         .get((number - process.first) as usize)
         .filter(|slot| slot.generation == generation)
         .and_then(|slot| slot.held.clone())
-        .and_then(|held| held.downcast::<T>().ok())
-        .ok_or_else(wrong::<T>)
+        .filter(|held| (**held).type_id() == sort.id)
+        .ok_or_else(|| wrong(sort.name))
 }
 
 /// Ends a handle and gives back what was behind it; `None` for NULL and for whatever is no such handle.
 pub(super) fn take<T: Held>(handle: *const c_void) -> Option<Arc<T>> {
-    let (process, number, generation) = locate::<T>(handle).ok()?;
+    take_any(handle, &sort::<T>())?.downcast().ok()
+}
+
+/// Ends a handle and what was behind it, unless a call still uses it; does nothing for NULL and for whatever is no such
+/// handle.
+pub(super) fn free<T: Held>(handle: *const c_void) {
+    drop(take_any(handle, &sort::<T>()));
+}
+
+fn take_any(handle: *const c_void, sort: &Sort) -> Option<Anything> {
+    let (process, number, generation) = locate(handle, sort).ok()?;
     let mut table = process.table.lock().unwrap_or_else(PoisonError::into_inner);
     let slot = table.slots.get_mut((number - process.first) as usize)?;
-    if slot.generation != generation || !slot.held.as_ref().is_some_and(|held| held.is::<T>()) {
+    if slot.generation != generation || slot.held.as_ref().is_none_or(|held| (**held).type_id() != sort.id) {
         return None;
     }
     slot.generation = slot.generation % (GENERATIONS - 1) + 1;
     let held = slot.held.take();
     table.free.push_back(number);
     drop(table);
-    held.and_then(|held| held.downcast().ok())
+    held
 }
 
-fn locate<T: Held>(handle: *const c_void) -> Result<(&'static Process, u32, u32)> {
+fn locate(handle: *const c_void, sort: &Sort) -> Result<(&'static Process, u32, u32)> {
     if handle.is_null() {
-        return Err(Error::new(KL_E_NULL, format!("the {} is NULL", T::NAME)));
+        return Err(Error::new(KL_E_NULL, format!("the {} is NULL", sort.name)));
     }
-    let bits = u32::try_from(handle as usize).map_err(|_| wrong::<T>())?;
-    if bits & ((1 << KIND_BITS) - 1) != T::KIND {
-        return Err(wrong::<T>());
+    let bits = u32::try_from(handle as usize).map_err(|_| wrong(sort.name))?;
+    if bits & ((1 << KIND_BITS) - 1) != sort.kind {
+        return Err(wrong(sort.name));
     }
     let process = process();
     let number = bits >> (KIND_BITS + GENERATION_BITS);
     if number < process.first {
         return Err(Error::new(
             KL_E_FORKED,
-            format!("this {} was made before the fork; a child makes its own", T::NAME),
+            format!("this {} was made before the fork; a child makes its own", sort.name),
         ));
     }
     Ok((process, number, bits >> KIND_BITS & (GENERATIONS - 1)))
 }
 
 #[cold]
-fn wrong<T: Held>() -> Error {
-    Error::new(KL_E_HANDLE, format!("this is no {}, or it was freed", T::NAME))
+fn wrong(name: &str) -> Error {
+    Error::new(KL_E_HANDLE, format!("this is no {name}, or it was freed"))
 }
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ pub extern "C" fn kl_user_view(user: *const kl_user) -> *const kl_user_info {
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_user_free(user: *mut kl_user) {
     guard(std::ptr::null_mut(), || {
-        drop(handle::take::<Kept<kl_user_info>>(user.cast()));
+        handle::free::<Kept<kl_user_info>>(user.cast());
         Ok(())
     });
 }
@@ -187,7 +187,7 @@ pub extern "C" fn kl_company_view(company: *const kl_company) -> *const kl_compa
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_company_free(company: *mut kl_company) {
     guard(std::ptr::null_mut(), || {
-        drop(handle::take::<Kept<kl_company_info>>(company.cast()));
+        handle::free::<Kept<kl_company_info>>(company.cast());
         Ok(())
     });
 }

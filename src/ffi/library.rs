@@ -17,7 +17,7 @@ pub const KL_LOG_OFF: i32 = 0;
 pub const KL_LOG_ERROR: i32 = 1;
 /// Something is odd but was dealt with.
 pub const KL_LOG_WARN: i32 = 2;
-/// One line a call.
+/// Nothing is wrong, but worth a line: a callback came, a token was renewed.
 pub const KL_LOG_INFO: i32 = 3;
 /// Connections, lookups, handshakes.
 pub const KL_LOG_DEBUG: i32 = 4;

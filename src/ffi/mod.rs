@@ -37,9 +37,20 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs the body of an entry point: its error goes to `err`, and a panic in it becomes `KL_E_INTERNAL`.
-fn guard(err: *mut kl_error, body: impl FnOnce() -> Result<()>) -> kl_status {
-    let outcome = caught(body).unwrap_or_else(|()| Err(internal()));
+/// Runs the body of an entry point once: its error goes to `err`, and a panic in it becomes `KL_E_INTERNAL`.
+fn guard(err: *mut kl_error, mut body: impl FnMut() -> Result<()>) -> kl_status {
+    guarded(err, &mut body)
+}
+
+/// The guard behind a pointer: a hundred entry points share one copy of what stands around their bodies. Nothing unwinds
+/// out of an `extern "C"` function, so that they need no tables for it either.
+#[inline(never)]
+#[allow(improper_ctypes_definitions)]
+extern "C" fn guarded(err: *mut kl_error, body: &mut dyn FnMut() -> Result<()>) -> kl_status {
+    let mut outcome = Ok(());
+    if caught(&mut || outcome = body()).is_err() {
+        outcome = Err(internal());
+    }
     error::report(err, outcome)
 }
 
@@ -47,43 +58,47 @@ fn guard(err: *mut kl_error, body: impl FnOnce() -> Result<()>) -> kl_status {
 fn with_client(
     client: *mut client::kl_client,
     err: *mut kl_error,
-    body: impl FnOnce(&Client) -> Result<()>,
+    mut body: impl FnMut(&Client) -> Result<()>,
 ) -> kl_status {
-    on_client(client.cast(), err, Outcome::None, |client| client, body)
+    on_client(client.cast(), err, Outcome::None, |client| client, &mut body)
 }
 
 /// The same for a call that changes something: its error always says whether it is done, not done or unknown.
 fn with_client_write(
     client: *mut client::kl_client,
     err: *mut kl_error,
-    body: impl FnOnce(&Client) -> Result<()>,
+    mut body: impl FnMut(&Client) -> Result<()>,
 ) -> kl_status {
-    on_client(client.cast(), err, Outcome::Unknown, |client| client, body)
+    on_client(client.cast(), err, Outcome::Unknown, |client| client, &mut body)
 }
 
 /// The same for whatever works through a client. `after_panic` is what a panic leaves the call as; `Outcome::None` for
 /// a call that only reads.
-fn on_client<T: Held>(
+#[inline(never)]
+#[allow(improper_ctypes_definitions)]
+extern "C" fn on_client<T: Held>(
     held: *const c_void,
     err: *mut kl_error,
     after_panic: Outcome,
     client_of: fn(&T) -> &Client,
-    body: impl FnOnce(&T) -> Result<()>,
+    body: &mut dyn FnMut(&T) -> Result<()>,
 ) -> kl_status {
-    let found = caught(|| {
-        let held = handle::get::<T>(held)?;
-        client_of(&held).check()?;
-        Ok(held)
+    let mut found = None;
+    let looked = caught(&mut || {
+        found = Some(handle::get::<T>(held).and_then(|held| client_of(&held).check().map(|()| held)));
     });
-    let outcome = match found {
-        Ok(Ok(held)) => caught(|| body(&held)).unwrap_or_else(|()| {
-            // The client's state may be half changed: nothing more is done with it.
-            caught(|| client_of(&held).retire()).unwrap_or_default();
-            Err(internal().with(|d| d.outcome = after_panic))
-        }),
-        Ok(Err(error)) => Err(error),
-        Err(()) => Err(internal()),
-    };
+    let mut outcome = Ok(());
+    match found {
+        Some(Ok(held)) if looked.is_ok() => {
+            if caught(&mut || outcome = body(&held)).is_err() {
+                // The client's state may be half changed: nothing more is done with it.
+                caught(&mut || client_of(&held).retire()).unwrap_or_default();
+                outcome = Err(internal().with(|d| d.outcome = after_panic));
+            }
+        }
+        Some(Err(error)) => outcome = Err(error),
+        _ => outcome = Err(internal()),
+    }
     let outcome = outcome.map_err(|error| {
         error.with(|d| {
             // What failed before it came to the wire did not happen.
@@ -95,13 +110,14 @@ fn on_client<T: Held>(
     error::report(err, outcome)
 }
 
-fn caught<T>(body: impl FnOnce() -> T) -> std::result::Result<T, ()> {
+#[inline(never)]
+fn caught(body: &mut dyn FnMut()) -> std::result::Result<(), ()> {
     quiet_panics();
     let outer = GUARDED.replace(true);
     let result = catch_unwind(AssertUnwindSafe(|| {
         #[cfg(feature = "test-hooks")]
         test_hooks::panic_if_asked();
-        body()
+        body();
     }));
     GUARDED.set(outer);
     result.map_err(|payload| {

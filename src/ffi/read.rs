@@ -482,7 +482,7 @@ where
         Ok(())
     }
 
-    fn look<R>(handle: *const c_void, fallback: R, read: impl FnOnce(&List<C>) -> R) -> R {
+    fn look<R>(handle: *const c_void, fallback: R, read: impl Fn(&List<C>) -> R) -> R {
         let mut result = fallback;
         guard(std::ptr::null_mut(), || {
             result = read(&*handle::get::<List<C>>(handle)?);
@@ -503,7 +503,7 @@ where
 
     pub(super) fn free(handle: *mut c_void) {
         guard(std::ptr::null_mut(), || {
-            drop(handle::take::<List<C>>(handle));
+            handle::free::<List<C>>(handle);
             Ok(())
         });
     }
@@ -552,37 +552,31 @@ where
     }
 
     unsafe fn next(iter: *mut c_void, item: *mut *const T::Shown, err: *mut kl_error) -> kl_status {
-        on_client(
-            iter,
-            err,
-            Outcome::None,
-            |iter: &Iter<T>| &iter.client,
-            |iter| {
-                if item.is_null() {
-                    return Err(Error::new(KL_E_NULL, "item is NULL"));
-                }
-                let mut walk = iter.walk.lock().unwrap_or_else(PoisonError::into_inner);
-                let mut pages = walk.pages.take().ok_or_else(|| {
-                    Error::new(KL_E_RETIRED, "this iterator ended in an internal error; make a new one")
-                })?;
-                let next = pages.next_item();
-                walk.pages = Some(pages);
-                walk.current = next?.map(|found| {
-                    let mut kept = Kept::default();
-                    Box::new((found.show(&mut kept), kept))
-                });
-                if let Some(current) = &walk.current {
-                    // SAFETY: not NULL, writable by the caller's promise; the box stays where it is until the next call.
-                    unsafe { item.write(&raw const current.0) };
-                }
-                Ok(())
-            },
-        )
+        on_client(iter, err, Outcome::None, |iter: &Iter<T>| &iter.client, &mut |iter: &Iter<T>| {
+            if item.is_null() {
+                return Err(Error::new(KL_E_NULL, "item is NULL"));
+            }
+            let mut walk = iter.walk.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut pages = walk.pages.take().ok_or_else(|| {
+                Error::new(KL_E_RETIRED, "this iterator ended in an internal error; make a new one")
+            })?;
+            let next = pages.next_item();
+            walk.pages = Some(pages);
+            walk.current = next?.map(|found| {
+                let mut kept = Kept::default();
+                Box::new((found.show(&mut kept), kept))
+            });
+            if let Some(current) = &walk.current {
+                // SAFETY: not NULL, writable by the caller's promise; the box stays where it is until the next call.
+                unsafe { item.write(&raw const current.0) };
+            }
+            Ok(())
+        })
     }
 
     fn free(iter: *mut c_void) {
         guard(std::ptr::null_mut(), || {
-            drop(handle::take::<Iter<T>>(iter));
+            handle::free::<Iter<T>>(iter);
             Ok(())
         });
     }

@@ -83,6 +83,19 @@ pub(super) unsafe fn clear<T>(name: &str, out: *mut *mut T) -> Result<()> {
 /// # Safety
 /// `from` is NULL or points to as many readable bytes as its first field says, and all zeroes are a valid `T`.
 pub(super) unsafe fn request<T: Copy>(name: &str, from: *const T) -> Result<T> {
+    // SAFETY: zeroes are a valid T by the caller's promise, and `fill` writes no more than the size of one.
+    unsafe {
+        let mut value: T = std::mem::zeroed();
+        fill(name, from.cast(), (&raw mut value).cast(), size_of::<T>())?;
+        Ok(value)
+    }
+}
+
+/// [`request`] without its type, of which there are many: `known` bytes at `to` are its value.
+///
+/// # Safety
+/// As for [`request`]; `known` bytes at `to` are writable.
+unsafe fn fill(name: &str, from: *const u8, to: *mut u8, known: usize) -> Result<()> {
     if from.is_null() {
         return Err(Error::new(KL_E_NULL, format!("{name} is NULL")));
     }
@@ -95,23 +108,17 @@ pub(super) unsafe fn request<T: Copy>(name: &str, from: *const T) -> Result<T> {
             format!("{name}: struct_size is {given}; initialise it with its _INIT macro"),
         ));
     }
-    let known = size_of::<T>();
     // SAFETY: `given` bytes are readable by the caller's promise.
-    let tail = unsafe {
-        std::slice::from_raw_parts(from.cast::<u8>().add(known.min(given)), given.saturating_sub(known))
-    };
+    let tail = unsafe { std::slice::from_raw_parts(from.add(known.min(given)), given.saturating_sub(known)) };
     if tail.iter().any(|b| *b != 0) {
         return Err(Error::new(
             KL_E_ARGUMENT,
             format!("{name} is from a newer header and uses fields that this library does not know"),
         ));
     }
-    // SAFETY: zeroes are a valid T by the caller's promise; the copy stays within both.
-    unsafe {
-        let mut value: T = std::mem::zeroed();
-        std::ptr::copy_nonoverlapping(from.cast::<u8>(), (&raw mut value).cast::<u8>(), known.min(given));
-        Ok(value)
-    }
+    // SAFETY: the copy stays within both.
+    unsafe { std::ptr::copy_nonoverlapping(from, to, known.min(given)) };
+    Ok(())
 }
 
 /// Copies what is known into a struct of the caller's, never more than it has room for.

@@ -12,7 +12,7 @@ use crate::command::{Act, Circumstances, Physical};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::{Event, EventKind, NO_IDENTITY, SignedWith};
-use crate::json::{self, Bad, Json, Kind as JsonKind, Object, Writer};
+use crate::json::{self, Bad, Json, Kind as JsonKind, Object, Writer, decimal};
 use crate::model::*;
 use crate::status::*;
 use crate::transport::{Reply, Request, Url};
@@ -832,7 +832,7 @@ fn cabinet(record: Json<'_>) -> Read<Cabinet> {
     let place = text(&o, "lng_lat")?;
     let (longitude, latitude) = place
         .split_once(',')
-        .and_then(|(lng, lat)| Some((lng.trim().parse().ok()?, lat.trim().parse().ok()?)))
+        .and_then(|(lng, lat)| Some((decimal(lng.trim())?, decimal(lat.trim())?)))
         .unwrap_or((0.0, 0.0));
     Ok(Cabinet {
         id: must(&o, "machine_no")?,
@@ -1005,13 +1005,13 @@ fn must(o: &Object<'_>, key: &str) -> Read<String> {
 
 /// A number, or a text of one.
 fn number(o: &Object<'_>, key: &str) -> Read<Option<i64>> {
-    let wrong = || Bad { at: key.to_owned(), why: "is no whole number".into() };
+    let wrong = || Bad::new(key, "is no whole number");
     id_of(o, key)?.map(|t| t.parse().map_err(|_| wrong())).transpose()
 }
 
 /// How many; what is missing is none.
 fn amount(o: &Object<'_>, key: &str) -> Read<i32> {
-    let wrong = || Bad { at: key.to_owned(), why: "is too large a number".into() };
+    let wrong = || Bad::new(key, "is too large a number");
     i32::try_from(number(o, key)?.unwrap_or(0)).map_err(|_| wrong())
 }
 
@@ -1025,7 +1025,7 @@ fn price(o: &Object<'_>, key: &str) -> Read<i64> {
     if text.is_empty() {
         return Ok(-1);
     }
-    fen(&text).ok_or_else(|| Bad { at: key.to_owned(), why: "is no price like \"0.10\"".into() })
+    fen(&text).ok_or_else(|| Bad::new(key, "is no price like \"0.10\""))
 }
 
 /// A time of China's wall clock; 0 if there is none, or the zero time of the platform's language.
@@ -1034,7 +1034,5 @@ fn time(o: &Object<'_>, key: &str) -> Read<i64> {
     if text.is_empty() {
         return Ok(0);
     }
-    from_wall(&text)
-        .map(|t| t.max(0))
-        .ok_or_else(|| Bad { at: key.to_owned(), why: "is no time like \"2024-04-27 14:00:08\"".into() })
+    from_wall(&text).map(|t| t.max(0)).ok_or_else(|| Bad::new(key, "is no time like \"2024-04-27 14:00:08\""))
 }

@@ -1,13 +1,13 @@
 //! Values that platforms write now as a number, now as a text: read either way, exactly, and never guessed.
 
 use super::china;
-use crate::json::{Bad, Json, Kind, Object};
+use crate::json::{Bad, Json, Kind, Object, decimal};
 use std::borrow::Cow;
 
 type Read<T> = std::result::Result<T, Bad>;
 
 fn bad(key: &str, why: &'static str) -> Bad {
-    Bad { at: key.to_owned(), why: Cow::Borrowed(why) }
+    Bad::new(key, why)
 }
 
 /// The text of a text, a number or a boolean; empty if there is none under any of the keys.
@@ -65,7 +65,7 @@ pub(super) fn degrees(o: &Object<'_>, key: &str) -> Read<f64> {
     if text.is_empty() {
         return Ok(0.0);
     }
-    text.parse().ok().filter(|n: &f64| n.is_finite()).ok_or_else(|| bad(key, "is no number"))
+    decimal(&text).ok_or_else(|| bad(key, "is no number"))
 }
 
 /// A sum that the platform writes in yuan, `"12.3"`, in fen.
@@ -168,7 +168,7 @@ mod tests {
         let o = object(r#"{"a":"7","b":7,"c":"","d":null,"e":"x","f":[],"g":"1","h":true}"#);
         assert_eq!((int(&o, &["a"]).unwrap(), int(&o, &["b"]).unwrap()), (Some(7), Some(7)));
         assert_eq!(int(&o, &["c", "d", "nothing"]).unwrap(), None);
-        assert_eq!(int(&o, &["e"]).unwrap_err().at, "e");
+        assert_eq!(int(&o, &["e"]).unwrap_err().at(), "e");
         assert!(text(&o, &["f"]).is_err());
         assert_eq!((yes(&o, &["g"]).unwrap(), yes(&o, &["h"]).unwrap()), (Some(true), Some(true)));
         assert!(yes(&o, &["e"]).is_err());

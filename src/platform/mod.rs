@@ -109,6 +109,22 @@ pub enum Answer {
     Json(String),
 }
 
+impl Answer {
+    /// What it is, for a message.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Answer::Pong => "nothing",
+            Answer::Cabinets(_) => "cabinets",
+            Answer::Stock(_) => "stock",
+            Answer::Taken(_) | Answer::UsedBy { .. } => "a receipt",
+            Answer::Order(_) | Answer::Orders(_) => "orders",
+            Answer::Code(_) | Answer::Codes(_) => "codes",
+            Answer::User(_) | Answer::Company(_) => "an identity",
+            Answer::Json(_) => "JSON",
+        }
+    }
+}
+
 /// A read that the library makes on its own behalf, to find something out about a command.
 #[derive(Clone, Debug)]
 pub enum Query {

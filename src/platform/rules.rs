@@ -34,7 +34,7 @@ pub const RULES: &[Rule] = &[
         repeat_asks: false,
         query: "cabinet.order.get by TradeNo: an order is there, so it was taken",
         movement: "notify.close.door; else cabinet.order.get: DoorStatus",
-        unknowable: "an order that is not there (yet) proves nothing: a sensor or a person decides",
+        unknowable: "an order that is not there (yet) proves nothing; after the payment report the order bears the payment's number: a sensor or a person decides",
     },
     Rule {
         platform: Kind::Dingshang, verb: "code_redeem", call: "POST /consumes",

@@ -27,8 +27,8 @@ pub(super) enum Fault {
     Os(io::Error),
     /// The system has no thread, descriptor or memory left.
     Resource(io::Error),
-    /// TLS says so.
-    Tls(rustls::Error),
+    /// TLS says so. In a box, or every result here would have room for the largest of rustls's errors.
+    Tls(Box<rustls::Error>),
     /// Already in its final form.
     Final(crate::error::Error),
 }
@@ -41,9 +41,18 @@ impl Fault {
         }
     }
 
+    #[cold]
+    pub(super) fn tls(error: rustls::Error) -> Fault {
+        Fault::Tls(Box::new(error))
+    }
+
     /// Whether the connection is what failed, rather than the time or the caller's patience.
     pub(super) fn is_loss(&self) -> bool {
-        matches!(self, Fault::Closed | Fault::Os(_) | Fault::Tls(rustls::Error::AlertReceived(_)))
+        match self {
+            Fault::Closed | Fault::Os(_) => true,
+            Fault::Tls(error) => matches!(**error, rustls::Error::AlertReceived(_)),
+            _ => false,
+        }
     }
 }
 
@@ -54,7 +63,7 @@ impl fmt::Display for Fault {
             Fault::Cancelled => f.write_str("cancelled"),
             Fault::Closed => f.write_str("closed"),
             Fault::Os(error) | Fault::Resource(error) => error.fmt(f),
-            Fault::Tls(error) => error.fmt(f),
+            Fault::Tls(error) => f.write_str(&super::tls::in_words(error)),
             Fault::Final(error) => error.fmt(f),
         }
     }
@@ -296,7 +305,7 @@ impl Conn {
                     if let Err(e) = tls.process_new_packets() {
                         // Says to the peer why; that it may not arrive changes nothing.
                         let _ = tls.write_tls(&mut Quiet(&self.socket, SEND_FLAGS));
-                        return Err(Fault::Tls(e));
+                        return Err(Fault::tls(e));
                     }
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => bound.wait(&self.socket, Ready::Read)?,
@@ -360,7 +369,7 @@ impl Conn {
                     // The peer may have said why before it hung up.
                     if let Ok(1..) = tls.read_tls(&mut &*self.socket) {
                         if let Err(why) = tls.process_new_packets() {
-                            return Err(Fault::Tls(why));
+                            return Err(Fault::tls(why));
                         }
                     }
                     return Err(Fault::os(e));
@@ -419,7 +428,7 @@ impl Conn {
                     Ok(_) => {
                         if let Err(e) = tls.process_new_packets() {
                             let _ = tls.write_tls(&mut Quiet(&self.socket, SEND_FLAGS));
-                            return Err(Fault::Tls(e));
+                            return Err(Fault::tls(e));
                         }
                         bound.check()?;
                     }

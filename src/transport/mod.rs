@@ -589,7 +589,7 @@ impl Transport {
                 fail(Fault::Final(Error::new(KL_E_CONFIG_VALUE, message)))
             })?;
             let session =
-                ClientConnection::new(self.tls.clone(), name).map_err(|error| fail(Fault::Tls(error)))?;
+                ClientConnection::new(self.tls.clone(), name).map_err(|error| fail(Fault::tls(error)))?;
             tls::begin();
             conn.handshake(session, request_follows, bound).map_err(fail)?;
             count(&self.counters.handshakes);
@@ -682,8 +682,9 @@ impl Transport {
                 tls::explain(&error, &origin.host, self.options.client_cert.is_some())
             }
             Fault::Tls(error) => {
+                let why = tls::in_words(&error);
                 let message =
-                    format!("the TLS connection broke while {doing} {target}, after {ms} ms: {error}");
+                    format!("the TLS connection broke while {doing} {target}, after {ms} ms: {why}");
                 Error::new(KL_E_LOST, message)
             }
             Fault::Closed => {

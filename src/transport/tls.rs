@@ -20,6 +20,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use std::cell::Cell;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -356,7 +357,12 @@ impl ServerCertVerifier for Verifier {
         let leaf = ParsedCertificate::try_from(end_entity)?;
         let name = server_name.to_str();
         let at_s = self.valid_time(&leaf, intermediates, &name)?;
-        verify_server_name(&leaf, server_name)?;
+        verify_server_name(&leaf, server_name).map_err(|error| match error {
+            rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            ) => refuse(KL_E_TLS_WRONG_NAME, wrong_name(&name, &names_in(end_entity))),
+            error => error,
+        })?;
         if !self.pins.is_empty() && !self.pinned(&leaf, intermediates, at_s) {
             let message = format!("no certificate of {name} has a pinned key");
             return Err(refuse(KL_E_TLS_PIN, message));
@@ -425,11 +431,9 @@ pub(super) fn explain(error: &rustls::Error, host: &str, has_cert: bool) -> Erro
         R::InvalidCertificate(certificate) => match certificate {
             C::Other(OtherError(cause)) => match cause.downcast_ref::<Refused>() {
                 Some(Refused(error)) => error.clone(),
-                None => untrusted(&cause.to_string()),
+                None => untrusted(cause.downcast_ref().map_or("it breaks a rule of X.509", broken_rule)),
             },
             C::UnknownIssuer => untrusted("no known root vouches for it"),
-            C::NotValidForName => wrong_name(host, &[]),
-            C::NotValidForNameContext { presented, .. } => wrong_name(host, presented),
             C::Expired | C::ExpiredContext { .. } => {
                 Error::new(KL_E_TLS_EXPIRED, format!("the certificate of {host} has expired"))
             }
@@ -454,11 +458,41 @@ pub(super) fn explain(error: &rustls::Error, host: &str, has_cert: bool) -> Erro
         R::AlertReceived(_) => {
             Error::new(KL_E_TLS, format!("{host} refused the TLS handshake{}", alert_in(error)))
         }
-        _ => Error::new(KL_E_TLS, format!("the TLS handshake with {host} failed: {error}")),
+        _ => Error::new(KL_E_TLS, format!("the TLS handshake with {host} failed: {}", in_words(error))),
     }
 }
 
-/// The alert in words. Small builds compile `{:?}` away, which is what rustls prints it with.
+/// What broke a TLS connection, in words: rustls prints much of it with `{:?}`, which small builds compile away.
+pub(super) fn in_words(error: &rustls::Error) -> String {
+    use rustls::Error as R;
+    match error {
+        R::AlertReceived(_) => format!("the server ended it{}", alert_in(error)),
+        R::InvalidMessage(_) => "what came is not TLS".to_owned(),
+        R::InappropriateMessage { .. } | R::InappropriateHandshakeMessage { .. } => {
+            "a message came out of its turn".to_owned()
+        }
+        R::PeerMisbehaved(_) => "the server breaks the rules of TLS".to_owned(),
+        R::PeerIncompatible(_) => "the server does not know what TLS needs here".to_owned(),
+        R::InvalidCertificate(_) => "the certificate is not good".to_owned(),
+        error => error.to_string(),
+    }
+}
+
+/// Which rule a chain breaks that rustls has no name of its own for.
+fn broken_rule(error: &webpki::Error) -> &'static str {
+    use webpki::Error as W;
+    match error {
+        W::CaUsedAsEndEntity => "it is the certificate of a CA, not of a server",
+        W::EndEntityUsedAsCa => "what vouches for it is not the certificate of a CA",
+        W::NameConstraintViolation => "its CA may not vouch for this name",
+        W::PathLenConstraintViolated => "its chain has more CAs than one of them allows",
+        W::UnsupportedCertVersion => "it is not of X.509 version 3",
+        W::UnsupportedCriticalExtension => "it has a critical extension that is not known here",
+        _ => "it breaks a rule of X.509",
+    }
+}
+
+/// The alert in words.
 fn alert_in(error: &rustls::Error) -> String {
     let rustls::Error::AlertReceived(alert) = error else { return String::new() };
     let number = u8::from(*alert);
@@ -482,7 +516,7 @@ fn alert_in(error: &rustls::Error) -> String {
     format!(" (alert {number}, {name})")
 }
 
-fn wrong_name(host: &str, presented: &[String]) -> Error {
+fn wrong_name(host: &str, presented: &[String]) -> String {
     let mut message = format!("the certificate is not for {host}");
     for (i, name) in presented.iter().take(3).enumerate() {
         message.push_str(if i == 0 { " but for " } else { ", " });
@@ -491,7 +525,49 @@ fn wrong_name(host: &str, presented: &[String]) -> Error {
     if presented.len() > 3 {
         message.push_str(", ...");
     }
-    Error::new(KL_E_TLS_WRONG_NAME, message)
+    message
+}
+
+/// The names and addresses that a certificate is for. It was parsed and verified before; this is for a message only, so
+/// whatever does not look as expected is passed over.
+fn names_in(certificate: &[u8]) -> Vec<String> {
+    // The extension's OID, 2.5.29.17, in DER.
+    const SUBJECT_ALT_NAME: &[u8] = &[0x06, 0x03, 0x55, 0x1D, 0x11];
+    let mut names = Vec::new();
+    let Some(at) = certificate.windows(5).position(|w| w == SUBJECT_ALT_NAME) else { return names };
+    let mut rest = &certificate[at + 5..];
+    while let Some((tag, content, behind)) = element(rest) {
+        rest = match tag {
+            // Whether the extension is critical; the octets with the list, and the list in them.
+            0x01 => behind,
+            0x04 | 0x30 => content,
+            _ => {
+                match tag {
+                    0x82 => names.push(String::from_utf8_lossy(content).into_owned()),
+                    0x87 => match (<[u8; 4]>::try_from(content), <[u8; 16]>::try_from(content)) {
+                        (Ok(four), _) => names.push(IpAddr::from(four).to_string()),
+                        (_, Ok(sixteen)) => names.push(IpAddr::from(sixteen).to_string()),
+                        _ => {}
+                    },
+                    _ => {}
+                }
+                behind
+            }
+        };
+    }
+    names
+}
+
+/// The first element of some DER: its tag, its content, and what follows it.
+fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (head, rest) = der.split_at_checked(2)?;
+    let (length, rest) = match head[1] {
+        0x81 => (usize::from(*rest.first()?), rest.get(1..)?),
+        0x82 => (usize::from(u16::from_be_bytes(rest.get(..2)?.try_into().ok()?)), rest.get(2..)?),
+        short => (usize::from(short), rest),
+    };
+    let (content, behind) = rest.split_at_checked(length)?;
+    Some((head[0], content, behind))
 }
 
 #[cfg(test)]

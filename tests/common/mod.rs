@@ -129,3 +129,19 @@ pub fn run(command: &mut Command) -> (i32, String) {
     let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
     (out.status.code().unwrap_or(-1), text)
 }
+
+/// A program under valgrind: exit code 99 if it finds an error or a leak.
+pub fn valgrind(program: &Path) -> Command {
+    let mut command = Command::new("valgrind");
+    command
+        .arg(format!("--suppressions={}", root().join("tests/valgrind.supp").display()))
+        .args([
+            "-q",
+            "--error-exitcode=99",
+            "--leak-check=full",
+            "--show-leak-kinds=definite,indirect,possible",
+        ])
+        .arg("--errors-for-leak-kinds=definite,indirect,possible")
+        .arg(program);
+    command
+}

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
 
+mod compare;
 mod header;
+mod layout;
 mod platforms;
 
 const HELP: &str = "\
-xtask header           write include/kiosklink.h and abi/exports.txt from the Rust sources
-xtask header --check   fail if either differs from what the sources say
+xtask header           write include/kiosklink.h, abi/exports.txt and abi/layout.json from the Rust sources
+xtask header --check   fail if one of them differs from what the sources say, or breaks what was promised
+xtask baseline         promise what abi/layout.json says under this ABI number: write abi/baseline-N.json
 xtask platforms        run the tests that tests/platforms.tsv names; fail if what it lists is not exercised";
 
 fn main() -> ExitCode {
@@ -19,6 +22,7 @@ fn main() -> ExitCode {
     let done = match args[..] {
         ["header"] => written(false),
         ["header", "--check"] => written(true),
+        ["baseline"] => baseline(),
         ["platforms"] => platforms::check(&root()),
         ["help"] | ["--help"] => {
             println!("{HELP}");
@@ -45,7 +49,11 @@ fn written(check: bool) -> Result<(), String> {
     for name in header::functions(&header) {
         writeln!(exports, "{name}").map_err(|e| e.to_string())?;
     }
-    for (path, text) in [("include/kiosklink.h", header), ("abi/exports.txt", exports)] {
+    let (layout, abi) = layout::generate(&header)?;
+    let broken = difference(&layout, abi)?.broken;
+    for (path, text) in
+        [("include/kiosklink.h", header), ("abi/exports.txt", exports), ("abi/layout.json", layout)]
+    {
         let file = root().join(path);
         let old = fs::read_to_string(&file).unwrap_or_default();
         if old == text {
@@ -57,5 +65,47 @@ fn written(check: bool) -> Result<(), String> {
         fs::write(&file, text).map_err(|e| format!("{path}: {e}"))?;
         println!("wrote {path}");
     }
-    Ok(())
+    match broken.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "this breaks ABI {abi} (docs/abi.md says what may change):\n  {}",
+            broken.join("\n  ")
+        )),
+    }
+}
+
+fn baseline_file(abi: u32) -> PathBuf {
+    root().join(format!("abi/baseline-{abi}.json"))
+}
+
+/// What the header has now, against what was promised under its ABI number.
+fn difference(layout: &str, abi: u32) -> Result<compare::Difference, String> {
+    let json = |text: &str, whose: &str| serde_json::from_str(text).map_err(|e| format!("{whose}: {e}"));
+    match fs::read_to_string(baseline_file(abi)) {
+        Ok(old) => Ok(compare::compare(&json(&old, "the baseline")?, &json(layout, "the layout")?)),
+        Err(_) => Ok(compare::Difference::default()),
+    }
+}
+
+/// A promise may grow. To take something back, move the ABI's number; only a promise that was in no release may be
+/// deleted and made anew.
+fn baseline() -> Result<(), String> {
+    let path = root().join("abi/layout.json");
+    let layout = fs::read_to_string(&path).map_err(|e| format!("abi/layout.json: {e}"))?;
+    let json: serde_json::Value =
+        serde_json::from_str(&layout).map_err(|e| format!("abi/layout.json: {e}"))?;
+    let abi =
+        json["abi"].as_u64().and_then(|n| u32::try_from(n).ok()).ok_or("abi/layout.json has no number")?;
+    let difference = difference(&layout, abi)?;
+    if !difference.broken.is_empty() {
+        return Err(format!(
+            "abi/baseline-{abi}.json promises what is no longer there. If no release has it, delete it first; else \
+             KL_ABI_VERSION must move:\n  {}",
+            difference.broken.join("\n  ")
+        ));
+    }
+    for what in &difference.added {
+        println!("new: {what}");
+    }
+    fs::write(baseline_file(abi), layout).map_err(|e| format!("abi/baseline-{abi}.json: {e}"))
 }

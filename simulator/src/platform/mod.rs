@@ -36,6 +36,11 @@ pub trait Platform: Send {
     /// The operation that a request asks for, to find its faults and for the log. Empty if it cannot be told.
     fn operation(&self, request: &Request) -> String;
 
+    /// What a request says, for rules that look for a word in it.
+    fn says(&self, request: &Request) -> String {
+        format!("{}?{} {}", request.path, request.query, String::from_utf8_lossy(&request.body))
+    }
+
     /// Acts on a request.
     fn handle(&mut self, core: &mut Core, request: &Request, exchange: &mut Exchange) -> Reply;
 

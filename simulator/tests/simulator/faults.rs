@@ -231,6 +231,105 @@ fn the_dice_of_a_seed_fall_the_same_again() {
 }
 
 #[test]
+fn a_word_meets_the_same_whatever_else_is_asked() {
+    let run = |others: usize| {
+        let sim = start();
+        let random =
+            json!({"probability": 0.4, "seed": 42, "word": "visit-", "faults": ["http_5xx", "rate_limit"]});
+        control(&sim, "POST", "/_sim/faults", json!({"random": random}));
+        let statuses: Vec<_> = (0..12)
+            .map(|n| {
+                for _ in 0..others {
+                    exchange(&sim, &gateway_request(&sim, "api.test", &json!({})));
+                }
+                let biz = json!({"CID": CABINET, "TradeNo": format!("visit-{n}")});
+                exchange(&sim, &gateway_request(&sim, "cabinet.open.door", &biz)).status
+            })
+            .collect();
+        (statuses, control(&sim, "GET", "/_sim/faults/met", Value::Null))
+    };
+    let (alone, met) = run(0);
+    assert_eq!((alone.clone(), met.clone()), run(2));
+    for (n, status) in alone.iter().enumerate() {
+        let expected = match status {
+            502 => json!(["cabinet.open.door http_5xx"]),
+            429 => json!(["cabinet.open.door rate_limit"]),
+            _ => json!([null]),
+        };
+        assert_eq!(met[format!("visit-{n}")], expected);
+    }
+    assert!([200, 429, 502].iter().all(|status| alone.contains(status)), "{alone:?}");
+}
+
+#[test]
+fn certificates_that_are_wrong_for_a_while() {
+    let sim = start();
+    let config = std::sync::Arc::new(client_config(&sim));
+    for kind in ["expired", "not_yet_valid", "wrong_name", "untrusted"] {
+        let fault = json!({"fault": "bad_certificate", "certificate": kind, "handshakes": 2});
+        control(&sim, "POST", "/_sim/faults", fault);
+        let mut stream = tls(&sim, &config, "localhost").expect("the first is good");
+        stream.write_all(&gateway_request(&sim, "api.test", &json!({}))).expect("it reads");
+        let mut got = Vec::new();
+        // It closes without a farewell.
+        let _ = stream.read_to_end(&mut got);
+        assert!(got.starts_with(b"HTTP/1.1 200"), "{kind}");
+        for _ in 0..2 {
+            assert!(tls(&sim, &config, "localhost").is_err(), "{kind}");
+        }
+        tls(&sim, &config, "localhost").expect("good again");
+    }
+    let odd = json!({"fault": "bad_certificate", "certificate": "green"});
+    let (status, why) = sim.control("POST", "/_sim/faults", odd);
+    assert!(status == 400 && why["error"].as_str().is_some_and(|w| w.contains("untrusted")), "{why}");
+}
+
+#[test]
+fn a_clock_that_is_off_for_one_request() {
+    let sim = start();
+    control(&sim, "POST", "/_sim/faults", json!({"fault": "clock_skew", "offset_s": -7200}));
+    let before = now(&sim);
+    let refused = exchange(&sim, &gateway_request(&sim, "cabinet.open.door", &json!({"CID": CABINET})));
+    assert_eq!((refused.json()["error_code"].clone(), openings(&sim)), (json!(-1), 0));
+    let date = refused.header("date").expect("a date").to_owned();
+    assert!((now(&sim) - before).abs() < 5, "the clock is right again");
+    data(&sim, "cabinet.open.door", json!({"CID": CABINET}));
+    let later = exchange(&sim, &gateway_request(&sim, "api.test", &json!({})));
+    assert_ne!(later.header("date").map(|d| &d[..19]), Some(&date[..19]), "two hours apart");
+    // What was to happen in a while happens in that while: the door shuts.
+    control(&sim, "POST", "/_sim/faults", json!({"fault": "clock_skew", "offset_s": 500}));
+    let two = json!({"CID": "5f6da2362201410011000002"});
+    data(&sim, "cabinet.open.door", two);
+    control(&sim, "POST", "/_sim/clock/advance", json!({"ms": 2_100}));
+    let shut = control(&sim, "GET", "/_sim/openings", Value::Null);
+    assert!(shut[1]["shut_ms"].is_i64(), "{shut}");
+}
+
+#[test]
+fn callbacks_are_twisted_by_a_fault() {
+    let sim = start();
+    let callbacks = Callbacks::of(&sim);
+    let fault = json!({"fault": "twist_callback", "do": "duplicate", "method": "cabinet.open.door"});
+    control(&sim, "POST", "/_sim/faults", fault);
+    data(&sim, "cabinet.open.door", json!({"CID": CABINET}));
+    control(&sim, "POST", "/_sim/clock/advance", json!({"ms": 2_100}));
+    let (first, second) = (callbacks.next(), callbacks.next());
+    assert_eq!((get(&first, "method"), &first), ("notify.close.door", &second));
+    control(&sim, "POST", "/_sim/faults", json!({"fault": "twist_callback"}));
+    data(&sim, "api.test", json!({}));
+    control(
+        &sim,
+        "POST",
+        "/_sim/yopoint/notify",
+        json!({"method": "notify.cabinet.changed", "cabinet": CABINET}),
+    );
+    let forged = std::iter::repeat_with(|| callbacks.next())
+        .find(|fields| get(fields, "method") != "cabinet.order.vi.result.notify")
+        .expect("endless");
+    assert_ne!(get(&forged, "sign"), sign(&forged, SECRET));
+}
+
+#[test]
 fn the_table_is_readable() {
     let sim = start();
     let known = control(&sim, "GET", "/_sim/faults/known", Value::Null);

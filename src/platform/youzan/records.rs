@@ -311,7 +311,7 @@ pub(super) fn redeemed(data: Json<'_>) -> Read<Receipt> {
         }
     };
     if !done {
-        return Err(Bad { at: "is_success".into(), why: "is false, yet nothing was refused".into() });
+        return Err(Bad::new("is_success", "is false, yet nothing was refused"));
     }
     Ok(Receipt { json: data.text().to_owned(), ..Receipt::default() })
 }

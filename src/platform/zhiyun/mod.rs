@@ -226,7 +226,7 @@ impl Platform for Zhiyun {
                         let text = match value.kind() {
                             JsonKind::String => value.string().map(Cow::into_owned),
                             JsonKind::Number | JsonKind::Bool => Ok(value.text().to_owned()),
-                            _ => Err(Bad { at: String::new(), why: "must be a text or a number".into() }),
+                            _ => Err(Bad::new("", "must be a text or a number")),
                         };
                         let text = text.map_err(|b| argument(b.under(name).sentence("params_json")))?;
                         more.push((name.to_string(), text));

@@ -140,9 +140,11 @@ impl<'a> Reader<'a> {
 
     fn name(&mut self) -> Result<&'a str, Bad> {
         let rest = self.rest();
-        let good = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
+        // Names may be in any script. Which characters are letters there does not matter, and the table of them is large.
+        let letter = |c: char| c.is_ascii_alphabetic() || (!c.is_ascii() && !c.is_whitespace());
+        let good = |c: char| letter(c) || c.is_ascii_digit() || matches!(c, '_' | '-' | '.' | ':');
         let end = rest.find(|c| !good(c)).unwrap_or(rest.len());
-        if end == 0 || !rest.starts_with(|c: char| c.is_alphabetic() || c == '_') {
+        if end == 0 || !rest.starts_with(|c: char| letter(c) || c == '_') {
             return Err(self.bad(if rest.is_empty() { "is cut off" } else { "has no name here" }));
         }
         self.at += end;

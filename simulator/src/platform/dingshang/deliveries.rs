@@ -145,6 +145,7 @@ impl Dingshang {
                 request: Some(what.request),
                 receipt: Some(delivery_id.clone()),
                 trade_no: what.trade_id.clone(),
+                notify_url: Some(what.notify_url.to_owned()),
             };
             core.world.dispense(&machine.machine_no, what.lane as u32 + 1, &lane.channel, now, cause);
         }

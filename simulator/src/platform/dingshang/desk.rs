@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::message::patch_settings;
 use crate::state::Core;
+use crate::world::Cause;
 
 use super::deliveries::Notice;
 use super::model::{Delivery, Machine};
@@ -43,6 +44,7 @@ impl Dingshang {
             },
             ["machines", no] if changes => self.patch_machine(core, no, body),
             ["machines", no, "lanes", lane] if changes => self.patch_lane(no, lane, body),
+            ["machines", no, "lanes", lane, "drop"] if method == "POST" => self.drop_piece(core, no, lane),
             ["codes"] if method == "GET" => Ok(json!(self.codes.values().collect::<Vec<_>>())),
             ["orders"] if method == "GET" => Ok(json!(self.orders.values().collect::<Vec<_>>())),
             ["orders", order, "records", record, "notice"] if changes => {
@@ -91,6 +93,22 @@ impl Dingshang {
         let lane = machine.lanes.iter_mut().find(|l| l.channel == channel);
         let lane = lane.ok_or_else(|| no_such(format!("lane {channel} in machine {no}")))?;
         patch_settings(lane, body).map_err(bad)?;
+        Ok(json!(lane))
+    }
+
+    /// A person at the machine turns a lane's motor by hand: a piece falls, and no platform has asked for it.
+    fn drop_piece(&mut self, core: &mut Core, no: &str, channel: &str) -> Told {
+        let machine = self.machines.iter_mut().find(|m| m.machine_no == no);
+        let machine = machine.ok_or_else(|| no_such(format!("machine {no}")))?;
+        let place = machine.lanes.iter().position(|l| l.channel == channel);
+        let place = place.ok_or_else(|| no_such(format!("lane {channel} in machine {no}")))?;
+        let lane = &mut machine.lanes[place];
+        if lane.stock <= 0 {
+            return Err((409, "the lane is empty".into()));
+        }
+        lane.stock -= 1;
+        let cause = Cause { by: "control".into(), ..Cause::default() };
+        core.world.dispense(no, place as u32 + 1, channel, core.clock.now_ms(), cause);
         Ok(json!(lane))
     }
 

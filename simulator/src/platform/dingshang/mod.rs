@@ -316,6 +316,12 @@ impl Platform for Dingshang {
         route(&request.method, &request.path).map(|(name, _)| name.to_owned()).unwrap_or_default()
     }
 
+    fn says(&self, request: &Request) -> String {
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let fields = body["payload"].as_str().and_then(|p| payload::decode(p, false).ok());
+        fields.map_or_else(String::new, |fields| format!("{fields:?}"))
+    }
+
     fn handle(&mut self, core: &mut Core, request: &Request, exchange: &mut Exchange) -> Reply {
         let answer = self.act(core, request, exchange);
         let done = answer.is_ok();

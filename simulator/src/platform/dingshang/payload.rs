@@ -9,7 +9,7 @@ use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::state::mask;
+use crate::state::{mask, mask_all};
 
 /// The fields of a payload as texts, `sign` among them.
 pub type Fields = BTreeMap<String, String>;
@@ -113,31 +113,43 @@ pub fn check(fields: &Fields, encoding: Encoding, key: &str, others: &[(&str, &s
     };
     let dialect = if encoding == Encoding::Query { Dialect::Query } else { Dialect::Raw };
     let base = joined(fields, dialect, not_empty);
-    let differs = if ok { "nothing".to_owned() } else { diagnose(fields, dialect, &given, key, others) };
+    let (differs, signed) =
+        if ok { ("nothing".to_owned(), None) } else { diagnose(fields, dialect, &given, key, others) };
     let shown = json!({
         "ok": ok, "given": given,
         "expected": if dialect == Dialect::Query { query } else { raw },
         "base": format!("{}&key=[secret]", mask(&base, key)), "differs": differs,
+        "signed": signed.map(|text| mask_all(&text, key, others)),
     });
     (ok, shown)
 }
 
-/// Why a signature is wrong: the known mistakes are tried one after the other.
-fn diagnose(fields: &Fields, dialect: Dialect, given: &str, key: &str, others: &[(&str, &str)]) -> String {
+/// Why a signature is wrong, and the text that it was made from, if one of the known mistakes explains it. They
+/// are tried one after the other.
+fn diagnose(
+    fields: &Fields,
+    dialect: Dialect,
+    given: &str,
+    key: &str,
+    others: &[(&str, &str)],
+) -> (String, Option<String>) {
     let base = joined(fields, dialect, not_empty);
-    let is = |text: String| given.eq_ignore_ascii_case(&md5_upper(&text));
+    let is = |text: &str| given.eq_ignore_ascii_case(&md5_upper(text));
+    let unexplained = |what: &str| (what.to_owned(), None);
+    let explained = |what: &str, signed: String| (what.to_owned(), Some(signed));
     if given.is_empty() {
-        return "there is no sign".into();
+        return unexplained("there is no sign");
     }
-    if is(format!("{base}&key={key}")) {
-        return "the sign is in lower case; it must be upper case".into();
+    if is(&format!("{base}&key={key}")) {
+        return unexplained("the sign is in lower case; it must be upper case");
     }
     if given.len() != 32 || !given.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return "the sign is not 32 hexadecimal digits".into();
+        return unexplained("the sign is not 32 hexadecimal digits");
     }
     for (what, other) in others {
-        if is(format!("{base}&key={other}")) {
-            return format!("it is signed with {what}; the merchant key is another value");
+        let text = format!("{base}&key={other}");
+        if is(&text) {
+            return explained(&format!("it is signed with {what}; the merchant key is another value"), text);
         }
     }
     for (other, what) in [
@@ -146,8 +158,9 @@ fn diagnose(fields: &Fields, dialect: Dialect, given: &str, key: &str, others: &
         (Dialect::Component, "the values are signed with encodeURIComponent"),
         (Dialect::UriTwice, "the values are signed with encodeURI, twice"),
     ] {
-        if other != dialect && is(format!("{}&key={key}", joined(fields, other, not_empty))) {
-            return what.into();
+        let text = format!("{}&key={key}", joined(fields, other, not_empty));
+        if other != dialect && is(&text) {
+            return explained(what, text);
         }
     }
     let everything = joined(fields, dialect, |_, _| true);
@@ -159,17 +172,18 @@ fn diagnose(fields: &Fields, dialect: Dialect, given: &str, key: &str, others: &
         (format!("{base}{key}"), "\"&key=\" is missing before the key"),
         (base.clone(), "the key is missing"),
     ] {
-        if is(text) {
-            return what.into();
+        if is(&text) {
+            return explained(what, text);
         }
     }
     for name in fields.keys() {
         let without = joined(fields, dialect, |n, value| n != name && not_empty(n, value));
-        if is(format!("{without}&key={key}")) {
-            return format!("{name} is not signed");
+        let text = format!("{without}&key={key}");
+        if is(&text) {
+            return explained(&format!("{name} is not signed"), text);
         }
     }
-    "no known mistake fits: compare the text that was signed with the expected one, and the key".into()
+    unexplained("no known mistake fits: compare the text that was signed with the expected one, and the key")
 }
 
 #[cfg(test)]
@@ -255,5 +269,12 @@ mod tests {
         assert!(say("a=1&b=0", raw("a=1"), Encoding::Raw).contains("zeros"));
         assert!(say("a=1&b=2", raw("a=1"), Encoding::Raw).contains("b is not signed"));
         assert!(say("a=1", String::new(), Encoding::Raw).contains("no sign"));
+
+        let mut all = fields("a=1&b=0");
+        all.insert("sign".into(), raw("a=1"));
+        assert_eq!(check(&all, Encoding::Raw, "kva", &[]).1["signed"], "a=1&key=[secret]");
+        all.insert("sign".into(), md5_upper("a=1&b=0&key=10001"));
+        let shown = check(&all, Encoding::Raw, "kva", &[("the Appid", "10001")]).1;
+        assert_eq!(shown["signed"], "a=1&b=0&key=[another secret]");
     }
 }

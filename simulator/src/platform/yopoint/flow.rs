@@ -68,6 +68,7 @@ impl Yopoint {
             request: Some(request.number),
             receipt: Some(receipt.clone()),
             trade_no,
+            notify_url: None,
         };
         match core.open_door(&cid, door, self.settings.door_open_ms, cause) {
             Ok(opening) => {

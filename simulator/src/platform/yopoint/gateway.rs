@@ -63,42 +63,47 @@ pub fn sign(fields: &Fields, leave_out: &[&str], secret: &str) -> String {
     md5_hex(format!("{}&{secret}", base_string(fields, leave_out)).as_bytes())
 }
 
-/// Why a signature is wrong: the known mistakes are tried one after the other.
+/// Why a signature is wrong, and the text that it was made from, if one of the known mistakes explains it. They
+/// are tried one after the other.
 pub fn diagnose(
     fields: &Fields,
     leave_out: &[&str],
     given: &str,
     secret: &str,
     others: &[(&str, &str)],
-) -> String {
+) -> (String, Option<String>) {
+    let unexplained = |what: &str| (what.to_owned(), None);
+    let explained = |what: &str, signed: String| (what.to_owned(), Some(signed));
     let expected = sign(fields, leave_out, secret);
     if given == expected {
-        return "nothing".into();
+        return unexplained("nothing");
     }
     if given.is_empty() {
-        return "there is no sign".into();
+        return unexplained("there is no sign");
     }
     if given.eq_ignore_ascii_case(&expected) {
-        return "the sign is in upper case; it must be lower case".into();
+        return unexplained("the sign is in upper case; it must be lower case");
     }
     if given.len() != 32 || !given.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return "the sign is not 32 hexadecimal digits".into();
+        return unexplained("the sign is not 32 hexadecimal digits");
     }
     let base = base_string(fields, leave_out);
     let is = |text: &str| given.eq_ignore_ascii_case(&md5_hex(text.as_bytes()));
-    let with = |fields: &Fields, out: &[&str]| is(&format!("{}&{secret}", base_string(fields, out)));
+    let with = |fields: &Fields, out: &[&str]| format!("{}&{secret}", base_string(fields, out));
     let changed = |change: &dyn Fn(&str, &str) -> String| -> Fields {
         fields.iter().map(|(n, v)| (n.clone(), change(n, v))).collect()
     };
     for (what, other) in others {
-        if is(&format!("{base}&{other}")) {
-            return format!("it is signed with {what}");
+        let text = format!("{base}&{other}");
+        if is(&text) {
+            return explained(&format!("it is signed with {what}"), text);
         }
     }
     for blank in [format!("{secret} "), format!(" {secret}"), format!("{secret}\n"), format!("{secret}\r\n")]
     {
-        if is(&format!("{base}&{blank}")) {
-            return "the secret has a blank or a line end at one of its ends".into();
+        let text = format!("{base}&{blank}");
+        if is(&text) {
+            return explained("the secret has a blank or a line end at one of its ends", text);
         }
     }
     for (text, what) in [
@@ -114,7 +119,7 @@ pub fn diagnose(
         (format!("{base}&{secret}").replace('&', "&amp;"), "every & has become &amp;"),
     ] {
         if is(&text) {
-            return what.into();
+            return explained(what, text);
         }
     }
     for (out, what) in [
@@ -125,8 +130,9 @@ pub fn diagnose(
         (&["method"], "method is not signed"),
         (&["timestamp"], "timestamp is not signed"),
     ] {
-        if with(fields, out) {
-            return what.into();
+        let text = with(fields, out);
+        if is(&text) {
+            return explained(what, text);
         }
     }
     let filled: Fields = fields.iter().filter(|(_, v)| !v.is_empty()).cloned().collect();
@@ -171,20 +177,27 @@ pub fn diagnose(
             "blanks around a value are not signed; sign exactly the text that is sent",
         ),
     ] {
-        if with(&candidate, leave_out) {
-            return what.into();
+        let text = with(&candidate, leave_out);
+        if is(&text) {
+            return explained(what, text);
         }
     }
     let received: Vec<_> =
         fields.iter().filter(|(n, _)| n != "sign").map(|(n, v)| format!("{n}={v}")).collect();
-    if is(&format!("{}&{secret}", received.join("&"))) {
-        return "the parameters are signed in the order sent; they must be sorted by key".into();
+    let unsorted = format!("{}&{secret}", received.join("&"));
+    if is(&unsorted) {
+        return explained(
+            "the parameters are signed in the order sent; they must be sorted by key",
+            unsorted,
+        );
     }
     let gbk = encoding_rs::GBK.encode(&format!("{base}&{secret}")).0.into_owned();
     if given.eq_ignore_ascii_case(&md5_hex(&gbk)) {
-        return "the text is hashed in GBK; it must be UTF-8".into();
+        return unexplained("the text is hashed in GBK; it must be UTF-8");
     }
-    "no known mistake fits: compare the text that was signed with the expected one, and the secret".into()
+    unexplained(
+        "no known mistake fits: compare the text that was signed with the expected one, and the secret",
+    )
 }
 
 /// Business parameters; names are found in any case, as the vendor's own pages write them in several.
@@ -320,7 +333,7 @@ mod tests {
         let fields = common(r#"{"a":"柜 1"}"#, "api.test", "1700000000");
         let base = base_string(&fields, &[]);
         let say = |text: String| {
-            diagnose(&fields, &[], &md5_hex(text.as_bytes()), "s3", &[("the payment key", "pk")])
+            diagnose(&fields, &[], &md5_hex(text.as_bytes()), "s3", &[("the payment key", "pk")]).0
         };
         assert_eq!(say(format!("{base}&s3")), "nothing");
         assert!(say(format!("{base}&key=s3")).contains("key="));
@@ -330,7 +343,7 @@ mod tests {
         assert!(say(format!("{}&s3", base.replace("1700000000", "1700000000000"))).contains("milliseconds"));
         assert!(say("x".into()).contains("no known mistake"));
         let upper = sign(&fields, &[], "s3").to_uppercase();
-        assert!(diagnose(&fields, &[], &upper, "s3", &[]).contains("lower case"));
+        assert!(diagnose(&fields, &[], &upper, "s3", &[]).0.contains("lower case"));
     }
 
     #[test]

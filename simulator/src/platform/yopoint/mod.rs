@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::callback::{Outgoing, Rendered, Style};
 use crate::clock::system_ms;
 use crate::message::{Reply, Request, form_encode, merge, patch_settings};
-use crate::state::{Core, mask};
+use crate::state::{Core, mask, mask_all};
 use crate::world::{Opening, World};
 
 use super::{Exchange, Platform};
@@ -245,15 +245,16 @@ impl Yopoint {
             self.settings.accounts.iter().map(|a| ("the appSecret of an account", a.secret.as_str())),
         );
         others.retain(|(_, key)| *key != secret);
-        let what = if !leave_out.is_empty() && sign(fields, &[], secret) == given {
-            format!("{} is signed and must not be", leave_out.join(" and "))
+        let (what, signed) = if !leave_out.is_empty() && sign(fields, &[], secret) == given {
+            let what = format!("{} is signed and must not be", leave_out.join(" and "));
+            (what, Some(format!("{}&{secret}", base_string(fields, &[]))))
         } else {
             diagnose(fields, leave_out, given, secret, &others)
         };
         json!({
             "ok": given == expected, "given": given, "expected": expected,
             "base": format!("{}&[secret]", mask(&base_string(fields, leave_out), secret)),
-            "differs": what,
+            "differs": what, "signed": signed.map(|text| mask_all(&text, secret, &others)),
         })
     }
 

@@ -39,6 +39,7 @@ impl Youzan {
                 request: Some(call.request),
                 receipt: Some(tid.to_owned()),
                 trade_no: (!info.is_empty()).then(|| info.to_owned()),
+                notify_url: None,
             },
         });
         let done = self.held.order(call.kdt_id, tid).is_some_and(|o| o.status == "TRADE_SUCCESS");

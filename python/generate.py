@@ -1,0 +1,295 @@
+#!/usr/bin/env python3
+"""Writes kiosklink/_abi.py and kiosklink/enums.py from include/kiosklink.h.
+
+    python3 python/generate.py            writes them
+    python3 python/generate.py --check    says what differs, exit code 1 if anything does
+
+The header is generated too and keeps one form, so a small parser is enough; what it does not understand is an error
+and never left out. What comes out is compared with the C compiler's own view in tests/python/test_abi.py.
+"""
+
+import os
+import re
+import sys
+import textwrap
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+HEADER = os.path.join(HERE, os.pardir, "include", "kiosklink.h")
+
+# The sets of numbers that become enumerations: prefix, class, what it is about. The longest prefix wins.
+ENUMS = [
+    ("KL_OUTCOME_", "Outcome", "What became of a command or another write."),
+    ("KL_ADVICE_", "Advice", "What to do about an error."),
+    ("KL_TIME_", "TimeSource", "Where a client's time comes from."),
+    ("KL_CODE_STATE_", "CodeState", "The state of a pickup code."),
+    ("KL_CODE_", "CodeKind", "What a pickup code is for."),
+    ("KL_EVENT_", "EventKind", "What a callback is about."),
+    ("KL_SIGNED_", "SignedWith", "What a callback was signed with."),
+    ("KL_SALE_", "SaleState", "Whether a cabinet sells."),
+    ("KL_ORDER_", "OrderKind", "Which kind of machine an order is of."),
+    ("KL_PAY_", "PaymentState", "Whether an order is paid."),
+    ("KL_SERVICE_", "ServiceState", "How far a customer's visit is."),
+    ("KL_DOOR_", "DoorState", "What is known of a door."),
+    ("KL_DELIVERY_", "DeliveryState", "What became of goods that a machine pushes out."),
+    ("KL_PAYMENT_", "PaymentResult", "What is reported of a payment."),
+    ("KL_COMMAND_", "CommandKind", "What a command is."),
+    ("KL_PHYSICAL_", "Physical", "Whether something moved after a command."),
+    ("KL_BY_", "SettledBy", "Who settled what became of a command."),
+    ("KL_E_", "Status", "What a call answers."),
+]
+
+SCALARS = {
+    "int32_t": "c_int32",
+    "uint32_t": "c_uint32",
+    "int64_t": "c_int64",
+    "uint64_t": "c_uint64",
+    "size_t": "c_size_t",
+    "double": "c_double",
+    "kl_status": "c_int32",
+}
+
+
+class Constant(NamedTuple):
+    name: str
+    value: str
+    doc: str
+
+
+class Function(NamedTuple):
+    result: str
+    params: List[Tuple[str, str]]
+
+
+class Header(NamedTuple):
+    """What the header declares: fields and parameters are pairs of C type and name."""
+
+    constants: List[Constant]
+    structs: Dict[str, List[Tuple[str, str]]]
+    handles: List[str]
+    callbacks: Dict[str, Function]
+    functions: Dict[str, Function]
+
+
+def declaration(text: str) -> Tuple[str, str]:
+    """"const char *x" as ("const char *", "x"); an array keeps its brackets in the type."""
+    found = re.match(r"^(.*?[\s*])(\w+)(\[\d+\])?$", text.strip())
+    if found is None:
+        raise ValueError("not understood: %r" % text)
+    return re.sub(r"\s+", " ", found.group(1)).strip() + (found.group(3) or ""), found.group(2)
+
+
+def parameters(text: str) -> List[Tuple[str, str]]:
+    text = re.sub(r"\s+", " ", text).strip()
+    return [] if text in ("", "void") else [declaration(p) for p in text.split(",")]
+
+
+def parse(text: str) -> Header:
+    """The header's text taken apart. ValueError for what is not understood."""
+    constants = []
+    defines = re.compile(r'(?:/\*\*((?:[^*]|\*(?!/))*)\*/\s*)?#define (KL_\w+) (-?\d+|"[^"]*")\n')
+    for found in defines.finditer(text):
+        doc = re.sub(r"\s*\n\s*\*\s?", " ", found.group(1) or "")
+        constants.append(Constant(found.group(2), found.group(3), re.sub(r"\s+", " ", doc).strip()))
+    plain = re.sub(r"/\*.*?\*/", " ", text, flags=re.S)
+    plain = re.sub(r"//[^\n]*", " ", plain)
+    named = {c.name for c in constants}
+    for found in re.finditer(r"^#define (\w+)(.*)$", plain, flags=re.M):
+        if found.group(1) not in named and not re.match(r"KIOSKLINK_H$|KL_\w+_INIT$", found.group(1)):
+            raise ValueError("not understood: %s" % found.group(0))
+    plain = re.sub(r"^#.*$", "", plain, flags=re.M)
+    plain = plain.replace('extern "C" {', "")
+
+    structs: Dict[str, List[Tuple[str, str]]] = {}
+
+    def struct(found: "re.Match[str]") -> str:
+        if found.group(1) != found.group(3):
+            raise ValueError("struct %s is called %s" % (found.group(1), found.group(3)))
+        structs[found.group(1)] = [declaration(f) for f in found.group(2).split(";") if f.strip()]
+        return ""
+
+    plain = re.sub(r"typedef struct (\w+) \{([^}]*)\} (\w+);", struct, plain)
+    handles: List[str] = []
+    callbacks: Dict[str, Function] = {}
+    functions: Dict[str, Function] = {}
+    for statement in plain.replace("}", "").split(";"):
+        statement = re.sub(r"\s+", " ", statement).strip()
+        handle = re.match(r"^typedef struct (\w+) (\w+)$", statement)
+        callback = re.match(r"^typedef (.+?)\(\*(\w+)\)\((.*)\)$", statement)
+        function = re.match(r"^(?!typedef)(.+?[\s*])(\w+)\((.*)\)$", statement)
+        if not statement or statement == "typedef int32_t kl_status":
+            continue
+        if handle and handle.group(1) == handle.group(2):
+            handles.append(handle.group(1))
+        elif callback:
+            callbacks[callback.group(2)] = Function(callback.group(1).strip(), parameters(callback.group(3)))
+        elif function:
+            functions[function.group(2)] = Function(function.group(1).strip(), parameters(function.group(3)))
+        else:
+            raise ValueError("not understood: %r" % statement)
+    return Header(constants, structs, handles, callbacks, functions)
+
+
+def ctype(header: Header, kind: str) -> str:
+    """The name in ctypes of a C type. Handles are numbers, so they stay opaque."""
+    array = re.match(r"^char\[(\d+)\]$", kind)
+    if array:
+        return "c_char * %s" % array.group(1)
+    if kind in SCALARS:
+        return SCALARS[kind]
+    if kind in header.callbacks:
+        return kind
+    if kind in ("const char *", "const uint8_t *"):
+        return "c_char_p"
+    if kind == "void *":
+        return "c_void_p"
+    pointed = re.match(r"^(?:const )?(\w+) (\*+)$", kind)
+    if pointed:
+        name, stars = pointed.groups()
+        inner: Optional[str] = None
+        if name in header.handles:
+            inner, stars = "c_void_p", stars[1:]
+        elif name in header.structs:
+            inner = name
+        elif name in SCALARS:
+            inner = SCALARS[name]
+        if inner is not None:
+            for _ in stars:
+                inner = "POINTER(%s)" % inner
+            return inner
+    raise ValueError("no type in ctypes for %r" % kind)
+
+
+def abi(header: Header) -> str:
+    """The text of kiosklink/_abi.py."""
+    out = [
+        '"""What include/kiosklink.h declares, for ctypes. Written by generate.py; do not edit."""',
+        "",
+        "from ctypes import (",
+        "    CFUNCTYPE,",
+        "    POINTER,",
+        "    Structure,",
+        "    c_char,",
+        "    c_char_p,",
+        "    c_double,",
+        "    c_int32,",
+        "    c_int64,",
+        "    c_size_t,",
+        "    c_uint32,",
+        "    c_uint64,",
+        "    c_void_p,",
+        ")",
+        "from typing import Any, Dict, Tuple, Type",
+        "",
+    ]
+    out += ["%s = %s" % (c.name, c.value) for c in header.constants]
+    out += ["", '"""The keys of a client\'s settings."""', "KEYS = ("]
+    out += ["    %s," % c.value for c in header.constants if c.name.startswith("KL_KEY_")]
+    out += [")"]
+    for name, fields in header.structs.items():
+        out += ["", "", "class %s(Structure):" % name, "    _fields_ = ["]
+        out += ['        ("%s", %s),' % (field, ctype(header, kind)) for kind, field in fields]
+        out += ["    ]"]
+    out += ["", ""]
+    for name, function in header.callbacks.items():
+        result = "None" if function.result == "void" else ctype(header, function.result)
+        kinds = "".join(", " + ctype(header, kind) for kind, _ in function.params)
+        out += ["%s = CFUNCTYPE(%s%s)" % (name, result, kinds)]
+    out += ["", '"""Every struct."""', "STRUCTS: Dict[str, Type[Structure]] = {"]
+    out += ['    "%s": %s,' % (name, name) for name in header.structs]
+    out += ["}", "", '"""Every function: its result, and its parameters."""']
+    out += ["FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {"]
+    for name, function in header.functions.items():
+        result = "None" if function.result == "void" else ctype(header, function.result)
+        kinds = "".join(ctype(header, kind) + ", " for kind, _ in function.params)
+        line = '    "%s": (%s, (%s)),' % (name, result, kinds.rstrip() if len(function.params) == 1 else kinds[:-2])
+        if len(line) > 118:
+            out += ['    "%s": (' % name, "        %s," % result, "        (%s)," % kinds[:-2], "    ),"]
+        else:
+            out += [line]
+    out += ["}", ""]
+    return "\n".join(out)
+
+
+def enums(header: Header) -> str:
+    """The text of kiosklink/enums.py."""
+    groups: Dict[str, List[Tuple[str, str, str]]] = {}
+    prefixes = sorted(ENUMS, key=lambda e: -len(e[0]))
+    for constant in header.constants:
+        if constant.value.startswith('"') or constant.name in ("KL_ABI_VERSION", "KL_REQUEST_ID_MAX"):
+            continue
+        if constant.name == "KL_OK":
+            groups.setdefault("Status", []).append(("OK", constant.value, constant.doc))
+        for prefix, name, _ in prefixes:
+            if constant.name.startswith(prefix):
+                member = (constant.name[len(prefix) :], constant.value, constant.doc)
+                groups.setdefault(name, []).append(member)
+                break
+    out = [
+        '"""The numbers of the C header as enumerations. Written by generate.py; do not edit.',
+        "",
+        "They may grow: a number that this version has no name for becomes a member called ``UNKNOWN_n``, so a value that",
+        "comes from the library never raises. Write an ``else`` for what you do not expect.",
+        '"""',
+        "",
+        "from enum import IntEnum",
+        "from typing import Any",
+        "",
+        "",
+        "class _Open(IntEnum):",
+        '    """An enumeration that takes numbers it does not know."""',
+        "",
+        "    @classmethod",
+        "    def _missing_(cls, value: object) -> Any:",
+        "        if not isinstance(value, int):",
+        "            return None",
+        "        member = int.__new__(cls, value)",
+        '        member._name_ = "UNKNOWN_%d" % value',
+        "        member._value_ = value",
+        "        return member",
+    ]
+    for _, name, about in ENUMS:
+        if name not in groups:
+            continue
+        out += ["", "", "class %s(_Open):" % name, '    """%s"""' % about]
+        for label, value, doc in groups[name]:
+            out += ["", "    %s = %s" % (label, value)]
+            if doc:
+                lines = textwrap.wrap('"""%s"""' % doc.replace("\\", ""), 114)
+                out += ["    " + line for line in lines]
+    return "\n".join(out) + "\n"
+
+
+def outputs(text: str) -> Dict[str, str]:
+    """The files that belong to a header, by their name in the package."""
+    header = parse(text)
+    return {"_abi.py": abi(header), "enums.py": enums(header)}
+
+
+def main(arguments: List[str]) -> int:
+    if arguments not in ([], ["--check"]):
+        sys.stderr.write("use: generate.py [--check]\n")
+        return 64
+    with open(HEADER, encoding="utf-8") as file:
+        wanted = outputs(file.read())
+    differs = 0
+    for name, text in wanted.items():
+        path = os.path.join(HERE, "kiosklink", name)
+        try:
+            with open(path, encoding="utf-8") as file:
+                found = file.read()
+        except FileNotFoundError:
+            found = ""
+        if found == text:
+            continue
+        differs = 1
+        if arguments:
+            sys.stderr.write("python/kiosklink/%s is not what the header says: python3 python/generate.py\n" % name)
+        else:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+    return differs if arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

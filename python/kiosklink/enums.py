@@ -1,0 +1,583 @@
+"""The numbers of the C header as enumerations. Written by generate.py; do not edit.
+
+They may grow: a number that this version has no name for becomes a member called ``UNKNOWN_n``, so a value that
+comes from the library never raises. Write an ``else`` for what you do not expect.
+"""
+
+from enum import IntEnum
+from typing import Any
+
+
+class _Open(IntEnum):
+    """An enumeration that takes numbers it does not know."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Any:
+        if not isinstance(value, int):
+            return None
+        member = int.__new__(cls, value)
+        member._name_ = "UNKNOWN_%d" % value
+        member._value_ = value
+        return member
+
+
+class Outcome(_Open):
+    """What became of a command or another write."""
+
+    NONE = 0
+    """The call was no command."""
+
+    DONE = 1
+    """The platform took the command."""
+
+    NOT_DONE = 2
+    """The command did not happen and will not."""
+
+    UNKNOWN = 3
+    """The command may have happened. Find out; never send it again under another request_id."""
+
+
+class Advice(_Open):
+    """What to do about an error."""
+
+    NONE = 0
+    """Nothing in particular."""
+
+    RETRY = 1
+    """Trying again is safe, after retry_after_ms if that is not 0."""
+
+    ASK_FIRST = 2
+    """Ask what became of it before anything else: the same request_id again, or a query."""
+
+    CALL_PERSON = 3
+    """Only a person, or a sensor, can tell."""
+
+    FIX = 4
+    """Trying again will not help: a setting, a credential or a parameter must change."""
+
+
+class TimeSource(_Open):
+    """Where a client's time comes from."""
+
+    SYSTEM = 0
+    """The time comes from the device's own clock."""
+
+    FLOOR = 1
+    """The device's clock is unset; the time is the library's build time and certainly too early."""
+
+    FIRMWARE = 2
+    """The time was handed in with kl_set_time."""
+
+    PLATFORM = 3
+    """The time was learned from the platform."""
+
+
+class CodeState(_Open):
+    """The state of a pickup code."""
+
+    UNKNOWN = 0
+    """The platform did not tell."""
+
+    UNUSED = 1
+    """It can be redeemed."""
+
+    USED = 2
+    """It was redeemed."""
+
+    EXPIRED = 3
+    """It has ended."""
+
+    REFUNDING = 4
+    """The money is on its way back."""
+
+    DISABLED = 5
+    """It was taken out of use."""
+
+
+class CodeKind(_Open):
+    """What a pickup code is for."""
+
+    PICKUP = 0
+    """The platform's usual kind of code (Dingshang: a pickup code; Youzan: a self-fetch code)."""
+
+    VIRTUAL = 1
+    """Youzan: a code for virtual goods."""
+
+    VOUCHER = 2
+    """Youzan: an e-voucher."""
+
+
+class EventKind(_Open):
+    """What a callback is about."""
+
+    OTHER = 0
+    """Something this version has no name for; method and json tell."""
+
+    TEST = 1
+    """The platform probes the callback address."""
+
+    DOOR_CLOSED = 2
+    """A door was shut, or never opened: see door."""
+
+    RECOGNIZED = 3
+    """The goods a customer took are recognised: charge, then report the payment to report_url."""
+
+    ORDER_PAID = 4
+    """An order is paid."""
+
+    REFUND_APPROVED = 5
+    """A refund was approved: refund through your own channel and answer with the result."""
+
+    ORDER_REPLACED = 6
+    """After an appeal: a new order replaces an old one. Charge it and report to report_url."""
+
+    DELIVERY = 7
+    """A vending machine pushed goods out, or failed to: see delivery."""
+
+    VOUCHER_REDEEMED = 8
+    """A voucher code was redeemed."""
+
+    CABINET_CHANGED = 9
+    """A cabinet's settings changed: see cabinet."""
+
+    RETURN_SLIP = 10
+    """A return slip was made."""
+
+    REFUND_REQUESTED = 11
+    """Older vending flow: refund this order now and answer with the channel's raw result."""
+
+    REFUND_FINISHED = 12
+    """Older vending flow: a refund is finished."""
+
+    PAY_PAGE = 13
+    """Older vending flow: the customer was sent to the payment page."""
+
+    ORDER_CHANGED = 14
+    """An order was made, shipped or changed; method says what happened."""
+
+    ORDER_FINISHED = 15
+    """An order is finished: the goods are handed over."""
+
+    ORDER_CLOSED = 16
+    """An order was closed: it will not be handed over."""
+
+    REFUND_CHANGED = 17
+    """A refund was asked for, decided or made; method says which."""
+
+    STOCK_CHANGED = 18
+    """The goods on sale or their stock changed: fetch them again."""
+
+    APP_CHANGED = 19
+    """The application's own subscription on the platform's market changed."""
+
+
+class SignedWith(_Open):
+    """What a callback was signed with."""
+
+    NOTHING = 0
+    """Signed with nothing (Dingshang): anybody who knows your address could have sent it. Treat it as a hint: put a
+    token that cannot be guessed into notify_url, check it in your HTTP server, and confirm with kl_order_get."""
+
+    APP_SECRET = 1
+    """Signed with the account's secret."""
+
+    PAY_KEY = 2
+    """Signed with the payment key."""
+
+    CONTENT_ONLY = 3
+    """Signed with the account's secret, but over the content alone: method and what else stands beside it is not
+    covered (Youzan without the header Event-Sign; hand the headers in)."""
+
+    ENCRYPTED = 4
+    """Not signed but encrypted with the account's secret (Youzan's market messages)."""
+
+
+class SaleState(_Open):
+    """Whether a cabinet sells."""
+
+    UNKNOWN = 0
+    """The platform did not tell."""
+
+    SELLING = 1
+    """It sells."""
+
+    STOPPED = 2
+    """It was stopped."""
+
+    TO_BE_DEPLOYED = 3
+    """It is still to be deployed."""
+
+
+class OrderKind(_Open):
+    """Which kind of machine an order is of."""
+
+    CABINET = 0
+    """Orders of cabinets with doors."""
+
+    VENDING = 1
+    """Orders of vending machines that push the goods out."""
+
+
+class PaymentState(_Open):
+    """Whether an order is paid."""
+
+    UNKNOWN = 0
+    """The platform did not tell."""
+
+    UNPAID = 1
+    """Not paid yet."""
+
+    PAID = 2
+    """Paid."""
+
+    FAILED = 3
+    """The payment failed."""
+
+
+class ServiceState(_Open):
+    """How far a customer's visit is."""
+
+    UNKNOWN = 0
+    """The platform did not tell."""
+
+    NOT_STARTED = 1
+    """The visit has not begun."""
+
+    IN_SERVICE = 2
+    """The customer is at it."""
+
+    ENDED = 3
+    """The visit is over."""
+
+
+class DoorState(_Open):
+    """What is known of a door."""
+
+    UNKNOWN = 0
+    """The platform did not tell."""
+
+    OPEN = 1
+    """The door is open."""
+
+    SHUT = 2
+    """The door was open and is shut."""
+
+    NEVER_OPENED = 3
+    """The door never opened."""
+
+
+class DeliveryState(_Open):
+    """What became of goods that a machine pushes out."""
+
+    UNKNOWN = 0
+    """The platform did not tell."""
+
+    PENDING = 1
+    """The machine is to push the goods out."""
+
+    DELIVERED = 2
+    """The goods came out."""
+
+    FAILED = 3
+    """The goods did not come out."""
+
+    AWAITING_PICKUP = 4
+    """The goods wait to be picked up."""
+
+    OUT_OF_STOCK = 5
+    """There were no goods; they are owed."""
+
+
+class PaymentResult(_Open):
+    """What is reported of a payment."""
+
+    PAID = 1
+    """The customer paid."""
+
+    FAILED = -1
+    """The payment failed."""
+
+
+class CommandKind(_Open):
+    """What a command is."""
+
+    DOOR = 1
+    """The command opens a door or pushes goods out."""
+
+    REDEEM = 2
+    """The command uses up a pickup code."""
+
+    WRITE = 3
+    """The command is another write that was given a request_id."""
+
+
+class Physical(_Open):
+    """Whether something moved after a command."""
+
+    NONE = 0
+    """Nothing moves by this command."""
+
+    PENDING = 1
+    """It is not known yet what the machine did."""
+
+    CONFIRMED = 2
+    """The door opened, or the goods came out."""
+
+    FAILED = 3
+    """The machine reports that it did not."""
+
+    UNKNOWABLE = 4
+    """The platform does not know what the machine did."""
+
+
+class SettledBy(_Open):
+    """Who settled what became of a command."""
+
+    NOBODY = 0
+    """Nobody has told yet what became of the command."""
+
+    ANSWER = 1
+    """The platform told, in its answer; or the call itself, when it could not be sent."""
+
+    QUERY = 2
+    """The platform told, asked later."""
+
+    EVENT = 3
+    """The platform told, by a callback."""
+
+    SENSOR = 4
+    """A sensor at the machine told."""
+
+    PERSON = 5
+    """A person told."""
+
+    JOURNAL = 6
+    """The journal told: the process ended before it had sent anything."""
+
+
+class Status(_Open):
+    """What a call answers."""
+
+    OK = 0
+    """It worked. A command that answers this is *done*."""
+
+    NULL = 1
+    """A pointer that must not be NULL is NULL."""
+
+    ARGUMENT = 2
+    """An argument is out of its range or has the wrong form; the message names it."""
+
+    UTF8 = 3
+    """A text is not valid UTF-8."""
+
+    HANDLE = 4
+    """The handle was freed, is of another kind, or never was one."""
+
+    FORKED = 5
+    """The handle was made before a fork and belongs to the parent process."""
+
+    RETIRED = 6
+    """The client was retired after an internal error; free it and make a new one."""
+
+    INTERNAL = 7
+    """A bug in kiosklink. The client it happened in is retired; others go on."""
+
+    UNSUPPORTED = 8
+    """The platform has no such call; nothing was sent."""
+
+    BUSY = 9
+    """Not now: called from inside the log callback, or another thread is making codes for the same cabinet."""
+
+    RESOURCE = 10
+    """The system refused memory, a thread or a file descriptor."""
+
+    PLATFORM_NAME = 100
+    """No such platform; the message suggests the nearest."""
+
+    CONFIG_KEY = 101
+    """No such key; the message suggests the nearest."""
+
+    CONFIG_VALUE = 102
+    """The value of a key is not of its form."""
+
+    CONFIG_MISSING = 103
+    """A key that this platform or this call needs is not set."""
+
+    CONFIG_FILE = 104
+    """The JSON file of accounts cannot be read, is not of its form, or has no such account."""
+
+    ROOTS = 105
+    """The CA roots cannot be read, do not parse, or are none."""
+
+    CLIENT_CERT = 106
+    """The client certificate or its key cannot be read, does not parse, or the two do not match."""
+
+    CANCELLED = 200
+    """Ended by kl_client_cancel or kl_client_free."""
+
+    DNS = 201
+    """The platform's name has no address."""
+
+    CONNECT = 202
+    """No connection: refused, unreachable, or reset while it was made."""
+
+    LOST = 203
+    """The connection ended before the answer was whole."""
+
+    PROXY = 204
+    """The proxy refused or answered nonsense."""
+
+    TIMEOUT_DNS = 210
+    """The deadline passed while the name was looked up."""
+
+    TIMEOUT_CONNECT = 211
+    """The deadline passed while the TCP connection was made."""
+
+    TIMEOUT_TLS = 212
+    """The deadline passed in the TLS handshake."""
+
+    TIMEOUT_SEND = 213
+    """The deadline passed while the request was sent."""
+
+    TIMEOUT_REPLY = 214
+    """The deadline passed before the answer was whole."""
+
+    TLS = 300
+    """The TLS handshake failed for a reason that has no code of its own."""
+
+    TLS_UNTRUSTED = 301
+    """No trusted root vouches for the certificate."""
+
+    TLS_EXPIRED = 302
+    """The certificate has expired."""
+
+    TLS_NOT_YET_VALID = 303
+    """The certificate is not valid yet."""
+
+    TLS_WRONG_NAME = 304
+    """The certificate is for another host."""
+
+    TLS_PIN = 305
+    """No certificate of the chain has the pinned key."""
+
+    TLS_CLIENT_CERT = 306
+    """The server wants a client certificate, or does not accept ours."""
+
+    CLOCK = 307
+    """The device's clock is far past the certificate's end and nothing confirms it: set the clock, or hand in a
+    trusted time with kl_set_time."""
+
+    HTTP = 400
+    """An HTTP status that is no answer of the platform: a redirect, a captive portal, a server error."""
+
+    PROTOCOL = 401
+    """The answer is not of the platform's form; the message says where."""
+
+    TOO_LARGE = 402
+    """The answer is larger than max_reply_bytes."""
+
+    RATE_LIMIT = 403
+    """The platform asks for fewer calls; see retry_after_ms."""
+
+    PLATFORM = 500
+    """The platform refused; see platform_code and platform_message."""
+
+    AUTH = 501
+    """The platform does not accept the credentials or the signature."""
+
+    PERMISSION = 502
+    """The account may not make this call."""
+
+    NOT_FOUND = 503
+    """The platform knows no such thing."""
+
+    PARAMETER = 504
+    """The platform says that a parameter is missing or wrong."""
+
+    OFFLINE = 505
+    """The platform cannot reach the cabinet."""
+
+    NOT_READY = 506
+    """The cabinet or the door is in use, or not selling."""
+
+    OUT_OF_STOCK = 507
+    """Nothing left of the goods."""
+
+    TIMESTAMP = 508
+    """The signature's time was outside the platform's window. The platform's time has been learned: the next call
+    uses it."""
+
+    CODE_USED = 520
+    """The pickup code was redeemed before, and not by this request: a command that answers this is *not done*."""
+
+    CODE_EXPIRED = 521
+    """The pickup code has ended."""
+
+    ORDER_STATE = 522
+    """The order is in no state for this: unpaid, expired, closed, refunded, or delivered before."""
+
+    ACCOUNT = 523
+    """The account itself is expired, not verified, or closed: its owner must see to it."""
+
+    DUPLICATE = 524
+    """Your own number was used before: the thing may exist already."""
+
+    TOKEN = 525
+    """A person must renew the credentials: the shop's authorisation or the user's access token has ended."""
+
+    REQUEST_ID = 600
+    """This request_id was already used for another command."""
+
+    STALE = 601
+    """The command's time to live passed before it could be sent; nothing was sent."""
+
+    IN_FLIGHT = 602
+    """The command with this request_id is under way on another thread."""
+
+    UNSETTLED = 603
+    """What became of an earlier command of this name is not known; nothing was sent. Look at the order, or let a
+    person look at the door."""
+
+    BLOCKED = 604
+    """Another command at the same door, for the same code or for the same order is not settled; the message names it.
+    Nothing was sent."""
+
+    PENDING = 605
+    """The time was up before the platform told what the machine did."""
+
+    NOT_MOVED = 606
+    """The platform took the command, but the machine did not do it: the door never opened, or nothing was pushed
+    out."""
+
+    UNKNOWABLE = 607
+    """The platform never tells what the machine did, or there is nothing that moves."""
+
+    JOURNAL = 610
+    """The journal cannot be read or written; see os_errno. Nothing was sent."""
+
+    JOURNAL_FULL = 611
+    """The disk is full, or so many commands are unsettled that the journal is. Nothing was sent."""
+
+    JOURNAL_READ_ONLY = 612
+    """The journal's file system is read-only. Nothing was sent."""
+
+    JOURNAL_OWNER = 613
+    """The journal belongs to another user. Nothing was sent."""
+
+    JOURNAL_VERSION = 614
+    """The journal was written by a newer library. Nothing was sent."""
+
+    JOURNAL_DAMAGED = 615
+    """The journal is damaged in its middle. Nothing is sent before kl_journal_repair."""
+
+    JOURNAL_BUSY = 616
+    """Another process holds the journal's lock and does not let go. Nothing was sent."""
+
+    EVENT_SIGNATURE = 700
+    """The callback's signature is wrong or missing."""
+
+    EVENT = 701
+    """The callback is not of the platform's form; the message says where."""
+
+    EVENT_TIME = 702
+    """The callback's timestamp is too old or too far ahead."""

@@ -1,0 +1,583 @@
+"""Every verb against the simulator, and every kind of error with its outcome and advice."""
+
+import copy
+import gc
+import json
+import os
+import pathlib
+import pickle
+import shutil
+import socket
+import sys
+import tempfile
+import time
+from datetime import datetime, timedelta, timezone
+
+import kiosklink
+from kiosklink import Advice, Outcome, Status, _native, errors
+from support import (
+    ACCOUNTS,
+    CABINET,
+    MACHINE,
+    NOTIFY_URL,
+    OFFLINE,
+    STOPPED,
+    Case,
+    control,
+    fault,
+    openings,
+    requests,
+    settings,
+    wait,
+)
+
+
+class Doors(Case):
+    def test_a_door_opens_once_under_one_name(self):
+        client = self.client()
+        first = client.open_door("visit-1", CABINET, user_id="customer-1")
+        again = client.open_door("visit-1", CABINET, user_id="customer-1")
+        self.assertEqual(first.request_id, "visit-1")
+        self.assertEqual((first.recorded, again.recorded), (False, True))
+        self.assertEqual(first.order_no, again.order_no)
+        self.assertTrue(first.notify_url.startswith("https://"))
+        self.assertEqual([o["cause"]["receipt"] for o in openings()], [first.order_no])
+        self.assertIsInstance(first.data, dict)
+        with self.assertRaises(AttributeError):
+            first.order_no = "another"
+
+    def test_another_command_under_the_same_name_is_refused(self):
+        client = self.client()
+        client.open_door("visit-1", CABINET)
+        error = self.fails(errors.RequestIdError, client.open_door, "visit-1", STOPPED)
+        self.assertEqual((error.status, error.advice), (Status.REQUEST_ID, Advice.FIX))
+        self.assertEqual(len(openings()), 1)
+
+    def test_a_lost_answer_is_unknown_and_is_never_sent_again(self):
+        client = self.client(own_trade_no=False)
+        fault("cabinet.open.door", fault="act_then_drop")
+        error = self.fails((errors.OutcomeUnknown, errors.NetworkError), client.open_door, "visit-1", CABINET)
+        self.assertNotIsInstance(error, errors.NotDone)
+        self.assertEqual(
+            (error.status, error.outcome, error.advice), (Status.LOST, Outcome.UNKNOWN, Advice.ASK_FIRST)
+        )
+        self.assertEqual(error.name, "KL_E_LOST")
+        again = self.fails((errors.OutcomeUnknown, errors.Unsettled), client.open_door, "visit-1", CABINET)
+        self.assertEqual(again.outcome, Outcome.UNKNOWN)
+        self.fails((errors.NotDone, errors.Blocked), client.open_door, "visit-2", CABINET)
+        self.assertEqual(len(openings()), 1)
+        self.assertEqual(len(requests("cabinet.open.door")), 1)
+
+    def test_a_lost_answer_is_found_again(self):
+        client = self.client()
+        fault("cabinet.open.door", fault="act_then_drop")
+        self.fails(errors.OutcomeUnknown, client.open_door, "visit-1", CABINET)
+        self.assertEqual([c.request_id for c in client.pending()], ["visit-1"])
+        found = client.resolve("visit-1")
+        self.assertEqual((found.outcome, found.settled_by), (Outcome.DONE, kiosklink.SettledBy.QUERY))
+        self.assertEqual([o["cause"]["receipt"] for o in openings()], [found.order_no])
+        self.assertEqual(len(client.pending()), 0)
+
+    def test_what_the_machine_did(self):
+        client = self.client()
+        control("POST", "/yopoint/settings", {"door_open_ms": 50, "never_open_report_ms": 50})
+        client.open_door("visit-1", CABINET)
+        moved = client.wait("visit-1", timeout_ms=60000)
+        self.assertEqual((moved.physical, moved.outcome), (kiosklink.Physical.CONFIRMED, Outcome.DONE))
+        wait(**{"for": "door_shut", "cabinet": CABINET, "door": 1})
+        control("POST", "/doors", {"cabinet": CABINET, "door": 1, "action": "jam"})
+        client.open_door("visit-2", CABINET)
+        error = self.fails(errors.NotMoved, client.wait, "visit-2", timeout_ms=60000)
+        self.assertEqual((error.status, error.outcome), (Status.NOT_MOVED, Outcome.DONE))
+        self.assertEqual(client.command("visit-2").physical, kiosklink.Physical.FAILED)
+        control("POST", "/yopoint/settings", {"never_open_report_ms": None})
+        other = self.client("youzan")
+        other.redeem_code("a", "10000000001")
+        self.fails(errors.Unknowable, other.wait, "a")
+        self.fails(errors.NotFound, client.command, "nobody-did-this")
+
+    def test_the_journal_outlives_its_client(self):
+        folder = tempfile.mkdtemp(dir=os.environ["KIOSKLINK_TEST_TARGET"])
+        self.addCleanup(shutil.rmtree, folder)
+        first = self.client(state_dir=folder, own_trade_no=False)
+        fault("cabinet.open.door", fault="act_then_drop")
+        self.fails(errors.OutcomeUnknown, first.open_door, "visit-1", CABINET)
+        self.assertEqual(first.journal().syncs, 1)
+        first.close()
+
+        client = self.client(state_dir=pathlib.Path(folder), own_trade_no=False)
+        (left,) = client.pending()
+        self.assertEqual((left.request_id, left.cabinet_id, left.outcome), ("visit-1", CABINET, Outcome.UNKNOWN))
+        self.assertEqual((left.kind, left.status), (kiosklink.CommandKind.DOOR, Status.LOST))
+        self.assertTrue(left.started_at and left.message)
+        error = self.fails(errors.OutcomeUnknown, client.resolve, "visit-1")
+        self.assertEqual(error.advice, Advice.CALL_PERSON)
+        self.fails(errors.Blocked, client.open_door, "visit-2", CABINET)
+        for bad in (dict(outcome=Outcome.UNKNOWN), dict(outcome=Outcome.DONE, by=kiosklink.SettledBy.QUERY)):
+            self.fails(errors.ArgumentError, client.settle, "visit-1", **bad)
+        client.settle("visit-1", Outcome.DONE, by=kiosklink.SettledBy.PERSON, note="它开了")
+        client.settle("visit-1", Outcome.DONE)
+        self.fails(errors.RequestIdError, client.settle, "visit-1", Outcome.NOT_DONE)
+        told = client.command("visit-1")
+        self.assertEqual((told.settled_by, told.message), (kiosklink.SettledBy.PERSON, "它开了"))
+        self.assertTrue(client.open_door("visit-1", CABINET).recorded)
+        self.assertEqual(len(openings()), 1)
+        info = client.journal()
+        self.assertEqual((info.settled, info.unsettled, info.damaged), (1, 0, False))
+        self.assertEqual(os.path.getsize(info.path), info.bytes)
+
+        # Some other act with a name.
+        wait(**{"for": "door_shut", "cabinet": CABINET, "door": 1})
+        order_no = openings()[0]["cause"]["receipt"]
+        self.fails(errors.Error, client.apply_refund, order_no, request_id="refund-1", remarks="x")
+        self.assertEqual(client.command("refund-1").kind, kiosklink.CommandKind.WRITE)
+        client.close()
+
+        with open(info.path, "r+b") as file:
+            lines = file.read().split(b"\n")
+            lines[1] = lines[1].replace(b"visit-1", b"visit-9")
+            file.seek(0)
+            file.write(b"\n".join(lines))
+        client = self.client(state_dir=folder)
+        error = self.fails((errors.JournalError, errors.NotDone), client.open_door, "visit-3", CABINET)
+        self.assertEqual(error.status, Status.JOURNAL_DAMAGED)
+        self.assertTrue(client.journal().damaged and client.journal().damage)
+        client.ping()
+        client.repair_journal()
+        self.assertFalse(client.journal().damaged)
+        client.open_door("visit-3", CABINET)
+
+    def test_a_refusal_is_not_done_and_may_be_tried_again(self):
+        client = self.client()
+        error = self.fails((errors.NotDone, errors.Offline), client.open_door, "visit-1", OFFLINE)
+        self.assertEqual((error.outcome, error.advice), (Outcome.NOT_DONE, Advice.RETRY))
+        self.assertEqual((error.http_status, error.platform_code), (200, -1))
+        self.assertIn("OFFLINE", error.platform_message)
+        self.fails((errors.NotDone, errors.NotReady), client.open_door, "visit-2", STOPPED)
+        control("PATCH", "/cabinets/" + OFFLINE, {"online": True})
+        self.assertFalse(client.open_door("visit-1", OFFLINE).recorded)
+
+    def test_no_byte_left_is_not_done(self):
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            port = nobody.getsockname()[1]
+        client = self.client(base_url="https://localhost:%d/yopoint" % port)
+        error = self.fails((errors.NotDone, errors.NetworkError), client.open_door, "visit-1", CABINET)
+        self.assertEqual((error.status, error.outcome), (Status.CONNECT, Outcome.NOT_DONE))
+        read = self.fails(errors.NetworkError, self.client(base_url="https://localhost:%d" % port, timeout_ms=500).ping)
+        self.assertNotIsInstance(read, (errors.NotDone, errors.OutcomeUnknown))
+        self.assertEqual(read.outcome, Outcome.NONE)
+
+    def test_the_whole_visit(self):
+        client = self.client()
+        control("POST", "/yopoint/settings", {"door_open_ms": 50, "recognition_ms": 50})
+        door = client.open_door("visit-1", CABINET)
+        wait(**{"for": "order", "receipt": door.order_no, "stage": "unpaid"})
+        order = client.get_order(door.order_no)
+        self.assertEqual(order.door, kiosklink.DoorState.SHUT)
+        self.assertEqual([(x.quantity, x.price) for x in order.lines], [(1, 200)])
+        self.assertEqual(order.amount, 200)
+        answer = client.report_payment(
+            order.order_no, amount=order.amount, notify_url=door.notify_url, trade_no="WX-1", channel={"id": "1"}
+        )
+        self.assertEqual(answer, "success")
+        self.assertEqual(client.get_order(door.order_no).payment, kiosklink.PaymentState.PAID)
+        client.apply_refund(order.order_no, reason="REFUNDS_REASON_PRODUCT_NOT_MATCH", remarks="错了", phone="1")
+        self.fails(errors.PlatformError, client.file_appeal, "no-such-order", remarks="x")
+
+
+class Reads(Case):
+    def test_lists_and_pages(self):
+        client = self.client()
+        client.ping()
+        client.warm()
+        everything = client.list_cabinets()
+        self.assertEqual((len(everything), everything.total, everything.more), (4, 4, False))
+        one = client.list_cabinets(page=1, page_size=3)
+        self.assertEqual((len(one), one.total, one.more), (3, 4, True))
+        self.assertEqual(list(one), list(everything[:3]))
+        self.assertEqual([c.id for c in client.cabinets(page_size=3)], [c.id for c in everything])
+        self.assertTrue(everything[0].online)
+        self.assertEqual(everything[0].data["CID"], CABINET)
+        self.assertIn("Page(", repr(one))
+        stats = client.stats()
+        self.assertEqual((stats.connects, stats.handshakes), (1, 1))
+        self.assertGreater(stats.requests, 3)
+
+    def test_long_lists_hold_one_page(self):
+        client = self.client()
+        made = control("POST", "/yopoint/generate", {"cabinets": 250})
+        self.assertTrue(made)
+        walk = client.cabinets(page_size=100)
+        self.assertEqual(len(requests("cabinet.list")), 0, "nothing is sent yet")
+        next(walk)
+        self.assertEqual(len(requests("cabinet.list")), 1)
+        total = client.list_cabinets(page=1, page_size=1).total
+        self.assertGreaterEqual(total, 250)
+        self.assertEqual(1 + sum(1 for _ in walk), total)
+        self.assertTrue(walk.closed)
+        with self.assertRaises(StopIteration):
+            next(walk)
+
+    def test_a_failed_page_is_asked_for_again(self):
+        client = self.client()
+        with client.cabinets(page_size=2) as walk:
+            seen = [next(walk).id, next(walk).id]
+            fault("cabinet.list", fault="garbage")
+            error = self.fails(errors.ProtocolError, next, walk)
+            self.assertEqual((error.status, error.advice), (Status.PROTOCOL, Advice.FIX))
+            seen += [one.id for one in walk]
+        self.assertEqual(seen, [c.id for c in client.list_cabinets()])
+
+    def test_an_iterator_keeps_its_client(self):
+        walk = kiosklink.Client.from_file(ACCOUNTS, "yopoint").cabinets(page_size=1)
+        gc.collect()
+        self.assertEqual(len(list(walk)), 4)
+
+    def test_stock(self):
+        client = self.client()
+        items = client.list_stock(CABINET)
+        self.assertEqual((items[0].stock, items[0].capacity, items[0].price), (10, 12, 200))
+        self.assertEqual(items[0].name, "农家矿泉水 550ml")
+        self.assertIsNone(self.client("dingshang").list_stock(MACHINE)[0].shelved_at)
+        self.assertEqual(list(client.stock(CABINET, page_size=1)), list(items))
+        self.assertEqual(client.list_stock(CABINET, page=2, page_size=1)[0], items[1])
+        lanes = [i.lanes for i in self.client("dingshang").list_stock(MACHINE, extra={"cabinet_name": "B"})]
+        self.assertTrue(lanes and all(lane.startswith("B") for lane in lanes), lanes)
+
+    def test_orders(self):
+        client = self.client()
+        start = datetime(2000, 1, 1, tzinfo=timezone.utc)
+        end = datetime.now(timezone.utc) + timedelta(days=1)
+        orders = client.list_orders(start, end)
+        self.assertEqual(len(orders), 3)
+        self.assertEqual(list(client.orders(start.timestamp(), int(end.timestamp()), page_size=1)), list(orders))
+        self.assertEqual(client.get_order(orders[0].order_no), orders[0])
+        vending = client.list_orders(start, end, kind=kiosklink.OrderKind.VENDING, page=1, page_size=2)
+        self.assertEqual({o.kind for o in vending}, {kiosklink.OrderKind.VENDING})
+        self.assertEqual(len(client.list_orders(1, 2)), 0)
+        self.fails(errors.ArgumentError, client.list_orders, datetime(2000, 1, 1), end)
+
+    def test_people(self):
+        client = self.client("zhiyun")
+        self.assertTrue(client.user().username)
+        self.assertTrue(client.company().name)
+        xml = self.client("zhiyun", format="xml")
+        self.assertIn("<", xml.company().raw)
+
+    def test_any_call(self):
+        client = self.client()
+        answer = client.call("cabinet.list", {"Page": 1, "PageSize": 2})
+        self.assertEqual(answer["total"], 4)
+        self.assertEqual(client.call("cabinet.list", '{"Page": 1, "PageSize": 2}'), answer)
+        error = self.fails(errors.ArgumentError, client.call, "cabinet.open.door", {"CID": CABINET})
+        self.assertIn("kl_door_open", error.message)
+        self.fails(errors.UnsupportedError, client.call, "no.such.method")
+        self.assertEqual(openings(), [])
+
+    def test_the_time(self):
+        client = self.client()
+        self.assertEqual(client.time().source, kiosklink.TimeSource.SYSTEM)
+        client.ping()
+        now = client.time()
+        self.assertEqual(now.source, kiosklink.TimeSource.PLATFORM)
+        self.assertLess(abs(now.unix_seconds - time.time()), 60)
+        self.addCleanup(kiosklink.set_time, None)
+        kiosklink.set_time(datetime.now(timezone.utc))
+        self.assertEqual(self.client().time().source, kiosklink.TimeSource.FIRMWARE)
+        self.fails(errors.ArgumentError, kiosklink.set_time, 12345)
+
+
+class Codes(Case):
+    def test_a_code_becomes_goods(self):
+        client = self.client("dingshang")
+        product = next(i for i in client.stock(MACHINE) if i.stock)
+        ends = int(time.time()) + 3600
+        (code,) = client.create_codes(MACHINE, product.id, count=1, length=8, expires_at=ends)
+        self.assertEqual((len(code.code), code.expires_at), (8, ends))
+        self.assertNotIn(code.code, repr(code))
+        found = client.lookup_code(code.code, cabinet_id=MACHINE, product_id=product.id)
+        self.assertEqual(found.id, code.id)
+        self.assertIn(code.id, [c.id for c in client.list_codes(cabinet_id=MACHINE, product_id=product.id)])
+        asked = dict(cabinet_id=MACHINE, product_id=product.id, notify_url=NOTIFY_URL)
+        redeemed = client.redeem_code("pickup-1", code.code, **asked)
+        self.assertTrue(redeemed.order_no and redeemed.item_no)
+        self.assertEqual(openings(), [], "a redemption moves nothing")
+        self.assertTrue(client.redeem_code("pickup-1", code.code, **asked).recorded)
+        client.open_door("pickup-1-goods", MACHINE, order_no=redeemed.order_no, item_no=redeemed.item_no)
+        self.assertEqual(len(openings()), 1)
+        record = {"order_id": int(redeemed.order_no), "record_id": int(redeemed.item_no), "status": "IS_SUCCESS"}
+        wait(**{"for": "record"}, **record)
+        order = client.get_order(redeemed.order_no, cabinet_id=MACHINE)
+        self.assertEqual(order.delivery, kiosklink.DeliveryState.DELIVERED)
+        self.fails(errors.NotFound, client.lookup_code, code.code, cabinet_id=MACHINE, product_id=product.id)
+
+    def test_codes_are_cancelled(self):
+        client = self.client("dingshang")
+        product = next(i for i in client.stock(MACHINE) if i.stock)
+        (code,) = client.create_codes(MACHINE, product.id)
+        client.cancel_codes(MACHINE, code.id)
+        error = self.fails((errors.NotFound, errors.NotDone), client.cancel_codes, MACHINE, code.id)
+        self.assertEqual(error.status, Status.NOT_FOUND)
+
+    def test_a_used_code_is_not_done(self):
+        client = self.client("youzan")
+        client.redeem_code("a", "10000000001", redeemer="kiosk 7")
+        error = self.fails((errors.CodeUsed, errors.NotDone), client.redeem_code, "b", "10000000001")
+        self.assertEqual((error.status, error.advice), (Status.CODE_USED, Advice.NONE))
+
+    def test_orders_are_made(self):
+        client = self.client("dingshang")
+        product = next(i for i in client.stock(MACHINE) if i.stock)
+        made = client.create_order(
+            MACHINE, [(product.id, 1)], trade_no="20260101000000000001", notify_url=NOTIFY_URL
+        )
+        self.assertEqual(made.trade_no, "20260101000000000001")
+        client.report_payment(made.order_no, cabinet_id=MACHINE)
+        order = client.get_order(made.order_no, cabinet_id=MACHINE)
+        self.assertEqual(order.payment, kiosklink.PaymentState.PAID)
+        self.assertEqual(len(order.lines), 1)
+
+
+class Errors(Case):
+    def test_faults_and_what_they_become(self):
+        for rule, kind, status, advice in [
+            ({"fault": "http_5xx", "count": None}, errors.ProtocolError, Status.HTTP, Advice.RETRY),
+            ({"fault": "html_portal", "count": None}, errors.ProtocolError, None, None),
+            ({"fault": "garbage", "count": None}, errors.ProtocolError, Status.PROTOCOL, Advice.FIX),
+            ({"fault": "rate_limit", "retry_after_s": 600}, errors.RateLimited, Status.RATE_LIMIT, Advice.RETRY),
+            ({"fault": "huge", "count": None}, errors.ProtocolError, Status.TOO_LARGE, Advice.FIX),
+            ({"fault": "half_open", "count": None}, errors.Timeout, Status.TIMEOUT_REPLY, Advice.RETRY),
+        ]:
+            with self.subTest(rule["fault"]):
+                control("DELETE", "/faults")
+                fault("api.test", **rule)
+                patience = 1000 if kind is errors.Timeout else 20000
+                error = self.fails(kind, self.client(timeout_ms=patience).ping)
+                self.assertEqual(error.outcome, Outcome.NONE)
+                if status is not None:
+                    self.assertEqual((error.status, error.advice), (status, advice))
+                if rule["fault"] == "rate_limit":
+                    self.assertEqual(error.retry_after_ms, 600000)
+        control("DELETE", "/faults")
+
+    def test_what_a_certificate_says(self):
+        for certificate, status in [
+            ("expired", Status.TLS_EXPIRED),
+            ("wrong_name", Status.TLS_WRONG_NAME),
+            ("untrusted", Status.TLS_UNTRUSTED),
+        ]:
+            control("POST", "/tls", {"certificate": certificate})
+            error = self.fails((errors.TlsError, errors.NotDone), self.client().open_door, "a", CABINET)
+            self.assertEqual(error.status, status)
+
+    def test_credentials_and_permissions(self):
+        error = self.fails(errors.AuthError, self.client(app_secret="another-secret").ping)
+        self.assertEqual((error.status, error.advice), (Status.AUTH, Advice.FIX))
+
+    def test_what_a_platform_does_not_have(self):
+        client = self.client("zhiyun")
+        for verb in [
+            lambda: client.open_door("a", CABINET),
+            lambda: client.redeem_code("b", "1"),
+            lambda: client.list_cabinets(),
+            lambda: client.create_codes("x"),
+            lambda: client.create_order("x", [("1", 1)]),
+            lambda: client.lookup_code("1"),
+        ]:
+            error = self.fails(errors.UnsupportedError, verb)
+            self.assertEqual(error.status, Status.UNSUPPORTED)
+
+    def test_every_code_has_a_class_and_survives_a_pickle(self):
+        general = [s.name for s in Status if s != Status.OK and errors.kind_of(s) is errors.Error]
+        self.assertEqual(general, [])
+        for status in Status:
+            for outcome in Outcome:
+                error = errors.make("a sentence", {"status": status, "outcome": outcome, "advice": Advice.RETRY})
+                for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+                    self.assertIs(type(again), type(error))
+                    self.assertEqual(again.__dict__, error.__dict__)
+                self.assertEqual(isinstance(error, errors.NotDone), outcome == Outcome.NOT_DONE)
+                self.assertEqual(isinstance(error, errors.OutcomeUnknown), outcome == Outcome.UNKNOWN)
+                self.assertIsInstance(error, errors.kind_of(status))
+        unheard = errors.make("x", {"status": 99999, "outcome": 17, "advice": 99})
+        self.assertEqual((type(unheard), unheard.outcome.name), (errors.Error, "UNKNOWN_17"))
+        self.assertTrue(set(errors.__all__) <= set(kiosklink.__all__))
+
+    def test_names_are_those_of_the_library(self):
+        for status in Status:
+            name = "KL_OK" if status == Status.OK else "KL_E_" + status.name
+            self.assertEqual(kiosklink.status_name(status), name)
+
+
+class Settings(Case):
+    def test_keywords_are_the_keys(self):
+        given = settings("yopoint")
+        with kiosklink.Client("yopoint", **given) as client:
+            client.ping()
+        given["ca_file"] = pathlib.Path(given["ca_file"])
+        with kiosklink.Client("yopoint", timeout_ms=9000, allow_http=False, proxy=None, **given) as client:
+            client.ping()
+        known = set()
+        for platform in ("yopoint", "dingshang", "youzan", "zhiyun"):
+            for key in kiosklink.KEYS:
+                error = self.fails(errors.ConfigError, kiosklink.Client, platform, **{key: "\n", "max_reply_bytes": 1})
+                if error.status != Status.CONFIG_KEY:
+                    known.add(key)
+        self.assertEqual(known, set(kiosklink.KEYS))
+        self.assertEqual(len(known), len(kiosklink.KEYS))
+
+    def test_mistakes_are_named(self):
+        error = self.fails(errors.ConfigError, kiosklink.Client, "yopoint", app_idd="1")
+        self.assertIn('"app_id"', error.message)
+        self.assertIsInstance(error, ValueError)
+        error = self.fails(errors.ConfigError, kiosklink.Client, "yopiont")
+        self.assertIn("yopoint", error.message)
+        self.assertEqual(self.fails(errors.ConfigError, kiosklink.Client, "yopoint").status, Status.CONFIG_MISSING)
+        error = self.fails(errors.ConfigError, kiosklink.Client.from_file, ACCOUNTS, "nobody")
+        self.assertEqual(error.status, Status.CONFIG_FILE)
+        error = self.fails(errors.ConfigError, kiosklink.Client.from_file, "/no/such/file.json")
+        self.assertEqual(error.os_errno, 2)
+        error = self.fails(errors.ConfigError, self.client, ca_file="/no/such/ca.pem")
+        self.assertEqual(error.status, Status.ROOTS)
+        with self.assertRaises(errors.ArgumentError):
+            kiosklink.Client("yopoint", app_id=3.5)
+
+    def test_secrets_are_nowhere(self):
+        secret = "a-secret-of-this-test"
+        client = self.client(app_secret=secret, pay_key=secret)
+        said = [repr(client), str(client)]
+        said.append(repr(self.fails(errors.Error, client.ping)))
+        said.append(repr(self.fails(errors.Error, kiosklink.Client, "yopoint", app_secret=secret)))
+        said.append(repr(self.fails(errors.Error, kiosklink.Client, "yopoint", app_secret=secret, timeout_ms=secret)))
+        said.append(repr(self.fails(errors.Error, client.open_door, secret * 20, CABINET)))
+        for text in said:
+            self.assertNotIn(secret, text)
+        self.assertNotIn(secret, repr(vars(client)))
+
+    def test_a_client_that_could_not_be_made_is_forgotten_quietly(self):
+        problems = []
+        hook, sys.unraisablehook = sys.unraisablehook, problems.append
+        try:
+            for _ in range(3):
+                self.fails(errors.ConfigError, kiosklink.Client, "yopoint", app_id="1")
+            gc.collect()
+        finally:
+            sys.unraisablehook = hook
+        self.assertEqual(problems, [])
+
+
+class Misuse(Case):
+    def test_bad_text(self):
+        client = self.client()
+        error = self.fails(errors.ArgumentError, client.open_door, "\udcff", CABINET)
+        self.assertEqual(error.status, Status.UTF8)
+        for request_id in ("a\0b", b"bytes", 7):
+            error = self.fails(errors.ArgumentError, client.open_door, request_id, CABINET)
+            self.assertIn("request_id", error.message)
+        self.assertEqual(self.fails(errors.ArgumentError, client.open_door, None, CABINET).status, Status.NULL)
+        self.assertEqual(self.fails(errors.ArgumentError, client.list_stock, None).status, Status.NULL)
+        self.fails(errors.ArgumentError, client.open_door, "x" * (kiosklink.REQUEST_ID_MAX + 1), CABINET)
+        self.fails(errors.ArgumentError, client.open_door, "", CABINET)
+        self.assertEqual(openings(), [])
+        self.assertEqual(requests("cabinet.open.door"), [])
+
+    def test_numbers_are_never_cut(self):
+        client = self.client()
+        for ttl in (-1, 2**32, 2**40 + 5, 1.5, "5", True):
+            error = self.fails(errors.ArgumentError, client.open_door, "a", CABINET, ttl_ms=ttl)
+            self.assertIn("ttl_ms", error.message)
+        self.fails(errors.ArgumentError, client.list_cabinets, page=2**32)
+        self.fails(errors.ArgumentError, client.list_cabinets, page_size=5)
+        self.fails(errors.ArgumentError, client.list_orders, 0, 2**63)
+        self.fails(errors.ArgumentError, client.list_orders, 0, float("nan"))
+        self.fails(errors.ArgumentError, client.list_orders, 0, float("inf"))
+        self.fails(errors.ArgumentError, client.report_payment, "a", amount=-5)
+        self.assertEqual(openings(), [])
+
+    def test_json_that_is_none(self):
+        client = self.client()
+        for extra in ({"a": object()}, {"a": float("nan")}, ["a"], 7):
+            self.fails(errors.ArgumentError, client.open_door, "a", CABINET, extra=extra)
+        self.fails(errors.ArgumentError, client.open_door, "a", CABINET, extra="not json")
+        self.assertEqual(openings(), [])
+
+    def test_a_closed_client(self):
+        client = self.client()
+        walk = client.cabinets(page_size=1)
+        cabinet = next(walk)
+        self.assertFalse(client.closed)
+        client.close()
+        client.close()
+        self.assertTrue(client.closed)
+        self.assertIn("closed", repr(client))
+        error = self.fails(errors.ClosedError, client.ping)
+        self.assertEqual((error.status, error.advice), (Status.HANDLE, Advice.FIX))
+        self.fails(errors.ClosedError, client.cancel)
+        self.fails(errors.ClosedError, client.cabinets)
+        self.fails(errors.ClosedError, next, walk)
+        self.assertEqual(cabinet.id, CABINET, "what was read stays")
+        self.assertEqual(cabinet.data["CID"], CABINET)
+
+    def test_what_is_forgotten_is_freed(self):
+        lib = _native.library()
+        client = self.client()
+        dropped = kiosklink.Client.from_file(ACCOUNTS, "yopoint")
+        walk = dropped.cabinets(page_size=1)
+        items = [next(walk) for _ in range(3)]
+        handles = dropped._handle, walk._handle
+        freed = dropped._free, walk._free
+        del dropped, walk
+        gc.collect()
+        self.assertFalse(any(one.alive for one in freed))
+        for handle in handles:
+            with self.assertRaises(errors.ClosedError):
+                lib.call("kl_ping", handle)
+        client.list_stock(CABINET)
+        self.assertEqual([i.id[-1] for i in items], ["1", "2", "3"])
+        self.assertEqual(json.loads(items[2].json)["CID"], OFFLINE)
+
+    def test_clients_are_not_copied(self):
+        client = self.client()
+        for way in (pickle.dumps, copy.copy, copy.deepcopy):
+            with self.assertRaises(TypeError):
+                way(client)
+        client.ping()
+
+    def test_no_handle_is_left_behind(self):
+        """Whatever a verb makes it frees, after errors too; and more are made than the library can hold at a time."""
+        made, freed = [], []
+        make, function = _native.Library.make, _native.Library.function
+
+        def counting_make(lib, name, *arguments):
+            handle = make(lib, name, *arguments)
+            made.append(handle)
+            return handle
+
+        def counting_function(lib, name):
+            if not name.endswith("_free"):
+                return function(lib, name)
+            return lambda handle: (freed.append(handle), function(lib, name)(handle))
+
+        _native.Library.make, _native.Library.function = counting_make, counting_function
+        try:
+            with kiosklink.Client.from_file(ACCOUNTS, "yopoint") as client:
+                client.list_cabinets()
+                client.list_stock(CABINET)
+                client.list_orders(1, 2)
+                client.open_door("a", CABINET)
+                client.call("cabinet.list")
+                list(client.stock(CABINET))
+                self.fails(errors.Error, client.get_order, "none")
+                self.fails(errors.Error, client.list_orders, 2, 1)
+            self.fails(errors.ConfigError, kiosklink.Client, "yopoint", app_idd="1")
+            with kiosklink.Client.from_file(ACCOUNTS, "zhiyun") as client:
+                client.user()
+                client.company()
+            with kiosklink.Client.from_file(ACCOUNTS, "youzan") as client:
+                client.redeem_code("a", "10000000001")
+                client.lookup_code("10000000001")
+        finally:
+            _native.Library.make, _native.Library.function = make, function
+        self.assertGreater(len(made), 14)
+        self.assertEqual(sorted(freed), sorted(made))

@@ -1,0 +1,90 @@
+//! The crash tester on an example: every step once, and what it says of programs that it cannot try.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository")
+}
+
+/// The example programs, built by the Makefile.
+fn example(name: &str) -> String {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let made = Command::new("make").args(["-s", "c-programs"]).current_dir(root()).output();
+        let made = made.expect("make runs");
+        assert!(made.status.success(), "make c-programs:\n{}", String::from_utf8_lossy(&made.stderr));
+    });
+    root().join("target/c/bin").join(name).to_string_lossy().into_owned()
+}
+
+fn crashtest(name: &str, arguments: &[&str], program: &[&str]) -> (i32, String) {
+    let out = Command::new(env!("CARGO_BIN_EXE_kiosklink-crashtest"))
+        .arg("--work")
+        .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
+        .args(["--jobs", "4"])
+        .args(arguments)
+        .arg("--")
+        .args(program)
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    (out.status.code().unwrap_or(-1), text)
+}
+
+const WORDS: [&str; 4] = ["{accounts}", "{account}", "{cabinet}", "{request_id}"];
+
+#[test]
+fn no_step_at_which_an_example_dies_opens_a_door_twice() {
+    let program = example("open_door");
+    let arguments = ["--kind", "lost", "--moment", "before,middle"];
+    let (code, text) = crashtest("open-door", &arguments, &[&[&*program], &WORDS[..]].concat());
+    assert_eq!(code, 0, "{text}");
+    // It did look: there are steps of the journal and of the network, and runs in which the journal mattered.
+    for part in ["fdatasync", "rename", "connect", "send", " 0 with violations"] {
+        assert!(text.contains(part), "{part:?} is missing in\n{text}");
+    }
+}
+
+#[test]
+fn without_a_journal_the_tester_finds_doors_that_open_twice() {
+    let program = example("open_door");
+    let program = [&[&*program], &WORDS[..]].concat();
+    let off = ["--journal", "off", "--moment", "after"];
+    let (code, text) = crashtest("open-door-off", &off, &program);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("VIOLATION --only ") && text.contains("2 times, not 1"), "{text}");
+    let (code, text) = crashtest("open-door-off-2", &[&off[..], &["--expect-violations"]].concat(), &program);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
+fn a_code_is_redeemed_once_and_its_goods_come_once() {
+    let program = example("pickup");
+    // The steps of the journal alone: the network's are those of the other example.
+    let arguments = [
+        &["--account", "dingshang", "--kind", "lost", "--moment", "after"][..],
+        &["--id", "redeem-{code}", "--id", "release-{code}"],
+    ]
+    .concat();
+    let words = [&*program, "{accounts}", "{account}", "{cabinet}", "{code}"];
+    let (code, text) = crashtest("pickup", &arguments, &words);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
+fn what_cannot_be_tried_is_said() {
+    let (code, text) = crashtest("nothing", &[], &["true"]);
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("saw no step"), "{text}");
+    let (code, text) = crashtest("missing", &[], &["./there-is-no-such-program"]);
+    assert!(code == 2 && text.contains("there-is-no-such-program"), "{text}");
+    let (code, text) = crashtest("wrong", &["--kind", "sleep"], &["true"]);
+    assert!(code == 64 && text.contains("killed, kept, lost, half, zeros"), "{text}");
+    // A program whose request_ids are not given cannot be judged.
+    let program = example("open_door");
+    let program = [&[&*program], &WORDS[..]].concat();
+    let (code, text) = crashtest("unnamed", &["--id", "other"], &program);
+    assert!(code == 2 && text.contains("--id"), "{text}");
+}

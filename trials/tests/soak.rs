@@ -1,0 +1,36 @@
+//! A short soak: the long one is `make soak`.
+
+use std::path::Path;
+use std::process::Command;
+
+fn soak(name: &str, arguments: &[&str]) -> (i32, String) {
+    let work = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&work);
+    let out = Command::new(env!("CARGO_BIN_EXE_kiosklink-soak"))
+        .arg("--work")
+        .arg(work)
+        .args(arguments)
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+    (out.status.code().unwrap_or(-1), text)
+}
+
+#[test]
+fn what_was_said_is_what_happened() {
+    let (code, text) = soak("soak", &["--seed", "11", "--commands", "400", "--kill-ms", "1000"]);
+    assert_eq!(code, 0, "{text}");
+    for part in ["seed 11", "processes killed", "done      by answer", "unknown at first", "0 violations."] {
+        assert!(text.contains(part), "{part:?} is missing in\n{text}");
+    }
+}
+
+#[test]
+fn without_a_journal_the_soak_finds_doors_that_open_twice() {
+    // Two processes give the same commands, and neither knows of the other.
+    let arguments =
+        ["--seed", "5", "--commands", "500", "--kill-ms", "0", "--faults", "0", "--journal", "off"];
+    let (code, text) = soak("soak-off", &arguments);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("happened 2 times"), "{text}");
+}
