@@ -28,7 +28,7 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo test crashtest soak platforms lib static check-artefacts header abi-baseline python check-python fmt lint arm c-programs install install-built uninstall dist ship debug-ship clean FORCE
+.PHONY: help demo test crashtest soak platforms lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs install install-built uninstall dist ship debug-ship clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
@@ -38,6 +38,7 @@ help:
 	@echo "make platforms every verb, endpoint and callback of the four platforms with the test that exercises it"
 	@echo "make lib       the shared library, as small as it ships      (target/release/libkiosklink.so)"
 	@echo "make static    the static library with only our names global (target/ship/host/libkiosklink.a)"
+	@echo "make command   the command kiosklink, small                 (target/release/kiosklink; TARGET=... for a board)"
 	@echo "make arm       the ARM builds, run under qemu-user           (TARGET=... for one of them)"
 	@echo "make check-artefacts   what the libraries export, need and weigh"
 	@echo "make install   headers, libraries, pkg-config file and CMake package into PREFIX ($(PREFIX)), below DESTDIR"
@@ -105,6 +106,10 @@ ship:
 	@STRIP=$(STRIP) scripts/pack $(RAW)/libkiosklink $(SHIP) $(CROSS_COMPILE)
 
 static: ship
+
+# Static where the target is one for musl.
+command:
+	$(CARGO) build -p kiosklink-cli --release $(if $(TARGET),--target $(TARGET))
 
 arm:
 	@scripts/need arm

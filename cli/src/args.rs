@@ -1,0 +1,351 @@
+//! Reads the command line by the table.
+
+use crate::out::Stop;
+use crate::table::{ACCOUNT, ALWAYS, Account, Flag, JSON, VERBS, Verb};
+use kiosklink::clock::parse_http_date;
+use kiosklink::config::{Config, KEYS};
+use kiosklink::error::{Error, Result as Answer};
+use kiosklink::log::Masked;
+use kiosklink::status::{KL_E_ARGUMENT, KL_E_CONFIG_FILE};
+use std::io::Read;
+
+/// The file that is used when none is named and it is there.
+const DEFAULT_ACCOUNTS: &str = "/etc/kiosklink/accounts.json";
+/// The largest secret and the largest input that are read.
+const LARGEST_SECRET: u64 = 64 << 10;
+const LARGEST_INPUT: u64 = 16 << 20;
+
+/// A command with what it was given.
+pub struct Given {
+    /// Which command.
+    pub verb: &'static Verb,
+    /// Its arguments.
+    pub args: Vec<String>,
+    flags: Vec<(String, String)>,
+    /// Values that are not shown in what is printed from here on.
+    _masked: std::cell::RefCell<Vec<Masked>>,
+}
+
+/// What the line asks for.
+pub enum Wish {
+    /// A command.
+    Run(Given),
+    /// Help, for one command or for all.
+    Help(Option<&'static Verb>),
+    /// The version.
+    Version,
+}
+
+/// The flags of a setting, `app_id` as `--app-id`.
+pub fn spelled(key: &str) -> String {
+    key.replace('_', "-")
+}
+
+/// Reads the line. The error says what is wrong with it.
+pub fn parse(given: impl Iterator<Item = String>) -> Result<Wish, String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut flags: Vec<(String, Option<String>)> = Vec::new();
+    let mut given = given.peekable();
+    let mut only_words = false;
+    // Whether a flag takes a value depends on the command, but no flag takes one here and none there.
+    while let Some(word) = given.next() {
+        if only_words || !word.starts_with('-') || word == "-" {
+            words.push(word);
+        } else if word == "--" {
+            only_words = true;
+        } else if word == "-h" {
+            flags.push(("help".into(), None));
+        } else if word == "-V" {
+            flags.push(("version".into(), None));
+        } else if let Some(long) = word.strip_prefix("--") {
+            let (name, inline) = match long.split_once('=') {
+                Some((name, value)) => (name.replace('_', "-"), Some(value.to_owned())),
+                None => (long.replace('_', "-"), None),
+            };
+            let value = match takes_value(&name) {
+                None => return Err(format!("unknown argument --{name}; --help lists the known ones")),
+                Some(false) if inline.is_some() => return Err(format!("--{name} takes no value")),
+                Some(false) => None,
+                Some(true) => {
+                    Some(inline.or_else(|| given.next()).ok_or_else(|| format!("--{name} needs a value"))?)
+                }
+            };
+            flags.push((name, value));
+        } else {
+            return Err(format!("unknown argument {word}; --help lists the known ones"));
+        }
+    }
+    if flags.iter().any(|(n, _)| n == "version") {
+        return Ok(Wish::Version);
+    }
+    let helps = flags.iter().any(|(n, _)| n == "help");
+    if words.first().is_some_and(|w| w == "help") {
+        words.remove(0);
+        return Ok(Wish::Help(find(&words).map(|(verb, _)| verb)));
+    }
+    let Some((verb, used)) = find(&words) else {
+        if helps {
+            return Ok(Wish::Help(None));
+        }
+        let known: Vec<String> = match words.first() {
+            None => return Err("say what to do; --help lists what there is".into()),
+            Some(first) => VERBS.iter().filter(|v| v.words[0] == first).map(|v| v.words.join(" ")).collect(),
+        };
+        if known.is_empty() {
+            return Err(format!("unknown command {}; --help lists the known ones", words.join(" ")));
+        }
+        return Err(format!("{}: which of {}?", words.join(" "), known.join(", ")));
+    };
+    if helps {
+        return Ok(Wish::Help(Some(verb)));
+    }
+    let args = words.split_off(used);
+    let name = verb.words.join(" ");
+    if let Some(missing) = verb.args.get(args.len()).filter(|a| a.needed) {
+        return Err(format!("{name} needs {}: {}", missing.name, missing.doc));
+    }
+    if let Some(more) = args.get(verb.args.len()) {
+        return Err(format!("{name} does not know what to do with {more:?}"));
+    }
+    for (flag, _) in &flags {
+        if !flags_of(verb).any(|f| f == *flag) {
+            return Err(format!("{name} has no --{flag}; kiosklink help {name} lists what it has"));
+        }
+    }
+    let flags = flags.into_iter().map(|(n, v)| (n, v.unwrap_or_default())).collect();
+    Ok(Wish::Run(Given { verb, args, flags, _masked: std::cell::RefCell::default() }))
+}
+
+/// The command that the first words name, and how many of them that took.
+fn find(words: &[String]) -> Option<(&'static Verb, usize)> {
+    VERBS
+        .iter()
+        .filter(|v| v.words.len() <= words.len() && v.words.iter().zip(words).all(|(a, b)| a == b))
+        .max_by_key(|v| v.words.len())
+        .map(|v| (v, v.words.len()))
+}
+
+/// Whether a flag takes a value; `None` if nobody knows it.
+fn takes_value(name: &str) -> Option<bool> {
+    let all = VERBS.iter().flat_map(|v| v.flags).chain(ALWAYS).chain(ACCOUNT).chain([&JSON]);
+    let mut found = all.filter(|f| f.name == name);
+    match found.next() {
+        Some(flag) => Some(!flag.value.is_empty()),
+        None => KEYS.iter().any(|k| spelled(k.name) == name).then_some(true),
+    }
+}
+
+/// The names of the settings as flags, each once.
+pub fn setting_flags() -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for key in KEYS {
+        let name = spelled(key.name);
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    }
+    all
+}
+
+/// Every flag that a command takes.
+pub fn flags_of(verb: &'static Verb) -> impl Iterator<Item = String> {
+    let fixed: Vec<&Flag> = verb
+        .flags
+        .iter()
+        .chain(ALWAYS)
+        .chain(verb.json.then_some(&JSON))
+        .chain(if verb.account == Account::One { ACCOUNT } else { &[] })
+        .collect();
+    let settings = if verb.account == Account::One { setting_flags() } else { Vec::new() };
+    fixed.into_iter().map(|f| f.name.to_owned()).chain(settings)
+}
+
+impl Given {
+    /// The value of a flag; the last one counts.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.flags.iter().rev().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// Every value of a flag.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.flags.iter().filter(move |(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// The value of a flag, or nothing.
+    pub fn text(&self, name: &str) -> String {
+        self.get(name).unwrap_or("").to_owned()
+    }
+
+    /// Whether a flag was given.
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    /// Whether JSON is asked for.
+    pub fn json(&self) -> bool {
+        self.has("json")
+    }
+
+    /// An argument, or nothing.
+    pub fn arg(&self, at: usize) -> String {
+        self.args.get(at).cloned().unwrap_or_default()
+    }
+
+    /// A whole number.
+    pub fn number<T: std::str::FromStr>(&self, name: &str, default: T) -> Result<T, Stop> {
+        match self.get(name) {
+            None => Ok(default),
+            Some(text) => {
+                text.parse().map_err(|_| Stop::Usage(format!("--{name} takes a whole number, not {text:?}")))
+            }
+        }
+    }
+
+    /// A point in time, Unix seconds.
+    pub fn time(&self, name: &str, default: i64) -> Result<i64, Stop> {
+        match self.get(name) {
+            None => Ok(default),
+            Some(text) => parse_time(text).ok_or_else(|| {
+                Stop::Usage(format!(
+                    "--{name} takes a time like 2026-01-31, 2026-01-31T12:00:00Z or Unix seconds, not {text:?}"
+                ))
+            }),
+        }
+    }
+
+    /// Keeps a value out of everything that is printed from here on.
+    pub fn hide(&self, secret: &str) {
+        self._masked.borrow_mut().extend(Masked::new(secret));
+    }
+
+    /// Whether the line names an account at all.
+    pub fn names_account(&self) -> bool {
+        self.has("accounts") || self.has("platform") || std::path::Path::new(DEFAULT_ACCOUNTS).exists()
+    }
+
+    /// The settings: those of the file, under those of the line.
+    pub fn config(&self) -> Result<Config, Stop> {
+        self.config_of(self.get("account"))
+    }
+
+    /// The same for an account named elsewhere on the line.
+    pub fn config_of(&self, account: Option<&str>) -> Result<Config, Stop> {
+        let mut config = match (self.get("accounts"), self.get("platform")) {
+            (Some(_), Some(_)) => {
+                return Err(Stop::Usage("--accounts and --platform exclude each other".into()));
+            }
+            (Some(file), None) => Config::load(file, account)?,
+            (None, Some(platform)) => Config::new(platform)?,
+            (None, None) if std::path::Path::new(DEFAULT_ACCOUNTS).exists() => {
+                Config::load(DEFAULT_ACCOUNTS, account)?
+            }
+            (None, None) => {
+                return Err(Stop::Usage(format!(
+                    "{} needs --accounts FILE, or --platform NAME with its settings",
+                    self.verb.words.join(" ")
+                )));
+            }
+        };
+        for (name, value) in &self.flags {
+            let Some(key) = KEYS.iter().find(|k| spelled(k.name) == *name) else { continue };
+            // `format` of an export is the export's own.
+            if self.verb.flags.iter().any(|f| f.name == name) {
+                continue;
+            }
+            let value = if key.secret { self.secret(name, value)? } else { value.clone() };
+            config.set(key.name, &value)?;
+        }
+        for secret in config.secrets() {
+            self.hide(secret);
+        }
+        Ok(config)
+    }
+
+    /// A secret, which is not to stand on the line itself.
+    pub fn secret(&self, flag: &str, value: &str) -> Result<String, Stop> {
+        let text = if value == "-" {
+            read_all(std::io::stdin(), LARGEST_SECRET, "the standard input")?
+        } else if let Some(path) = value.strip_prefix('@') {
+            let file = std::fs::File::open(path).map_err(|e| Error::os(KL_E_CONFIG_FILE, path, &e))?;
+            read_all(file, LARGEST_SECRET, path)?
+        } else if self.has("secrets-in-arguments") {
+            return Ok(value.to_owned());
+        } else {
+            return Err(Stop::Usage(format!(
+                "--{flag} is a secret, and every user of the device can read the arguments: give @FILE, or - for the \
+                 standard input (--secrets-in-arguments permits it all the same)"
+            )));
+        };
+        let text = String::from_utf8(text)
+            .map_err(|_| Error::new(KL_E_CONFIG_FILE, format!("--{flag}: what was read is not UTF-8")))?;
+        Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+    }
+
+    /// What a file holds; `-` or nothing is the standard input.
+    pub fn input(&self, path: &str) -> Answer<Vec<u8>> {
+        if path.is_empty() || path == "-" {
+            return read_all(std::io::stdin(), LARGEST_INPUT, "the standard input");
+        }
+        let file = std::fs::File::open(path).map_err(|e| Error::os(KL_E_ARGUMENT, path, &e))?;
+        read_all(file, LARGEST_INPUT, path)
+    }
+}
+
+fn read_all(from: impl Read, most: u64, name: &str) -> Answer<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(most + 1).read_to_end(&mut bytes).map_err(|e| Error::os(KL_E_ARGUMENT, name, &e))?;
+    if bytes.len() as u64 > most {
+        return Err(Error::new(KL_E_ARGUMENT, format!("{name} holds more than {most} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// `2026-01-31`, the same with `T12:00:00Z` or a blank, or Unix seconds.
+pub fn parse_time(text: &str) -> Option<i64> {
+    if let Ok(unix) = text.parse::<i64>() {
+        return (unix >= 0).then_some(unix);
+    }
+    let text = text.trim_end_matches('Z').replace(' ', "T");
+    let (date, clock) = text.split_once('T').unwrap_or((&text, "00:00:00"));
+    let part = |t: &str, width: usize| {
+        (t.len() == width && t.bytes().all(|b| b.is_ascii_digit())).then(|| t.parse::<usize>().ok())?
+    };
+    let mut date = date.split('-');
+    let (year, month, day) = (part(date.next()?, 4)?, part(date.next()?, 2)?, part(date.next()?, 2)?);
+    let mut clock = clock.split(':');
+    let (h, m) = (part(clock.next()?, 2)?, part(clock.next()?, 2)?);
+    let s = clock.next().map_or(Some(0), |s| part(s, 2))?;
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let month = MONTHS.get(month.checked_sub(1)?)?;
+    // The library reads the form of HTTP, which names the weekday too.
+    ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"].iter().find_map(|weekday| {
+        parse_http_date(&format!("{weekday}, {day:02} {month} {year:04} {h:02}:{m:02}:{s:02} GMT"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_three_forms() {
+        assert_eq!(parse_time("1700000000"), Some(1_700_000_000));
+        assert_eq!(parse_time("2023-11-14T22:13:20Z"), Some(1_700_000_000));
+        assert_eq!(parse_time("2023-11-14 22:13:20"), Some(1_700_000_000));
+        assert_eq!(parse_time("2023-11-14"), Some(1_699_920_000));
+        for wrong in ["", "-1", "2023-13-01", "2023-1-1", "yesterday", "2023-11-14T25"] {
+            assert_eq!(parse_time(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_flag_means_the_same_everywhere() {
+        // Whether it takes a value must not depend on the command.
+        for verb in VERBS {
+            for flag in verb.flags {
+                assert_eq!(takes_value(flag.name), Some(!flag.value.is_empty()), "--{}", flag.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,666 @@
+//! `kiosklink doctor`: everything between this device and the platform, one line each.
+
+use crate::args::Given;
+use crate::out::{Done, WRONG, name_of, say};
+use crate::verbs::{CLOCK_OFF_S, system_ms};
+use kiosklink::client::Client;
+use kiosklink::clock::{BUILD_TIME, Source, format_time};
+use kiosklink::config::Config;
+use kiosklink::error::Error;
+use kiosklink::json::Writer;
+use kiosklink::log::mask;
+use kiosklink::platform;
+use kiosklink::status::*;
+use kiosklink::transport::{Scheme, Url};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+/// A certificate that ends sooner than this is worth a word.
+const DAYS_LEFT: i64 = 14;
+/// A clock further off than this is bad: logs and certificates need it, even if signing does not.
+const CLOCK_BAD_S: i64 = 300;
+/// A folder that takes longer than this to write a line to slows every command.
+const SYNC_SLOW_MS: u128 = 200;
+const SYNC_BAD_MS: u128 = 2000;
+const FREE_LOW: u64 = 4 << 20;
+const FREE_BAD: u64 = 256 << 10;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Good,
+    Look,
+    Bad,
+    /// Not looked at, because something before it is bad.
+    Skipped,
+}
+
+struct Check {
+    name: &'static str,
+    state: State,
+    what: String,
+    cure: String,
+}
+
+/// What was found, line by line.
+struct Findings {
+    json: bool,
+    all: Vec<Check>,
+}
+
+impl Findings {
+    fn add(&mut self, name: &'static str, state: State, what: impl Into<String>, cure: impl Into<String>) {
+        self.all.push(Check {
+            name,
+            state,
+            what: mask(&what.into()).into_owned(),
+            cure: mask(&cure.into()).into_owned(),
+        });
+    }
+
+    fn good(&mut self, name: &'static str, what: impl Into<String>) {
+        self.add(name, State::Good, what, "");
+    }
+
+    fn error(&mut self, name: &'static str, error: &Error, cure: &str) {
+        self.add(name, State::Bad, format!("{} ({})", error.message(), name_of(error)), cure);
+    }
+
+    fn skip(&mut self, names: &[&'static str]) {
+        for name in names {
+            self.add(name, State::Skipped, "not looked at", "");
+        }
+    }
+
+    /// Prints all of it and ends.
+    fn end(self) -> Done {
+        let bad = self.all.iter().any(|c| c.state == State::Bad);
+        let word = |state| match state {
+            State::Good => "good",
+            State::Look => "look",
+            State::Bad => "bad",
+            State::Skipped => "-",
+        };
+        if self.json {
+            let all: Vec<String> = self
+                .all
+                .iter()
+                .map(|c| {
+                    let mut w = Writer::new();
+                    w.text("check", c.name)
+                        .text("state", if c.state == State::Skipped { "skipped" } else { word(c.state) });
+                    w.text("what", &c.what).text("do", &c.cure);
+                    w.finish()
+                })
+                .collect();
+            let mut w = Writer::new();
+            w.raw("ok", if bad { "false" } else { "true" }).raw("checks", &format!("[{}]", all.join(",")));
+            say(&w.finish())?;
+        } else {
+            for c in &self.all {
+                say(&format!("{:4}  {:<11}  {}", word(c.state), c.name, c.what))?;
+                if !c.cure.is_empty() {
+                    say(&format!("{:19}-> {}", "", c.cure))?;
+                }
+            }
+            say(if bad { "\nSomething is bad: see above." } else { "\nNothing is bad." })?;
+        }
+        Ok(if bad { WRONG } else { 0 })
+    }
+}
+
+/// `kiosklink doctor`
+pub fn run(given: &Given) -> Done {
+    let mut f = Findings { json: given.json(), all: Vec::new() };
+    let build = format!(
+        "kiosklink {}, ABI {}, built {}",
+        env!("CARGO_PKG_VERSION"),
+        kiosklink::ffi::library::KL_ABI_VERSION,
+        format_time(BUILD_TIME)
+    );
+    f.good("version", build);
+    let account = given.args.first().map(String::as_str).or(given.get("account"));
+    let config = match given.config_of(account) {
+        Ok(config) => config,
+        Err(crate::out::Stop::Failed(e)) => {
+            f.error("settings", &e, "put the accounts file right; `kiosklink accounts` shows what is read");
+            f.skip(&["state", "dns", "tcp", "tls", "platform", "clock"]);
+            return f.end();
+        }
+        Err(other) => return Err(other),
+    };
+    let library =
+        match platform::make(&config).and_then(|p| Client::new(&config).map(|c| (p.origin().clone(), c))) {
+            Ok((origin, client)) => Ok((origin, client)),
+            Err(e) => Err(e),
+        };
+    settings(&mut f, given, &config, library.as_ref().err());
+    state(&mut f, &config);
+    match library {
+        Ok((origin, client)) => {
+            if config.get("state_dir").is_some() {
+                journal(&mut f, &client);
+            }
+            network(&mut f, &config, &origin, &client);
+        }
+        Err(_) => f.skip(&["dns", "tcp", "tls", "platform", "clock"]),
+    }
+    f.end()
+}
+
+fn settings(f: &mut Findings, given: &Given, config: &Config, error: Option<&Error>) {
+    if let Some(e) = error {
+        return f.error(
+            "settings",
+            e,
+            "put the account's settings right; `kiosklink accounts` shows what is read",
+        );
+    }
+    let name = config.platform().name();
+    if let Some(path) = given.get("accounts") {
+        use std::os::unix::fs::MetadataExt;
+        if Path::new(path).metadata().is_ok_and(|m| m.mode() & 0o004 != 0) {
+            return f.add(
+                "settings",
+                State::Look,
+                format!("{name}; every user of this device can read the secrets in {path}"),
+                format!("chmod 600 {path}"),
+            );
+        }
+    }
+    f.good("settings", format!("{name}, complete"));
+}
+
+/// The folder for state, and the journal in it.
+fn state(f: &mut Findings, config: &Config) {
+    let Some(dir) = config.get("state_dir") else {
+        return f.add(
+            "state",
+            State::Look,
+            "no state_dir: what became of commands is forgotten at a restart",
+            "set state_dir to a folder on flash that survives restarts",
+        );
+    };
+    let path = Path::new(dir);
+    match path.metadata() {
+        Err(e) => return f.add("state", State::Bad, format!("{dir}: {e}"), format!("mkdir -p {dir}")),
+        Ok(m) if !m.is_dir() => {
+            return f.add("state", State::Bad, format!("{dir} is no folder"), "set state_dir to a folder");
+        }
+        Ok(_) => {}
+    }
+    // A line written and synced, as each command does it.
+    let probe = path.join(format!(".doctor-{}", std::process::id()));
+    let started = Instant::now();
+    let wrote = OpenOptions::new().write(true).create_new(true).open(&probe).and_then(|mut file: File| {
+        file.write_all(&[b'x'; 512])?;
+        file.sync_data()
+    });
+    let took = started.elapsed().as_millis();
+    // Whatever became of it: it is not to stay.
+    let _ = std::fs::remove_file(&probe);
+    match wrote {
+        Err(e) => {
+            let cure = match e.raw_os_error() {
+                Some(28) => "the file system is full: make room",
+                Some(30) => "the file system is read-only: remount it, and look why it became so",
+                Some(13 | 1) => "let the user that runs the firmware write there",
+                _ => "look at the file system",
+            };
+            f.add("state", State::Bad, format!("{dir} cannot be written: {e}"), cure);
+        }
+        Ok(()) if took >= SYNC_BAD_MS => f.add(
+            "state",
+            State::Bad,
+            format!("{dir}: a write took {took} ms to reach the flash"),
+            "the flash is worn or busy: replace it, or move state_dir",
+        ),
+        Ok(()) if took >= SYNC_SLOW_MS => f.add(
+            "state",
+            State::Look,
+            format!("{dir}: a write took {took} ms to reach the flash"),
+            "every command waits that long: is the flash worn, or something else busy with it?",
+        ),
+        Ok(()) => f.good("state", format!("{dir} can be written; a write reaches the flash in {took} ms")),
+    }
+    match rustix::fs::statvfs(path) {
+        Err(e) => f.add("space", State::Look, format!("{dir}: {e}"), ""),
+        Ok(s) => {
+            let free = s.f_bavail.saturating_mul(s.f_frsize);
+            let what = format!("{} KiB free in {dir}, {} files more", free / 1024, s.f_favail);
+            // Some file systems have no number of files.
+            if free < FREE_BAD || (s.f_files > 0 && s.f_favail == 0) {
+                f.add(
+                    "space",
+                    State::Bad,
+                    what,
+                    "make room: commands are refused when the journal cannot be written",
+                );
+            } else if free < FREE_LOW {
+                f.add("space", State::Look, what, "make room before it runs out");
+            } else {
+                f.good("space", what);
+            }
+        }
+    }
+}
+
+/// The account's journal, as the library reads it.
+fn journal(f: &mut Findings, client: &Client) {
+    let info = match client.journal_info() {
+        Ok(info) => info,
+        Err(e) => {
+            let cure = match e.status() {
+                KL_E_JOURNAL_FULL => "make room",
+                KL_E_JOURNAL_READ_ONLY => {
+                    "the file system is read-only: remount it, and look why it became so"
+                }
+                KL_E_JOURNAL_OWNER => "run this as the user that runs the firmware",
+                KL_E_JOURNAL_VERSION => {
+                    "this program is older than the firmware that wrote it: use the newer one"
+                }
+                KL_E_JOURNAL_BUSY => "another process holds it: is one hanging?",
+                _ => "look at the file system",
+            };
+            return f.error("journal", &e, cure);
+        }
+    };
+    let file = info.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let what =
+        format!("{file}: {} bytes, {} commands settled, {} not", info.bytes, info.settled, info.unsettled);
+    if !info.damage.is_empty() {
+        f.add(
+            "journal",
+            State::Bad,
+            format!("{what}; damaged: {}", info.damage),
+            "keep a copy, look at the doors of its commands, then let a person decide to go on (kl_journal_repair)",
+        );
+    } else if info.unsettled > 0 {
+        f.add("journal", State::Look, what, "kiosklink pending list");
+    } else {
+        f.good("journal", what);
+    }
+}
+
+fn network(f: &mut Findings, config: &Config, origin: &Url, client: &Client) {
+    let limit = Duration::from_millis(config.number("connect_timeout_ms").into());
+    let proxied = config.get("proxy").is_some();
+    if proxied {
+        f.add("dns", State::Skipped, "the proxy looks the name up", "");
+        f.add("tcp", State::Skipped, "the proxy connects", "");
+    } else {
+        let addresses = match lookup(&origin.host, origin.port, limit) {
+            Ok(addresses) => addresses,
+            Err(why) => {
+                f.add(
+                    "dns",
+                    State::Bad,
+                    format!("{} has no address: {why}", origin.host),
+                    "is the network up, is /etc/resolv.conf right, is base_url spelled right?",
+                );
+                return f.skip(&["tcp", "tls", "platform", "clock"]);
+            }
+        };
+        let list: Vec<String> = addresses.iter().map(|a| a.ip().to_string()).collect();
+        f.good("dns", format!("{} is {}", origin.host, list.join(", ")));
+        let started = Instant::now();
+        let mut reached = Err(String::new());
+        for address in &addresses {
+            match TcpStream::connect_timeout(address, limit) {
+                Ok(_) => {
+                    reached = Ok(*address);
+                    break;
+                }
+                Err(e) => reached = Err(format!("{address}: {e}")),
+            }
+        }
+        match reached {
+            Ok(address) => {
+                f.good("tcp", format!("{address} answers in {} ms", started.elapsed().as_millis()))
+            }
+            Err(why) => {
+                f.add(
+                    "tcp",
+                    State::Bad,
+                    why,
+                    "is the port right? Does a firewall, or the SIM's tariff, let it through?",
+                );
+                return f.skip(&["tls", "platform", "clock"]);
+            }
+        }
+        if origin.scheme == Scheme::Https && !tls(f, origin, &addresses, limit, client) {
+            return f.skip(&["platform", "clock"]);
+        }
+    }
+    if origin.scheme == Scheme::Http {
+        f.add("tls", State::Look, "plain http: nothing is verified or hidden", "for a test on a desk only");
+    }
+    platform_says(f, client);
+}
+
+/// The addresses of a name. The system's lookup knows no limit, so it is left behind when its time is up.
+fn lookup(host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, String> {
+    let (tell, told) = mpsc::channel();
+    let name = host.to_owned();
+    let job = move || {
+        let found = (name.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
+        // Nobody may be waiting any more.
+        let _ = tell.send(found);
+    };
+    std::thread::Builder::new().name("doctor-dns".into()).spawn(job).map_err(|e| e.to_string())?;
+    match told.recv_timeout(limit) {
+        Ok(Ok(all)) if all.is_empty() => Err("the answer is empty".into()),
+        Ok(Ok(all)) => Ok(all),
+        Ok(Err(e)) => Err(e.to_string()),
+        Err(_) => Err(format!("no answer within {} ms", limit.as_millis())),
+    }
+}
+
+/// The library's verdict on the handshake, and the chain with its days.
+fn tls(f: &mut Findings, origin: &Url, addresses: &[SocketAddr], limit: Duration, client: &Client) -> bool {
+    let started = Instant::now();
+    let verdict = client.warm();
+    let took = started.elapsed().as_millis();
+    let chain = chain(origin, addresses, limit);
+    let described: Vec<String> = chain.iter().map(|c| format!("{} by {}", c.subject, c.issuer)).collect();
+    let now = system_ms() / 1000;
+    let first = chain.first();
+    let ends =
+        first.map(|c| format!(", {} until {}", c.subject, format_time(c.not_after))).unwrap_or_default();
+    match &verdict {
+        Ok(()) => {
+            let soonest = chain.iter().min_by_key(|c| c.not_after);
+            match soonest.map(|c| (c, (c.not_after - now).div_euclid(86_400))) {
+                Some((c, days)) if days < 0 => f.add(
+                    "tls",
+                    State::Look,
+                    format!(
+                        "verified, but by this device's clock {} ended {}",
+                        c.subject,
+                        format_time(c.not_after)
+                    ),
+                    "is this device's clock right?",
+                ),
+                Some((c, days)) if days < DAYS_LEFT => f.add(
+                    "tls",
+                    State::Look,
+                    format!(
+                        "verified in {took} ms; {} ends in {days} days, {}",
+                        c.subject,
+                        format_time(c.not_after)
+                    ),
+                    "tell whoever runs the server",
+                ),
+                Some((_, days)) => f.good(
+                    "tls",
+                    format!("verified in {took} ms; {days} days left: {}", described.join(", ")),
+                ),
+                None => f.good("tls", format!("verified in {took} ms")),
+            }
+        }
+        Err(e) => {
+            let cure = match e.status() {
+                KL_E_TLS_EXPIRED => {
+                    "is this device's clock right? If it is, whoever runs the server must renew it"
+                }
+                KL_E_TLS_NOT_YET_VALID => "set this device's clock: it is probably behind",
+                KL_E_TLS_WRONG_NAME => {
+                    "is base_url right? Or does something between here and there answer in its place?"
+                }
+                KL_E_TLS_UNTRUSTED => {
+                    "is ca_file the right one? Or does something between here and there (a portal, a filter) answer in its place?"
+                }
+                KL_E_TLS_PIN => "the key is not the pinned one: a new certificate, or somebody in between",
+                KL_E_TLS_CLIENT_CERT => "set client_cert_file and client_key_file as the platform gave them",
+                KL_E_CLOCK => "set this device's clock",
+                KL_E_TIMEOUT_TLS => {
+                    "TCP is taken but TLS is not answered: a firewall, an overloaded server, or a port that speaks something else"
+                }
+                _ => "does the port speak TLS?",
+            };
+            f.add("tls", State::Bad, format!("{} ({}){ends}", e.message(), name_of(e)), cure);
+            return false;
+        }
+    }
+    true
+}
+
+struct Certificate {
+    subject: String,
+    issuer: String,
+    not_after: i64,
+}
+
+/// Takes whatever chain is shown, to be looked at: nothing is sent over this connection. Whether to trust it is the
+/// library's verdict, given before.
+#[derive(Debug)]
+struct Witness(Mutex<Vec<Vec<u8>>>);
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        leaf: &CertificateDer<'_>,
+        more: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *all = std::iter::once(leaf).chain(more).map(|c| c.to_vec()).collect();
+        // Seen is enough: the handshake ends here.
+        Err(rustls::Error::General("seen".into()))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("seen".into()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Err(rustls::Error::General("seen".into()))
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        rustls::crypto::ring::default_provider().signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// The chain that the server shows; empty if none could be had.
+fn chain(origin: &Url, addresses: &[SocketAddr], limit: Duration) -> Vec<Certificate> {
+    let witness = Arc::new(Witness(Mutex::default()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let connect = || -> Option<()> {
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .ok()?
+            .dangerous()
+            .with_custom_certificate_verifier(witness.clone())
+            .with_no_client_auth();
+        let name = ServerName::try_from(origin.host.clone()).ok()?;
+        let mut session = ClientConnection::new(Arc::new(config), name).ok()?;
+        let end = Instant::now() + limit;
+        let mut socket = addresses.iter().find_map(|a| TcpStream::connect_timeout(a, limit).ok())?;
+        while session.is_handshaking() && Instant::now() < end {
+            let left = end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            socket.set_read_timeout(Some(left)).ok()?;
+            socket.set_write_timeout(Some(left)).ok()?;
+            session.complete_io(&mut socket).ok()?;
+        }
+        Some(())
+    };
+    // What was seen counts, however it ended.
+    let _ = connect();
+    let all = witness.0.lock().unwrap_or_else(PoisonError::into_inner);
+    all.iter().filter_map(|der| certificate(der)).collect()
+}
+
+/// Reads as much of a certificate as is shown.
+fn certificate(der: &[u8]) -> Option<Certificate> {
+    let (_, whole, _) = element(der)?;
+    let (_, mut tbs, _) = element(whole)?;
+    // The version may be absent.
+    if tbs.first() == Some(&0xa0) {
+        tbs = element(tbs)?.2;
+    }
+    let (_, _, rest) = element(tbs)?; // serial number
+    let (_, _, rest) = element(rest)?; // algorithm
+    let (_, issuer, rest) = element(rest)?;
+    let (_, validity, rest) = element(rest)?;
+    let (_, subject, _) = element(rest)?;
+    let (_, _, after) = element(validity)?;
+    let (tag, time, _) = element(after)?;
+    Some(Certificate { subject: name(subject), issuer: name(issuer), not_after: time_of(tag, time)? })
+}
+
+/// Tag, content, and what follows.
+fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (tag, first) = (*der.first()?, *der.get(1)?);
+    let (length, head) = if first < 0x80 {
+        (usize::from(first), 2)
+    } else {
+        let bytes = usize::from(first & 0x7f);
+        let length = der
+            .get(2..2 + bytes)?
+            .iter()
+            .try_fold(0usize, |n, b| n.checked_mul(256)?.checked_add((*b).into()))?;
+        (length, 2 + bytes)
+    };
+    let end = head.checked_add(length)?;
+    Some((tag, der.get(head..end)?, der.get(end..)?))
+}
+
+/// The common name, or the organisation.
+fn name(mut sets: &[u8]) -> String {
+    let mut best = String::new();
+    while let Some((_, set, rest)) = element(sets) {
+        sets = rest;
+        let read = || {
+            let (_, pair, _) = element(set)?;
+            let (_, oid, rest) = element(pair)?;
+            let (_, value, _) = element(rest)?;
+            Some((oid, String::from_utf8_lossy(value).into_owned()))
+        };
+        match read() {
+            Some((&[0x55, 4, 3], value)) => return value,
+            Some((&[0x55, 4, 10], value)) => best = value,
+            _ => {}
+        }
+    }
+    if best.is_empty() { "a certificate without a name".into() } else { best }
+}
+
+fn time_of(tag: u8, text: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
+    // UTCTime has two digits of the year.
+    let text = if tag == 0x17 {
+        let year: u32 = text.get(..2)?.parse().ok()?;
+        format!("{}{text}", if year < 50 { "20" } else { "19" })
+    } else {
+        text.to_owned()
+    };
+    let part = |from: usize, to: usize| text.get(from..to);
+    let iso = format!(
+        "{}-{}-{}T{}:{}:{}Z",
+        part(0, 4)?,
+        part(4, 6)?,
+        part(6, 8)?,
+        part(8, 10)?,
+        part(10, 12)?,
+        part(12, 14)?
+    );
+    crate::args::parse_time(&iso)
+}
+
+/// The credentials, and the clock by the platform's.
+fn platform_says(f: &mut Findings, client: &Client) {
+    let started = Instant::now();
+    match client.ping() {
+        Ok(()) => {
+            f.good("platform", format!("takes the credentials, in {} ms", started.elapsed().as_millis()))
+        }
+        Err(e) => {
+            let cure = match e.status() {
+                KL_E_HTTP | KL_E_PROTOCOL
+                    if (200..400).contains(&e.details().http_status) || e.status() == KL_E_PROTOCOL =>
+                {
+                    "something else than the platform answers: a captive portal or proxy on this network, or base_url is wrong"
+                }
+                KL_E_HTTP if e.details().http_status >= 500 => {
+                    "the platform is in trouble: try later, then ask the vendor"
+                }
+                KL_E_HTTP => "is base_url right?",
+                KL_E_RATE_LIMIT => "too many calls: wait; is something else using this account in a loop?",
+                KL_E_AUTH => {
+                    "the id or the secret is wrong: compare with the vendor's console; `kiosklink sign explain` shows what is signed"
+                }
+                KL_E_TIMESTAMP => "set this device's clock",
+                KL_E_TOKEN => "a person must renew the authorisation or the access token",
+                KL_E_PERMISSION | KL_E_ACCOUNT => "the account's owner must see to it",
+                KL_E_CONFIG_MISSING | KL_E_CONFIG_VALUE => "put the account's settings right",
+                KL_E_TIMEOUT_REPLY => {
+                    "the platform takes the request but does not answer: try later, then ask the vendor"
+                }
+                _ => "try again; if it stays, ask the vendor",
+            };
+            f.error("platform", &e, cure);
+        }
+    }
+    let system = system_ms() / 1000;
+    if client.time_source() != Source::Platform {
+        return f.add(
+            "clock",
+            State::Look,
+            format!("it is {} here; the platform did not tell its time", format_time(system)),
+            "",
+        );
+    }
+    let ahead = system - client.now_ms() / 1000;
+    let what = |side: &str| {
+        format!(
+            "this device says {}, which is {} s {side} the platform's time",
+            format_time(system),
+            ahead.abs()
+        )
+    };
+    let side = if ahead > 0 { "ahead of" } else { "behind" };
+    match ahead.abs() {
+        0..=CLOCK_OFF_S => f.good("clock", format!("{}, as the platform has it", format_time(system))),
+        s if s <= CLOCK_BAD_S => {
+            f.add("clock", State::Look, what(side), "set the clock, and keep it set (NTP)")
+        }
+        _ => f.add(
+            "clock",
+            State::Bad,
+            what(side),
+            "set the clock; kiosklink signs with the platform's time, but certificates and logs need it",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_times_of_certificates() {
+        assert_eq!(time_of(0x17, b"231114221320Z"), Some(1_700_000_000));
+        assert_eq!(time_of(0x18, b"20231114221320Z"), Some(1_700_000_000));
+        assert_eq!(time_of(0x17, b"23111422132Z"), None);
+        assert!(certificate(&[0x30, 0x82, 0xff]).is_none() && element(&[0x30, 0xff]).is_none());
+    }
+}

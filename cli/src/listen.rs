@@ -1,0 +1,452 @@
+//! `kiosklink listen`: a small server for the platforms' callbacks, so that a new integration sees its first one at once.
+//!
+//! Bounded in every direction: connections, bytes, time. One request a connection. SIGINT and SIGTERM end it as they end any
+//! process; what was not answered yet, the platform sends again.
+
+use crate::args::Given;
+use crate::out::{Done, Stop, json_of, note, say};
+use crate::verbs::event_row;
+use kiosklink::client::Client;
+use kiosklink::clock::{Clock, format_time};
+use kiosklink::error::Error;
+use kiosklink::event::Event;
+use kiosklink::status::{KL_E_ARGUMENT, KL_E_CLIENT_CERT, KL_E_EVENT_SIGNATURE};
+use kiosklink::transport::{Deadline, Options, Purpose, Request, Transport, Url};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The largest head of a request.
+const LARGEST_HEAD: usize = 16 << 10;
+
+struct Server {
+    client: Client,
+    json: bool,
+    path: Option<String>,
+    exec: Option<String>,
+    forward: Option<(Url, Transport)>,
+    largest: usize,
+    timeout: Duration,
+    tls: Option<Arc<ServerConfig>>,
+    /// Callbacks that may still come; none left ends the server.
+    left: AtomicU64,
+    open: AtomicUsize,
+    /// One callback is handed on at a time, in the order of their coming.
+    turn: Mutex<()>,
+    address: std::net::SocketAddr,
+    /// Why the output ended, if it did.
+    ended: Mutex<Option<Stop>>,
+}
+
+fn tls(given: &Given) -> Result<Option<Arc<ServerConfig>>, Stop> {
+    let (chain, key) = match (given.get("cert"), given.get("key")) {
+        (None, None) => return Ok(None),
+        (Some(chain), Some(key)) => (chain, key),
+        _ => return Err(Stop::Usage("listen needs --cert and --key together".into())),
+    };
+    let bad = |what: &str, why: String| Error::new(KL_E_CLIENT_CERT, format!("{what}: {why}"));
+    let certs: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(chain)
+        .and_then(Iterator::collect)
+        .map_err(|e| bad(chain, e.to_string()))?;
+    if certs.is_empty() {
+        return Err(Stop::Failed(bad(chain, "holds no certificate".into())));
+    }
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|e| bad(key, e.to_string()))?;
+    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|b| b.with_no_client_auth().with_single_cert(certs, secret))
+        .map_err(|e| bad(chain, e.to_string()))?;
+    Ok(Some(Arc::new(config)))
+}
+
+/// `kiosklink listen`
+pub fn run(given: &Given) -> Done {
+    let client = Client::new(&given.config()?)?;
+    let tls = tls(given)?;
+    let forward = match given.get("forward") {
+        None => None,
+        Some(text) => {
+            let url = Url::parse(text).map_err(|why| Stop::Usage(format!("--forward {why}")))?;
+            // Whoever names a plain address on this line wants it.
+            let options = Options { allow_http: true, ..Options::default() };
+            Some((url, Transport::new(options, Arc::new(Clock::new()))?))
+        }
+    };
+    let bind = given.get("bind").unwrap_or("127.0.0.1:8080");
+    let listener = TcpListener::bind(bind)
+        .map_err(|e| Error::os(KL_E_ARGUMENT, format!("cannot listen at {bind}"), &e))?;
+    let address = listener.local_addr().map_err(|e| Error::os(KL_E_ARGUMENT, bind, &e))?;
+    let most: usize = given.number("max-connections", 16)?;
+    let server = Arc::new(Server {
+        client,
+        json: given.json(),
+        path: given.get("path").map(str::to_owned),
+        exec: given.get("exec").map(str::to_owned),
+        forward,
+        largest: given.number("max-body", 256 << 10)?,
+        timeout: Duration::from_millis(given.number("client-timeout-ms", 10_000)?),
+        tls,
+        left: AtomicU64::new(given.number("count", u64::MAX)?.max(1)),
+        open: AtomicUsize::new(0),
+        turn: Mutex::default(),
+        address,
+        ended: Mutex::default(),
+    });
+    let scheme = if server.tls.is_some() { "https" } else { "http" };
+    note(&format!("listening at {scheme}://{address}{}", server.path.as_deref().unwrap_or("/")));
+    for socket in listener.incoming() {
+        if server.over() {
+            break;
+        }
+        let Ok(socket) = socket else {
+            // Out of descriptors, most likely: some will be free in a moment.
+            std::thread::sleep(Duration::from_millis(50));
+            continue;
+        };
+        if server.open.fetch_add(1, Ordering::SeqCst) >= most.max(1) {
+            server.open.fetch_sub(1, Ordering::SeqCst);
+            continue;
+        }
+        let shared = server.clone();
+        let job = move || {
+            shared.serve(socket);
+            shared.open.fetch_sub(1, Ordering::SeqCst);
+        };
+        if std::thread::Builder::new().name("listen".into()).spawn(job).is_err() {
+            server.open.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+    // The one that was the last has printed before it let this loop end.
+    let ended = server.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
+    ended.map_or(Ok(0), Err)
+}
+
+/// A socket with an end.
+struct Timed {
+    socket: TcpStream,
+    end: Instant,
+}
+
+impl Timed {
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(Some(self.left()?))?;
+        self.socket.read(buffer)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Who was too slow is told so, in a moment that is over and above.
+        self.socket.set_write_timeout(Some(self.left().unwrap_or(Duration::from_millis(250))))?;
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Asked {
+    method: String,
+    target: String,
+    head: String,
+    body: Vec<u8>,
+}
+
+struct Answer {
+    status: &'static str,
+    body: String,
+    /// Whether it was the last one.
+    last: bool,
+}
+
+impl Answer {
+    fn of(status: &'static str, body: impl Into<String>) -> Answer {
+        Answer { status, body: body.into(), last: false }
+    }
+}
+
+impl Server {
+    fn over(&self) -> bool {
+        self.left.load(Ordering::SeqCst) == 0
+            || self.ended.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Lets the accepting loop see that it is over.
+    fn wake(&self) {
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            address.set_ip(if address.is_ipv4() {
+                [127, 0, 0, 1].into()
+            } else {
+                std::net::Ipv6Addr::LOCALHOST.into()
+            });
+        }
+        // If it cannot be reached, it ends with the next caller.
+        let _ = TcpStream::connect_timeout(&address, Duration::from_secs(1));
+    }
+
+    fn serve(&self, socket: TcpStream) {
+        let from = socket.peer_addr().map(|a| a.to_string()).unwrap_or_default();
+        let timed = Timed { socket, end: Instant::now() + self.timeout };
+        let last = match &self.tls {
+            None => self.talk(timed, &from),
+            Some(config) => match ServerConnection::new(config.clone()) {
+                Ok(session) => self.talk(StreamOwned::new(session, timed), &from),
+                Err(_) => false,
+            },
+        };
+        if last || self.over() {
+            self.wake();
+        }
+    }
+
+    fn talk(&self, mut stream: impl Read + Write, from: &str) -> bool {
+        let answer = match self.read(&mut stream) {
+            Ok(asked) => self.answer(&asked, from),
+            Err(Refused::Gone) => return false,
+            Err(Refused::With(status)) => {
+                note(&format!("{from}: {status}"));
+                Answer::of(status, "")
+            }
+        };
+        let text = format!(
+            "HTTP/1.1 {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}",
+            answer.status,
+            answer.body.len(),
+            answer.body
+        );
+        if let Err(e) = stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
+            note(&format!("{from}: the answer was not taken: {e}"));
+        }
+        answer.last
+    }
+
+    fn read(&self, stream: &mut impl Read) -> Result<Asked, Refused> {
+        let mut bytes = Vec::new();
+        let mut piece = [0; 4096];
+        let mut more = |bytes: &mut Vec<u8>| match stream.read(&mut piece) {
+            Ok(0) => Err(Refused::Gone),
+            Ok(n) => {
+                bytes.extend_from_slice(&piece[..n]);
+                Ok(())
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                Err(Refused::With("408 Request Timeout"))
+            }
+            Err(_) => Err(Refused::Gone),
+        };
+        let end = loop {
+            if let Some(at) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
+                break at;
+            }
+            if bytes.len() > LARGEST_HEAD {
+                return Err(Refused::With("431 Request Header Fields Too Large"));
+            }
+            more(&mut bytes)?;
+        };
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let mut body = bytes.split_off(end + 4);
+        let (first, head) = head.split_once("\r\n").unwrap_or((&head, ""));
+        let mut words = first.split_whitespace();
+        let (method, target) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+        if !words.next().is_some_and(|v| v.starts_with("HTTP/1.")) {
+            return Err(Refused::With("400 Bad Request"));
+        }
+        let field = |name: &str| {
+            head.lines().find_map(|line| {
+                let (n, v) = line.split_once(':')?;
+                n.eq_ignore_ascii_case(name).then(|| v.trim().to_owned())
+            })
+        };
+        let chunked = field("transfer-encoding").is_some_and(|v| v.to_ascii_lowercase().contains("chunked"));
+        if chunked {
+            let mut whole = Vec::new();
+            loop {
+                let line = loop {
+                    if let Some(at) = body.windows(2).position(|w| w == b"\r\n") {
+                        break at;
+                    }
+                    if body.len() > 64 {
+                        return Err(Refused::With("400 Bad Request"));
+                    }
+                    more(&mut body)?;
+                };
+                let size = std::str::from_utf8(&body[..line]).ok().and_then(|l| l.split(';').next());
+                let size = size
+                    .and_then(|s| usize::from_str_radix(s.trim(), 16).ok())
+                    .ok_or(Refused::With("400 Bad Request"))?;
+                if size > self.largest || whole.len() + size > self.largest {
+                    return Err(Refused::With("413 Content Too Large"));
+                }
+                body.drain(..line + 2);
+                if size == 0 {
+                    break;
+                }
+                while body.len() < size + 2 {
+                    more(&mut body)?;
+                }
+                whole.extend(body.drain(..size));
+                body.drain(..2);
+            }
+            body = whole;
+        } else {
+            let length = match field("content-length") {
+                None => 0,
+                Some(text) => text.parse::<usize>().map_err(|_| Refused::With("400 Bad Request"))?,
+            };
+            if length > self.largest {
+                return Err(Refused::With("413 Content Too Large"));
+            }
+            while body.len() < length {
+                more(&mut body)?;
+            }
+            body.truncate(length);
+        }
+        Ok(Asked { method: method.to_owned(), target: target.to_owned(), head: head.to_owned(), body })
+    }
+
+    fn answer(&self, asked: &Asked, from: &str) -> Answer {
+        let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
+        if self.path.as_deref().is_some_and(|p| p != path) {
+            return Answer::of("404 Not Found", "");
+        }
+        let body = match asked.method.as_str() {
+            "POST" | "PUT" => asked.body.as_slice(),
+            // Youzan's market messages come in the query.
+            "GET" if !query.is_empty() => query.as_bytes(),
+            _ => return Answer::of("405 Method Not Allowed", ""),
+        };
+        let event = match self.client.event_parse(&asked.head, body) {
+            Ok(event) => event,
+            Err(e) => {
+                note(&format!("{from}: {}", e.message()));
+                if e.status() == KL_E_EVENT_SIGNATURE {
+                    note("save it and ask: kiosklink sign diagnose FILE");
+                }
+                return Answer::of("400 Bad Request", "{\"error\":\"the callback does not verify\"}");
+            }
+        };
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.over() {
+            return Answer::of("503 Service Unavailable", "");
+        }
+        let line = json_of(&event_row(&event));
+        let shown = if self.json { line.clone() } else { words(&event, from) };
+        if let Err(stop) = say(&shown) {
+            // Nobody reads: the platform is asked to come again, when somebody does.
+            *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop);
+            let reply = self.client.event_reply(&event, 1, "LATER", None).unwrap_or_default();
+            return Answer::of("200 OK", reply);
+        }
+        // What was handed on once is not handed on again.
+        let handed = if event.duplicate { Ok(()) } else { self.hand_on(&line) };
+        let (code, message) = match &handed {
+            Ok(()) => (0, "SUCCESS"),
+            Err(why) => {
+                note(&format!("{from}: not handed on, the platform is asked to come again: {why}"));
+                (1, "LATER")
+            }
+        };
+        match self.client.event_reply(&event, code, message, None) {
+            Ok(reply) => {
+                let last = handed.is_ok() && self.left.fetch_sub(1, Ordering::SeqCst) == 1;
+                // Dingshang reads nothing but the status.
+                let status = if handed.is_err() && self.client.platform() == "dingshang" {
+                    "503 Service Unavailable"
+                } else {
+                    "200 OK"
+                };
+                Answer { status, body: reply, last }
+            }
+            Err(e) => {
+                note(&format!("{from}: {}", e.message()));
+                Answer::of("500 Internal Server Error", "")
+            }
+        }
+    }
+
+    /// To the command and the address that were named.
+    fn hand_on(&self, line: &str) -> Result<(), String> {
+        if let Some(command) = &self.exec {
+            let mut child = Command::new("/bin/sh")
+                .args(["-c", command])
+                .stdin(Stdio::piped())
+                .spawn()
+                .map_err(|e| format!("/bin/sh: {e}"))?;
+            if let Some(mut input) = child.stdin.take() {
+                // A command that does not read its input has its reasons.
+                let _ = input.write_all(line.as_bytes()).and_then(|()| input.write_all(b"\n"));
+            }
+            let end = Instant::now() + self.timeout;
+            let status = loop {
+                match child.try_wait().map_err(|e| e.to_string())? {
+                    Some(status) => break status,
+                    None if Instant::now() >= end => {
+                        // It had its time, and a platform waits for the answer.
+                        let _ = child.kill();
+                        let _ = child.wait();
+                        return Err(format!("the command took longer than {} ms", self.timeout.as_millis()));
+                    }
+                    None => std::thread::sleep(Duration::from_millis(5)),
+                }
+            };
+            if !status.success() {
+                return Err(format!("the command ended with {status}"));
+            }
+        }
+        if let Some((url, transport)) = &self.forward {
+            let reply = transport
+                .call(url, Purpose::Command, Deadline::after(self.timeout), &mut || {
+                    Ok(Request {
+                        method: "POST",
+                        url: url.clone(),
+                        headers: vec![("Content-Type", "application/json".to_owned())],
+                        body: line.as_bytes().to_vec(),
+                    })
+                })
+                .map_err(|failure| failure.error.message().to_owned())?;
+            if !(200..300).contains(&reply.status) {
+                return Err(format!("{url} answered {}", reply.status));
+            }
+        }
+        Ok(())
+    }
+}
+
+enum Refused {
+    /// The caller left.
+    Gone,
+    /// Answered so.
+    With(&'static str),
+}
+
+/// A callback on one line.
+fn words(event: &Event, from: &str) -> String {
+    let mut text = format!("{} from {from}:", event.method);
+    for (name, cell) in event_row(event) {
+        let value = cell.words();
+        let shown = !matches!(name, "method" | "data") && !value.is_empty();
+        if shown {
+            text.push_str(&format!(" {name}={value}"));
+        }
+    }
+    if event.sent_at != 0 {
+        text.push_str(&format!(" (signed {})", format_time(event.sent_at)));
+    }
+    text
+}

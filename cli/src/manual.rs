@@ -1,0 +1,273 @@
+//! Help, completion and the man page, all from the table.
+
+use crate::args::{Given, flags_of, setting_flags, spelled};
+use crate::out::{Done, Stop, say};
+use crate::table::{ACCOUNT, ALWAYS, Account, EXITS, Flag, JSON, VERBS, Verb};
+use kiosklink::config::KEYS;
+
+/// The line of a command with its arguments.
+fn usage(verb: &Verb) -> String {
+    let mut line = verb.words.join(" ");
+    for arg in verb.args {
+        line.push_str(&if arg.needed { format!(" {}", arg.name) } else { format!(" [{}]", arg.name) });
+    }
+    line
+}
+
+fn spelling(flag: &Flag) -> String {
+    if flag.value.is_empty() { format!("--{}", flag.name) } else { format!("--{} {}", flag.name, flag.value) }
+}
+
+/// Breaks a text into lines below an indentation.
+fn wrap(text: &str, indent: usize) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let last = lines.last_mut().map(|l| l.chars().count()).unwrap_or(0);
+        match lines.last_mut() {
+            Some(line) if last == 0 || last + 1 + word.chars().count() + indent <= 100 => {
+                line.push_str(if last == 0 { "" } else { " " });
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join(&format!("\n{}", " ".repeat(indent)))
+}
+
+fn listed(text: &mut String, rows: &[(String, &str)]) {
+    let wide = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(28);
+    for (name, doc) in rows {
+        let gap =
+            if name.chars().count() > wide { format!("\n{}", " ".repeat(wide + 4)) } else { String::new() };
+        text.push_str(&format!(
+            "  {name:wide$}{gap}{}{}\n",
+            if gap.is_empty() { "  " } else { "" },
+            wrap(doc, wide + 4)
+        ));
+    }
+}
+
+/// The help text: of one command, or of all.
+pub fn help(verb: Option<&'static Verb>) -> String {
+    let mut text = String::new();
+    let Some(verb) = verb else {
+        text.push_str("kiosklink: asks a vendor's cloud from this device, as the firmware would\n\n");
+        text.push_str("  kiosklink COMMAND [--accounts FILE] [--account NAME] [--json] ...\n\n");
+        listed(&mut text, &VERBS.iter().map(|v| (v.words.join(" "), v.doc)).collect::<Vec<_>>());
+        text.push_str("\nkiosklink help COMMAND tells more of one. Ends with\n");
+        listed(&mut text, &EXITS.iter().map(|(code, doc)| (code.to_string(), *doc)).collect::<Vec<_>>());
+        return text.trim_end().to_owned();
+    };
+    text.push_str(&format!("kiosklink {}\n\n  {}\n", usage(verb), wrap(verb.doc, 2)));
+    if !verb.more.is_empty() {
+        text.push_str(&format!("\n  {}\n", wrap(verb.more, 2)));
+    }
+    let mut rows: Vec<(String, &str)> = verb.args.iter().map(|a| (a.name.to_owned(), a.doc)).collect();
+    rows.extend(verb.flags.iter().chain(verb.json.then_some(&JSON)).map(|f| (spelling(f), f.doc)));
+    if verb.account == Account::One {
+        rows.extend(ACCOUNT.iter().map(|f| (spelling(f), f.doc)));
+    }
+    rows.extend(ALWAYS.iter().map(|f| (spelling(f), f.doc)));
+    text.push('\n');
+    listed(&mut text, &rows);
+    if verb.account == Account::One {
+        let all = setting_flags().iter().map(|f| format!("--{f}")).collect::<Vec<_>>().join(" ");
+        text.push_str(&format!("\n  Every setting of the account is a flag too: {}\n", wrap(&all, 2)));
+    }
+    text.push_str("\nExamples:\n");
+    verb.examples.iter().for_each(|e| text.push_str(&format!("  kiosklink {e}\n")));
+    text.trim_end().to_owned()
+}
+
+/// `kiosklink completion SHELL`
+pub fn completion(given: &Given) -> Done {
+    let text = match given.arg(0).as_str() {
+        "bash" => bash(),
+        "zsh" => zsh(),
+        "fish" => fish(),
+        other => return Err(Stop::Usage(format!("completion knows bash, zsh and fish, not {other:?}"))),
+    };
+    say(text.trim_end())?;
+    Ok(0)
+}
+
+/// The first words, and what may follow each.
+fn tree() -> Vec<(&'static str, Vec<&'static str>)> {
+    let mut all: Vec<(&str, Vec<&str>)> = Vec::new();
+    for verb in VERBS {
+        match all.iter_mut().find(|(first, _)| *first == verb.words[0]) {
+            Some((_, more)) => more.extend(verb.words.get(1)),
+            None => all.push((verb.words[0], verb.words.get(1).copied().into_iter().collect())),
+        }
+    }
+    all
+}
+
+fn flag_words(verb: &'static Verb) -> String {
+    flags_of(verb).map(|f| format!("--{f}")).collect::<Vec<_>>().join(" ")
+}
+
+fn bash() -> String {
+    let firsts: Vec<&str> = tree().iter().map(|(f, _)| *f).collect();
+    let mut text = format!(
+        "# kiosklink: completion for bash\n_kiosklink() {{\n  local cur=${{COMP_WORDS[COMP_CWORD]}} one=${{COMP_WORDS[1]:-}} two=${{COMP_WORDS[2]:-}} words=\n  \
+         case ${{COMP_WORDS[COMP_CWORD-1]}} in\n    --accounts|--*-file|--output|--headers|--cert|--key) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n    \
+         --platform) COMPREPLY=($(compgen -W 'yopoint dingshang youzan zhiyun' -- \"$cur\")); return ;;\n  esac\n  \
+         if [ \"$COMP_CWORD\" = 1 ]; then words='{} help --help --version'\n  else case \"$one $two\" in\n",
+        firsts.join(" ")
+    );
+    for verb in VERBS {
+        let pattern = if verb.words.len() == 2 {
+            format!("\"{}\"", verb.words.join(" "))
+        } else {
+            format!("\"{} \"*", verb.words[0])
+        };
+        text.push_str(&format!("    {pattern}) words='{}' ;;\n", flag_words(verb)));
+    }
+    for (first, more) in tree().iter().filter(|(_, more)| !more.is_empty()) {
+        text.push_str(&format!("    \"{first} \"*) words='{}' ;;\n", more.join(" ")));
+    }
+    text.push_str(
+        "  esac; fi\n  COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n  \
+         [ ${#COMPREPLY[@]} -gt 0 ] || COMPREPLY=($(compgen -f -- \"$cur\"))\n}\ncomplete -o filenames -F _kiosklink kiosklink\n",
+    );
+    text
+}
+
+/// In single quotes of a shell.
+fn single(text: &str) -> String {
+    text.replace('\'', "'\\''")
+}
+
+fn zsh() -> String {
+    let mut text =
+        String::from("#compdef kiosklink\n_kiosklink() {\n  local -a firsts seconds flags\n  firsts=(\n");
+    for (first, more) in tree() {
+        let doc =
+            VERBS.iter().find(|v| v.words == [first]).map_or_else(|| more.join(", "), |v| v.doc.to_owned());
+        text.push_str(&format!("    '{first}:{}'\n", single(&doc).replace(':', "\\:")));
+    }
+    text.push_str("  )\n  if (( CURRENT == 2 )); then _describe command firsts; return; fi\n  case \"$words[2] $words[3]\" in\n");
+    for verb in VERBS {
+        let pattern = if verb.words.len() == 2 {
+            format!("\"{}\"", verb.words.join(" "))
+        } else {
+            format!("\"{} \"*", verb.words[0])
+        };
+        text.push_str(&format!("    {pattern}) flags=({}) ;;\n", flag_words(verb)));
+    }
+    for (first, more) in tree().iter().filter(|(_, more)| !more.is_empty()) {
+        text.push_str(&format!("    \"{first} \"*) seconds=({}) ;;\n", more.join(" ")));
+    }
+    text.push_str(
+        "  esac\n  compadd -a seconds\n  compadd -a flags\n  _files\n}\ncompdef _kiosklink kiosklink\n",
+    );
+    text
+}
+
+fn fish() -> String {
+    let mut text = String::from("# kiosklink: completion for fish\n");
+    for (first, more) in tree() {
+        let doc =
+            VERBS.iter().find(|v| v.words == [first]).map_or_else(|| more.join(", "), |v| v.doc.to_owned());
+        text.push_str(&format!(
+            "complete -c kiosklink -n __fish_use_subcommand -a {first} -d '{}'\n",
+            doc.replace('\\', "\\\\").replace('\'', "\\'")
+        ));
+    }
+    for verb in VERBS {
+        let seen = |word: &str| format!("__fish_seen_subcommand_from {word}");
+        let when = verb.words.iter().map(|w| seen(w)).collect::<Vec<_>>().join("; and ");
+        if let [first, second] = verb.words {
+            text.push_str(&format!(
+                "complete -c kiosklink -n '{}' -a {second} -d '{}'\n",
+                seen(first),
+                verb.doc.replace('\\', "\\\\").replace('\'', "\\'")
+            ));
+        }
+        for flag in verb.flags {
+            let value = if flag.value.is_empty() { "" } else { " -r" };
+            text.push_str(&format!(
+                "complete -c kiosklink -n '{when}' -l {}{value} -d '{}'\n",
+                flag.name,
+                flag.doc.replace('\\', "\\\\").replace('\'', "\\'")
+            ));
+        }
+    }
+    for flag in ALWAYS.iter().chain([&JSON]).chain(ACCOUNT) {
+        let value = if flag.value.is_empty() { "" } else { " -r" };
+        text.push_str(&format!(
+            "complete -c kiosklink -l {}{value} -d '{}'\n",
+            flag.name,
+            flag.doc.replace('\'', "\\'")
+        ));
+    }
+    for name in setting_flags() {
+        text.push_str(&format!("complete -c kiosklink -l {name} -r\n"));
+    }
+    text
+}
+
+/// `kiosklink man`
+pub fn man(_: &Given) -> Done {
+    say(page().trim_end())?;
+    Ok(0)
+}
+
+/// Text as roff reads it.
+fn roff(text: &str) -> String {
+    let text = text.replace('\\', "\\\\").replace('-', "\\-").replace('`', "");
+    match text.chars().next() {
+        Some('.' | '\'') => format!("\\&{text}"),
+        _ => text,
+    }
+}
+
+fn page() -> String {
+    let mut p = String::from(
+        ".\\\" Made by `kiosklink man` from the table of commands.\n.TH KIOSKLINK 1 \"\" \"kiosklink ",
+    );
+    p.push_str(env!("CARGO_PKG_VERSION"));
+    p.push_str("\" \"User Commands\"\n.SH NAME\nkiosklink \\- asks a vendor's cloud from this device, as the firmware would\n");
+    p.push_str(".SH SYNOPSIS\n.B kiosklink\n.I COMMAND\n[\\fB\\-\\-accounts\\fR \\fIFILE\\fR] [\\fB\\-\\-account\\fR \\fINAME\\fR] [\\fB\\-\\-json\\fR] ...\n.SH COMMANDS\n");
+    for verb in VERBS {
+        p.push_str(&format!(".SS {}\n{}\n", roff(&usage(verb)), roff(verb.doc)));
+        if !verb.more.is_empty() {
+            p.push_str(&format!(
+                ".PP\n{}\n",
+                roff(&verb.more.split_whitespace().collect::<Vec<_>>().join(" "))
+            ));
+        }
+        for arg in verb.args {
+            p.push_str(&format!(".TP\n.I {}\n{}\n", arg.name, roff(arg.doc)));
+        }
+        for flag in verb.flags {
+            p.push_str(&format!(".TP\n.B {}\n{}\n", roff(&spelling(flag)), roff(flag.doc)));
+        }
+        for example in verb.examples {
+            p.push_str(&format!(".PP\n.EX\nkiosklink {}\n.EE\n", roff(example)));
+        }
+    }
+    p.push_str(".SH OPTIONS\nOf every command that uses an account, or answers in JSON:\n");
+    for flag in ACCOUNT.iter().chain([&JSON]).chain(ALWAYS) {
+        p.push_str(&format!(".TP\n.B {}\n{}\n", roff(&spelling(flag)), roff(flag.doc)));
+    }
+    p.push_str(".SH SETTINGS\nEvery setting of an account is a flag too, laid over the file's.\n");
+    for key in KEYS {
+        let who: Vec<&str> = key.platforms.iter().map(|k| k.name()).collect();
+        let who = if who.is_empty() { String::new() } else { format!(" ({})", who.join(", ")) };
+        let value = if key.secret { "@FILE" } else { "VALUE" };
+        p.push_str(&format!(
+            ".TP\n.B \\-\\-{} {value}\n{}{}\n",
+            roff(&spelled(key.name)),
+            roff(key.doc),
+            roff(&who)
+        ));
+    }
+    p.push_str(".SH EXIT STATUS\n");
+    for (code, doc) in EXITS {
+        p.push_str(&format!(".TP\n.B {code}\n{}\n", roff(doc)));
+    }
+    p.push_str(".SH FILES\n.TP\n.I /etc/kiosklink/accounts.json\nThe accounts, if \\fB\\-\\-accounts\\fR names no other file.\n");
+    p
+}

@@ -1,0 +1,380 @@
+//! What is printed, and how a command ends.
+
+use kiosklink::clock::format_time;
+use kiosklink::error::{Advice, Error, Outcome};
+use kiosklink::json::{Writer, push_string};
+use kiosklink::log::mask;
+use kiosklink::status::{self, *};
+use std::io::{self, Write};
+
+/// How a command ended that could do its work: the exit code.
+pub type Done = Result<u8, Stop>;
+
+/// Why a command stopped.
+#[derive(Debug)]
+pub enum Stop {
+    /// Called wrongly.
+    Usage(String),
+    /// The library said no.
+    Failed(Error),
+    /// The reader of the output left.
+    Pipe,
+    /// The output could not be written.
+    Output(io::Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Stop {
+        Stop::Failed(error)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Stop {
+        if error.kind() == io::ErrorKind::BrokenPipe { Stop::Pipe } else { Stop::Output(error) }
+    }
+}
+
+/// Called wrongly.
+pub const USAGE: u8 = 64;
+/// The output could not be written.
+pub const OUTPUT: u8 = 74;
+/// The reader of the output left, as if SIGPIPE had ended the process.
+pub const PIPE: u8 = 141;
+/// A check found something wrong.
+pub const WRONG: u8 = 5;
+
+/// The exit code of an error.
+pub fn exit_code(error: &Error) -> u8 {
+    // Taken, but the movement is not confirmed.
+    if matches!(error.status(), KL_E_PENDING | KL_E_NOT_MOVED | KL_E_UNKNOWABLE) {
+        return 4;
+    }
+    match error.details().outcome {
+        Outcome::Unknown => return 3,
+        Outcome::NotDone => return 2,
+        Outcome::Done | Outcome::None => {}
+    }
+    match error.status() {
+        KL_E_DNS..=KL_E_TIMEOUT_REPLY | KL_E_TLS..=KL_E_CLOCK => 10,
+        KL_E_AUTH | KL_E_PERMISSION | KL_E_ACCOUNT | KL_E_TOKEN => 11,
+        KL_E_NOT_FOUND | KL_E_UNSUPPORTED => 12,
+        KL_E_RATE_LIMIT => 13,
+        _ => 1,
+    }
+}
+
+/// Prints a line to the standard output, without any registered secret.
+pub fn say(line: &str) -> Result<(), Stop> {
+    let mut out = io::stdout().lock();
+    out.write_all(mask(line).as_bytes())?;
+    out.write_all(b"\n")?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Prints a command's own result: it happened, whoever reads of it.
+pub fn say_of_command(line: &str, code: u8) -> Done {
+    match say(line) {
+        Ok(()) | Err(Stop::Pipe) => Ok(code),
+        Err(other) => Err(other),
+    }
+}
+
+/// Prints a line about what is going on, where it is in nobody's way.
+pub fn note(line: &str) {
+    // Nothing depends on it.
+    let _ = writeln!(io::stderr(), "{}", mask(line));
+}
+
+/// The name of an error's code.
+pub fn name_of(error: &Error) -> &'static str {
+    status::name(error.status()).unwrap_or("KL_E_?")
+}
+
+/// An error for a person.
+pub fn error_words(error: &Error) -> String {
+    let outcome = match error.details().outcome {
+        Outcome::None | Outcome::Done => "",
+        Outcome::NotDone => "\nNothing was done; trying again is safe.",
+        Outcome::Unknown => "\nIt is NOT KNOWN whether it happened: never repeat it under another name.",
+    };
+    let advice = match error.details().advice {
+        Advice::None => "",
+        Advice::Retry => "\nTrying again may help.",
+        Advice::AskFirst => "\nFind out what became of it first.",
+        Advice::CallPerson => "\nA person must look.",
+        Advice::Fix => "\nTrying again will not help: something must be put right.",
+    };
+    format!("{}{outcome}{advice}\n({})", mask(error.message()), name_of(error))
+}
+
+/// An outcome's word.
+pub fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::None => "none",
+        Outcome::Done => "done",
+        Outcome::NotDone => "not_done",
+        Outcome::Unknown => "unknown",
+    }
+}
+
+/// An error for a program.
+pub fn error_json(error: &Error) -> String {
+    let d = error.details();
+    let advice = match d.advice {
+        Advice::None => "none",
+        Advice::Retry => "retry",
+        Advice::AskFirst => "ask_first",
+        Advice::CallPerson => "call_person",
+        Advice::Fix => "fix",
+    };
+    let mut w = Writer::new();
+    w.raw("ok", "false").text("status", name_of(error)).int("code", d.status.into()).text("advice", advice);
+    if d.outcome != Outcome::None {
+        w.text("outcome", outcome_word(d.outcome));
+    }
+    w.int("http_status", d.http_status.into()).int("platform_code", d.platform_code.into());
+    w.int("os_errno", d.os_errno.into()).int("retry_after_ms", d.retry_after_ms.into());
+    w.text("platform_message", &mask(&d.platform_message)).text("message", &mask(&d.message));
+    w.finish()
+}
+
+/// One value of a record.
+#[derive(Clone, Debug)]
+pub enum Cell {
+    /// A text; nothing if empty.
+    Text(String),
+    /// A number; `None` if it is not told.
+    Number(Option<i64>),
+    /// A sum in fen; `None` if it is not told.
+    Money(Option<i64>),
+    /// Unix seconds; 0 if it is not told.
+    Time(i64),
+    /// Yes, no, or not told.
+    Bool(Option<bool>),
+    /// JSON text, shown to programs only.
+    Json(String),
+}
+
+/// A record: names and values, in their order.
+pub type Row = Vec<(&'static str, Cell)>;
+
+impl Cell {
+    /// For a person, and for a table of values.
+    pub fn words(&self) -> String {
+        match self {
+            Cell::Text(text) => text.replace(|c: char| c.is_control(), " "),
+            Cell::Number(None) | Cell::Money(None) | Cell::Time(0) | Cell::Bool(None) => String::new(),
+            Cell::Number(Some(n)) => n.to_string(),
+            Cell::Money(Some(fen)) => {
+                format!("{}{}.{:02}", if *fen < 0 { "-" } else { "" }, fen.abs() / 100, fen.abs() % 100)
+            }
+            Cell::Time(unix) => format_time(*unix),
+            Cell::Bool(Some(yes)) => (if *yes { "yes" } else { "no" }).to_owned(),
+            Cell::Json(json) => json.clone(),
+        }
+    }
+
+    /// For a spreadsheet: exact, and the same on every device.
+    pub fn plain(&self) -> String {
+        match self {
+            Cell::Text(text) => text.clone(),
+            Cell::Money(Some(fen)) => fen.to_string(),
+            Cell::Time(unix) if *unix != 0 => unix.to_string(),
+            other => other.words(),
+        }
+    }
+}
+
+/// A record as one JSON object. What is not told is left out.
+pub fn json_of(row: &Row) -> String {
+    let mut w = Writer::new();
+    for (name, cell) in row {
+        match cell {
+            Cell::Text(text) => {
+                w.text(name, text);
+            }
+            Cell::Number(Some(n)) | Cell::Money(Some(n)) => {
+                w.int(name, *n);
+            }
+            Cell::Time(unix) if *unix != 0 => {
+                w.int(name, *unix);
+            }
+            Cell::Bool(Some(yes)) => {
+                w.raw(name, if *yes { "true" } else { "false" });
+            }
+            Cell::Json(json) if !json.is_empty() => {
+                w.raw(name, json);
+            }
+            _ => {}
+        }
+    }
+    w.finish()
+}
+
+/// A text as JSON.
+pub fn quoted(text: &str) -> String {
+    let mut out = String::new();
+    push_string(&mut out, text);
+    out
+}
+
+/// One record for a person: a line each.
+pub fn card(row: &Row) -> String {
+    let told: Vec<(&str, String)> = row
+        .iter()
+        .filter(|(_, cell)| !matches!(cell, Cell::Json(_)))
+        .map(|(name, cell)| (*name, cell.words()))
+        .filter(|(_, text)| !text.is_empty())
+        .collect();
+    let wide = told.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let lines: Vec<String> = told.iter().map(|(name, text)| format!("{name:wide$}  {text}")).collect();
+    lines.join("\n")
+}
+
+/// Prints records as they come: a table in pieces for a person, a line each for a program.
+pub struct Table {
+    json: bool,
+    raw: bool,
+    rows: Vec<Row>,
+    printed: u64,
+    widths: Vec<usize>,
+}
+
+impl Table {
+    /// So many rows decide on the widths of the columns.
+    const PIECE: usize = 50;
+
+    /// For a person or for a program; `raw` for the platform's own records.
+    pub fn new(json: bool, raw: bool) -> Table {
+        Table { json, raw, rows: Vec::new(), printed: 0, widths: Vec::new() }
+    }
+
+    /// One more.
+    pub fn add(&mut self, row: Row, record: &str) -> Result<(), Stop> {
+        if self.json || self.raw {
+            self.printed += 1;
+            return say(&if self.raw { record.to_owned() } else { json_of(&row) });
+        }
+        self.rows.push(row);
+        if self.rows.len() == Table::PIECE { self.print() } else { Ok(()) }
+    }
+
+    fn print(&mut self) -> Result<(), Stop> {
+        let shown: Vec<Vec<(&str, String)>> = self
+            .rows
+            .drain(..)
+            .map(|row| {
+                row.into_iter()
+                    .filter(|(_, cell)| !matches!(cell, Cell::Json(_)))
+                    .map(|(name, cell)| (name, cell.words()))
+                    .collect()
+            })
+            .collect();
+        let Some(first) = shown.first() else { return Ok(()) };
+        let head: Vec<&str> = first.iter().map(|(name, _)| *name).collect();
+        self.widths.resize(head.len(), 0);
+        for (i, width) in self.widths.iter_mut().enumerate() {
+            let rows = shown.iter().filter_map(|r| r.get(i)).map(|(_, text)| columns(text));
+            *width = rows.chain([columns(head[i])]).chain([*width]).max().unwrap_or(0);
+        }
+        // A column that nobody told anything about is left out.
+        let told: Vec<bool> = (0..head.len())
+            .map(|i| shown.iter().any(|r| r.get(i).is_some_and(|(_, t)| !t.is_empty())))
+            .collect();
+        let line = |cells: &[&str]| {
+            let mut text = String::new();
+            for (i, cell) in cells.iter().enumerate().filter(|(i, _)| told[*i]) {
+                text.push_str(cell);
+                let pad = self.widths[i].saturating_sub(columns(cell)) + 2;
+                text.extend(std::iter::repeat_n(' ', pad));
+            }
+            text.trim_end().to_owned()
+        };
+        if self.printed == 0 {
+            say(&line(&head))?;
+        }
+        for row in &shown {
+            let cells: Vec<&str> = row.iter().map(|(_, text)| text.as_str()).collect();
+            say(&line(&cells))?;
+            self.printed += 1;
+        }
+        Ok(())
+    }
+
+    /// The rest, and how many there were.
+    pub fn finish(mut self, what: &str) -> Done {
+        self.print()?;
+        if self.printed == 0 && !self.json {
+            say(&format!("No {what}."))?;
+        }
+        Ok(0)
+    }
+}
+
+/// How many columns of a terminal a text takes: most of what is written in East Asia takes two.
+fn columns(text: &str) -> usize {
+    text.chars()
+        .map(|c| match c as u32 {
+            0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f => 2,
+            0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff | 0x20000..=0x3fffd => 2,
+            _ => 1,
+        })
+        .sum()
+}
+
+/// How far a long list is, told where it is in nobody's way, and only to a person.
+pub struct Progress {
+    shown: std::time::Instant,
+    person: bool,
+    wrote: bool,
+}
+
+impl Progress {
+    /// Quiet for the first second.
+    pub fn new() -> Progress {
+        use std::io::IsTerminal;
+        Progress { shown: std::time::Instant::now(), person: io::stderr().is_terminal(), wrote: false }
+    }
+
+    /// Says it, if it is time to.
+    pub fn tell(&mut self, text: &str) {
+        if self.person && self.shown.elapsed().as_millis() >= 1000 {
+            self.shown = std::time::Instant::now();
+            self.wrote = true;
+            // Nothing depends on it.
+            let _ = write!(io::stderr(), "\r\x1b[K{text}");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.wrote {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_and_widths() {
+        assert_eq!(Cell::Money(Some(-5)).words(), "-0.05");
+        assert_eq!(Cell::Money(Some(1234)).words(), "12.34");
+        assert_eq!(Cell::Money(Some(1234)).plain(), "1234");
+        assert_eq!(columns("柜A"), 3);
+    }
+
+    #[test]
+    fn what_became_of_a_command_decides_before_its_reason() {
+        let e = Error::new(KL_E_TIMEOUT_REPLY, "x");
+        assert_eq!(exit_code(&e), 10);
+        assert_eq!(exit_code(&e.clone().with(|d| d.outcome = Outcome::Unknown)), 3);
+        assert_eq!(exit_code(&e.with(|d| d.outcome = Outcome::NotDone)), 2);
+        assert_eq!(exit_code(&Error::new(KL_E_AUTH, "x")), 11);
+    }
+}

@@ -1,0 +1,742 @@
+//! Tries known mistakes, alone and together, until one gives the sign that was received.
+
+use super::mistakes::Found;
+use super::rules::{Charset, Digest, Escape, JsonForm, Order, Place, Recipe, Space, Whole};
+
+/// Mistakes of one class exclude each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    Content,
+    Field,
+    Empty,
+    Time,
+    JsonSpace,
+    JsonOrder,
+    JsonSlash,
+    JsonUnicode,
+    JsonNumber,
+    Escape,
+    Order,
+    Join,
+    Place,
+    Secret,
+    Text,
+    Tail,
+    Charset,
+    Digest,
+}
+
+/// One mistake, ready to be made.
+struct Change {
+    found: Found,
+    class: Class,
+    make: Box<dyn Fn(&mut Recipe)>,
+}
+
+/// What the search knows beside the recipe.
+#[derive(Clone, Debug, Default)]
+pub struct Clues {
+    /// Every other secret or id that somebody could take for the right one: its setting and its value.
+    pub other_secrets: Vec<(String, String)>,
+    /// Fields that somebody could have signed without sending them.
+    pub unsent: Vec<(String, String)>,
+    /// The values in which a `+` stood as it is, read as if it had been meant.
+    pub plus: Vec<(String, String)>,
+    /// The parts of a content that could be taken for the right one: what it is, and the text.
+    pub contents: Vec<(Found, String)>,
+}
+
+/// Whether a sign is the one given, in whatever letters, even if zeros of it were lost on the way.
+pub fn same_sign(right: &str, given: &str) -> bool {
+    let unpadded = || -> String {
+        right
+            .as_bytes()
+            .chunks(2)
+            .flat_map(|two| if two[0] == b'0' { &two[1..] } else { two })
+            .map(|b| *b as char)
+            .collect()
+    };
+    right.eq_ignore_ascii_case(given)
+        || (given.len() < right.len()
+            && given.len() > 20
+            && (right.trim_start_matches('0').eq_ignore_ascii_case(given)
+                || unpadded().eq_ignore_ascii_case(given)))
+}
+
+/// The mistakes that turn the recipe's sign into the one given, and the recipe that makes them; none if it is right as
+/// it is, `None` if nothing known explains it.
+pub fn search(base: &Recipe, given: &str, clues: &Clues) -> Option<(Vec<Found>, Recipe)> {
+    let fits = |recipe: &Recipe| same_sign(&recipe.sign(), given);
+    if fits(base) {
+        return Some((Vec::new(), base.clone()));
+    }
+    let mut all = changes(base, clues);
+    // A digest of another length cannot be it, and costs the most.
+    all.retain(|c| {
+        let mut recipe = base.clone();
+        (c.make)(&mut recipe);
+        match recipe.digest {
+            Digest::Sha1 => given.len() == 40,
+            Digest::Sha256 => given.len() == 64,
+            Digest::Md5Middle => given.len() == 16,
+            Digest::Md5Base64 => given.len() == 24,
+            _ => given.len() <= 32,
+        }
+    });
+    let plain = (base.bytes(), base.sign());
+    // What changes nothing here cannot be the reason.
+    let mut useful: Vec<&Change> = Vec::new();
+    for change in &all {
+        let mut recipe = base.clone();
+        (change.make)(&mut recipe);
+        if fits(&recipe) {
+            return Some((vec![change.found.clone()], recipe));
+        }
+        if (recipe.bytes(), recipe.sign()) != plain {
+            useful.push(change);
+        }
+    }
+    let many = numerous(base);
+    for change in &many {
+        let mut recipe = base.clone();
+        (change.make)(&mut recipe);
+        if fits(&recipe) {
+            return Some((named(&[change]), recipe));
+        }
+    }
+    let together = |a: &Change, b: &Change| {
+        a.class != b.class || (a.class == Class::Field && a.found.detail != b.found.detail)
+    };
+    for (i, a) in useful.iter().enumerate() {
+        for b in useful[..i].iter().filter(|b| together(a, b) && !(a.rare() && b.rare())) {
+            let mut recipe = base.clone();
+            (b.make)(&mut recipe);
+            (a.make)(&mut recipe);
+            if fits(&recipe) {
+                return Some((named(&[b, a]), recipe));
+            }
+        }
+    }
+    // The few that most people make, with those of which there are many.
+    for a in useful.iter().filter(|c| c.usual()) {
+        for b in many
+            .iter()
+            .filter(|b| together(a, b) && b.class != Class::Order && b.found.id != "timestamp-drift")
+        {
+            let mut recipe = base.clone();
+            (b.make)(&mut recipe);
+            (a.make)(&mut recipe);
+            if fits(&recipe) {
+                return Some((named(&[b, a]), recipe));
+            }
+        }
+    }
+    None
+}
+
+/// The names, each once. A change that stands for several fields left out is told as several.
+fn named(changes: &[&Change]) -> Vec<Found> {
+    let mut all: Vec<Found> = Vec::new();
+    for change in changes {
+        if !all.contains(&change.found) {
+            all.push(change.found.clone());
+        }
+    }
+    all
+}
+
+impl Change {
+    /// Two of these together are not worth the time.
+    fn rare(&self) -> bool {
+        matches!(
+            self.found.id,
+            "blank-in-value"
+                | "number-as-float"
+                | "field-added"
+                | "names-changed"
+                | "values-quoted"
+                | "secret-blank"
+                | "secret-changed"
+                | "secret-as-field"
+                | "secret-wrong-name"
+                | "leading-text"
+                | "empty-as-text"
+                | "charset-signed"
+                | "url-encoded-whole"
+                | "separator"
+                | "no-equals"
+                | "trailing-blank"
+        )
+    }
+
+    fn usual(&self) -> bool {
+        matches!(
+            self.found.id,
+            "wrong-secret"
+                | "not-sorted"
+                | "url-encoded"
+                | "json-spaces"
+                | "json-unicode"
+                | "json-slashes"
+                | "secret-wrong-name"
+                | "secret-not-joined"
+                | "secret-in-front"
+                | "trailing-newline"
+                | "empty-dropped"
+                | "field-left-out"
+                | "gbk-signed"
+                | "amp-entity"
+                | "html-entity"
+        )
+    }
+}
+
+/// Everything that is tried.
+fn changes(base: &Recipe, clues: &Clues) -> Vec<Change> {
+    let mut all = Vec::new();
+    let mut add = |class: Class, id: &'static str, detail: &str, make: Box<dyn Fn(&mut Recipe)>| {
+        all.push(Change { found: Found::new(id, detail), class, make });
+    };
+    macro_rules! on {
+        ($class:ident, $id:expr, $detail:expr, |$r:ident| $body:expr) => {
+            add(
+                Class::$class,
+                $id,
+                $detail,
+                Box::new(move |$r: &mut Recipe| {
+                    $body;
+                }),
+            )
+        };
+    }
+    let pairs = base.names;
+
+    // The secret's slot first: the most usual of all.
+    for (name, value) in clues.other_secrets.clone() {
+        on!(Secret, "wrong-secret", &name, |r| r.secret = value.clone());
+    }
+
+    // The time.
+    if let Some(sent) = field(base, "timestamp").and_then(|t| t.parse::<i64>().ok()) {
+        if sent >= 100_000_000_000 {
+            on!(Time, "timestamp-unit-differs", "seconds signed, milliseconds sent", |r| set(
+                r,
+                "timestamp",
+                &(sent / 1000).to_string()
+            ));
+            on!(Time, "timestamp-unit-differs", "whole seconds in milliseconds signed", |r| set(
+                r,
+                "timestamp",
+                &(sent / 1000 * 1000).to_string()
+            ));
+        } else {
+            on!(Time, "timestamp-unit-differs", "milliseconds signed, seconds sent", |r| set(
+                r,
+                "timestamp",
+                &(sent * 1000).to_string()
+            ));
+            for off in (-3..=3).filter(|o| *o != 0) {
+                on!(Time, "timestamp-drift", &format!("{off:+} s"), |r| set(
+                    r,
+                    "timestamp",
+                    &(sent + off).to_string()
+                ));
+            }
+        }
+    }
+
+    // Order and joining.
+    if pairs {
+        on!(Order, "not-sorted", "as they are sent", |r| r.order = Order::AsSent);
+        on!(Order, "sorted-ignoring-case", "", |r| r.order = Order::IgnoringCase);
+        on!(Order, "not-sorted", "from the end", |r| r.order = Order::Backwards);
+        on!(Order, "not-sorted", "by value", |r| r.order = Order::ByValue);
+        for between in ["", ",", ";", "|", "\n", " ", "&&", "?", ":"] {
+            let name = match between {
+                "" => "nothing",
+                "\n" => "line breaks",
+                " " => "blanks",
+                other => other,
+            };
+            on!(Join, "separator", name, |r| r.between = between);
+            // Some join the secret in the same way.
+            on!(Join, "separator", name, |r| {
+                r.between = between;
+                if r.place == Place::After("&") {
+                    r.place = Place::After(between);
+                }
+            });
+        }
+        for equals in ["", ":", " = ", "=>"] {
+            on!(Join, "no-equals", "", |r| r.equals = equals);
+        }
+        on!(Join, "no-equals", "", |r| {
+            (r.equals, r.between) = ("", "");
+            if r.place == Place::After("&") {
+                r.place = Place::After("");
+            }
+        });
+        on!(Join, "values-only", "", |r| r.names = false);
+        on!(Join, "values-only", "", |r| {
+            (r.names, r.between) = (false, "");
+            if r.place == Place::After("&") {
+                r.place = Place::After("");
+            }
+        });
+        on!(Join, "values-quoted", "", |r| r.quoted = true);
+    } else {
+        // Three texts in a row.
+        on!(Order, "parts-order", "content first", |r| r.order = Order::Backwards);
+        for between in ["&", ",", ":", "|", "\n", "_", "-", " ", "+"] {
+            on!(Join, "separator", between, |r| (r.between, r.place) = (between, Place::After(between)));
+        }
+        let (id, content) = (value(base, 0), value(base, 1));
+        let parts = |order: [&str; 3]| {
+            order.iter().map(|p| (String::from("part"), (*p).to_owned())).collect::<Vec<_>>()
+        };
+        let secret = base.secret.clone();
+        let front = parts([&*secret, &*id, &*content]);
+        on!(Order, "secret-in-front", "", |r| (r.fields, r.place) = (front.clone(), Place::Nowhere));
+        for (name, order) in [
+            ("secret, content, client_id", [&*secret, &*content, &*id]),
+            ("content, secret, client_id", [&*content, &*secret, &*id]),
+            ("client_id, secret, content", [&*id, &*secret, &*content]),
+        ] {
+            let fields = parts(order);
+            on!(Order, "parts-order", name, |r| (r.fields, r.place) = (fields.clone(), Place::Nowhere));
+        }
+        on!(Field, "field-left-out", "client_id", |r| r.fields.retain(|(n, _)| n != "client_id"));
+        for (found, content) in clues.contents.clone() {
+            let text = content.clone();
+            add(
+                Class::Content,
+                found.id,
+                &found.detail,
+                Box::new(move |r: &mut Recipe| {
+                    if let Some(slot) = r.fields.iter_mut().find(|(n, _)| n == "content") {
+                        slot.1.clone_from(&text);
+                    }
+                }),
+            );
+        }
+    }
+    on!(Text, "amp-entity", "", |r| r.whole.push(Whole::Amp));
+    on!(Text, "html-entity", "", |r| r.whole.push(Whole::Entities));
+    on!(Text, "letters-changed", "small", |r| r.whole.push(Whole::Lower));
+    on!(Text, "letters-changed", "capital", |r| r.whole.push(Whole::Upper));
+
+    // Empty values.
+    if base.drop_empty {
+        on!(Empty, "empty-kept", "", |r| r.drop_empty = false);
+    } else if pairs {
+        on!(Empty, "empty-dropped", "", |r| r.drop_empty = true);
+    }
+    for text in ["null", "None", "nil", "undefined", "NULL", "\"\"", "{}", "[]"] {
+        on!(Empty, "empty-as-text", text, |r| (r.drop_empty, r.empty_as) = (false, text));
+    }
+
+    // Which fields.
+    if pairs {
+        for (name, _) in base.fields.clone() {
+            let detail = name.clone();
+            on!(Field, "field-left-out", &detail, |r| r.fields.retain(|(n, _)| *n != name));
+        }
+        for (name, value) in clues.unsent.clone() {
+            if field(base, &name).is_none() {
+                let detail = if value.is_empty() { format!("{name}=") } else { name.clone() };
+                on!(Field, "field-added", &detail, |r| r.fields.push((name.clone(), value.clone())));
+            }
+        }
+        on!(Field, "names-changed", "small", |r| r.fields.iter_mut().for_each(|f| f.0 = f.0.to_lowercase()));
+        on!(Field, "names-changed", "capital", |r| r
+            .fields
+            .iter_mut()
+            .for_each(|f| f.0 = f.0.to_uppercase()));
+        on!(Field, "names-changed", "first letter capital", |r| r
+            .fields
+            .iter_mut()
+            .for_each(|f| f.0 = capital(&f.0)));
+        on!(Field, "names-changed", "camelCase", |r| r.fields.iter_mut().for_each(|f| f.0 = camel(&f.0)));
+    }
+    for (i, (name, text)) in base.fields.clone().into_iter().enumerate() {
+        let changed = |detail: &str, text: String| (detail.to_owned(), text);
+        let mut variants = vec![
+            changed(&name, text.trim().to_owned()),
+            changed(&name, format!("{text}\n")),
+            changed(&name, format!("{text}\r\n")),
+            changed(&name, format!("{text} ")),
+            changed(&name, format!(" {text}")),
+        ];
+        variants.retain(|(_, v)| *v != text);
+        for (detail, text) in variants {
+            on!(Content, "blank-in-value", &detail, |r| if let Some(f) = r.fields.get_mut(i) {
+                f.1.clone_from(&text)
+            });
+        }
+        for spelling in floats(&text) {
+            let detail = format!("{name} as {spelling}");
+            on!(Content, "number-as-float", &detail, |r| if let Some(f) = r.fields.get_mut(i) {
+                f.1.clone_from(&spelling)
+            });
+        }
+    }
+    on!(Content, "number-as-float", "every number", |r| {
+        r.fields.iter_mut().for_each(|f| {
+            if let Some(s) = floats(&f.1).first() {
+                f.1.clone_from(s)
+            }
+        });
+    });
+    on!(Content, "number-as-float", "every number", |r| {
+        r.fields.iter_mut().for_each(|f| {
+            if let Some(s) = floats(&f.1).get(1) {
+                f.1.clone_from(s)
+            }
+        });
+    });
+    if let [first, ..] = &clues.plus[..] {
+        let (detail, meant) = (first.0.clone(), clues.plus.clone());
+        on!(Content, "plus-not-encoded", &detail, |r| {
+            meant.iter().for_each(|(name, value)| set(r, name, value));
+        });
+    }
+
+    // JSON in values.
+    for (name, space) in [
+        ("{\"a\": 1, \"b\": 2}", Space::Python),
+        ("{\"a\":1,\"b\":2}", Space::Compact),
+        ("one part a line, 2 blanks", Space::Lines(2)),
+        ("one part a line, 4 blanks", Space::Lines(4)),
+    ] {
+        on!(JsonSpace, "json-spaces", name, |r| r.json = JsonForm { space: Some(space), ..r.json });
+    }
+    on!(JsonOrder, "json-sorted", "", |r| r.json.sorted = true);
+    for yes in [true, false] {
+        on!(JsonSlash, "json-slashes", "", |r| r.json.slashes = Some(yes));
+        on!(JsonUnicode, "json-unicode", "", |r| r.json.unicode = Some(yes));
+        on!(JsonNumber, "json-numbers", "", |r| r.json.numbers = Some(yes));
+    }
+
+    // URL-encoding.
+    use Escape::*;
+    for escape in [Percent, Query, Component, Uri, Java, Slashes] {
+        on!(Escape, "url-encoded", "", |r| r.escapes = vec![escape]);
+        on!(Escape, "url-encoded-twice", "", |r| r.escapes = vec![escape, escape]);
+        on!(Text, "url-encoded-whole", "", |r| r.whole.push(Whole::Escaped(escape)));
+        // The text is encoded, the secret put behind it afterwards.
+        if pairs {
+            on!(Text, "url-encoded-whole", "", |r| {
+                if let Place::After(between) = r.place {
+                    let bare = Recipe { place: Place::Nowhere, ..r.clone() };
+                    let text = super::rules::escaped(&bare.text(""), escape);
+                    r.fields = vec![(String::new(), text)];
+                    (r.names, r.escapes, r.place) = (false, Vec::new(), Place::After(between));
+                }
+            });
+        }
+    }
+    for escape in [PercentLower, QueryLower] {
+        on!(Escape, "url-encoded-lower-hex", "", |r| r.escapes = vec![escape]);
+    }
+    if !base.escapes.is_empty() {
+        on!(Escape, "not-url-encoded", "", |r| r.escapes.clear());
+    }
+
+    // The secret's place.
+    on!(Place, "secret-in-front", "", |r| r.place = Place::Before(""));
+    on!(Place, "secret-in-front", "", |r| r.place = Place::Before("&"));
+    on!(Place, "secret-both-ends", "", |r| r.place = Place::Both);
+    on!(Place, "secret-missing", "", |r| r.place = Place::Nowhere);
+    if pairs {
+        on!(Place, "secret-not-joined", "", |r| r.place = Place::After(""));
+        if base.place == Place::After("&key=") {
+            on!(Place, "secret-without-name", "", |r| r.place = Place::After("&"));
+            on!(Place, "secret-not-joined", "", |r| r.place = Place::After("key="));
+            on!(Place, "secret-missing", "", |r| {
+                r.place = Place::Nowhere;
+                r.whole.push(Whole::Behind("&key="));
+            });
+        } else {
+            on!(Place, "secret-missing", "", |r| {
+                r.place = Place::Nowhere;
+                r.whole.push(Whole::Behind("&"));
+            });
+            on!(Place, "secret-wrong-name", "&key=", |r| r.place = Place::After("&key="));
+        }
+        for name in [
+            "&secret=",
+            "&appSecret=",
+            "&app_secret=",
+            "&appsecret=",
+            "&AppSecret=",
+            "&appKey=",
+            "&app_key=",
+            "&appkey=",
+            "&Key=",
+            "&KEY=",
+            "&sign_key=",
+            "&token=",
+            "&pay_key=",
+            "&&",
+            "?key=",
+            "&key:",
+        ] {
+            on!(Place, "secret-wrong-name", name, |r| r.place = Place::After(name));
+        }
+        for name in [
+            "key",
+            "secret",
+            "appSecret",
+            "app_secret",
+            "appsecret",
+            "AppSecret",
+            "appKey",
+            "app_key",
+            "appkey",
+            "pay_key",
+        ] {
+            on!(Place, "secret-as-field", name, |r| r.place = Place::Field(name));
+        }
+        for front in ["POST", "POST&", "?", "&", "GET", "PUT"] {
+            on!(Text, "leading-text", front, |r| r.whole.push(Whole::Before(front)));
+        }
+    }
+    on!(Place, "hmac", "", |r| r.place = Place::Hmac);
+    if pairs {
+        on!(Place, "hmac", "the secret behind the text too", |r| r.place = Place::HmacToo);
+    }
+    for (place, digest, name) in [
+        (Place::Hmac, Digest::Sha1, "SHA-1"),
+        (Place::Hmac, Digest::Sha256, "SHA-256"),
+        (Place::HmacToo, Digest::Sha256, "SHA-256"),
+    ] {
+        on!(Place, "hmac", name, |r| (r.place, r.digest) = (place, digest));
+    }
+
+    // What stands at the end, where the secret usually is.
+    for (id, tail, name) in [
+        ("trailing-newline", "\n", ""),
+        ("trailing-newline", "\r\n", ""),
+        ("trailing-newline", "\r", ""),
+        ("trailing-blank", " ", "a blank"),
+        ("trailing-blank", "\t", "a tab"),
+        ("trailing-blank", "&", "&"),
+        ("trailing-blank", "\0", "a NUL"),
+        ("trailing-blank", "\u{feff}", "a byte order mark"),
+        ("trailing-blank", "\u{a0}", "a blank that does not break"),
+        ("trailing-blank", "\u{200b}", "a blank of no width"),
+        ("trailing-blank", "\"", "a quote"),
+    ] {
+        on!(Tail, id, name, |r| r.whole.push(Whole::Behind(tail)));
+    }
+    for (front, name) in [("\u{feff}", "a byte order mark"), (" ", "a blank"), ("\n", "a line break")] {
+        on!(Tail, "leading-text", name, |r| r.whole.push(Whole::Before(front)));
+    }
+    let secret = base.secret.clone();
+    for (name, changed) in [
+        ("a line break", format!("{secret}\n")),
+        ("a blank", format!("{secret} ")),
+        ("a blank before it", format!(" {secret}")),
+        ("a byte order mark before it", format!("\u{feff}{secret}")),
+        ("a line break before it", format!("\n{secret}")),
+        ("quotes", format!("\"{secret}\"")),
+        ("quotes", format!("'{secret}'")),
+        ("braces", format!("{{{secret}}}")),
+        ("angle brackets", format!("<{secret}>")),
+        ("the last letter missing", cut_last(&secret)),
+        ("the first letter missing", secret.chars().skip(1).collect()),
+    ] {
+        on!(Secret, "secret-blank", name, |r| r.secret.clone_from(&changed));
+    }
+    use base64::Engine;
+    use md5::Digest as _;
+    let sum = super::rules::hex(&md5::Md5::digest(&secret));
+    for (name, changed) in [
+        ("condensed with MD5", sum.clone()),
+        ("condensed with MD5", sum.to_uppercase()),
+        ("turned to capital letters", secret.to_uppercase()),
+        ("turned to small letters", secret.to_lowercase()),
+        ("encoded with Base64", base64::engine::general_purpose::STANDARD.encode(&secret)),
+        ("URL-encoded", super::rules::percent(&secret)),
+        ("reversed", secret.chars().rev().collect()),
+    ] {
+        on!(Secret, "secret-changed", name, |r| r.secret.clone_from(&changed));
+    }
+
+    // Letters into bytes, bytes into a sign.
+    on!(Charset, "gbk-signed", "", |r| r.charset = Charset::Gbk);
+    for (name, charset) in [
+        ("UTF-8 taken for Latin-1", Charset::Twice),
+        ("? for what is not ASCII", Charset::Questions),
+        ("UTF-16", Charset::Utf16),
+    ] {
+        on!(Charset, "charset-signed", name, |r| r.charset = charset);
+    }
+    for (name, digest) in [
+        ("MD5 over the hex of the MD5", Digest::Md5Twice),
+        ("MD5 over the hex of the MD5", Digest::Md5TwiceUpper),
+        ("the middle half of the MD5", Digest::Md5Middle),
+        ("Base64 of the MD5", Digest::Md5Base64),
+        ("SHA-1", Digest::Sha1),
+        ("SHA-256", Digest::Sha256),
+    ] {
+        on!(Digest, "wrong-digest", name, |r| r.digest = digest);
+    }
+    all
+}
+
+/// Those of which there are many, tried last.
+fn numerous(base: &Recipe) -> Vec<Change> {
+    let mut all = Vec::new();
+    if let Some(sent) = field(base, "timestamp").and_then(|t| t.parse::<i64>().ok()) {
+        let mut at = |id, detail: String, other: i64| {
+            all.push(Change {
+                found: Found::new(id, detail),
+                class: Class::Time,
+                make: Box::new(move |r| set(r, "timestamp", &other.to_string())),
+            });
+        };
+        if sent < 100_000_000_000 {
+            for ms in 1..1000 {
+                at("timestamp-unit-differs", "milliseconds signed, seconds sent".into(), sent * 1000 + ms);
+            }
+            for off in (-120..=120_i64).filter(|o| o.abs() > 3) {
+                at("timestamp-drift", format!("{off:+} s"), sent + off);
+            }
+        } else {
+            for off in (-2000..=2000).filter(|o| *o != 0) {
+                at("timestamp-drift", format!("{off:+} ms"), sent + off);
+            }
+        }
+    }
+    if !base.names {
+        return all;
+    }
+    let n = base.fields.len();
+    if (3..=6).contains(&n) {
+        for places in permutations(n) {
+            all.push(Change {
+                found: Found::new("not-sorted", "in an order of its own"),
+                class: Class::Order,
+                make: Box::new(move |r| r.order = Order::Places(places.clone())),
+            });
+        }
+    }
+    if (4..=10).contains(&n) {
+        for set in 1u32..(1 << n) - 1 {
+            if set.count_ones() < 3 {
+                continue;
+            }
+            let left: Vec<String> =
+                (0..n).filter(|i| set & (1 << i) != 0).map(|i| base.fields[i].0.clone()).collect();
+            let detail = left.join(", ");
+            all.push(Change {
+                found: Found::new("field-left-out", detail),
+                class: Class::Field,
+                make: Box::new(move |r| r.fields.retain(|(name, _)| !left.contains(name))),
+            });
+        }
+    }
+    all
+}
+
+fn permutations(n: usize) -> Vec<Vec<usize>> {
+    if n == 0 {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for shorter in permutations(n - 1) {
+        for at in 0..=shorter.len() {
+            let mut longer = shorter.clone();
+            longer.insert(at, n - 1);
+            all.push(longer);
+        }
+    }
+    all
+}
+
+fn field<'a>(recipe: &'a Recipe, name: &str) -> Option<&'a str> {
+    recipe.fields.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+}
+
+fn value(recipe: &Recipe, at: usize) -> String {
+    recipe.fields.get(at).map(|(_, v)| v.clone()).unwrap_or_default()
+}
+
+fn set(recipe: &mut Recipe, name: &str, value: &str) {
+    if let Some(slot) = recipe.fields.iter_mut().find(|(n, _)| n == name) {
+        slot.1 = value.to_owned();
+    }
+}
+
+fn capital(name: &str) -> String {
+    let mut chars = name.chars();
+    chars.next().map_or(String::new(), |first| first.to_uppercase().chain(chars).collect())
+}
+
+fn camel(name: &str) -> String {
+    let mut words = name.split('_');
+    let first = words.next().unwrap_or("").to_owned();
+    words.fold(first, |all, word| all + &capital(word))
+}
+
+fn cut_last(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next_back();
+    chars.as_str().to_owned()
+}
+
+/// How languages print a whole number that became a float.
+fn floats(text: &str) -> Vec<String> {
+    let Ok(n) = text.parse::<i64>() else { return Vec::new() };
+    if n.to_string() != text {
+        return Vec::new();
+    }
+    let mut all = vec![format!("{text}.0")];
+    // Go's %v and Lua's %.14g: an exponent of at least two digits.
+    let digits = text.trim_start_matches('-');
+    let exponent = digits.len() - 1;
+    let (first, rest) = digits.split_at(1);
+    let rest = rest.trim_end_matches('0');
+    let dot = if rest.is_empty() { "" } else { "." };
+    all.push(if exponent >= 6 { format!("{first}{dot}{rest}e+{exponent:02}") } else { text.to_owned() });
+    all.retain(|s| s != text);
+    if exponent >= 6 {
+        let point = if rest.is_empty() { ".0" } else { "." };
+        all.push(format!("{first}{point}{rest}E{exponent}"));
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mistakes::known;
+    use super::*;
+
+    #[test]
+    fn every_mistake_that_is_tried_has_a_name() {
+        let fields = ["appid", "timestamp", "x"].map(|n| (n.to_owned(), "1700000000".to_owned())).to_vec();
+        for base in [
+            Recipe::yopoint(fields.clone(), "secret"),
+            Recipe::dingshang(fields, "secret", true),
+            Recipe::youzan("id", "{}", "secret"),
+        ] {
+            let clues = Clues {
+                other_secrets: vec![("a".into(), "b".into())],
+                unsent: vec![("c".into(), "d".into())],
+                plus: vec![("x".into(), "+".into())],
+                contents: Vec::new(),
+            };
+            for change in changes(&base, &clues).iter().chain(&numerous(&base)) {
+                assert!(known(change.found.id).is_some(), "{}", change.found.id);
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_as_other_languages_print_them() {
+        assert_eq!(floats("16327129"), ["16327129.0", "1.6327129e+07", "1.6327129E7"]);
+        assert_eq!(floats("5"), ["5.0"]);
+        assert!(floats("007").is_empty() && floats("x").is_empty());
+    }
+}

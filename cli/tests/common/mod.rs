@@ -1,0 +1,65 @@
+//! What the tests of the command have in common.
+#![allow(dead_code)]
+
+use kiosklink_sim::{Options, Simulator};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder of a test's own, empty.
+pub fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// A simulator, and the file of its accounts. Calls give up soon, and so do handshakes.
+pub fn simulator(name: &str) -> (Simulator, PathBuf) {
+    let sim = Simulator::start(Options::default()).unwrap();
+    let folder = folder(name);
+    std::fs::write(folder.join("ca.pem"), sim.ca_pem()).unwrap();
+    let mut accounts = sim.accounts("ca.pem");
+    for account in accounts["accounts"].as_object_mut().unwrap().values_mut() {
+        account["timeout_ms"] = json!(15_000);
+    }
+    write(&folder.join("accounts.json"), &accounts);
+    (sim, folder.join("accounts.json"))
+}
+
+pub fn write(path: &Path, value: &Value) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, value.to_string()).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// Changes one account of a file.
+pub fn change(path: &Path, account: &str, key: &str, value: Value) {
+    let mut all: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    all["accounts"][account][key] = value;
+    write(path, &all);
+}
+
+/// The command, with the accounts behind its own words.
+pub fn command(file: &Path, account: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kiosklink"));
+    command.args(args).arg("--accounts").arg(file).args(["--account", account]);
+    command
+}
+
+/// Exit code, output, errors.
+pub fn told(out: Output) -> (i32, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (out.status.code().unwrap(), text(out.stdout), text(out.stderr))
+}
+
+pub fn run(file: &Path, account: &str, args: &[&str]) -> (i32, String, String) {
+    told(command(file, account, args).output().unwrap())
+}
+
+/// The answer in JSON.
+pub fn json_of(file: &Path, account: &str, args: &[&str]) -> (i32, Value) {
+    let (code, out, err) = run(file, account, &[args, &["--json"]].concat());
+    let value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}{err}"));
+    (code, value)
+}

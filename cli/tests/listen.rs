@@ -1,0 +1,273 @@
+//! `listen`: verified, answered, handed on; bounded against whoever is slow, large or many.
+
+mod common;
+
+use common::*;
+use kiosklink::clock::Clock;
+use kiosklink::transport::{Deadline, Options, Purpose, Request, Roots, Transport, Url};
+use md5::{Digest, Md5};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+struct Listener {
+    child: Child,
+    errors: BufReader<std::process::ChildStderr>,
+    address: String,
+}
+
+impl Listener {
+    fn start(file: &Path, account: &str, args: &[&str]) -> Listener {
+        let mut child =
+            command(file, account, &[&["listen", "--bind", "127.0.0.1:0", "--json"], args].concat())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+        let mut errors = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        errors.read_line(&mut line).unwrap();
+        let address = line.trim().rsplit_once("://").unwrap_or_else(|| panic!("{line}")).1;
+        let address = address.split('/').next().unwrap().to_owned();
+        Listener { child, errors, address }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let socket = TcpStream::connect(&self.address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        socket
+    }
+
+    fn post(&self, body: &str) -> String {
+        let mut socket = self.connect();
+        write!(socket, "POST /cb HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+            .unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// Exit code, output and errors, when it ends by itself.
+    fn end(mut self) -> (i32, String, String) {
+        let (mut out, mut err) = (String::new(), String::new());
+        self.child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        self.errors.read_to_string(&mut err).unwrap();
+        (self.child.wait().unwrap().code().unwrap_or(-1), out, err)
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn account(name: &str) -> PathBuf {
+    let file = folder(name).join("accounts.json");
+    write(
+        &file,
+        &json!({"accounts": {"yopoint": {"platform": "yopoint", "app_id": "1", "app_secret": "test-secret", "pay_key": "test-pay-key"}}}),
+    );
+    file
+}
+
+/// A callback as Yopoint signs it.
+fn callback(receipt: &str) -> String {
+    let biz = format!("{{\"Status\":1,\"ReceiptNo\":\"{receipt}\",\"Msg\":\"\"}}");
+    let text =
+        format!("appid=1&biz_content={biz}&method=notify.close.door&sign_type=md5&timestamp=1700000000");
+    let sign: String =
+        Md5::digest(format!("{text}&test-secret")).iter().map(|b| format!("{b:02x}")).collect();
+    let biz = biz.replace('{', "%7B").replace('"', "%22").replace('}', "%7D");
+    format!(
+        "appid=1&biz_content={biz}&method=notify.close.door&sign_type=md5&timestamp=1700000000&sign={sign}"
+    )
+}
+
+#[test]
+fn a_callback_is_verified_answered_and_handed_on_once() {
+    let file = account("listen-exec");
+    let got = file.parent().unwrap().join("got");
+    let exec = format!("cat >> '{}'", got.display());
+    let listener = Listener::start(&file, "yopoint", &["--exec", &exec, "--count", "3"]);
+    let answer = listener.post(&callback("VI1"));
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"error_code\":0"), "{answer}");
+    assert!(listener.post(&callback("VI1").replace("VI1", "VI9")).starts_with("HTTP/1.1 400"), "forged");
+    assert!(listener.post("what is this").starts_with("HTTP/1.1 400"));
+    // A repetition is answered again, and not handed on again.
+    assert!(listener.post(&callback("VI1")).contains("\"error_code\":0"));
+    assert!(listener.post(&callback("VI2")).contains("\"error_code\":0"));
+    let (code, out, err) = listener.end();
+    assert_eq!((code, out.lines().count()), (0, 3), "{out}{err}");
+    let first: Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["kind"], &first["order_no"]), (&json!("door_closed"), &json!("VI1")));
+    let handed: Vec<Value> =
+        std::fs::read_to_string(&got).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(handed.iter().map(|e| e["order_no"].as_str().unwrap()).collect::<Vec<_>>(), ["VI1", "VI2"]);
+    assert!(err.contains("sign diagnose") && !err.contains("test-secret"), "{err}");
+}
+
+#[test]
+fn what_is_not_taken_is_asked_for_again() {
+    let file = account("listen-fails");
+    let flag = file.parent().unwrap().join("ready");
+    let exec = format!("cat > /dev/null; test -e '{}'", flag.display());
+    let listener = Listener::start(&file, "yopoint", &["--exec", &exec, "--count", "1"]);
+    assert!(listener.post(&callback("VI1")).contains("\"error_code\":1"));
+    std::fs::write(&flag, "").unwrap();
+    // The repetition is no duplicate then.
+    assert!(listener.post(&callback("VI1")).contains("\"error_code\":0"));
+    let (code, _, err) = listener.end();
+    assert!(code == 0 && err.contains("come again"), "{err}");
+}
+
+#[test]
+fn forwarded_over_http() {
+    let file = account("listen-forward");
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/events", server.local_addr().unwrap());
+    let listener = Listener::start(&file, "yopoint", &["--forward", &url, "--count", "1"]);
+    let receiver = std::thread::spawn(move || {
+        let (mut socket, _) = server.accept().unwrap();
+        let mut bytes = [0; 8192];
+        let mut all = String::new();
+        while !all.contains("VI7") {
+            let n = socket.read(&mut bytes).unwrap();
+            assert!(n > 0, "{all}");
+            all.push_str(&String::from_utf8_lossy(&bytes[..n]));
+        }
+        socket.write_all(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n").unwrap();
+        all
+    });
+    assert!(listener.post(&callback("VI7")).contains("\"error_code\":0"));
+    let sent = receiver.join().unwrap();
+    assert!(sent.starts_with("POST /events HTTP/1.1") && sent.contains("\"kind\":\"door_closed\""), "{sent}");
+    assert_eq!(listener.end().0, 0);
+}
+
+#[test]
+fn bounded_in_every_direction() {
+    let file = account("listen-bounds");
+    let listener = Listener::start(
+        &file,
+        "yopoint",
+        &["--max-body", "1000", "--max-connections", "2", "--client-timeout-ms", "1500", "--path", "/cb"],
+    );
+    let answer = |request: &str| {
+        let mut socket = listener.connect();
+        socket.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        // It may be reset when the server does not read all of it.
+        let _ = socket.read_to_string(&mut answer);
+        answer.split("\r\n").next().unwrap_or("").to_owned()
+    };
+    assert_eq!(answer("POST /cb HTTP/1.1\r\nContent-Length: 1001\r\n\r\n"), "HTTP/1.1 413 Content Too Large");
+    assert_eq!(
+        answer("POST /cb HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfff\r\n"),
+        "HTTP/1.1 413 Content Too Large"
+    );
+    assert_eq!(
+        answer("POST /cb HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n"),
+        "HTTP/1.1 400 Bad Request"
+    );
+    assert_eq!(answer("POST /cb HTTP/1.1\r\nContent-Length: -1\r\n\r\n"), "HTTP/1.1 400 Bad Request");
+    assert_eq!(answer("GET /other HTTP/1.1\r\n\r\n"), "HTTP/1.1 404 Not Found");
+    assert_eq!(answer("GET /cb HTTP/1.1\r\n\r\n"), "HTTP/1.1 405 Method Not Allowed");
+    assert_eq!(answer("hello\r\n\r\n"), "HTTP/1.1 400 Bad Request");
+    let long = format!("GET /cb HTTP/1.1\r\nX: {}", "x".repeat(17 << 10));
+    assert_eq!(answer(&long), "HTTP/1.1 431 Request Header Fields Too Large");
+    // In pieces, as a proxy sends it.
+    let body = callback("VI1");
+    let (a, b) = body.split_at(20);
+    let chunked = format!(
+        "POST /cb HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{a}\r\n{:x};x=y\r\n{b}\r\n0\r\n\r\n",
+        a.len(),
+        b.len()
+    );
+    assert_eq!(answer(&chunked), "HTTP/1.1 200 OK");
+    // Two who say nothing fill it; the third is sent away; the two have their time, no more.
+    let mut slow: Vec<TcpStream> = (0..2).map(|_| listener.connect()).collect();
+    slow.iter_mut().for_each(|s| s.write_all(b"POST /cb HTTP/1.1\r\n").unwrap());
+    let mut turned_away = false;
+    for _ in 0..200 {
+        let mut third = listener.connect();
+        let mut seen = [0; 1];
+        // Its connection ends without a byte, once both of the others were taken.
+        if third.read(&mut seen).map_or(true, |n| n == 0) {
+            turned_away = true;
+            break;
+        }
+    }
+    assert!(turned_away);
+    for socket in &mut slow {
+        let mut said = String::new();
+        socket.read_to_string(&mut said).unwrap();
+        assert!(said.starts_with("HTTP/1.1 408"), "{said}");
+    }
+    assert_eq!(answer("GET /other HTTP/1.1\r\n\r\n"), "HTTP/1.1 404 Not Found");
+}
+
+#[test]
+fn over_https_and_ended_by_a_signal() {
+    let file = account("listen-https");
+    let folder = file.parent().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), made.key_pair.serialize_pem()).unwrap();
+    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    let mut listener = Listener::start(
+        &file,
+        "yopoint",
+        &["--cert", cert.to_str().unwrap(), "--key", key.to_str().unwrap()],
+    );
+    let port = listener.address.rsplit_once(':').unwrap().1.to_owned();
+    let options = Options { roots: Roots::Pem(made.cert.pem().into_bytes()), ..Options::default() };
+    let transport = Transport::new(options, Arc::new(Clock::new())).unwrap();
+    let url = Url::parse(&format!("https://localhost:{port}/cb")).unwrap();
+    let reply = transport
+        .call(&url, Purpose::Command, Deadline::after(Duration::from_secs(20)), &mut || {
+            Ok(Request {
+                method: "POST",
+                url: url.clone(),
+                headers: Vec::new(),
+                body: callback("VI3").into_bytes(),
+            })
+        })
+        .unwrap();
+    assert!(reply.status == 200 && String::from_utf8_lossy(&reply.body).contains("\"error_code\":0"));
+    let done = Command::new("kill").args(["-TERM", &listener.child.id().to_string()]).status().unwrap();
+    assert!(done.success());
+    let status = listener.child.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
+}
+
+#[test]
+fn what_cannot_be_listened_with() {
+    let file = account("listen-wrong");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap().to_string();
+    let (code, _, err) = run(&file, "yopoint", &["listen", "--bind", &at]);
+    assert!(code == 1 && err.contains("cannot listen"), "{err}");
+    assert_eq!(run(&file, "yopoint", &["listen", "--cert", "x"]).0, 64);
+    assert_eq!(run(&file, "yopoint", &["listen", "--forward", "ftp://x"]).0, 64);
+}
+
+#[test]
+fn an_event_that_was_saved_is_parsed() {
+    let file = account("event-parse");
+    let saved = file.parent().unwrap().join("saved");
+    std::fs::write(&saved, callback("VI4") + "\n").unwrap();
+    let (code, told) = json_of(&file, "yopoint", &["event", "parse", saved.to_str().unwrap()]);
+    assert_eq!((code, &told["order_no"], &told["door"]), (0, &json!("VI4"), &json!("shut")), "{told}");
+    std::fs::write(&saved, format!("POST /cb HTTP/1.1\r\nHost: h\r\n\r\n{}", callback("VI5"))).unwrap();
+    let (code, told) = json_of(&file, "yopoint", &["event", "parse", saved.to_str().unwrap()]);
+    assert_eq!((code, &told["order_no"]), (0, &json!("VI5")), "{told}");
+    std::fs::write(&saved, callback("VI5").replace("VI5", "VI6")).unwrap();
+    let (code, told) = json_of(&file, "yopoint", &["event", "parse", saved.to_str().unwrap()]);
+    assert_eq!((code, &told["status"]), (1, &json!("KL_E_EVENT_SIGNATURE")));
+}
