@@ -1585,7 +1585,9 @@ kl_status kl_command_resolve(kl_client *client,
 /**
  * Decides an unknown command by what was seen at the machine: outcome is KL_OUTCOME_DONE or KL_OUTCOME_NOT_DONE, by is
  * KL_BY_SENSOR or KL_BY_PERSON, note may be NULL and is kept. Frees the door for new commands. Sends nothing. Telling
- * the same twice is well; a command that is settled the other way stays so (KL_E_REQUEST_ID).
+ * the same twice is well; a command that is settled the other way stays so (KL_E_REQUEST_ID). Ask the sensor late enough: a
+ * request may still be on its way to the machine when its caller has given up or is gone, so look a minute after the command
+ * was begun before you settle it as not done.
  */
 kl_status kl_command_settle(kl_client *client,
                             const char *request_id,

@@ -178,8 +178,12 @@ fn prototypes() -> Vec<Prototype> {
 /// The pointers that may be NULL, by the header's own words.
 const OPTIONAL: &[&str] =
     &["err", "user", "callback", "account", "page", "params_json", "extra_json", "headers"];
-const OPTIONAL_IN: &[(&str, &str)] =
-    &[("kl_client_time", "source"), ("kl_event_set_reply", "message"), ("kl_event_set_reply", "data_json")];
+const OPTIONAL_IN: &[(&str, &str)] = &[
+    ("kl_client_time", "source"),
+    ("kl_event_set_reply", "message"),
+    ("kl_event_set_reply", "data_json"),
+    ("kl_command_settle", "note"),
+];
 
 #[test]
 fn null_in_every_pointer_of_every_function() {

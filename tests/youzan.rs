@@ -167,6 +167,8 @@ fn wrong_credentials_are_named() {
 fn a_lost_answer_leaves_the_redemption_unknown_and_the_lookup_tells() {
     let sim = simulator();
     let client = youzan(&sim, &[]);
+    // The platform's time is needed to tell this use of the code from an older one.
+    client.ping().unwrap();
     for (kind, code, name) in [
         (CodeKind::Pickup, "10000000001", APPLY),
         (CodeKind::Virtual, "E20260101000000000000911", "youzan.trade.virtualcode.apply"),
@@ -179,10 +181,34 @@ fn a_lost_answer_leaves_the_redemption_unknown_and_the_lookup_tells() {
             (KL_E_LOST, Outcome::Unknown, Advice::AskFirst)
         );
         let sent = requests(&sim, name).len();
-        assert_eq!(client.code_redeem(&r).unwrap_err().status(), KL_E_UNSETTLED);
+        let known = client.code_redeem(&r).unwrap();
+        assert!(known.recorded && known.settled_by == kiosklink::command::SettledBy::Query, "{known:?}");
         assert_eq!(requests(&sim, name).len(), sent, "nothing is sent again");
         assert_eq!(client.code_lookup(&query(kind, code)).unwrap().state, CodeState::Used);
     }
+}
+
+#[test]
+fn a_code_that_was_used_before_or_is_not_used_is_not_taken_for_ours() {
+    let sim = simulator();
+    let client = youzan(&sim, &[]);
+    client.ping().unwrap();
+    // Used two hours ago; then the refusal is lost.
+    let r = redeem(CodeKind::Pickup, "10000000001");
+    client.code_redeem(&r).unwrap();
+    control(&sim, "POST", "/_sim/clock/advance", json!({"ms": 7_200_000}));
+    client.ping().unwrap();
+    fault(&sim, APPLY, json!({"fault": "act_then_drop"}));
+    let other = RedeemRequest { request_id: "another visit".into(), ..r };
+    assert_eq!(client.code_redeem(&other).unwrap_err().details().outcome, Outcome::Unknown);
+    let e = client.command_resolve("another visit").unwrap_err();
+    assert_eq!(e.details().outcome, Outcome::NotDone, "{e}");
+    // Never carried out: it may still be on its way, so nobody says that it was not.
+    let unused = redeem(CodeKind::Virtual, "E20260101000000000000911");
+    fault(&sim, "youzan.trade.virtualcode.apply", json!({"fault": "drop_before_acting"}));
+    assert_eq!(client.code_redeem(&unused).unwrap_err().details().outcome, Outcome::Unknown);
+    let e = client.command_resolve(&unused.request_id).unwrap_err();
+    assert_eq!((e.status(), e.details().outcome), (KL_E_UNSETTLED, Outcome::Unknown), "{e}");
 }
 
 #[test]

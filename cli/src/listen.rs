@@ -179,6 +179,23 @@ impl Answer {
     }
 }
 
+/// Closes so that the caller gets the answer: what was sent and not read would turn the end into a reset, and the answer
+/// would be lost with it.
+fn farewell(mut socket: &TcpStream, end: Instant) {
+    let left = end.saturating_duration_since(Instant::now());
+    let left = left.clamp(Duration::from_millis(1), Duration::from_millis(500));
+    if socket.shutdown(std::net::Shutdown::Write).is_err() || socket.set_read_timeout(Some(left)).is_err() {
+        return;
+    }
+    let mut piece = [0; 4096];
+    // As much as a caller may have sent before it saw the answer.
+    for _ in 0..64 {
+        if !matches!(socket.read(&mut piece), Ok(n) if n > 0) {
+            break;
+        }
+    }
+}
+
 impl Server {
     fn over(&self) -> bool {
         self.left.load(Ordering::SeqCst) == 0
@@ -201,7 +218,9 @@ impl Server {
 
     fn serve(&self, socket: TcpStream) {
         let from = socket.peer_addr().map(|a| a.to_string()).unwrap_or_default();
-        let timed = Timed { socket, end: Instant::now() + self.timeout };
+        let end = Instant::now() + self.timeout;
+        let rest = socket.try_clone();
+        let timed = Timed { socket, end };
         let last = match &self.tls {
             None => self.talk(timed, &from),
             Some(config) => match ServerConnection::new(config.clone()) {
@@ -209,6 +228,9 @@ impl Server {
                 Err(_) => false,
             },
         };
+        if let Ok(socket) = rest {
+            farewell(&socket, end);
+        }
         if last || self.over() {
             self.wake();
         }

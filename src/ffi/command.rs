@@ -400,7 +400,9 @@ pub unsafe extern "C" fn kl_command_resolve(
 
 /// Decides an unknown command by what was seen at the machine: `outcome` is `KL_OUTCOME_DONE` or `KL_OUTCOME_NOT_DONE`, `by` is
 /// `KL_BY_SENSOR` or `KL_BY_PERSON`, `note` may be NULL and is kept. Frees the door for new commands. Sends nothing. Telling
-/// the same twice is well; a command that is settled the other way stays so (`KL_E_REQUEST_ID`).
+/// the same twice is well; a command that is settled the other way stays so (`KL_E_REQUEST_ID`). Ask the sensor late enough: a
+/// request may still be on its way to the machine when its caller has given up or is gone, so look a minute after the command
+/// was begun before you settle it as not done.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_command_settle(
     client: *mut kl_client,
