@@ -1275,8 +1275,9 @@ fn intent(id: &str, act: &Act, owner: u64, boot: &str, up_ms: u64, began: Began)
     if began.platform_time {
         w.int("pt", 1);
     }
+    w.int("up", up_ms as i64);
     if owner != 0 {
-        w.int("owner", owner as i64).text("boot", boot).int("up", up_ms as i64);
+        w.int("owner", owner as i64).text("boot", boot);
     }
     w.finish()
 }

@@ -116,7 +116,6 @@ pub fn run(given: &Given) -> Done {
         let shared = server.clone();
         let job = move || {
             shared.serve(socket);
-            shared.open.fetch_sub(1, Ordering::SeqCst);
         };
         if std::thread::Builder::new().name("listen".into()).spawn(job).is_err() {
             server.open.fetch_sub(1, Ordering::SeqCst);
@@ -228,6 +227,8 @@ impl Server {
                 Err(_) => false,
             },
         };
+        // Its place is free before the caller can see the end, and call again.
+        self.open.fetch_sub(1, Ordering::SeqCst);
         if let Ok(socket) = rest {
             farewell(&socket, end);
         }

@@ -66,7 +66,7 @@ pub const RULES: &[Rule] = &[
         repeat_asks: false,
         query: "selffetchcode.get, virtualcode.get, virtualticket.get: used since it was begun, or still unused a minute later",
         movement: "",
-        unknowable: "a used code without its time, or when the platform's time was not known then; a single ticket has no lookup",
+        unknowable: "a used code whose lookup gives no time (self-fetch codes), or when the platform's time was not known then; a single ticket has no lookup",
     },
 ];
 
