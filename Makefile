@@ -28,7 +28,7 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo test crashtest soak platforms lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs install install-built uninstall dist ship debug-ship clean FORCE
+.PHONY: help demo test crashtest soak platforms bench lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs install install-built uninstall dist ship debug-ship clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
@@ -36,6 +36,7 @@ help:
 	@echo "make crashtest the examples killed at every step, restarted: no door twice; without a journal they must open twice"
 	@echo "make soak      20,000 commands on unkind platforms while processes are killed  (SEED=... COMMANDS=...)"
 	@echo "make platforms every verb, endpoint and callback of the four platforms with the test that exercises it"
+	@echo "make bench     kiosklink beside libcurl with OpenSSL and with GnuTLS: docs/bench.md  (BENCH_ORDERS=..., BENCH_RUNS=...)"
 	@echo "make lib       the shared library, as small as it ships      (target/release/libkiosklink.so)"
 	@echo "make static    the static library with only our names global (target/ship/host/libkiosklink.a)"
 	@echo "make command   the command kiosklink, small                 (target/release/kiosklink; TARGET=... for a board)"
@@ -75,6 +76,12 @@ soak:
 
 platforms:
 	@$(CARGO) run -q -p xtask -- platforms
+
+# The library as it ships, and a simulator that is quick enough not to be what is measured. Never part of the tests.
+bench: lib
+	@scripts/need bench
+	$(CARGO) build -q --profile simulator -p kiosklink-sim
+	@BENCH_ORDERS="$(BENCH_ORDERS)" BENCH_RUNS="$(BENCH_RUNS)" scripts/bench
 
 lint:
 	$(CARGO) fmt --all --check

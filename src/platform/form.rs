@@ -25,16 +25,22 @@ pub(super) fn escaped(text: &str) -> String {
 
 pub(super) fn escape(out: &mut String, text: &str) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(byte as char),
-            _ => {
-                out.push('%');
-                out.push(HEX[usize::from(byte >> 4)] as char);
-                out.push(HEX[usize::from(byte & 15)] as char);
-            }
+    // What stays as it is goes over in one piece: byte by byte cost a fifteenth of a warm call.
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~');
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    out.reserve(text.len());
+    for (at, &byte) in bytes.iter().enumerate() {
+        if plain(byte) {
+            continue;
         }
+        // Both ends stand beside ASCII, or at a byte that is escaped: an empty piece then.
+        out.push_str(text.get(from..at).unwrap_or_default());
+        let code = [b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
+        out.push_str(std::str::from_utf8(&code).unwrap_or_default());
+        from = at + 1;
     }
+    out.push_str(text.get(from..).unwrap_or_default());
 }
 
 /// Reads fields in their order. `Err` says what is wrong.
