@@ -82,6 +82,13 @@ static int follow(kl_client *client, const kl_command_info *command) {
     }
     printf("  to pay: %" PRId64 ".%02d yuan\n", order->amount / 100, (int)(order->amount % 100));
 
+    if (command->notify_url[0] == '\0') {
+      /* Found again after a lost answer: the address came with that answer alone. The platform gives it once more with
+       * the recognised goods (KL_EVENT_RECOGNIZED, report_url). */
+      printf("The payment cannot be reported yet: its address comes with the platform's next callback.\n");
+      kl_orders_free(orders);
+      return 3;
+    }
     /* Here the firmware charges the customer. Then the platform must be told, or the order stays unpaid. */
     kl_payment_report_request report = KL_PAYMENT_REPORT_REQUEST_INIT;
     report.result = KL_PAYMENT_PAID;
