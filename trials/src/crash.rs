@@ -18,8 +18,11 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What the system that dies had for a boot; the one that starts again has the real one.
-const EARLIER_BOOT: &str = "0e0a7e1e-0000-4000-8000-000000000000\n";
+/// What a system that dies had for a boot, by its number: each power cut ends one. The last has the real one.
+fn earlier_boot(number: usize) -> String {
+    format!("0e0a7e1e-0000-4000-8000-{number:012}\n")
+}
+
 /// How long a start takes, on the platforms' clock.
 const BOOT_MS: u64 = 5_000;
 const SIGKILL: i32 = 9;
@@ -537,7 +540,7 @@ impl<'a> Job<'a> {
         &self,
         scene: &Scene,
         kill: Option<(usize, Moment)>,
-        earlier_boot: bool,
+        boot: Option<usize>,
         log: bool,
     ) -> Result<Start, Failure> {
         let words: Vec<String> = self.options.program.iter().map(|w| self.filled(w, scene)).collect();
@@ -563,9 +566,9 @@ impl<'a> Job<'a> {
         if let Some((step, moment)) = kill {
             command.env("KL_CRASH_AT", step.to_string()).env("KL_CRASH_HOW", moment.name());
         }
-        if earlier_boot {
+        if let Some(number) = boot {
             let boot = self.folder.join("boot_id");
-            fs::write(&boot, EARLIER_BOOT).map_err(io)?;
+            fs::write(&boot, earlier_boot(number)).map_err(io)?;
             command.env("KL_CRASH_BOOT_ID", boot);
         }
         let mut child = command.spawn().map_err(io)?;
@@ -596,7 +599,7 @@ impl<'a> Job<'a> {
         self.forget_output();
         let _ = fs::remove_file(self.log());
         let scene = self.scene()?;
-        let start = self.start(&scene, None, false, true)?;
+        let start = self.start(&scene, None, None, true)?;
         let exit = start.status.and_then(|s| s.code());
         let Some(exit) = exit else {
             return Err(format!(
@@ -651,10 +654,11 @@ impl<'a> Job<'a> {
         let mut kills = VecDeque::from([(case.step, case.moment)]);
         kills.extend(case.again);
         let mut starts = 0;
-        let mut earlier_boot = case.death.is_power_cut();
         let last = loop {
             let kill = kills.pop_front();
-            let start = self.start(&scene, kill, earlier_boot, false)?;
+            // A start that is to die by a power cut is in a boot of its own.
+            let boot = Some(starts).filter(|_| kill.is_some() && case.death.is_power_cut());
+            let start = self.start(&scene, kill, boot, false)?;
             starts += 1;
             if start.status.is_none() {
                 let limit = self.options.limit.as_secs_f32();
@@ -673,8 +677,6 @@ impl<'a> Job<'a> {
             }
             if case.death.is_power_cut() {
                 self.disk(|disk| disk.cut(case.death))?;
-                // A second death comes in the boot that will also be asked.
-                earlier_boot = false;
             }
         };
         self.stage.settle()?;
