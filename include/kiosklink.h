@@ -1518,7 +1518,7 @@ void kl_codes_free(kl_codes *list);
  * *not done* (safe to try again) or *unknown* (it may have opened). The same request_id again never opens twice: after
  * *done* it gives the recorded answer; after *unknown* it asks the platform what became of it, and only if that proves that
  * nothing happened is it sent, else the answer is KL_E_UNSETTLED. With state_dir that holds across restarts and power
- * cuts: the intent is on the disk before the first byte leaves (KL_E_JOURNAL… and nothing sent if it cannot be), and
+ * cuts, for every unsettled command and at least the newest 400 settled ones: the intent is on the disk before the first byte leaves (KL_E_JOURNAL… and nothing sent if it cannot be), and
  * all processes that share the folder share it. While a command at a door is unknown, others there are KL_E_BLOCKED.
  * kl_command_wait tells whether the door moved.
  * Sent at most once, over a fresh connection or one proven alive, never later than ttl_ms. Dingshang: dispenses the

@@ -186,13 +186,13 @@ impl Client {
         })
     }
 
-    /// Opens a door: at most once for one `request_id`, in the life of this client or, with a `state_dir`, for ever.
+    /// Opens a door: at most once for one `request_id`, in the life of this client or, with a `state_dir`, for as long as the
+    /// journal remembers it (`docs/journal.md`).
     pub fn door_open(&self, r: &DoorRequest) -> Result<Command> {
         self.command(&Op::DoorOpen(r), &r.request_id, Act::Door(r.clone()), r.ttl_ms)
     }
 
-    /// Redeems a pickup code: at most once for one `request_id`, in the life of this client or, with a `state_dir`, for
-    /// ever.
+    /// Redeems a pickup code: at most once for one `request_id`, as [`Client::door_open`] says.
     pub fn code_redeem(&self, r: &RedeemRequest) -> Result<Command> {
         self.command(&Op::CodeRedeem(r), &r.request_id, Act::Redeem(r.clone()), r.ttl_ms)
     }
