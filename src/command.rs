@@ -707,10 +707,9 @@ impl Book {
         }
     }
 
+    /// One that was written just now.
     fn apply_text(&mut self, text: &str) {
-        if let Ok(json) = Json::parse(text.as_bytes()) {
-            self.apply(json);
-        }
+        self.apply(Json::written(text));
     }
 
     /// One record. What a later library may add is passed over.

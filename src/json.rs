@@ -7,10 +7,8 @@
 
 use crate::error::{Error, Result};
 use crate::status::KL_E_PROTOCOL;
-use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 use std::borrow::Cow;
-use std::fmt;
 
 /// What is wrong with a document, and where. One word wide: it passes through hundreds of `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,8 +109,8 @@ impl<'a> Json<'a> {
         let text = std::str::from_utf8(bytes).map_err(|e| {
             Bad::here(format!("is not UTF-8 (byte {}{})", e.valid_up_to(), guess_charset(bytes)))
         })?;
-        match serde_json::from_str::<&RawValue>(text) {
-            Ok(raw) => Ok(Json(raw.get())),
+        match serde_json::from_str::<IgnoredAny>(text) {
+            Ok(_) => Ok(Json(text.trim_matches([' ', '\t', '\n', '\r']))),
             Err(e) => {
                 let what = match text.trim_start().as_bytes() {
                     [b'<', ..] => "is a web page, not JSON",
@@ -122,6 +120,11 @@ impl<'a> Json<'a> {
                 Err(Bad::here(format!("{what} (line {}, column {})", e.line(), e.column())))
             }
         }
+    }
+
+    /// A document that this library has just written itself: it is not checked again.
+    pub(crate) fn written(text: &'a str) -> Json<'a> {
+        Json(text)
     }
 
     /// The text, exactly as it came.
@@ -150,7 +153,12 @@ impl<'a> Json<'a> {
         if self.kind() != Kind::Object {
             return Err(self.wrong("an object"));
         }
-        serde_json::from_str(self.0).map_err(|_| Bad::here("is nested too deeply"))
+        let mut fields = Vec::new();
+        let mut parts = Parts::of(self);
+        while let (Some(key), Some(value)) = (parts.next(), parts.next()) {
+            fields.push((key.string()?, value));
+        }
+        Ok(Object(fields))
     }
 
     /// Opens an array.
@@ -158,7 +166,7 @@ impl<'a> Json<'a> {
         if self.kind() != Kind::Array {
             return Err(self.wrong("an array"));
         }
-        serde_json::from_str::<Items<'a>>(self.0).map(|i| i.0).map_err(|_| Bad::here("is nested too deeply"))
+        Ok(Parts::of(self).collect())
     }
 
     /// A string, its escapes undone.
@@ -334,67 +342,90 @@ fn guess_charset(bytes: &[u8]) -> &'static str {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Object<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> std::result::Result<Object<'de>, A::Error> {
-                let mut fields = Vec::new();
-                while let Some((key, value)) = map.next_entry::<Name<'de>, &'de RawValue>()? {
-                    fields.push((key.0, Json(value.get())));
-                }
-                Ok(Object(fields))
-            }
-        }
-        d.deserialize_map(Fields)
+/// Cuts one level into its parts. The text was found to be well formed, so only the ends are looked for, which costs a
+/// third of reading it again.
+struct Parts<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Parts<'a> {
+    /// Of an object or an array.
+    fn of(json: Json<'a>) -> Parts<'a> {
+        Parts { text: json.0, at: 1 }
     }
 }
 
-struct Name<'a>(Cow<'a, str>);
+/// Every value, and in an object every key before its value.
+impl<'a> Iterator for Parts<'a> {
+    type Item = Json<'a>;
 
-impl<'de> Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
-        struct Text;
-        impl<'de> Visitor<'de> for Text {
-            type Value = Name<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
+    fn next(&mut self) -> Option<Json<'a>> {
+        let bytes = self.text.as_bytes();
+        let between = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':');
+        let from = self.at + bytes.get(self.at..)?.iter().position(|b| !between(b))?;
+        let mut end = from;
+        match bytes.get(from)? {
+            b'}' | b']' => return None,
+            b'"' => end = string_end(bytes, from)?,
+            b'{' | b'[' => {
+                let mut depth = 0usize;
+                loop {
+                    match bytes.get(end)? {
+                        b'"' => end = string_end(bytes, end)? - 1,
+                        b'{' | b'[' => depth += 1,
+                        b'}' | b']' => depth -= 1,
+                        _ => {}
+                    }
+                    end += 1;
+                    if depth == 0 {
+                        break;
+                    }
+                }
             }
-            fn visit_borrowed_str<E>(self, v: &'de str) -> std::result::Result<Name<'de>, E> {
-                Ok(Name(Cow::Borrowed(v)))
-            }
-            fn visit_str<E>(self, v: &str) -> std::result::Result<Name<'de>, E> {
-                Ok(Name(Cow::Owned(v.to_owned())))
-            }
+            _ => end += bytes.get(from..)?.iter().position(|b| between(b) || matches!(b, b'}' | b']'))?,
         }
-        d.deserialize_str(Text)
+        self.at = end;
+        self.text.get(from..end).map(Json)
     }
 }
 
-struct Items<'a>(Vec<Json<'a>>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Items<'a> {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
-        struct All;
-        impl<'de> Visitor<'de> for All {
-            type Value = Items<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an array")
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> std::result::Result<Items<'de>, A::Error> {
-                let mut items = Vec::new();
-                while let Some(value) = seq.next_element::<&'de RawValue>()? {
-                    items.push(Json(value.get()));
-                }
-                Ok(Items(items))
-            }
+/// Behind the closing quote of the string that begins here.
+fn string_end(bytes: &[u8], quote: usize) -> Option<usize> {
+    let mut at = quote + 1;
+    loop {
+        at = special(bytes, at);
+        if *bytes.get(at)? == b'"' {
+            return Some(at + 1);
         }
-        d.deserialize_seq(All)
+        at += 2;
     }
+}
+
+/// The first byte from here on that does not stand for itself in a string; the end if there is none. A word at a time:
+/// documents are mostly strings.
+#[inline]
+fn special(bytes: &[u8], mut at: usize) -> usize {
+    const ONES: usize = usize::MAX / 255;
+    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let word = usize::from_le_bytes(*word);
+        let quote = word ^ (ONES * b'"' as usize);
+        let backslash = word ^ (ONES * b'\\' as usize);
+        // A byte's top bit is set if it is the wanted one or, in the last, below a blank. Carries make that wrong only
+        // behind the first such byte.
+        let found = (quote.wrapping_sub(ONES) & !quote)
+            | (backslash.wrapping_sub(ONES) & !backslash)
+            | (word.wrapping_sub(ONES * 0x20) & !word);
+        let found = found & (ONES << 7);
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += size_of::<usize>();
+    }
+    while bytes.get(at).is_some_and(|b| *b >= b' ' && !matches!(b, b'"' | b'\\')) {
+        at += 1;
+    }
+    at
 }
 
 /// Writes one object, field by field.
@@ -404,7 +435,8 @@ pub struct Writer(String);
 impl Writer {
     /// An object with no field yet.
     pub fn new() -> Writer {
-        Writer::default()
+        // Most need no more, and to grow is dearer than to write.
+        Writer(String::with_capacity(256))
     }
 
     fn key(&mut self, key: &str) {
@@ -478,28 +510,26 @@ pub fn params<'a>(text: &'a str, name: &str) -> Result<Object<'a>> {
 pub fn push_string(out: &mut String, value: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     out.push('"');
-    let mut plain = 0;
-    for (at, byte) in value.bytes().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        // What needs no escape goes over in one piece. These bytes are characters of their own in UTF-8.
-        out.push_str(&value[plain..at]);
-        plain = at + 1;
-        match byte {
-            b'"' => out.push_str("\\\""),
-            b'\\' => out.push_str("\\\\"),
-            b'\n' => out.push_str("\\n"),
-            b'\r' => out.push_str("\\r"),
-            b'\t' => out.push_str("\\t"),
-            _ => {
+    let mut from = 0;
+    loop {
+        // What needs no escape goes over in one piece. The others are characters of their own in UTF-8.
+        let at = special(value.as_bytes(), from);
+        out.push_str(value.get(from..at).unwrap_or_default());
+        match value.as_bytes().get(at) {
+            None => break,
+            Some(b'"') => out.push_str("\\\""),
+            Some(b'\\') => out.push_str("\\\\"),
+            Some(b'\n') => out.push_str("\\n"),
+            Some(b'\r') => out.push_str("\\r"),
+            Some(b'\t') => out.push_str("\\t"),
+            Some(byte) => {
                 out.push_str("\\u00");
                 out.push(HEX[usize::from(byte >> 4)] as char);
                 out.push(HEX[usize::from(byte & 15)] as char);
             }
         }
+        from = at + 1;
     }
-    out.push_str(&value[plain..]);
     out.push('"');
 }
 
@@ -610,6 +640,59 @@ mod tests {
         let deep = format!("{}1{}", "[".repeat(200_000), "]".repeat(200_000));
         let outcome = Json::parse(deep.as_bytes()).and_then(Json::array);
         assert!(outcome.is_err() || outcome.unwrap().len() == 1);
+    }
+
+    /// At every place of a word, whatever stands around it.
+    #[test]
+    fn strings_of_any_length_end_where_they_end() {
+        for length in 0..40 {
+            for at in 0..length {
+                for special in ["\"", "\\", "\n", "\u{1f}", "\0"] {
+                    for around in ["x", "\u{7f}", " ", "!", "\u{80}", "中", "\""] {
+                        let text = [&around.repeat(at), special, &around.repeat(length - at)].concat();
+                        let mut json = String::new();
+                        push_string(&mut json, &text);
+                        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+                        let row = ["[", &json, ",", &json, "]"].concat();
+                        let cut = parse(&row).array().unwrap();
+                        assert!(cut.len() == 2 && cut.iter().all(|j| j.text() == json), "{row}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every level against another reader's idea of it, exactly as the text has it.
+    #[test]
+    fn levels_are_cut_where_their_values_end() {
+        fn same(ours: Json<'_>, theirs: &serde_json::Value) {
+            assert_eq!(serde_json::from_str::<serde_json::Value>(ours.text()).unwrap(), *theirs);
+            match theirs {
+                serde_json::Value::Array(all) => {
+                    let cut = ours.array().unwrap();
+                    assert_eq!(cut.len(), all.len(), "{}", ours.text());
+                    cut.into_iter().zip(all).for_each(|(o, t)| same(o, t));
+                }
+                serde_json::Value::Object(all) => {
+                    let cut = ours.object().unwrap();
+                    assert_eq!(cut.fields().len(), all.len(), "{}", ours.text());
+                    cut.fields().iter().for_each(|(key, value)| same(*value, &all[key.as_ref()]));
+                }
+                _ => {}
+            }
+        }
+        for text in [
+            r#" {"a":[1,-2.5e3 , true,null,false],"b":{"c":{},"d":[],"e":"}],{\"\\"},"f\"\u0041\\":"\\","":[[["]"]],{"x":[{}]}]} "#,
+            "[\n]",
+            "[0]",
+            "{ }",
+            "\"\"",
+            "[\"\\\\\",\"\\\"\",\"\u{4e2d}\" , {\"\u{6587}\"\t:\r7}]",
+            "12",
+        ] {
+            same(parse(text), &serde_json::from_str(text).unwrap());
+        }
+        assert!(parse(r#"{"\ud800":1}"#).object().is_err(), "half a character is no key");
     }
 
     #[test]

@@ -168,10 +168,9 @@ impl Arena {
         let start = chunk.len();
         chunk.extend_from_slice(text.as_bytes());
         chunk.push(0);
-        for byte in &mut chunk[start..start + text.len()] {
-            if *byte == 0 {
-                *byte = b' ';
-            }
+        // Looked for at std's speed first: there is none in all that platforms are known to send.
+        if text.as_bytes().contains(&0) {
+            chunk[start..start + text.len()].iter_mut().filter(|b| **b == 0).for_each(|b| *b = b' ');
         }
         chunk[start..].as_ptr().cast()
     }

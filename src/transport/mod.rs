@@ -194,7 +194,8 @@ pub struct Headers(ureq_proto::http::HeaderMap);
 impl Headers {
     /// The first header of this name, in whatever case; `None` as well if it is not visible ASCII.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name)?.to_str().ok()
+        // There are few; hashing a name costs more than looking at all.
+        self.0.iter().find(|(n, _)| n.as_str().eq_ignore_ascii_case(name))?.1.to_str().ok()
     }
 
     /// All headers whose values are visible ASCII.
