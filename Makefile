@@ -46,7 +46,7 @@ help:
 	@echo "               (LIBDIR=, INCLUDEDIR=, STRIP=no; TARGET= for what make arm built); make uninstall takes them away"
 	@echo "make python    the Python package with the shared library inside     (dist/kiosklink-*.whl)"
 	@echo "make dist      the release tarball of this machine, of TARGET=..., or TARGET=source, in dist/"
-	@echo "make header    write include/kiosklink.h, abi/ and the Python bindings from the sources"
+	@echo "make header    write include/kiosklink.h, abi/, docs/api.md and the Python bindings from the sources"
 	@echo "make abi-baseline   promise what abi/layout.json says under this ABI number; for a release"
 	@echo "make fmt       format; make lint checks format, clippy, header; make clean removes what was built"
 
