@@ -46,9 +46,9 @@ help:
 	@echo "               (LIBDIR=, INCLUDEDIR=, STRIP=no; TARGET= for what make arm built); make uninstall takes them away"
 	@echo "make python    the Python package with the shared library inside     (dist/kiosklink-*.whl)"
 	@echo "make dist      the release tarball of this machine, of TARGET=..., or TARGET=source, in dist/"
-	@echo "make header    write include/kiosklink.h, abi/ and the Python bindings from the sources"
+	@echo "make header    write include/kiosklink.h, abi/, docs/api.md and the Python bindings from the sources"
 	@echo "make abi-baseline   promise what abi/layout.json says under this ABI number; for a release"
-	@echo "make fmt       format; make lint checks format, clippy, header; make clean removes what was built"
+	@echo "make fmt       format; make lint checks format, clippy, rustdoc, header; make clean removes what was built"
 
 demo:
 	@scripts/need demo
@@ -86,6 +86,7 @@ bench: lib
 lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy -q --workspace --all-targets --features kiosklink/test-hooks -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc -q --no-deps -p kiosklink
 	$(CARGO) run -q -p xtask -- header --check
 	@python3 python/generate.py --check
 	@scripts/check-tree

@@ -1401,11 +1401,14 @@ extern "C" {
 
 /**
  * Makes any call of the platform by its own name, with its own parameters as a JSON object, sent exactly as given;
- * NULL or "" sends none. Yopoint: cabinet.order.list. Dingshang: POST /products, the method and the path below
- * /api/openapi/v1; the parameters are sent as texts, signed and wrapped (for POST /orders as they are). The envelope is checked; kl_response_json is the
- * platform's data. Calls that are known to only read are tried again when the network fails; all others are sent
- * once, and the error's outcome says what became of them. A command that has a verb of its own is refused
- * (KL_E_ARGUMENT), because only the verb guards it. End the result with kl_response_free.
+ * NULL or "" sends none. The envelope is checked; kl_response_json is the platform's data.
+ *
+ * Yopoint: cabinet.order.list. Dingshang: POST /products, the method and the path below /api/openapi/v1; the
+ * parameters are sent as texts, signed and wrapped (for POST /orders as they are).
+ *
+ * Calls that are known to only read are tried again when the network fails; all others are sent once, and the error's
+ * outcome says what became of them. A command that has a verb of its own is refused (KL_E_ARGUMENT), because only the
+ * verb guards it. End the result with kl_response_free.
  */
 kl_status kl_call(kl_client *client,
                   const char *method,
@@ -1514,17 +1517,23 @@ void kl_codes_free(kl_codes *list);
 
 /**
  * Opens a door (Yopoint: cabinet.open.door). KL_OK means *done*: the platform took the command; that the bolt
- * moved is told later, by KL_EVENT_DOOR_CLOSED or the order. Otherwise outcome in the error says whether it is
- * *not done* (safe to try again) or *unknown* (it may have opened). The same request_id again never opens twice: after
- * *done* it gives the recorded answer; after *unknown* it asks the platform what became of it, and only if that proves that
- * nothing happened is it sent, else the answer is KL_E_UNSETTLED. With state_dir that holds across restarts and power
- * cuts, for every unsettled command and at least the newest 400 settled ones: the intent is on the disk before the first byte leaves (KL_E_JOURNAL… and nothing sent if it cannot be), and
- * all processes that share the folder share it. While a command at a door is unknown, others there are KL_E_BLOCKED.
- * kl_command_wait tells whether the door moved.
- * Sent at most once, over a fresh connection or one proven alive, never later than ttl_ms. Dingshang: dispenses the
- * item item_no of the order order_no (POST /deliveries), or, as a test, what the lane door holds
- * (POST /deliveries/debug); what came of it is in the order after 120 s at the latest, and comes as
- * KL_EVENT_DELIVERY. End the result with kl_command_free.
+ * moved is told later, by KL_EVENT_DOOR_CLOSED or the order, and kl_command_wait waits for it. Otherwise outcome in
+ * the error says whether it is *not done* (safe to try again) or *unknown* (it may have opened).
+ *
+ * The same request_id again never opens twice: after *done* it gives the recorded answer; after *unknown* it asks the
+ * platform what became of it, and only if that proves that nothing happened is it sent, else the answer is
+ * KL_E_UNSETTLED. With state_dir that holds across restarts and power cuts, for every unsettled command and at least
+ * the newest 400 settled ones: the intent is on the disk before the first byte leaves (KL_E_JOURNAL… and nothing sent if
+ * it cannot be), and all processes that share the folder share it. While a command at a door is unknown, others there are
+ * KL_E_BLOCKED.
+ *
+ * Sent at most once, over a fresh connection or one proven alive, never later than ttl_ms.
+ *
+ * Dingshang: dispenses the item item_no of the order order_no (POST /deliveries), or, as a test, what the lane
+ * door holds (POST /deliveries/debug); what came of it is in the order after 120 s at the latest, and comes as
+ * KL_EVENT_DELIVERY.
+ *
+ * End the result with kl_command_free.
  */
 kl_status kl_door_open(kl_client *client,
                        const kl_door_request *request,
@@ -1534,12 +1543,15 @@ kl_status kl_door_open(kl_client *client,
 /**
  * Redeems a pickup code (Dingshang: POST /consumes; Youzan: trade.selffetchcode.apply and its like). KL_OK means
  * *done*: the code is used, and the goods may be released. Otherwise outcome says *not done* or *unknown*, as for
- * kl_door_open; a code that was used before, by somebody else, is KL_E_CODE_USED and *not done*. Sent at most once
- * for a request_id, but on Dingshang, where sending the same redemption again is the way to ask what became of it: the
- * refusal of a used code names its order, and if that order bears this request's number the answer is *done*. On Youzan
- * kl_code_lookup tells what became of an *unknown* one: a used code was redeemed. Dingshang moves nothing yet:
- * dispense item_no of order_no with kl_door_open, under a request_id of its own. End the result with
- * kl_command_free.
+ * kl_door_open; a code that was used before, by somebody else, is KL_E_CODE_USED and *not done*.
+ *
+ * Sent at most once for a request_id, but on Dingshang, where sending the same redemption again is the way to ask what
+ * became of it: the refusal of a used code names its order, and if that order bears this request's number the answer is
+ * *done*. On Youzan kl_code_lookup tells what became of an *unknown* one: a used code was redeemed.
+ *
+ * Dingshang moves nothing yet: dispense item_no of order_no with kl_door_open, under a request_id of its own.
+ *
+ * End the result with kl_command_free.
  */
 kl_status kl_code_redeem(kl_client *client,
                          const kl_redeem_request *request,
@@ -1557,10 +1569,14 @@ kl_status kl_command_get(kl_client *client,
 
 /**
  * Waits until it is known what the machine did, for at most timeout_ms; 0 asks once. KL_OK: the door opened, or the
- * goods came out. Otherwise outcome is what became of the command itself, and the status says: KL_E_NOT_MOVED the
- * platform took the command but the machine did not do it (platform_message says why); KL_E_PENDING the time was up;
- * KL_E_UNKNOWABLE the platform does not know, or nothing moves; KL_E_UNSETTLED it is not known whether the command was
- * taken at all. Fed by callbacks (kl_event_parse on any thread) and by questions at growing intervals: Yopoint by
+ * goods came out. Otherwise outcome is what became of the command itself, and the status says:
+ *
+ * - KL_E_NOT_MOVED: the platform took the command but the machine did not do it; platform_message says why.
+ * - KL_E_PENDING: the time was up.
+ * - KL_E_UNKNOWABLE: the platform does not know, or nothing moves.
+ * - KL_E_UNSETTLED: it is not known whether the command was taken at all.
+ *
+ * Fed by callbacks (kl_event_parse on any thread) and by questions at growing intervals: Yopoint by
  * notify.close.door and cabinet.order.get, Dingshang by POST /orders/{id} and POST /deliveries/{id}, up to 120 s
  * after the command. End the result with kl_command_free.
  */
@@ -1655,10 +1671,15 @@ void kl_config_free(kl_config *config);
 /**
  * Verifies a callback and takes it apart. headers are the header lines of the HTTP request, parted by newlines (may
  * be NULL); body is its body, byte for byte, len long. For a payment page of the older vending flow the body is the
- * query string, and for Youzan's encrypted market messages as well (message=…). KL_E_EVENT_SIGNATURE: the sign fits
- * no secret, so answer HTTP 403 and do nothing. KL_E_EVENT: not of the platform's form. Sends nothing. End the result
- * with kl_event_free. Yopoint: doc-3787821. Dingshang signs nothing (KL_SIGNED_NOTHING): JSON or form, one kind,
- * KL_EVENT_DELIVERY; success and failure of the same item may both arrive, and neither is a duplicate of the other.
+ * query string, and for Youzan's encrypted market messages as well (message=…).
+ *
+ * - KL_E_EVENT_SIGNATURE: the sign fits no secret, so answer HTTP 403 and do nothing.
+ * - KL_E_EVENT: not of the platform's form.
+ *
+ * Yopoint: doc-3787821. Dingshang signs nothing (KL_SIGNED_NOTHING): JSON or form, one kind, KL_EVENT_DELIVERY;
+ * success and failure of the same item may both arrive, and neither is a duplicate of the other.
+ *
+ * Sends nothing. End the result with kl_event_free.
  */
 kl_status kl_event_parse(kl_client *client,
                          const char *headers,

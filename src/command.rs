@@ -1,7 +1,7 @@
 //! Commands at most once: an act that cannot be undone has a name, its `request_id`, and under one name it is sent at
 //! most once: in the life of a client, or with a `state_dir` for as long as the journal remembers it.
 //!
-//! Every change is a record. With a `state_dir` it is appended to the [`crate::journal`] first; either way it is then
+//! Every change is a record. With a `state_dir` it is appended to the `journal` first; either way it is then
 //! applied to the book in memory, by the same code that reads the journal after a restart.
 //!
 //! ```text

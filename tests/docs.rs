@@ -1,7 +1,9 @@
 //! The documentation: programs in it compile and run, tables are whole, excerpts and links are real.
 //!
 //! Fences say what they are: `c complete`, `cpp complete`, `python complete` is compiled as it stands, with `run` behind it
-//! also run against the simulator; `c from FILE` is part of that file. `BLESS=1` writes the generated tables.
+//! also run against the simulator; `c from FILE` is part of that file; `c signature` is a declaration of the header. `json`
+//! parses, `sh` is a script whose `make` and `kiosklink` commands exist. Other code in these languages is refused: nothing
+//! would notice when it becomes wrong. `BLESS=1` writes the generated tables.
 
 mod common;
 
@@ -19,7 +21,7 @@ fn pages() -> Vec<PathBuf> {
         .iter()
         .map(|name| root().join(name))
         .collect();
-    all.push(root().join("simulator/README.md"));
+    all.extend(["simulator/README.md", "simulator/PLATFORMS-youzan.md"].map(|name| root().join(name)));
     let mut folders = vec![root().join("docs")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -161,6 +163,119 @@ fn excerpts_are_in_the_files_they_name() {
         }
     }
     assert!(seen >= 8, "only {seen} excerpts");
+}
+
+#[test]
+fn no_sample_goes_unseen() {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let header = words(&text(&root().join("include/kiosklink.h")));
+    let (mut signatures, mut scripts) = (0, 0);
+    for Fence { at, words: mark, code } in fences() {
+        match mark.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            // Other tests look at these.
+            ["c" | "cpp" | "python", "complete"] | ["c" | "cpp" | "python", "complete", "run"] => {}
+            [_, "from", _] => {}
+            ["c", "signature"] => {
+                assert!(header.contains(&words(&code)), "{at}: this is not in the header:\n{code}");
+                signatures += 1;
+            }
+            ["json"] => {
+                let parsed: Result<serde_json::Value, _> = serde_json::from_str(&code);
+                assert!(parsed.is_ok(), "{at}: {}", parsed.unwrap_err());
+            }
+            ["sh"] => {
+                let (status, said) = run(Command::new("sh").args(["-n", "-c", "--", &code]));
+                assert_eq!(status, 0, "{at}: {said}");
+                scripts += 1;
+            }
+            ["text"] | ["rust"] => {}
+            _ => panic!("{at}: {mark:?} is looked at by no test; see the top of tests/docs.rs"),
+        }
+    }
+    assert!(signatures > 80 && scripts > 20, "{signatures} signatures, {scripts} scripts");
+    // Code that is only indented says not even what it is.
+    for page in pages() {
+        let (mut fence, mut list, mut empty) = (false, false, true);
+        for (n, line) in text(&page).lines().enumerate() {
+            fence ^= line.starts_with("```");
+            if !line.starts_with(' ') && !line.is_empty() {
+                list = line.starts_with(['-', '*']) || line.starts_with(|c: char| c.is_ascii_digit());
+            }
+            let block = !fence && !list && empty && line.starts_with("    ");
+            assert!(!block, "{}:{}: put this code between fences", name(&page), n + 1);
+            empty = line.is_empty();
+        }
+    }
+}
+
+/// The commands of every script, and those in running text, that begin with this word: where, and what follows it.
+fn commands(program: &str) -> Vec<(String, Vec<String>)> {
+    let mut all = Vec::new();
+    let mut add = |at: &str, line: &str| {
+        let words: Vec<&str> =
+            line.split_whitespace().take_while(|w| !w.starts_with(['#', '<', '>', '|', '&'])).collect();
+        if let [first, rest @ ..] = &words[..] {
+            if *first == program {
+                all.push((at.to_owned(), rest.iter().map(|w| (*w).to_owned()).collect()));
+            }
+        }
+    };
+    for fence in fences().iter().filter(|f| f.words == ["sh"]) {
+        // A command begins a line, or follows another or a case.
+        for line in fence.code.replace("\\\n", " ").lines() {
+            line.split(['|', ';', '&', ')', '(']).for_each(|command| add(&fence.at, command));
+        }
+    }
+    for page in pages() {
+        let mut fence = false;
+        let prose: String = text(&page)
+            .lines()
+            .filter(|line| {
+                let mark = line.starts_with("```");
+                fence ^= mark;
+                !fence && !mark
+            })
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        for span in prose.split('`').skip(1).step_by(2) {
+            add(&name(&page), span);
+        }
+    }
+    all
+}
+
+#[test]
+fn every_make_target_and_every_verb_exists() {
+    let makefile = text(&root().join("Makefile"));
+    let targets: Vec<&str> = makefile
+        .lines()
+        .filter(|l| l.starts_with(|c: char| c.is_ascii_lowercase()) && !l.contains('='))
+        .filter_map(|l| l.split_once(':'))
+        .flat_map(|(names, _)| names.split_whitespace())
+        .collect();
+    let made = commands("make");
+    for (at, words) in &made {
+        for word in words.iter().filter(|w| !w.contains('=') && !w.starts_with('-')) {
+            assert!(targets.contains(&word.as_str()), "{at}: make {word} is in no Makefile");
+        }
+    }
+    // Where the command has its verbs: `words: &["sign", "explain"],`.
+    let table = text(&root().join("cli/src/table.rs"));
+    let verbs: Vec<Vec<&str>> = table
+        .lines()
+        .filter_map(|l| l.trim().strip_prefix("words: &[")?.strip_suffix("],"))
+        .map(|list| list.split(", ").map(|word| word.trim_matches('"')).collect())
+        .collect();
+    let called = commands("kiosklink");
+    for (at, words) in called.iter().filter(|(_, words)| !words.is_empty()) {
+        let known = words[0] == "help"
+            || words[0].starts_with("--")
+            || verbs
+                .iter()
+                .any(|verb| words.len() >= verb.len() && words.iter().zip(verb).all(|(w, v)| w == v));
+        assert!(known, "{at}: kiosklink {} has no such verb", words.join(" "));
+    }
+    assert!(made.len() > 40 && called.len() > 10, "{} of make, {} of kiosklink", made.len(), called.len());
 }
 
 #[test]

@@ -30,11 +30,14 @@ pub(super) unsafe fn respond(json: String, out: *mut *mut kl_response) -> Result
 }
 
 /// Makes any call of the platform by its own name, with its own parameters as a JSON object, sent exactly as given;
-/// NULL or `""` sends none. Yopoint: `cabinet.order.list`. Dingshang: `POST /products`, the method and the path below
-/// `/api/openapi/v1`; the parameters are sent as texts, signed and wrapped (for `POST /orders` as they are). The envelope is checked; `kl_response_json` is the
-/// platform's `data`. Calls that are known to only read are tried again when the network fails; all others are sent
-/// once, and the error's outcome says what became of them. A command that has a verb of its own is refused
-/// (`KL_E_ARGUMENT`), because only the verb guards it. End the result with `kl_response_free`.
+/// NULL or `""` sends none. The envelope is checked; `kl_response_json` is the platform's `data`.
+///
+/// Yopoint: `cabinet.order.list`. Dingshang: `POST /products`, the method and the path below `/api/openapi/v1`; the
+/// parameters are sent as texts, signed and wrapped (for `POST /orders` as they are).
+///
+/// Calls that are known to only read are tried again when the network fails; all others are sent once, and the error's
+/// outcome says what became of them. A command that has a verb of its own is refused (`KL_E_ARGUMENT`), because only the
+/// verb guards it. End the result with `kl_response_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_call(
     client: *mut kl_client,

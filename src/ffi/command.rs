@@ -187,17 +187,23 @@ unsafe fn give(command: &Command, out: *mut *mut kl_command) -> Result<()> {
 }
 
 /// Opens a door (Yopoint: `cabinet.open.door`). `KL_OK` means *done*: the platform took the command; that the bolt
-/// moved is told later, by `KL_EVENT_DOOR_CLOSED` or the order. Otherwise `outcome` in the error says whether it is
-/// *not done* (safe to try again) or *unknown* (it may have opened). The same `request_id` again never opens twice: after
-/// *done* it gives the recorded answer; after *unknown* it asks the platform what became of it, and only if that proves that
-/// nothing happened is it sent, else the answer is `KL_E_UNSETTLED`. With `state_dir` that holds across restarts and power
-/// cuts, for every unsettled command and at least the newest 400 settled ones: the intent is on the disk before the first byte leaves (`KL_E_JOURNAL…` and nothing sent if it cannot be), and
-/// all processes that share the folder share it. While a command at a door is unknown, others there are `KL_E_BLOCKED`.
-/// `kl_command_wait` tells whether the door moved.
-/// Sent at most once, over a fresh connection or one proven alive, never later than `ttl_ms`. Dingshang: dispenses the
-/// item `item_no` of the order `order_no` (`POST /deliveries`), or, as a test, what the lane `door` holds
-/// (`POST /deliveries/debug`); what came of it is in the order after 120 s at the latest, and comes as
-/// `KL_EVENT_DELIVERY`. End the result with `kl_command_free`.
+/// moved is told later, by `KL_EVENT_DOOR_CLOSED` or the order, and `kl_command_wait` waits for it. Otherwise `outcome` in
+/// the error says whether it is *not done* (safe to try again) or *unknown* (it may have opened).
+///
+/// The same `request_id` again never opens twice: after *done* it gives the recorded answer; after *unknown* it asks the
+/// platform what became of it, and only if that proves that nothing happened is it sent, else the answer is
+/// `KL_E_UNSETTLED`. With `state_dir` that holds across restarts and power cuts, for every unsettled command and at least
+/// the newest 400 settled ones: the intent is on the disk before the first byte leaves (`KL_E_JOURNAL…` and nothing sent if
+/// it cannot be), and all processes that share the folder share it. While a command at a door is unknown, others there are
+/// `KL_E_BLOCKED`.
+///
+/// Sent at most once, over a fresh connection or one proven alive, never later than `ttl_ms`.
+///
+/// Dingshang: dispenses the item `item_no` of the order `order_no` (`POST /deliveries`), or, as a test, what the lane
+/// `door` holds (`POST /deliveries/debug`); what came of it is in the order after 120 s at the latest, and comes as
+/// `KL_EVENT_DELIVERY`.
+///
+/// End the result with `kl_command_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_door_open(
     client: *mut kl_client,
@@ -280,12 +286,15 @@ pub(super) fn code_kind(kind: i32) -> Result<CodeKind> {
 
 /// Redeems a pickup code (Dingshang: `POST /consumes`; Youzan: `trade.selffetchcode.apply` and its like). `KL_OK` means
 /// *done*: the code is used, and the goods may be released. Otherwise `outcome` says *not done* or *unknown*, as for
-/// `kl_door_open`; a code that was used before, by somebody else, is `KL_E_CODE_USED` and *not done*. Sent at most once
-/// for a `request_id`, but on Dingshang, where sending the same redemption again is the way to ask what became of it: the
-/// refusal of a used code names its order, and if that order bears this request's number the answer is *done*. On Youzan
-/// `kl_code_lookup` tells what became of an *unknown* one: a used code was redeemed. Dingshang moves nothing yet:
-/// dispense `item_no` of `order_no` with `kl_door_open`, under a `request_id` of its own. End the result with
-/// `kl_command_free`.
+/// `kl_door_open`; a code that was used before, by somebody else, is `KL_E_CODE_USED` and *not done*.
+///
+/// Sent at most once for a `request_id`, but on Dingshang, where sending the same redemption again is the way to ask what
+/// became of it: the refusal of a used code names its order, and if that order bears this request's number the answer is
+/// *done*. On Youzan `kl_code_lookup` tells what became of an *unknown* one: a used code was redeemed.
+///
+/// Dingshang moves nothing yet: dispense `item_no` of `order_no` with `kl_door_open`, under a `request_id` of its own.
+///
+/// End the result with `kl_command_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_code_redeem(
     client: *mut kl_client,
@@ -342,10 +351,14 @@ pub unsafe extern "C" fn kl_command_get(
 }
 
 /// Waits until it is known what the machine did, for at most `timeout_ms`; 0 asks once. `KL_OK`: the door opened, or the
-/// goods came out. Otherwise `outcome` is what became of the command itself, and the status says: `KL_E_NOT_MOVED` the
-/// platform took the command but the machine did not do it (`platform_message` says why); `KL_E_PENDING` the time was up;
-/// `KL_E_UNKNOWABLE` the platform does not know, or nothing moves; `KL_E_UNSETTLED` it is not known whether the command was
-/// taken at all. Fed by callbacks (`kl_event_parse` on any thread) and by questions at growing intervals: Yopoint by
+/// goods came out. Otherwise `outcome` is what became of the command itself, and the status says:
+///
+/// - `KL_E_NOT_MOVED`: the platform took the command but the machine did not do it; `platform_message` says why.
+/// - `KL_E_PENDING`: the time was up.
+/// - `KL_E_UNKNOWABLE`: the platform does not know, or nothing moves.
+/// - `KL_E_UNSETTLED`: it is not known whether the command was taken at all.
+///
+/// Fed by callbacks (`kl_event_parse` on any thread) and by questions at growing intervals: Yopoint by
 /// `notify.close.door` and `cabinet.order.get`, Dingshang by `POST /orders/{id}` and `POST /deliveries/{id}`, up to 120 s
 /// after the command. End the result with `kl_command_free`.
 #[unsafe(no_mangle)]

@@ -199,10 +199,15 @@ fn hold(client: &Client, event: Event) -> Result<HeldEvent> {
 
 /// Verifies a callback and takes it apart. `headers` are the header lines of the HTTP request, parted by newlines (may
 /// be NULL); `body` is its body, byte for byte, `len` long. For a payment page of the older vending flow the body is the
-/// query string, and for Youzan's encrypted market messages as well (`message=…`). `KL_E_EVENT_SIGNATURE`: the sign fits
-/// no secret, so answer HTTP 403 and do nothing. `KL_E_EVENT`: not of the platform's form. Sends nothing. End the result
-/// with `kl_event_free`. Yopoint: doc-3787821. Dingshang signs nothing (`KL_SIGNED_NOTHING`): JSON or form, one kind,
-/// `KL_EVENT_DELIVERY`; success and failure of the same item may both arrive, and neither is a duplicate of the other.
+/// query string, and for Youzan's encrypted market messages as well (`message=…`).
+///
+/// - `KL_E_EVENT_SIGNATURE`: the sign fits no secret, so answer HTTP 403 and do nothing.
+/// - `KL_E_EVENT`: not of the platform's form.
+///
+/// Yopoint: doc-3787821. Dingshang signs nothing (`KL_SIGNED_NOTHING`): JSON or form, one kind, `KL_EVENT_DELIVERY`;
+/// success and failure of the same item may both arrive, and neither is a duplicate of the other.
+///
+/// Sends nothing. End the result with `kl_event_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_event_parse(
     client: *mut kl_client,

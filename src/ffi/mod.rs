@@ -1,6 +1,6 @@
 //! The C surface: translation only, and the only part of the crate with `unsafe` code (beside `sys.rs`).
 //!
-//! Every function is a plain `extern "C"` function whose body is one call of [`guard`] or of [`with_client`]: no
+//! Every function is a plain `extern "C"` function whose body is one call of `guard` or of `with_client`: no
 //! panic crosses the border, and cbindgen sees every name. `docs/conventions.md` holds the rules for callers.
 
 #![allow(non_camel_case_types)]

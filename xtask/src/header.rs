@@ -6,8 +6,16 @@ use kiosklink::platform::Kind;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// The whole text of the header.
-pub fn generate(root: &Path) -> Result<String, String> {
+/// The header, twice.
+pub struct Texts {
+    /// As C reads it.
+    pub header: String,
+    /// The same with the Markdown of its comments, for the reference.
+    pub marked: String,
+}
+
+/// Both texts of the header.
+pub fn generate(root: &Path) -> Result<Texts, String> {
     let config =
         cbindgen::Config::from_file(root.join("cbindgen.toml")).map_err(|e| format!("cbindgen.toml: {e}"))?;
     let mut text = Vec::new();
@@ -18,7 +26,12 @@ pub fn generate(root: &Path) -> Result<String, String> {
         .map_err(|e| format!("cbindgen: {e}"))?
         .write(&mut text);
     let text = String::from_utf8(text).map_err(|e| e.to_string())?;
-    let text = tidy(&text);
+    Ok(Texts { header: whole(&plain(&text))?, marked: whole(&text)? })
+}
+
+/// With what cbindgen does not know.
+fn whole(text: &str) -> Result<String, String> {
+    let text = tidy(text);
     let keys = keys()?;
     let inits = inits(&text)?;
     // The constants come before the first type, the initialisers after the last.
@@ -50,15 +63,19 @@ pub fn functions(header: &str) -> Vec<String> {
     names
 }
 
-/// Rust's doc comments speak Markdown; C readers get plain text. Short comments take one line, and types go by their
-/// typedefs.
-fn tidy(text: &str) -> String {
+/// Rust's doc comments speak Markdown; C readers get plain text.
+fn plain(text: &str) -> String {
     let mut text = text.replace('`', "");
     while let Some(at) = text.find("<https://") {
         text.remove(at);
         let end = text[at..].find('>').map_or(at, |n| at + n);
         text.remove(end);
     }
+    text
+}
+
+/// Short comments take one line, and types go by their typedefs.
+fn tidy(text: &str) -> String {
     let mut out = String::new();
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {

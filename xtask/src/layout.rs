@@ -7,27 +7,33 @@ use std::fmt::Write as _;
 type Result<T> = std::result::Result<T, String>;
 
 /// A type and what goes by it: a field, a parameter.
-struct Named {
-    name: String,
+pub struct Named {
+    pub name: String,
     /// As C spells it without the name, `char[128]` for an array.
-    ctype: String,
+    pub ctype: String,
+    /// The comment above it.
+    pub doc: String,
 }
 
-struct Signature {
-    returns: String,
-    params: Vec<Named>,
+pub struct Signature {
+    pub returns: String,
+    pub params: Vec<Named>,
 }
 
 /// What the header declares.
 #[derive(Default)]
-struct Header {
+pub struct Header {
     /// Names and values; a value is written as in JSON.
-    constants: BTreeMap<String, String>,
-    structs: BTreeMap<String, Vec<Named>>,
-    opaque: BTreeSet<String>,
-    typedefs: BTreeMap<String, String>,
-    callbacks: BTreeMap<String, Signature>,
-    functions: BTreeMap<String, Signature>,
+    pub constants: BTreeMap<String, String>,
+    pub structs: BTreeMap<String, Vec<Named>>,
+    pub opaque: BTreeSet<String>,
+    pub typedefs: BTreeMap<String, String>,
+    pub callbacks: BTreeMap<String, Signature>,
+    pub functions: BTreeMap<String, Signature>,
+    /// The `_INIT` macros.
+    pub inits: BTreeSet<String>,
+    /// Every name in the header's order, with the comment above it.
+    pub docs: Vec<(String, String)>,
 }
 
 /// The text of `abi/layout.json` and the ABI's number.
@@ -38,18 +44,22 @@ pub fn generate(header: &str) -> Result<(String, u32)> {
     Ok((write(&header, number)?, number))
 }
 
-fn read(text: &str) -> Result<Header> {
+/// Takes a header apart.
+pub fn read(text: &str) -> Result<Header> {
     let mut header = Header::default();
-    let code = directives(&without_comments(text), &mut header)?;
+    let (code, docs) = without_comments(text);
+    let code = directives(&code, &docs, &mut header)?;
     for declaration in declarations(&code) {
-        declare(&declaration, &mut header).map_err(|why| format!("{why}: {declaration}"))?;
+        declare(&declaration, &docs, &mut header).map_err(|why| format!("{why}: {declaration}"))?;
     }
     // A type may be declared before it is defined.
     header.opaque.retain(|name| !header.structs.contains_key(name));
     Ok(header)
 }
 
-fn without_comments(text: &str) -> String {
+/// A comment that belongs to what follows it leaves its number behind, `@7`: C has no such sign.
+fn without_comments(text: &str) -> (String, Vec<String>) {
+    let mut docs = Vec::new();
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find(['/', '"']) {
@@ -57,7 +67,16 @@ fn without_comments(text: &str) -> String {
         rest = &rest[at..];
         let end = if rest.starts_with("/*") {
             out.push(' ');
-            rest.find("*/").map(|n| n + 2)
+            let end = rest.find("*/");
+            if let Some(doc) = end.and_then(|end| rest[..end].strip_prefix("/**")) {
+                let lines = doc.lines().map(|line| match line.trim() {
+                    "*" => "",
+                    line => line.strip_prefix("* ").unwrap_or(line),
+                });
+                out.push_str(&format!("@{} ", docs.len()));
+                docs.push(lines.collect::<Vec<_>>().join("\n").trim().to_owned());
+            }
+            end.map(|n| n + 2)
         } else if rest.starts_with("//") {
             rest.find('\n')
         } else {
@@ -70,19 +89,33 @@ fn without_comments(text: &str) -> String {
         };
         rest = &rest[end.unwrap_or(rest.len())..];
     }
-    out + rest
+    (out + rest, docs)
+}
+
+/// What was written above it, and the rest.
+fn documented<'a>(text: &'a str, docs: &[String]) -> (String, &'a str) {
+    let found = text.trim().strip_prefix('@').map(|t| t.split_once(' ').unwrap_or((t, "")));
+    match found.and_then(|(number, rest)| Some((docs.get(number.parse::<usize>().ok()?)?, rest))) {
+        Some((doc, rest)) => (doc.clone(), rest.trim()),
+        None => (String::new(), text.trim()),
+    }
 }
 
 /// Takes the constants out and gives what remains when the preprocessor has gone: C's side of it, not C++'s.
-fn directives(text: &str, header: &mut Header) -> Result<String> {
+fn directives(text: &str, docs: &[String], header: &mut Header) -> Result<String> {
     let mut code = String::new();
+    // A comment that stands alone, until it is seen what it belongs to.
+    let mut above = "";
     // For each open conditional whether its lines count.
     let mut open: Vec<bool> = Vec::new();
     let text = text.replace("\\\n", " ");
     for line in text.lines() {
         let Some(directive) = line.trim().strip_prefix('#') else {
-            if open.iter().all(|counts| *counts) {
-                code.extend([line, "\n"]);
+            let alone = line.trim().starts_with('@') && documented(line, docs).1.is_empty();
+            if alone {
+                above = line;
+            } else if !line.trim().is_empty() && open.iter().all(|counts| *counts) {
+                code.extend([std::mem::take(&mut above), line, "\n"]);
             }
             continue;
         };
@@ -98,16 +131,21 @@ fn directives(text: &str, header: &mut Header) -> Result<String> {
                 open.pop();
             }
             // The guard is the outermost conditional; what stands deeper is for compilers, no constant of ours.
-            "define" if open.len() == 1 => constant(rest.trim(), header)?,
+            "define" if open.len() == 1 => {
+                constant(rest.trim(), documented(std::mem::take(&mut above), docs).0, header)?;
+            }
             _ => {}
         }
     }
     Ok(code)
 }
 
-fn constant(text: &str, header: &mut Header) -> Result<()> {
+fn constant(text: &str, doc: String, header: &mut Header) -> Result<()> {
     let (name, value) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let value = value.trim();
+    if name.ends_with("_INIT") {
+        header.inits.insert(name.to_owned());
+    }
     if value.is_empty() || name.contains('(') || name.ends_with("_INIT") {
         return Ok(());
     }
@@ -122,6 +160,7 @@ fn constant(text: &str, header: &mut Header) -> Result<()> {
         None if bare.starts_with('"') && bare.ends_with('"') && !bare.contains('\\') => bare.to_owned(),
         None => header.constants.get(bare).cloned().ok_or_else(|| format!("what is {name}'s {value}?"))?,
     };
+    header.docs.push((name.to_owned(), doc));
     header.constants.insert(name.to_owned(), json);
     Ok(())
 }
@@ -144,18 +183,26 @@ fn declarations(code: &str) -> Vec<String> {
     all
 }
 
-fn declare(text: &str, header: &mut Header) -> Result<()> {
+fn declare(text: &str, docs: &[String], header: &mut Header) -> Result<()> {
+    let (doc, text) = documented(text, docs);
     if let Some(rest) = text.strip_prefix("typedef struct ") {
         return match rest.split_once('{') {
             Some((name, body)) => {
                 let (body, _) = body.rsplit_once('}').ok_or("no end")?;
                 let fields = body.split(';').map(str::trim).filter(|f| !f.is_empty());
-                let fields = fields.map(|f| named(f, &header.constants)).collect::<Result<_>>()?;
+                let fields = fields.map(|field| {
+                    let (doc, field) = documented(field, docs);
+                    Ok(Named { doc, ..named(field, &header.constants)? })
+                });
+                let fields = fields.collect::<Result<_>>()?;
+                header.docs.push((name.trim().to_owned(), doc));
                 header.structs.insert(name.trim().to_owned(), fields);
                 Ok(())
             }
             None => {
-                header.opaque.insert(rest.split(' ').next_back().unwrap_or(rest).to_owned());
+                let name = rest.split(' ').next_back().unwrap_or(rest).to_owned();
+                header.docs.push((name.clone(), doc));
+                header.opaque.insert(name);
                 Ok(())
             }
         };
@@ -164,9 +211,11 @@ fn declare(text: &str, header: &mut Header) -> Result<()> {
         if let Some((returns, rest)) = rest.split_once("(*") {
             let (name, params) = rest.split_once(")").ok_or("no name")?;
             let signature = signature(returns, params, &header.constants)?;
+            header.docs.push((name.to_owned(), doc));
             header.callbacks.insert(name.to_owned(), signature);
         } else {
             let typedef = named(rest, &header.constants)?;
+            header.docs.push((typedef.name.clone(), doc));
             header.typedefs.insert(typedef.name, typedef.ctype);
         }
         return Ok(());
@@ -174,6 +223,7 @@ fn declare(text: &str, header: &mut Header) -> Result<()> {
     let (front, _) = text.split_once('(').ok_or("not understood")?;
     let function = named(front, &header.constants)?;
     let signature = signature(&function.ctype, &text[front.len()..], &header.constants)?;
+    header.docs.push((function.name.clone(), doc));
     header.functions.insert(function.name, signature);
     Ok(())
 }
@@ -203,7 +253,7 @@ fn named(text: &str, constants: &BTreeMap<String, String>) -> Result<Named> {
     if name.is_empty() || text.contains(['(', ')', ':']) {
         return Err(format!("not understood: {text}"));
     }
-    Ok(Named { name: name.to_owned(), ctype: spelled(ctype) + &array })
+    Ok(Named { name: name.to_owned(), ctype: spelled(ctype) + &array, doc: String::new() })
 }
 
 /// One spelling for each type: `const kl_client *`, `kl_client **`.

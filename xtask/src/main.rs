@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs};
 
+mod api;
 mod compare;
 mod header;
 mod layout;
 mod platforms;
 
 const HELP: &str = "\
-xtask header           write include/kiosklink.h, abi/exports.txt and abi/layout.json from the Rust sources
+xtask header           write include/kiosklink.h, abi/exports.txt, abi/layout.json and docs/api.md from the Rust sources
 xtask header --check   fail if one of them differs from what the sources say, or breaks what was promised
 xtask baseline         promise what abi/layout.json says under this ABI number: write abi/baseline-N.json
 xtask platforms        run the tests that tests/platforms.tsv names; fail if what it lists is not exercised";
@@ -44,16 +45,21 @@ fn root() -> PathBuf {
 }
 
 fn written(check: bool) -> Result<(), String> {
-    let header = header::generate(&root())?;
+    let header::Texts { header, marked } = header::generate(&root())?;
+    let functions = header::functions(&header);
     let mut exports = String::new();
-    for name in header::functions(&header) {
+    for name in &functions {
         writeln!(exports, "{name}").map_err(|e| e.to_string())?;
     }
     let (layout, abi) = layout::generate(&header)?;
+    let reference = api::generate(&root(), &marked, &functions)?;
     let broken = difference(&layout, abi)?.broken;
-    for (path, text) in
-        [("include/kiosklink.h", header), ("abi/exports.txt", exports), ("abi/layout.json", layout)]
-    {
+    for (path, text) in [
+        ("include/kiosklink.h", header),
+        ("abi/exports.txt", exports),
+        ("abi/layout.json", layout),
+        ("docs/api.md", reference),
+    ] {
         let file = root().join(path);
         let old = fs::read_to_string(&file).unwrap_or_default();
         if old == text {
