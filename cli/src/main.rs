@@ -11,6 +11,7 @@ mod doctor;
 mod export;
 mod listen;
 mod manual;
+mod names;
 mod out;
 mod sign;
 mod table;
