@@ -28,7 +28,7 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo test crashtest soak platforms bench lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs install install-built uninstall dist ship debug-ship clean FORCE
+.PHONY: help demo test crashtest soak platforms bench lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs preloads install install-built uninstall dist ship debug-ship clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
@@ -174,6 +174,9 @@ $(OUT)/hooks/libkiosklink.so: FORCE
 	@$(CARGO) rustc -q -p kiosklink --lib --crate-type cdylib --features test-hooks --target-dir target/hooks
 	@cmp -s target/hooks/debug/libkiosklink.so $@ || cp target/hooks/debug/libkiosklink.so $@
 	@ln -sf libkiosklink.so $(OUT)/hooks/libkiosklink.so.$(ABI)
+
+# For the tests of the command, which need no more.
+preloads: $(PRELOADS)
 
 $(OUT)/preload/%.so: tests/preload/%.c
 	@mkdir -p $(@D)
