@@ -39,7 +39,7 @@ help:
 	@echo "make bench     kiosklink beside libcurl with OpenSSL and with GnuTLS: docs/bench.md  (BENCH_ORDERS=..., BENCH_RUNS=...)"
 	@echo "make lib       the shared library, as small as it ships      (target/release/libkiosklink.so)"
 	@echo "make static    the static library with only our names global (target/ship/host/libkiosklink.a)"
-	@echo "make command   the command kiosklink, small                 (target/release/kiosklink; TARGET=... for a board)"
+	@echo "make command   the command kiosklink, small                 (target/release/kiosklink; static with TARGET=... for a board)"
 	@echo "make arm       the ARM builds, run under qemu-user           (TARGET=... for one of them)"
 	@echo "make check-artefacts   what the libraries export, need and weigh"
 	@echo "make install   headers, libraries, pkg-config file and CMake package into PREFIX ($(PREFIX)), below DESTDIR"
@@ -114,9 +114,14 @@ ship:
 
 static: ship
 
-# Static where the target is one for musl.
+# With a TARGET static, for a board.
 command:
-	$(CARGO) build -p kiosklink-cli --release $(if $(TARGET),--target $(TARGET))
+ifeq ($(TARGET),)
+	$(CARGO) build -p kiosklink-cli --release
+else
+	@scripts/need arm
+	@scripts/arm --command $(TARGET)
+endif
 
 arm:
 	@scripts/need arm

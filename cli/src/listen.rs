@@ -23,7 +23,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,7 @@ struct Server {
     timeout: Duration,
     tls: Option<Arc<ServerConfig>>,
     /// Callbacks that may still come; none left ends the server.
-    left: AtomicU64,
+    left: AtomicUsize,
     open: AtomicUsize,
     /// One callback is handed on at a time, in the order of their coming.
     turn: Mutex<()>,
@@ -106,7 +106,7 @@ pub fn run(given: &Given) -> Done {
         largest: given.number("max-body", 256 << 10)?,
         timeout: Duration::from_millis(given.number("client-timeout-ms", 10_000)?),
         tls,
-        left: AtomicU64::new(given.number("count", u64::MAX)?.max(1)),
+        left: AtomicUsize::new(given.number("count", usize::MAX)?.max(1)),
         open: AtomicUsize::new(0),
         turn: Mutex::default(),
         under_way: Mutex::default(),
