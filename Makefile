@@ -28,7 +28,7 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo test crashtest soak platforms bench lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs install install-built uninstall dist ship debug-ship clean FORCE
+.PHONY: help demo test crashtest soak platforms bench lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs preloads install install-built uninstall dist ship debug-ship clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
@@ -39,7 +39,7 @@ help:
 	@echo "make bench     kiosklink beside libcurl with OpenSSL and with GnuTLS: docs/bench.md  (BENCH_ORDERS=..., BENCH_RUNS=...)"
 	@echo "make lib       the shared library, as small as it ships      (target/release/libkiosklink.so)"
 	@echo "make static    the static library with only our names global (target/ship/host/libkiosklink.a)"
-	@echo "make command   the command kiosklink, small                 (target/release/kiosklink; TARGET=... for a board)"
+	@echo "make command   the command kiosklink, small                 (target/release/kiosklink; static with TARGET=... for a board)"
 	@echo "make arm       the ARM builds, run under qemu-user           (TARGET=... for one of them)"
 	@echo "make check-artefacts   what the libraries export, need and weigh"
 	@echo "make install   headers, libraries, pkg-config file and CMake package into PREFIX ($(PREFIX)), below DESTDIR"
@@ -115,9 +115,14 @@ ship:
 
 static: ship
 
-# Static where the target is one for musl.
+# With a TARGET static, for a board.
 command:
-	$(CARGO) build -p kiosklink-cli --release $(if $(TARGET),--target $(TARGET))
+ifeq ($(TARGET),)
+	$(CARGO) build -p kiosklink-cli --release
+else
+	@scripts/need arm
+	@scripts/arm --command $(TARGET)
+endif
 
 arm:
 	@scripts/need arm
@@ -175,6 +180,9 @@ $(OUT)/hooks/libkiosklink.so: FORCE
 	@$(CARGO) rustc -q -p kiosklink --lib --crate-type cdylib --features test-hooks --target-dir target/hooks
 	@cmp -s target/hooks/debug/libkiosklink.so $@ || cp target/hooks/debug/libkiosklink.so $@
 	@ln -sf libkiosklink.so $(OUT)/hooks/libkiosklink.so.$(ABI)
+
+# For the tests of the command, which need no more.
+preloads: $(PRELOADS)
 
 $(OUT)/preload/%.so: tests/preload/%.c
 	@mkdir -p $(@D)

@@ -1,6 +1,6 @@
 //! Reads the command line by the table.
 
-use crate::out::Stop;
+use crate::out::{Stop, quoted};
 use crate::table::{ACCOUNT, ALWAYS, Account, Flag, JSON, VERBS, Verb};
 use kiosklink::clock::parse_http_date;
 use kiosklink::config::{Config, KEYS};
@@ -105,7 +105,7 @@ pub fn parse(given: impl Iterator<Item = String>) -> Result<Wish, String> {
         return Err(format!("{name} needs {}: {}", missing.name, missing.doc));
     }
     if let Some(more) = args.get(verb.args.len()) {
-        return Err(format!("{name} does not know what to do with {more:?}"));
+        return Err(format!("{name} does not know what to do with {}", quoted(more)));
     }
     for (flag, _) in &flags {
         if !flags_of(verb).any(|f| f == *flag) {
@@ -195,9 +195,9 @@ impl Given {
     pub fn number<T: std::str::FromStr>(&self, name: &str, default: T) -> Result<T, Stop> {
         match self.get(name) {
             None => Ok(default),
-            Some(text) => {
-                text.parse().map_err(|_| Stop::Usage(format!("--{name} takes a whole number, not {text:?}")))
-            }
+            Some(text) => text
+                .parse()
+                .map_err(|_| Stop::Usage(format!("--{name} takes a whole number, not {}", quoted(text)))),
         }
     }
 
@@ -207,7 +207,8 @@ impl Given {
             None => Ok(default),
             Some(text) => parse_time(text).ok_or_else(|| {
                 Stop::Usage(format!(
-                    "--{name} takes a time like 2026-01-31, 2026-01-31T12:00:00Z or Unix seconds, not {text:?}"
+                    "--{name} takes a time like 2026-01-31, 2026-01-31T12:00:00Z or Unix seconds, not {}",
+                    quoted(text)
                 ))
             }),
         }

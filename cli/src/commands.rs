@@ -2,8 +2,8 @@
 
 use crate::args::Given;
 use crate::out::{
-    Cell, Done, Row, Stop, Table, card, error_json, exit_code, json_of, name_of, note, outcome_word, say,
-    say_of_command,
+    Cell, Done, Row, Stop, Table, card, error_json, exit_code, json_of, name_of, note, outcome_word, quoted,
+    say, say_of_command,
 };
 use crate::verbs::{order_row, source_word, system_ms, word};
 use kiosklink::client::Client;
@@ -50,9 +50,9 @@ pub fn row(c: &Command) -> Row {
         ("door_or_code", text(&door)),
         ("started_at", Cell::Time(c.started_at)),
         ("outcome", text(outcome)),
-        ("physical", word(&c.physical)),
+        ("physical", word(c.physical)),
         ("physical_error", text(&c.physical_error)),
-        ("settled_by", if c.settled_by == SettledBy::Nobody { text("") } else { word(&c.settled_by) }),
+        ("settled_by", if c.settled_by == SettledBy::Nobody { text("") } else { word(c.settled_by) }),
         ("order_no", text(order)),
         ("item_no", text(&c.receipt.item_no)),
         ("delivery_no", text(&c.receipt.delivery_no)),
@@ -135,7 +135,9 @@ pub fn settle(given: &Given) -> Done {
     let outcome = match given.arg(1).as_str() {
         "done" => Outcome::Done,
         "not-done" | "not_done" => Outcome::NotDone,
-        other => return Err(Stop::Usage(format!("pending settle takes done or not-done, not {other:?}"))),
+        other => {
+            return Err(Stop::Usage(format!("pending settle takes done or not-done, not {}", quoted(other))));
+        }
     };
     let (_, client) = client(given)?;
     let by = if given.has("sensor") { SettledBy::Sensor } else { SettledBy::Person };

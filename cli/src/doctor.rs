@@ -5,7 +5,7 @@ use crate::out::{Done, WRONG, name_of, say};
 use crate::verbs::{CLOCK_OFF_S, system_ms};
 use kiosklink::client::Client;
 use kiosklink::clock::{BUILD_TIME, Source, format_time};
-use kiosklink::config::Config;
+use kiosklink::config::{Config, KEYS};
 use kiosklink::error::Error;
 use kiosklink::json::Writer;
 use kiosklink::log::mask;
@@ -31,6 +31,10 @@ const SYNC_SLOW_MS: u128 = 200;
 const SYNC_BAD_MS: u128 = 2000;
 const FREE_LOW: u64 = 4 << 20;
 const FREE_BAD: u64 = 256 << 10;
+/// What is wrong with the client's certificate is told in the handshake, or with the first answer.
+const CLIENT_CERT: &str = "set client_cert_file and client_key_file as the platform gave them";
+const PORT: &str = "does the port speak TLS?";
+const PROXY: &str = "is proxy right, its password too, and may it connect to the platform?";
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -135,23 +139,40 @@ pub fn run(given: &Given) -> Done {
         }
         Err(other) => return Err(other),
     };
-    let library =
-        match platform::make(&config).and_then(|p| Client::new(&config).map(|c| (p.origin().clone(), c))) {
-            Ok((origin, client)) => Ok((origin, client)),
-            Err(e) => Err(e),
-        };
+    let mut of_state = Findings { json: false, all: Vec::new() };
+    let folder = state(&mut of_state, &config);
+    let told = of_state.all.iter().any(|c| c.state == State::Bad);
+    let make = |c: &Config| platform::make(c).and_then(|p| Ok((p.origin().clone(), Client::new(c)?)));
+    // What is wrong with the folder is told once, and does not hide what is wrong with the network.
+    let library = make(&config).or_else(|e| match without_state(&config) {
+        Some(config) if told => make(&config).map_err(|_| e),
+        _ => Err(e),
+    });
     settings(&mut f, given, &config, library.as_ref().err());
-    state(&mut f, &config);
+    f.all.append(&mut of_state.all);
     match library {
         Ok((origin, client)) => {
-            if config.get("state_dir").is_some() {
-                journal(&mut f, &client);
+            match folder {
+                Some(folder) => journal(&mut f, &config, folder, &client),
+                None if config.get("state_dir").is_some() => f.skip(&["journal"]),
+                None => {}
             }
             network(&mut f, &config, &origin, &client);
         }
         Err(_) => f.skip(&["dns", "tcp", "tls", "platform", "clock"]),
     }
     f.end()
+}
+
+/// The same account without its folder.
+fn without_state(config: &Config) -> Option<Config> {
+    let mut without = Config::new(config.platform().name()).ok()?;
+    for key in KEYS.iter().filter(|k| k.name != "state_dir") {
+        if let Some(value) = config.get(key.name) {
+            without.set(key.name, value).ok()?;
+        }
+    }
+    Some(without)
 }
 
 fn settings(f: &mut Findings, given: &Given, config: &Config, error: Option<&Error>) {
@@ -177,21 +198,26 @@ fn settings(f: &mut Findings, given: &Given, config: &Config, error: Option<&Err
     f.good("settings", format!("{name}, complete"));
 }
 
-/// The folder for state, and the journal in it.
-fn state(f: &mut Findings, config: &Config) {
+/// The folder for state, if there is one.
+fn state<'a>(f: &mut Findings, config: &'a Config) -> Option<&'a Path> {
     let Some(dir) = config.get("state_dir") else {
-        return f.add(
+        f.add(
             "state",
             State::Look,
             "no state_dir: what became of commands is forgotten at a restart",
             "set state_dir to a folder on flash that survives restarts",
         );
+        return None;
     };
     let path = Path::new(dir);
     match path.metadata() {
-        Err(e) => return f.add("state", State::Bad, format!("{dir}: {e}"), format!("mkdir -p {dir}")),
+        Err(e) => {
+            f.add("state", State::Bad, format!("{dir}: {e}"), format!("mkdir -p {dir}"));
+            return None;
+        }
         Ok(m) if !m.is_dir() => {
-            return f.add("state", State::Bad, format!("{dir} is no folder"), "set state_dir to a folder");
+            f.add("state", State::Bad, format!("{dir} is no folder"), "set state_dir to a folder");
+            return None;
         }
         Ok(_) => {}
     }
@@ -230,11 +256,13 @@ fn state(f: &mut Findings, config: &Config) {
         Ok(()) => f.good("state", format!("{dir} can be written; a write reaches the flash in {took} ms")),
     }
     match rustix::fs::statvfs(path) {
-        Err(e) => f.add("space", State::Look, format!("{dir}: {e}"), ""),
+        Err(e) => f.add("space", State::Look, format!("{dir}: {e}"), "look at the file system"),
         Ok(s) => {
             let free = s.f_bavail.saturating_mul(s.f_frsize);
-            let what = format!("{} KiB free in {dir}, {} files more", free / 1024, s.f_favail);
             // Some file systems have no number of files.
+            let files =
+                if s.f_files > 0 { format!(", room for {} files", s.f_favail) } else { String::new() };
+            let what = format!("{} free in {dir}{files}", size(free));
             if free < FREE_BAD || (s.f_files > 0 && s.f_favail == 0) {
                 f.add(
                     "space",
@@ -249,18 +277,37 @@ fn state(f: &mut Findings, config: &Config) {
             }
         }
     }
+    Some(path)
+}
+
+/// For a person: in whole units, of which there are ten at least.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..10_240 => format!("{bytes} bytes"),
+        10_240..10_485_760 => format!("{} KiB", bytes >> 10),
+        10_485_760..10_737_418_240 => format!("{} MiB", bytes >> 20),
+        _ => format!("{} GiB", bytes >> 30),
+    }
 }
 
 /// The account's journal, as the library reads it.
-fn journal(f: &mut Findings, client: &Client) {
+fn journal(f: &mut Findings, config: &Config, folder: &Path, client: &Client) {
+    // Reading makes the lock's file if there is none. Of another user's making than the firmware's it would shut that one out.
+    let prefix = format!("commands-{}-", config.platform().name());
+    let locks = std::fs::read_dir(folder).map(|all| {
+        all.flatten().any(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            name.starts_with(&prefix) && name.ends_with(".lock")
+        })
+    });
+    if matches!(locks, Ok(false)) {
+        return f.good("journal", "none yet: no command was given");
+    }
     let info = match client.journal_info() {
         Ok(info) => info,
         Err(e) => {
             let cure = match e.status() {
                 KL_E_JOURNAL_FULL => "make room",
-                KL_E_JOURNAL_READ_ONLY => {
-                    "the file system is read-only: remount it, and look why it became so"
-                }
                 KL_E_JOURNAL_OWNER => "run this as the user that runs the firmware",
                 KL_E_JOURNAL_VERSION => {
                     "this program is older than the firmware that wrote it: use the newer one"
@@ -273,7 +320,7 @@ fn journal(f: &mut Findings, client: &Client) {
     };
     let file = info.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let what =
-        format!("{file}: {} bytes, {} commands settled, {} not", info.bytes, info.settled, info.unsettled);
+        format!("{file}: {} bytes, commands: {} settled, {} not", info.bytes, info.settled, info.unsettled);
     if !info.damage.is_empty() {
         f.add(
             "journal",
@@ -282,7 +329,12 @@ fn journal(f: &mut Findings, client: &Client) {
             "keep a copy, look at the doors of its commands, then let a person decide to go on (kl_journal_repair)",
         );
     } else if info.unsettled > 0 {
-        f.add("journal", State::Look, what, "kiosklink pending list");
+        f.add(
+            "journal",
+            State::Look,
+            what,
+            "see `kiosklink pending list`; `pending resolve` asks the platform",
+        );
     } else {
         f.good("journal", what);
     }
@@ -301,7 +353,7 @@ fn network(f: &mut Findings, config: &Config, origin: &Url, client: &Client) {
                 f.add(
                     "dns",
                     State::Bad,
-                    format!("{} has no address: {why}", origin.host),
+                    why,
                     "is the network up, is /etc/resolv.conf right, is base_url spelled right?",
                 );
                 return f.skip(&["tcp", "tls", "platform", "clock"]);
@@ -334,9 +386,13 @@ fn network(f: &mut Findings, config: &Config, origin: &Url, client: &Client) {
                 return f.skip(&["tls", "platform", "clock"]);
             }
         }
-        if origin.scheme == Scheme::Https && !tls(f, origin, &addresses, limit, client) {
+        if origin.scheme == Scheme::Https && !tls(f, client, PORT, || chain(origin, &addresses, limit)) {
             return f.skip(&["platform", "clock"]);
         }
+    }
+    // What the proxy shows is the library's affair: only its verdict is told.
+    if proxied && origin.scheme == Scheme::Https && !tls(f, client, PROXY, Vec::new) {
+        return f.skip(&["platform", "clock"]);
     }
     if origin.scheme == Scheme::Http {
         f.add("tls", State::Look, "plain http: nothing is verified or hidden", "for a test on a desk only");
@@ -353,80 +409,84 @@ fn lookup(host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Str
         // Nobody may be waiting any more.
         let _ = tell.send(found);
     };
-    std::thread::Builder::new().name("doctor-dns".into()).spawn(job).map_err(|e| e.to_string())?;
+    std::thread::Builder::new()
+        .name("doctor-dns".into())
+        .spawn(job)
+        .map_err(|e| format!("no thread for the lookup: {e}"))?;
     match told.recv_timeout(limit) {
-        Ok(Ok(all)) if all.is_empty() => Err("the answer is empty".into()),
+        Ok(Ok(all)) if all.is_empty() => Err(format!("{host} has no address: the answer is empty")),
         Ok(Ok(all)) => Ok(all),
-        Ok(Err(e)) => Err(e.to_string()),
-        Err(_) => Err(format!("no answer within {} ms", limit.as_millis())),
+        Ok(Err(e)) => Err(format!("{host} has no address: {e}")),
+        Err(_) => Err(format!(
+            "no answer within {} ms to the question for the address of {host}",
+            limit.as_millis()
+        )),
     }
 }
 
-/// The library's verdict on the handshake, and the chain with its days.
-fn tls(f: &mut Findings, origin: &Url, addresses: &[SocketAddr], limit: Duration, client: &Client) -> bool {
+/// The library's verdict on the handshake, and the chain with its days. `way` is the cure of what is not TLS's own.
+fn tls(f: &mut Findings, client: &Client, way: &str, chain: impl FnOnce() -> Vec<Certificate>) -> bool {
     let started = Instant::now();
     let verdict = client.warm();
     let took = started.elapsed().as_millis();
-    let chain = chain(origin, addresses, limit);
-    let described: Vec<String> = chain.iter().map(|c| format!("{} by {}", c.subject, c.issuer)).collect();
-    let now = system_ms() / 1000;
-    let first = chain.first();
-    let ends =
-        first.map(|c| format!(", {} until {}", c.subject, format_time(c.not_after))).unwrap_or_default();
-    match &verdict {
-        Ok(()) => {
-            let soonest = chain.iter().min_by_key(|c| c.not_after);
-            match soonest.map(|c| (c, (c.not_after - now).div_euclid(86_400))) {
-                Some((c, days)) if days < 0 => f.add(
-                    "tls",
-                    State::Look,
-                    format!(
-                        "verified, but by this device's clock {} ended {}",
-                        c.subject,
-                        format_time(c.not_after)
-                    ),
-                    "is this device's clock right?",
-                ),
-                Some((c, days)) if days < DAYS_LEFT => f.add(
-                    "tls",
-                    State::Look,
-                    format!(
-                        "verified in {took} ms; {} ends in {days} days, {}",
-                        c.subject,
-                        format_time(c.not_after)
-                    ),
-                    "tell whoever runs the server",
-                ),
-                Some((_, days)) => f.good(
-                    "tls",
-                    format!("verified in {took} ms; {days} days left: {}", described.join(", ")),
-                ),
-                None => f.good("tls", format!("verified in {took} ms")),
+    let chain = chain();
+    if let Err(e) = verdict {
+        let cure = match e.status() {
+            KL_E_TLS_EXPIRED => {
+                "is this device's clock right? If it is, whoever runs the server must renew it"
             }
+            KL_E_TLS_NOT_YET_VALID => "set this device's clock: it is probably behind",
+            KL_E_TLS_WRONG_NAME => {
+                "is base_url right? Or does something between here and there answer in its place?"
+            }
+            KL_E_TLS_UNTRUSTED => {
+                "is ca_file the right one? Or does something between here and there (a portal, a filter) answer in its place?"
+            }
+            KL_E_TLS_PIN => "the key is not the pinned one: a new certificate, or somebody in between",
+            KL_E_TLS_CLIENT_CERT => CLIENT_CERT,
+            KL_E_CLOCK => "set this device's clock",
+            KL_E_TIMEOUT_TLS => {
+                "TCP is taken but TLS is not answered: a firewall, an overloaded server, or a port that speaks something else"
+            }
+            KL_E_TLS => PORT,
+            _ => way,
+        };
+        let shown = chain.first().map(|c| {
+            format!("; the server shows {} by {}, until {}", c.subject, c.issuer, format_time(c.not_after))
+        });
+        let what = format!("{} ({}){}", e.message(), name_of(&e), shown.unwrap_or_default());
+        f.add("tls", State::Bad, what, cure);
+        return false;
+    }
+    // A clock that was never set says nothing about days.
+    let now = (system_ms() / 1000).max(BUILD_TIME);
+    let (ended, valid): (Vec<&Certificate>, Vec<&Certificate>) =
+        chain.iter().partition(|c| c.not_after < now);
+    let described: Vec<String> = chain.iter().map(|c| format!("{} by {}", c.subject, c.issuer)).collect();
+    let soonest = valid.iter().min_by_key(|c| c.not_after);
+    let days = soonest.map(|c| (c, (c.not_after - now) / 86_400));
+    match (days, ended.first()) {
+        (Some((c, days)), _) if days < DAYS_LEFT => f.add(
+            "tls",
+            State::Look,
+            format!("verified in {took} ms; the certificate of {} ends in {days} days, {}", c.subject, format_time(c.not_after)),
+            "then nothing works any more: tell whoever runs the server",
+        ),
+        // It would have been refused if it were needed.
+        (_, Some(c)) => f.add(
+            "tls",
+            State::Look,
+            format!(
+                "verified in {took} ms; the server shows the certificate of {} too, which ended {} and is not needed",
+                c.subject,
+                format_time(c.not_after)
+            ),
+            "tell whoever runs the server: other devices may stumble over it",
+        ),
+        (Some((_, days)), None) => {
+            f.good("tls", format!("verified in {took} ms; {days} days left: {}", described.join(", ")))
         }
-        Err(e) => {
-            let cure = match e.status() {
-                KL_E_TLS_EXPIRED => {
-                    "is this device's clock right? If it is, whoever runs the server must renew it"
-                }
-                KL_E_TLS_NOT_YET_VALID => "set this device's clock: it is probably behind",
-                KL_E_TLS_WRONG_NAME => {
-                    "is base_url right? Or does something between here and there answer in its place?"
-                }
-                KL_E_TLS_UNTRUSTED => {
-                    "is ca_file the right one? Or does something between here and there (a portal, a filter) answer in its place?"
-                }
-                KL_E_TLS_PIN => "the key is not the pinned one: a new certificate, or somebody in between",
-                KL_E_TLS_CLIENT_CERT => "set client_cert_file and client_key_file as the platform gave them",
-                KL_E_CLOCK => "set this device's clock",
-                KL_E_TIMEOUT_TLS => {
-                    "TCP is taken but TLS is not answered: a firewall, an overloaded server, or a port that speaks something else"
-                }
-                _ => "does the port speak TLS?",
-            };
-            f.add("tls", State::Bad, format!("{} ({}){ends}", e.message(), name_of(e)), cure);
-            return false;
-        }
+        (None, None) => f.good("tls", format!("verified in {took} ms")),
     }
     true
 }
@@ -608,10 +668,11 @@ fn platform_says(f: &mut Findings, client: &Client) {
                 KL_E_AUTH => {
                     "the id or the secret is wrong: compare with the vendor's console; `kiosklink sign explain` shows what is signed"
                 }
-                KL_E_TIMESTAMP => "set this device's clock",
+                KL_E_TIMESTAMP => "set this device's clock: the answers do not tell the platform's time",
                 KL_E_TOKEN => "a person must renew the authorisation or the access token",
                 KL_E_PERMISSION | KL_E_ACCOUNT => "the account's owner must see to it",
-                KL_E_CONFIG_MISSING | KL_E_CONFIG_VALUE => "put the account's settings right",
+                KL_E_TLS_CLIENT_CERT => CLIENT_CERT,
+                KL_E_PROXY => PROXY,
                 KL_E_TIMEOUT_REPLY => {
                     "the platform takes the request but does not answer: try later, then ask the vendor"
                 }
@@ -626,7 +687,7 @@ fn platform_says(f: &mut Findings, client: &Client) {
             "clock",
             State::Look,
             format!("it is {} here; the platform did not tell its time", format_time(system)),
-            "",
+            "compare it with a watch",
         );
     }
     let ahead = system - client.now_ms() / 1000;

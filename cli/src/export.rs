@@ -6,7 +6,8 @@
 //! it first: orders at the edges are remembered by their numbers.
 
 use crate::args::Given;
-use crate::out::{Done, Progress, Row, Stop, json_of, note, say};
+use crate::names::Named;
+use crate::out::{Done, Progress, Row, Stop, json_of, note, quoted, say};
 use crate::verbs::order_row;
 use kiosklink::client::Client;
 use kiosklink::error::{Error, Result as Answer};
@@ -100,7 +101,9 @@ pub fn run(given: &Given, client: &Client, query: &OrderQuery) -> Done {
     let form = match given.get("format") {
         Some("csv") => Form::Csv,
         Some("jsonl") => Form::Lines,
-        Some(other) => return Err(Stop::Usage(format!("--format takes csv or jsonl, not {other:?}"))),
+        Some(other) => {
+            return Err(Stop::Usage(format!("--format takes csv or jsonl, not {}", quoted(other))));
+        }
         None if output.ends_with(".jsonl") || output.ends_with(".json") => Form::Lines,
         None => Form::Csv,
     };
@@ -112,9 +115,9 @@ pub fn run(given: &Given, client: &Client, query: &OrderQuery) -> Done {
         let to = if given.has("to") { query.to.to_string() } else { "now".into() };
         let from = if given.has("from") { query.from.to_string() } else { "default".into() };
         format!(
-            "{} {:?} {from} {to} {} {}",
+            "{} {} {from} {to} {} {}",
             client.platform(),
-            query.kind,
+            query.kind.named(),
             query.extra_json.as_deref().unwrap_or("").replace('\n', " "),
             if form == Form::Csv { "csv" } else { "jsonl" }
         )

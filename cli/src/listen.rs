@@ -1,25 +1,30 @@
 //! `kiosklink listen`: a small server for the platforms' callbacks, so that a new integration sees its first one at once.
 //!
-//! Bounded in every direction: connections, bytes, time. One request a connection. SIGINT and SIGTERM end it as they end any
-//! process; what was not answered yet, the platform sends again.
+//! Bounded in every direction: connections, bytes, time. One request a connection. SIGINT and SIGTERM end it when the callback
+//! under way is answered; what was not answered yet, the platform sends again.
 
 use crate::args::Given;
 use crate::out::{Done, Stop, json_of, note, say};
+use crate::signals;
 use crate::verbs::event_row;
 use kiosklink::client::Client;
 use kiosklink::clock::{Clock, format_time};
 use kiosklink::error::Error;
 use kiosklink::event::Event;
-use kiosklink::status::{KL_E_ARGUMENT, KL_E_CLIENT_CERT, KL_E_EVENT_SIGNATURE};
+use kiosklink::status::{KL_E_ARGUMENT, KL_E_CLIENT_CERT, KL_E_EVENT_SIGNATURE, KL_E_RESOURCE};
 use kiosklink::transport::{Deadline, Options, Purpose, Request, Transport, Url};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The largest head of a request.
@@ -35,11 +40,15 @@ struct Server {
     timeout: Duration,
     tls: Option<Arc<ServerConfig>>,
     /// Callbacks that may still come; none left ends the server.
-    left: AtomicU64,
+    left: AtomicUsize,
     open: AtomicUsize,
     /// One callback is handed on at a time, in the order of their coming.
     turn: Mutex<()>,
-    address: std::net::SocketAddr,
+    /// Requests that came whole and whose callers do not have the answer yet.
+    under_way: Mutex<usize>,
+    answered: Condvar,
+    /// A byte here lets the accepting loop look whether it is over.
+    wake: UnixStream,
     /// Why the output ended, if it did.
     ended: Mutex<Option<Stop>>,
 }
@@ -82,6 +91,11 @@ pub fn run(given: &Given) -> Done {
     let listener = TcpListener::bind(bind)
         .map_err(|e| Error::os(KL_E_ARGUMENT, format!("cannot listen at {bind}"), &e))?;
     let address = listener.local_addr().map_err(|e| Error::os(KL_E_ARGUMENT, bind, &e))?;
+    let resource = |e: io::Error| Error::os(KL_E_RESOURCE, "cannot wait for callers", &e);
+    // Who left between the call and its acceptance is not waited for.
+    listener.set_nonblocking(true).map_err(resource)?;
+    let (wake, woken) = UnixStream::pair().map_err(resource)?;
+    signals::watch(wake.try_clone().map_err(resource)?).map_err(resource)?;
     let most: usize = given.number("max-connections", 16)?;
     let server = Arc::new(Server {
         client,
@@ -92,22 +106,38 @@ pub fn run(given: &Given) -> Done {
         largest: given.number("max-body", 256 << 10)?,
         timeout: Duration::from_millis(given.number("client-timeout-ms", 10_000)?),
         tls,
-        left: AtomicU64::new(given.number("count", u64::MAX)?.max(1)),
+        left: AtomicUsize::new(given.number("count", usize::MAX)?.max(1)),
         open: AtomicUsize::new(0),
         turn: Mutex::default(),
-        address,
+        under_way: Mutex::default(),
+        answered: Condvar::new(),
+        wake,
         ended: Mutex::default(),
     });
     let scheme = if server.tls.is_some() { "https" } else { "http" };
     note(&format!("listening at {scheme}://{address}{}", server.path.as_deref().unwrap_or("/")));
-    for socket in listener.incoming() {
+    loop {
+        let mut each =
+            [listener.as_fd(), woken.as_fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        match poll(&mut each, None) {
+            Ok(_) => {}
+            // A signal came, or there is a byte to read too.
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(Stop::Failed(resource(e.into()))),
+        }
         if server.over() {
             break;
         }
-        let Ok(socket) = socket else {
-            // Out of descriptors, most likely: some will be free in a moment.
-            std::thread::sleep(Duration::from_millis(50));
-            continue;
+        let socket = match listener.accept() {
+            Ok((socket, _)) => socket,
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::ConnectionAborted) => {
+                continue;
+            }
+            Err(_) => {
+                // Out of descriptors, most likely: some will be free in a moment.
+                std::thread::sleep(Duration::from_millis(50));
+                continue;
+            }
         };
         if server.open.fetch_add(1, Ordering::SeqCst) >= most.max(1) {
             server.open.fetch_sub(1, Ordering::SeqCst);
@@ -121,7 +151,10 @@ pub fn run(given: &Given) -> Done {
             server.open.fetch_sub(1, Ordering::SeqCst);
         }
     }
-    // The one that was the last has printed before it let this loop end.
+    drop(listener);
+    // Whoever does not want to wait for the answers under way sends another signal.
+    signals::release();
+    server.finish();
     let ended = server.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
     ended.map_or(Ok(0), Err)
 }
@@ -155,6 +188,16 @@ impl Write for Timed {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// One more that the end waits for.
+struct UnderWay<'a>(&'a Server);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        *self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.answered.notify_all();
     }
 }
 
@@ -197,22 +240,30 @@ fn farewell(mut socket: &TcpStream, end: Instant) {
 
 impl Server {
     fn over(&self) -> bool {
-        self.left.load(Ordering::SeqCst) == 0
+        signals::came()
+            || self.left.load(Ordering::SeqCst) == 0
             || self.ended.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Lets the accepting loop see that it is over.
     fn wake(&self) {
-        let mut address = self.address;
-        if address.ip().is_unspecified() {
-            address.set_ip(if address.is_ipv4() {
-                [127, 0, 0, 1].into()
-            } else {
-                std::net::Ipv6Addr::LOCALHOST.into()
-            });
+        // Its other end is open for as long as anybody reads there.
+        let _ = (&self.wake).write(&[0]);
+    }
+
+    /// Counts a request that came whole, until its caller has the answer. Whether it is over is asked after that.
+    fn begin(&self) -> UnderWay<'_> {
+        *self.under_way.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        UnderWay(self)
+    }
+
+    /// Waits until everybody whose request came whole has the answer. Each has a bound: the command's or the address's, then
+    /// the connection's.
+    fn finish(&self) {
+        let mut left = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        while *left > 0 {
+            left = self.answered.wait(left).unwrap_or_else(PoisonError::into_inner);
         }
-        // If it cannot be reached, it ends with the next caller.
-        let _ = TcpStream::connect_timeout(&address, Duration::from_secs(1));
     }
 
     fn serve(&self, socket: TcpStream) {
@@ -220,10 +271,11 @@ impl Server {
         let end = Instant::now() + self.timeout;
         let rest = socket.try_clone();
         let timed = Timed { socket, end };
+        let mut under_way = None;
         let last = match &self.tls {
-            None => self.talk(timed, &from),
+            None => self.talk(timed, &from, &mut under_way),
             Some(config) => match ServerConnection::new(config.clone()) {
-                Ok(session) => self.talk(StreamOwned::new(session, timed), &from),
+                Ok(session) => self.talk(StreamOwned::new(session, timed), &from, &mut under_way),
                 Err(_) => false,
             },
         };
@@ -232,14 +284,23 @@ impl Server {
         if let Ok(socket) = rest {
             farewell(&socket, end);
         }
+        drop(under_way);
         if last || self.over() {
             self.wake();
         }
     }
 
-    fn talk(&self, mut stream: impl Read + Write, from: &str) -> bool {
+    fn talk<'a>(
+        &'a self,
+        mut stream: impl Read + Write,
+        from: &str,
+        under_way: &mut Option<UnderWay<'a>>,
+    ) -> bool {
         let answer = match self.read(&mut stream) {
-            Ok(asked) => self.answer(&asked, from),
+            Ok(asked) => {
+                *under_way = Some(self.begin());
+                self.answer(&asked, from)
+            }
             Err(Refused::Gone) => return false,
             Err(Refused::With(status)) => {
                 note(&format!("{from}: {status}"));
@@ -409,6 +470,8 @@ impl Server {
             let mut child = Command::new("/bin/sh")
                 .args(["-c", command])
                 .stdin(Stdio::piped())
+                // The terminal's Ctrl-C is for this program, which lets the command finish.
+                .process_group(0)
                 .spawn()
                 .map_err(|e| format!("/bin/sh: {e}"))?;
             if let Some(mut input) = child.stdin.take() {

@@ -2,7 +2,7 @@
 //!
 //! [`table`] lists the commands; [`args`] reads the line by it, [`manual`] makes help, completion and the man page of it.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 #![warn(missing_docs)]
 
 mod args;
@@ -11,8 +11,10 @@ mod doctor;
 mod export;
 mod listen;
 mod manual;
+mod names;
 mod out;
 mod sign;
+mod signals;
 mod table;
 mod verbs;
 

@@ -1,7 +1,7 @@
 //! Help, completion and the man page, all from the table.
 
 use crate::args::{Given, flags_of, setting_flags, spelled};
-use crate::out::{Done, Stop, say};
+use crate::out::{Done, Stop, quoted, say};
 use crate::table::{ACCOUNT, ALWAYS, Account, EXITS, Flag, JSON, VERBS, Verb};
 use kiosklink::config::KEYS;
 
@@ -85,7 +85,9 @@ pub fn completion(given: &Given) -> Done {
         "bash" => bash(),
         "zsh" => zsh(),
         "fish" => fish(),
-        other => return Err(Stop::Usage(format!("completion knows bash, zsh and fish, not {other:?}"))),
+        other => {
+            return Err(Stop::Usage(format!("completion knows bash, zsh and fish, not {}", quoted(other))));
+        }
     };
     say(text.trim_end())?;
     Ok(0)

@@ -544,7 +544,7 @@ pub const VERBS: &[Verb] = &[
         account: Account::One,
         json: true,
         doc: "Receives the platform's callbacks, verifies them, answers as the platform expects, and prints or forwards them.",
-        more: "Ends on SIGINT and SIGTERM. What does not verify is printed with the reason and answered with 400; see sign diagnose.",
+        more: "SIGINT and SIGTERM end it when the callback under way is answered; a second one ends it at once. What does not verify is printed with the reason and answered with 400; see sign diagnose.",
         examples: &[
             "listen --bind 0.0.0.0:8443 --cert chain.pem --key key.pem --account yopoint",
             "listen --exec 'jq .order_no'",

@@ -2,6 +2,7 @@
 
 use crate::args::Given;
 use crate::export;
+use crate::names::Named;
 use crate::out::{Cell, Done, Progress, Row, Stop, Table, card, json_of, note, quoted, say, say_of_command};
 use kiosklink::client::{Client, Pages};
 use kiosklink::clock::{Source, format_time};
@@ -56,20 +57,9 @@ fn tri(value: Tri) -> Cell {
     })
 }
 
-/// The name of a variant as the header's constants spell it: `NeverOpened` as `never_opened`; nothing for what is not told.
-pub fn word(variant: &dyn std::fmt::Debug) -> Cell {
-    let name = format!("{variant:?}");
-    if name == "Unknown" {
-        return Cell::Text(String::new());
-    }
-    let mut out = String::new();
-    for (i, c) in name.chars().enumerate() {
-        if c.is_ascii_uppercase() && i > 0 {
-            out.push('_');
-        }
-        out.push(c.to_ascii_lowercase());
-    }
-    Cell::Text(out)
+/// A variant in the header's word; nothing for what is not told.
+pub fn word(variant: impl Named) -> Cell {
+    text(variant.named())
 }
 
 /// `kiosklink ping`
@@ -160,7 +150,7 @@ pub fn cabinets(given: &Given) -> Done {
             ("id", text(&c.id)),
             ("name", text(&c.name)),
             ("online", tri(c.online)),
-            ("sale", word(&c.sale)),
+            ("sale", word(c.sale)),
             ("doors", told(c.door_count)),
             ("device", text(&c.device_code)),
             ("code", text(&c.code)),
@@ -202,13 +192,13 @@ pub fn order_row(o: &Order) -> Row {
         ("trade_no", text(&o.trade_no)),
         ("cabinet_id", text(&o.cabinet_id)),
         ("created_at", Cell::Time(o.created_at)),
-        ("payment", word(&o.payment)),
+        ("payment", word(o.payment)),
         ("paid_at", Cell::Time(o.paid_at)),
         ("amount", money(o.amount)),
         ("refunded", Cell::Money((o.refunded > 0).then_some(o.refunded))),
-        ("service", word(&o.service)),
-        ("door", word(&o.door)),
-        ("delivery", word(&o.delivery)),
+        ("service", word(o.service)),
+        ("door", word(o.door)),
+        ("delivery", word(o.delivery)),
         ("delivery_error", text(&o.delivery_error)),
         ("state", text(&o.state_text)),
         ("user_id", text(&o.user_id)),
@@ -308,7 +298,9 @@ fn code_kind(given: &Given) -> Result<CodeKind, Stop> {
         None | Some("pickup") => Ok(CodeKind::Pickup),
         Some("virtual") => Ok(CodeKind::Virtual),
         Some("voucher") => Ok(CodeKind::Voucher),
-        Some(other) => Err(Stop::Usage(format!("--kind takes pickup, virtual or voucher, not {other:?}"))),
+        Some(other) => {
+            Err(Stop::Usage(format!("--kind takes pickup, virtual or voucher, not {}", quoted(other))))
+        }
     }
 }
 
@@ -334,8 +326,8 @@ fn code_row(c: &PickupCode) -> Row {
     vec![
         ("code", text(&c.code)),
         ("id", text(&c.id)),
-        ("kind", word(&c.kind)),
-        ("state", word(&c.state)),
+        ("kind", word(c.kind)),
+        ("state", word(c.state)),
         ("quantity", told(c.quantity)),
         ("product_id", text(&c.product_id)),
         ("cabinet_id", text(&c.cabinet_id)),
@@ -415,8 +407,9 @@ pub fn order_create(given: &Given) -> Done {
     let mut lines = Vec::new();
     for item in given.all("item") {
         let (id, count) = item.rsplit_once(':').unwrap_or((item, "1"));
-        let count =
-            count.parse().map_err(|_| Stop::Usage(format!("--item takes ID or ID:N, not {item:?}")))?;
+        let count = count
+            .parse()
+            .map_err(|_| Stop::Usage(format!("--item takes ID or ID:N, not {}", quoted(item))))?;
         lines.push((id.to_owned(), count));
     }
     let receipt = client(given)?.order_create(&OrderCreate {
@@ -574,7 +567,7 @@ pub fn event_row(e: &Event) -> Row {
         SignedWith::Encrypted => "encrypted",
     };
     vec![
-        ("kind", word(&e.kind)),
+        ("kind", word(e.kind)),
         ("method", text(&e.method)),
         ("signed_with", text(signed)),
         ("duplicate", Cell::Bool(e.duplicate.then_some(true))),
@@ -586,8 +579,8 @@ pub fn event_row(e: &Event) -> Row {
         ("item_no", text(&e.item_no)),
         ("trade_no", text(&e.trade_no)),
         ("cabinet_id", text(&e.cabinet_id)),
-        ("door", word(&e.door)),
-        ("delivery", word(&e.delivery)),
+        ("door", word(e.door)),
+        ("delivery", word(e.delivery)),
         ("message", text(&e.message)),
         ("amount", money(e.amount)),
         ("at", Cell::Time(e.at)),

@@ -4,8 +4,11 @@ mod common;
 
 use common::*;
 use serde_json::{Value, json};
-use std::net::TcpListener;
-use std::path::Path;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The state of one line, and what it says with what to do.
 fn line(told: &Value, check: &str) -> (String, String) {
@@ -16,20 +19,63 @@ fn line(told: &Value, check: &str) -> (String, String) {
 }
 
 fn look(file: &Path, check: &str, state: &str, word: &str) {
-    let (code, told) = json_of(file, "yopoint", &["doctor"]);
+    look_at(file, "yopoint", &[], check, state, word);
+}
+
+/// With an account of another platform, or a device in trouble.
+fn look_at(file: &Path, account: &str, trouble: &[(&str, &str)], check: &str, state: &str, word: &str) {
+    let (code, told) = doctor(file, account, trouble);
     let (is, says) = line(&told, check);
-    assert!(is == state && says.contains(word), "{check}: {is}: {says}");
+    assert!(is == state && says.contains(word), "{trouble:?}: {check}: {is}: {says}");
     let bad = told["checks"].as_array().unwrap().iter().any(|c| c["state"] == "bad");
     assert_eq!((code, told["ok"].as_bool()), (if bad { 5 } else { 0 }, Some(!bad)), "{told}");
 }
 
-#[test]
-fn nothing_is_bad() {
-    let (_sim, file) = simulator("doctor-good");
+/// What is between the program and the system, if anything: tests/preload/clock.c for FAKE_TIME, device.c for the others.
+fn doctor(file: &Path, account: &str, trouble: &[(&str, &str)]) -> (i32, Value) {
+    let mut command = command(file, account, &["doctor", "--json"]);
+    if let Some((first, _)) = trouble.first() {
+        let shim = if *first == "FAKE_TIME" { "clock.so" } else { "device.so" };
+        command.env("LD_PRELOAD", preloads().join(shim)).envs(trouble.iter().copied());
+    }
+    let (code, out, err) = told(command.output().unwrap());
+    (code, serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}{err}")))
+}
+
+fn preloads() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let made =
+            std::process::Command::new("make").args(["-s", "preloads"]).current_dir(root).output().unwrap();
+        assert!(made.status.success(), "make preloads:\n{}", String::from_utf8_lossy(&made.stderr));
+        root.join("target/c/preload")
+    })
+}
+
+/// An account with a folder for its state.
+fn with_state(name: &str) -> (kiosklink_sim::Simulator, PathBuf, PathBuf) {
+    let (sim, file) = simulator(name);
     let state = file.parent().unwrap().join("state");
     std::fs::create_dir(&state).unwrap();
     change(&file, "yopoint", "state_dir", json!(state));
-    let (code, told) = json_of(&file, "yopoint", &["doctor"]);
+    (sim, file, state)
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let all = std::fs::read_dir(folder).unwrap();
+    all.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+fn open_door(file: &Path, id: &str) -> i32 {
+    run(file, "yopoint", &["open", "5f6da2362201410011000001", "--door", "1", "--request-id", id]).0
+}
+
+#[test]
+fn nothing_is_bad() {
+    let (_sim, file, state) = with_state("doctor-good");
+    // How long a sync takes here is not what this is about.
+    let (code, told) = doctor(&file, "yopoint", &[("FILE_FAIL", ".doctor-:sync:1")]);
     for check in
         ["version", "settings", "state", "space", "journal", "dns", "tcp", "tls", "platform", "clock"]
     {
@@ -37,7 +83,11 @@ fn nothing_is_bad() {
         assert_eq!(state, "good", "{check}: {says}");
     }
     assert_eq!((code, &told["ok"]), (0, &json!(true)));
-    assert!(line(&told, "tls").1.contains("days left") && line(&told, "version").1.contains("ABI"));
+    assert!(
+        line(&told, "tls").1.contains(" days left: localhost by") && line(&told, "version").1.contains("ABI")
+    );
+    // Nothing is left behind, no lock's file either: it may be another user's that runs this.
+    assert!(line(&told, "journal").1.contains("none yet") && names_in(&state).is_empty());
     let (code, said, _) = run(&file, "yopoint", &["doctor"]);
     assert!(code == 0 && said.contains("Nothing is bad") && !said.contains("test-secret"), "{said}");
     // The account's name may stand alone too.
@@ -67,8 +117,21 @@ fn certificates() {
     look(&file, "tls", "good", "verified");
     let (_, told) = json_of(&file, "yopoint", &["doctor"]);
     let (state, says) = line(&told, "platform");
-    assert!(state == "bad" && says.contains("KL_E_TLS_CLIENT_CERT"), "{says}");
-    sim.control("POST", "/_sim/tls", json!({"client_auth": "none"}));
+    assert!(
+        state == "bad" && says.contains("KL_E_TLS_CLIENT_CERT") && says.contains("client_cert_file"),
+        "{says}"
+    );
+    // TLS 1.2 tells it in the handshake.
+    sim.control("POST", "/_sim/tls", json!({"versions": ["1.2"]}));
+    look(&file, "tls", "bad", "set client_cert_file");
+    sim.control("POST", "/_sim/tls", json!({"client_auth": "none", "versions": ["1.2", "1.3"]}));
+    sim.control("POST", "/_sim/tls", json!({"certificate": "near_expiry"}));
+    look(&file, "tls", "look", "localhost ends in 5 days");
+    sim.control("POST", "/_sim/tls", json!({"certificate": "ended_beside"}));
+    look(&file, "tls", "look", "kiosklink simulator former CA too, which ended 2020-12-31");
+    sim.control("POST", "/_sim/tls", json!({"certificate": "untrusted"}));
+    look(&file, "tls", "bad", "localhost by kiosklink simulator stranger CA, until 20");
+    sim.control("POST", "/_sim/tls", json!({"certificate": "good"}));
     change(&file, "yopoint", "pin_sha256", json!("0".repeat(64)));
     look(&file, "tls", "bad", "KL_E_TLS_PIN");
 }
@@ -82,8 +145,161 @@ fn a_handshake_that_stalls() {
 }
 
 #[test]
+fn certificates_by_a_clock_that_is_off() {
+    let (sim, file) = simulator("doctor-tls-clock");
+    let at = |hours: i64| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
+        (now + hours * 3_600).to_string()
+    };
+    look_at(&file, "yopoint", &[("FAKE_TIME", &at(24 * 365 * 3))], "tls", "bad", "KL_E_CLOCK");
+    look_at(&file, "yopoint", &[("FAKE_TIME", &at(24 * 365 * 3))], "tls", "bad", "set this device's clock");
+    look_at(&file, "yopoint", &[("FAKE_TIME", &at(24 * 380))], "tls", "bad", "KL_E_TLS_EXPIRED");
+    look_at(&file, "yopoint", &[("FAKE_TIME", &at(24 * 360 + 12))], "tls", "look", "ends in 6 days");
+    look_at(&file, "yopoint", &[("FAKE_TIME", &at(24 * 353 + 12))], "tls", "look", "ends in 13 days");
+    look_at(&file, "yopoint", &[("FAKE_TIME", &at(24 * 352 + 12))], "tls", "good", "14 days left");
+    // The battery was changed: the days are counted from the build at the earliest.
+    let (_, told) = doctor(&file, "yopoint", &[("FAKE_TIME", "100")]);
+    let (state, says) = line(&told, "tls");
+    let days: i64 = says.split(" ms; ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(state == "good" && days < 2_000, "{says}");
+    let (state, says) = line(&told, "clock");
+    assert!(state == "bad" && says.contains("1970-01-01") && says.contains("behind"), "{says}");
+    drop(sim);
+}
+
+/// A server on the loopback: what it does with each connection, and the how manieth that is. Its port.
+fn server(each: impl Fn(usize, TcpStream) + Send + Sync + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let each = std::sync::Arc::new(each);
+    std::thread::spawn(move || {
+        for (n, socket) in listener.incoming().map_while(Result::ok).enumerate() {
+            let each = each.clone();
+            std::thread::spawn(move || each(n, socket));
+        }
+    });
+    port
+}
+
+/// Passes on what comes from either side.
+fn join(one: TcpStream, port: u16) {
+    let other = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let (mut from, mut to) = (one.try_clone().unwrap(), other.try_clone().unwrap());
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut from, &mut to);
+        let _ = to.shutdown(std::net::Shutdown::Both);
+    });
+    let (mut from, mut to) = (other, one);
+    let _ = std::io::copy(&mut from, &mut to);
+    let _ = to.shutdown(std::net::Shutdown::Both);
+}
+
+fn port_of(sim: &kiosklink_sim::Simulator) -> u16 {
+    sim.info()["port"].as_u64().unwrap() as u16
+}
+
+#[test]
+fn a_port_that_speaks_no_tls() {
+    let (_sim, file) = simulator("doctor-no-tls");
+    let port = server(|_, mut socket| {
+        let _ = socket.read(&mut [0; 4096]);
+        let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+    });
+    change(&file, "yopoint", "base_url", json!(format!("https://127.0.0.1:{port}/")));
+    look(&file, "tls", "bad", "(KL_E_TLS)");
+    look(&file, "tls", "bad", "does the port speak TLS?");
+    look(&file, "clock", "skipped", "not looked at");
+    // Or whose server ends every connection.
+    let port = server(|_, mut socket| drop(socket.read(&mut [0; 4096])));
+    change(&file, "yopoint", "base_url", json!(format!("https://127.0.0.1:{port}/")));
+    look(&file, "tls", "bad", "does the port speak TLS?");
+}
+
+#[test]
+fn a_chain_that_could_not_be_had() {
+    let (sim, file) = simulator("doctor-no-chain");
+    let to = port_of(&sim);
+    // The first only asks whether TCP is taken, the second is the library's, the third is to see the chain.
+    let port = server(move |n, socket| {
+        if n % 3 == 1 {
+            join(socket, to)
+        }
+    });
+    change(&file, "yopoint", "base_url", json!(format!("https://127.0.0.1:{port}/yopoint")));
+    let (code, told) = doctor(&file, "yopoint", &[]);
+    let (state, says) = line(&told, "tls");
+    assert!(code == 0 && state == "good" && says.contains("verified in") && !says.contains("days"), "{told}");
+    assert_eq!(line(&told, "platform").0, "good", "{told}");
+}
+
+#[test]
+fn through_a_proxy() {
+    let (_sim, file) = simulator("doctor-proxy");
+    let head = |socket: &mut TcpStream| {
+        let mut all = Vec::new();
+        let mut one = [0];
+        while !all.ends_with(b"\r\n\r\n") && socket.read(&mut one).is_ok_and(|n| n == 1) {
+            all.push(one[0]);
+        }
+        String::from_utf8(all).unwrap()
+    };
+    let proxy = server(move |_, mut socket| {
+        let asked = head(&mut socket);
+        let Some(to) = asked.strip_prefix("CONNECT localhost:").and_then(|r| r.split(' ').next()) else {
+            return;
+        };
+        socket.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        join(socket, to.parse().unwrap());
+    });
+    change(&file, "yopoint", "proxy", json!(format!("http://127.0.0.1:{proxy}")));
+    look(&file, "dns", "skipped", "the proxy looks the name up");
+    look(&file, "tcp", "skipped", "the proxy connects");
+    look(&file, "tls", "good", "verified in");
+    look(&file, "platform", "good", "takes the credentials");
+    let refusing = server(move |_, mut socket| {
+        head(&mut socket);
+        let _ = socket.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
+    });
+    change(&file, "yopoint", "proxy", json!(format!("http://kiosk:s3cret-word@127.0.0.1:{refusing}")));
+    look(&file, "tls", "bad", "KL_E_PROXY");
+    look(&file, "tls", "bad", "is proxy right, its password too");
+    look(&file, "platform", "skipped", "");
+    assert!(!run(&file, "yopoint", &["doctor"]).1.contains("s3cret-word"));
+    // Plain http goes through it too, and has no handshake to fail in.
+    let plain = _sim.info()["http_origin"].as_str().unwrap().to_owned() + "/yopoint";
+    change(&file, "yopoint", "base_url", json!(plain));
+    change(&file, "yopoint", "allow_http", json!("yes"));
+    look(&file, "tls", "look", "plain http");
+    look(&file, "platform", "bad", "is proxy right");
+    change(&file, "yopoint", "proxy", json!(null));
+    look(&file, "tls", "look", "plain http");
+    look(&file, "platform", "good", "takes the credentials");
+}
+
+#[test]
+fn a_proxy_that_is_not_there() {
+    let (_sim, file) = simulator("doctor-no-proxy");
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    change(&file, "yopoint", "proxy", json!(format!("http://127.0.0.1:{port}")));
+    look(&file, "tls", "bad", "KL_E_CONNECT");
+    look(&file, "tls", "bad", "is proxy right");
+}
+
+#[test]
 fn names_and_ports() {
     let (_sim, file) = simulator("doctor-net");
+    look_at(
+        &file,
+        "yopoint",
+        &[("LOOKUP", "empty")],
+        "dns",
+        "bad",
+        "localhost has no address: the answer is empty",
+    );
+    look_at(&file, "yopoint", &[("CONNECT", "ENETUNREACH")], "tcp", "bad", "unreachable");
+    change(&file, "yopoint", "connect_timeout_ms", json!(700));
+    look_at(&file, "yopoint", &[("LOOKUP", "never")], "dns", "bad", "no answer within 700 ms");
+    look_at(&file, "yopoint", &[("LOOKUP", "never")], "dns", "bad", "/etc/resolv.conf");
     change(&file, "yopoint", "base_url", json!("https://nothing.invalid/yopoint"));
     look(&file, "dns", "bad", "nothing.invalid has no address");
     look(&file, "tcp", "skipped", "");
@@ -92,6 +308,17 @@ fn names_and_ports() {
     change(&file, "yopoint", "base_url", json!(format!("https://127.0.0.1:{port}/")));
     look(&file, "tcp", "bad", "refused");
     look(&file, "tls", "skipped", "");
+    // Nobody takes what waits there, so the next ones get no answer, as behind a filter.
+    let full = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = full.local_addr().unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(socket) = TcpStream::connect_timeout(&address, Duration::from_millis(300)) {
+        waiting.push(socket);
+        assert!(waiting.len() < 10_000);
+    }
+    change(&file, "yopoint", "base_url", json!(format!("https://{address}/")));
+    look(&file, "tcp", "bad", "timed out");
+    look(&file, "tcp", "bad", "Does a firewall");
 }
 
 #[test]
@@ -106,11 +333,61 @@ fn what_the_platform_says() {
     fault(json!({"fault": "html_portal", "redirect": true, "count": null}), "bad", "captive portal");
     fault(json!({"fault": "rate_limit", "count": null, "retry_after_s": 60}), "bad", "KL_E_RATE_LIMIT");
     fault(json!({"fault": "http_5xx", "count": null}), "bad", "in trouble");
+    fault(json!({"fault": "garbage", "count": null}), "bad", "KL_E_PROTOCOL");
+    fault(json!({"fault": "garbage", "count": null}), "bad", "captive portal");
+    fault(json!({"fault": "drop_before_acting", "count": null}), "bad", "try again; if it stays");
     sim.control("DELETE", "/_sim/faults", json!(null));
     change(&file, "yopoint", "app_secret", json!("not-the-secret"));
     look(&file, "platform", "bad", "sign explain");
     let (_, said, _) = run(&file, "yopoint", &["doctor"]);
     assert!(!said.contains("not-the-secret"), "a secret is shown");
+    change(&file, "yopoint", "app_secret", json!("test-secret"));
+    change(&file, "yopoint", "base_url", json!(format!("{}/nothing", sim.origin())));
+    look(&file, "platform", "bad", "is base_url right?");
+}
+
+#[test]
+fn a_platform_that_does_not_answer() {
+    let (sim, file) = simulator("doctor-silent");
+    change(&file, "yopoint", "timeout_ms", json!(2_000));
+    sim.control("POST", "/_sim/faults", json!({"fault": "half_open", "count": null}));
+    look(&file, "platform", "bad", "KL_E_TIMEOUT_REPLY");
+    look(&file, "platform", "bad", "takes the request but does not answer");
+}
+
+#[test]
+fn what_is_wrong_with_an_account() {
+    let (sim, file) = simulator("doctor-account");
+    let set = |path: &str, settings: Value| {
+        let (status, answer) = sim.control("POST", path, settings);
+        assert_eq!(status, 200, "{answer}");
+    };
+    let account = json!({"appid": "100000000001", "secret": "test-secret", "methods": ["cabinet.list"]});
+    set("/_sim/yopoint/settings", json!({"accounts": [account]}));
+    look(&file, "platform", "bad", "KL_E_PERMISSION");
+    look(&file, "platform", "bad", "the account's owner must see to it");
+    set(
+        "/_sim/dingshang/refusals",
+        json!({"operation": "ping", "code": 10009, "message": "merchant expired", "count": 2}),
+    );
+    look_at(&file, "dingshang", &[], "platform", "bad", "KL_E_ACCOUNT");
+    look_at(&file, "zhiyun", &[], "platform", "good", "takes the credentials");
+    set("/_sim/zhiyun/tokens/test0access0token0000000000000001152/expire", json!({}));
+    look_at(&file, "zhiyun", &[], "platform", "bad", "KL_E_TOKEN");
+    look_at(&file, "zhiyun", &[], "platform", "bad", "a person must renew");
+}
+
+#[test]
+fn a_time_that_nobody_tells() {
+    let (sim, file) = simulator("doctor-no-date");
+    sim.control("POST", "/_sim/faults", json!({"fault": "no_date", "count": null}));
+    look(&file, "platform", "good", "takes the credentials");
+    look(&file, "clock", "look", "did not tell its time");
+    look(&file, "clock", "look", "compare it with a watch");
+    // Then nothing helps a signature that is out of the platform's window.
+    sim.control("POST", "/_sim/clock", json!({"offset_ms": 7_200_000}));
+    look(&file, "platform", "bad", "KL_E_TIMESTAMP");
+    look(&file, "platform", "bad", "set this device's clock");
 }
 
 #[test]
@@ -139,29 +416,112 @@ fn settings_that_cannot_work() {
 
 #[test]
 fn the_folder_and_its_journal() {
-    let (_sim, file) = simulator("doctor-state");
+    let (sim, file) = simulator("doctor-state");
     look(&file, "state", "look", "no state_dir");
     let state = file.parent().unwrap().join("state");
     change(&file, "yopoint", "state_dir", json!(state));
     look(&file, "state", "bad", "mkdir -p");
+    look(&file, "journal", "skipped", "not looked at");
+    // Told once, and not in the way of the rest.
+    look(&file, "settings", "good", "complete");
+    look(&file, "platform", "good", "takes the credentials");
     std::fs::write(&state, "").unwrap();
     look(&file, "state", "bad", "is no folder");
     std::fs::remove_file(&state).unwrap();
     std::fs::create_dir(&state).unwrap();
-    look(&file, "journal", "good", "0 not");
-    let (code, _, err) = run(
-        &file,
-        "yopoint",
-        &["open", "5f6da2362201410011000001", "--door", "1", "--request-id", "doctor-1"],
-    );
-    assert_eq!(code, 0, "{err}");
-    look(&file, "journal", "good", "1 commands settled");
-    let journal = std::fs::read_dir(&state).unwrap().map(|e| e.unwrap().path());
-    let journal = journal.filter(|p| p.extension().is_some_and(|e| e == "journal")).last().unwrap();
+    look(&file, "journal", "good", "none yet");
+    assert_eq!(open_door(&file, "doctor-1"), 0);
+    look(&file, "journal", "good", "commands: 1 settled, 0 not");
+    sim.control("POST", "/_sim/clock/advance", json!({"ms": 60_000}));
+    sim.control("POST", "/_sim/faults", json!({"method": "cabinet.open.door", "fault": "act_then_drop"}));
+    assert_eq!(open_door(&file, "doctor-3"), 3);
+    look(&file, "journal", "look", "commands: 1 settled, 1 not");
+    look(&file, "journal", "look", "kiosklink pending list");
+    let journal = the(&state, ".journal");
+    let whole = std::fs::read_to_string(&journal).unwrap();
     // A letter changed in the middle is no torn tail.
-    let text = std::fs::read_to_string(&journal).unwrap();
-    std::fs::write(&journal, text.replacen("doctor-1", "doctor-2", 1)).unwrap();
+    std::fs::write(&journal, whole.replacen("doctor-1", "doctor-2", 1)).unwrap();
     look(&file, "journal", "bad", "damaged");
+    look(&file, "journal", "bad", "kl_journal_repair");
+    // A later version's, with a sum that is right.
+    let (head, rest) = whole.split_once('\n').unwrap();
+    let head = head.splitn(3, ' ').nth(2).unwrap().replace("\"version\":1", "\"version\":2");
+    let head = format!("{:x} {head}", head.len());
+    std::fs::write(&journal, format!("{:08x} {head}\n{rest}", crc32(head.as_bytes()))).unwrap();
+    look(&file, "journal", "bad", "KL_E_JOURNAL_VERSION");
+    look(&file, "journal", "bad", "use the newer one");
+}
+
+/// The one file of this kind.
+fn the(folder: &Path, ending: &str) -> PathBuf {
+    let name = names_in(folder).into_iter().find(|n| n.ends_with(ending)).unwrap();
+    folder.join(name)
+}
+
+/// As docs/journal.md has it.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc: u32, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |c, _| c >> 1 ^ if c & 1 == 1 { 0xEDB8_8320 } else { 0 })
+    })
+}
+
+#[test]
+fn a_journal_that_cannot_be_read() {
+    let (_sim, file, state) = with_state("doctor-journal");
+    assert_eq!(open_door(&file, "doctor-1"), 0);
+    for (trouble, code, cure) in [
+        (".lock:open:EACCES", "KL_E_JOURNAL_OWNER", "run this as the user that runs the firmware"),
+        (".lock:open:ENOSPC", "KL_E_JOURNAL_FULL", "make room"),
+        (".lock:open:EIO", "(KL_E_JOURNAL)", "look at the file system"),
+    ] {
+        look_at(&file, "yopoint", &[("FILE_FAIL", trouble)], "journal", "bad", code);
+        look_at(&file, "yopoint", &[("FILE_FAIL", trouble)], "journal", "bad", cure);
+    }
+    // It can still be read where nothing can be written.
+    look_at(&file, "yopoint", &[("FILE_FAIL", "/state/:open:EROFS")], "state", "bad", "read-only");
+    look_at(&file, "yopoint", &[("FILE_FAIL", "/state/:open:EROFS")], "journal", "good", "1 settled");
+    // Held by a process that does not go on.
+    let lock = std::fs::File::open(the(&state, ".lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let (_, told) = doctor(&file, "yopoint", &[]);
+    let (is, says) = line(&told, "journal");
+    assert!(is == "bad" && says.contains("KL_E_JOURNAL_BUSY") && says.contains("is one hanging?"), "{says}");
+    drop(lock);
+    look(&file, "journal", "good", "1 settled");
+}
+
+#[test]
+fn a_disk_in_trouble() {
+    let (_sim, file, state) = with_state("doctor-disk");
+    for (trouble, is, word) in [
+        ("write:ENOSPC", "bad", "the file system is full: make room"),
+        ("open:ENOSPC", "bad", "the file system is full: make room"),
+        ("open:EROFS", "bad", "read-only: remount it"),
+        ("open:EACCES", "bad", "let the user that runs the firmware write there"),
+        ("write:EIO", "bad", "look at the file system"),
+        ("sync:EIO", "bad", "cannot be written"),
+        ("sync:50", "good", "can be written"),
+        ("sync:250", "look", "every command waits that long"),
+        ("sync:2050", "bad", "worn or busy"),
+    ] {
+        let rule = format!(".doctor-:{trouble}");
+        look_at(&file, "yopoint", &[("FILE_FAIL", &rule)], "state", is, word);
+        assert!(names_in(&state).is_empty(), "{trouble}");
+    }
+    for (left, is, word) in [
+        ("100000:1000:2000", "good", "97 MiB free"),
+        ("100000:1000:2000", "good", "room for 1000 files"),
+        ("100000:0:2000", "bad", "room for 0 files"),
+        ("100000:0:0", "good", "97 MiB free"),
+        ("3000:1000:2000", "look", "make room before it runs out"),
+        ("255:1000:2000", "bad", "255 KiB free"),
+        ("0:1000:2000", "bad", "commands are refused when"),
+        ("EIO", "look", "look at the file system"),
+    ] {
+        look_at(&file, "yopoint", &[("DISK_FREE", left)], "space", is, word);
+    }
+    let (_, told) = doctor(&file, "yopoint", &[("DISK_FREE", "100000:0:0")]);
+    assert!(!line(&told, "space").1.contains("files"), "not every file system counts them");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use md5::{Digest, Md5};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ impl Listener {
             command(file, account, &[&["listen", "--bind", "127.0.0.1:0", "--json"], args].concat())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
+                .process_group(0)
                 .spawn()
                 .unwrap();
         let mut errors = BufReader::new(child.stderr.take().unwrap());
@@ -40,6 +42,12 @@ impl Listener {
         let socket = TcpStream::connect(&self.address).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         socket
+    }
+
+    /// A signal to it and to what it started in its group, as a terminal sends one.
+    fn signal(&self, name: &str) {
+        let group = format!("-{}", self.child.id());
+        assert!(Command::new("kill").args([&format!("-{name}"), "--", &group]).status().unwrap().success());
     }
 
     fn post(&self, body: &str) -> String {
@@ -220,7 +228,7 @@ fn over_https_and_ended_by_a_signal() {
     std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
     std::fs::write(folder.join("key.pem"), made.key_pair.serialize_pem()).unwrap();
     let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
-    let mut listener = Listener::start(
+    let listener = Listener::start(
         &file,
         "yopoint",
         &["--cert", cert.to_str().unwrap(), "--key", key.to_str().unwrap()],
@@ -240,10 +248,96 @@ fn over_https_and_ended_by_a_signal() {
         })
         .unwrap();
     assert!(reply.status == 200 && String::from_utf8_lossy(&reply.body).contains("\"error_code\":0"));
-    let done = Command::new("kill").args(["-TERM", &listener.child.id().to_string()]).status().unwrap();
-    assert!(done.success());
+    let (code, out, err) = {
+        listener.signal("TERM");
+        listener.end()
+    };
+    assert_eq!((code, out.lines().count(), err.as_str()), (0, 1, ""));
+}
+
+/// A command of `--exec` that says that it has begun and ends when it may.
+fn held(folder: &Path) -> (String, PathBuf, PathBuf) {
+    let (begun, go) = (folder.join("begun"), folder.join("go"));
+    let exec = format!(
+        "cat > /dev/null; : > '{}'; until test -e '{}'; do sleep 0.02; done",
+        begun.display(),
+        go.display()
+    );
+    (exec, begun, go)
+}
+
+fn until(what: &str, mut true_now: impl FnMut() -> bool) {
+    for _ in 0..3000 {
+        if true_now() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("not within 30 s: {what}");
+}
+
+#[test]
+fn a_signal_ends_it_and_nothing_is_said() {
+    let file = account("listen-signals");
+    for name in ["TERM", "INT"] {
+        let listener = Listener::start(&file, "yopoint", &["--client-timeout-ms", "600000"]);
+        // Whoever has not asked yet is not waited for.
+        let mut half = listener.connect();
+        half.write_all(b"POST /cb HTTP/1.1\r\n").unwrap();
+        listener.signal(name);
+        assert_eq!(listener.end(), (0, String::new(), String::new()), "{name}");
+    }
+}
+
+#[test]
+fn the_callback_under_way_is_answered_before_a_signal_ends_it() {
+    let file = account("listen-finish");
+    let (exec, begun, go) = held(file.parent().unwrap());
+    let listener = Listener::start(&file, "yopoint", &["--exec", &exec, "--client-timeout-ms", "60000"]);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| listener.post(&callback("VI1")));
+        until("the command begins", || begun.exists());
+        // As a terminal's Ctrl-C: to the whole group. The command does not belong to it.
+        listener.signal("INT");
+        until("nobody else is let in", || TcpStream::connect(&listener.address).is_err());
+        std::fs::write(&go, "").unwrap();
+        let answer = first.join().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"error_code\":0"), "{answer}");
+    });
+    let (code, out, err) = listener.end();
+    assert_eq!((code, out.lines().count(), err.as_str()), (0, 1, ""), "{out}");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let file = account("listen-twice");
+    let (exec, begun, go) = held(file.parent().unwrap());
+    let mut listener = Listener::start(&file, "yopoint", &["--exec", &exec, "--client-timeout-ms", "60000"]);
+    let mut socket = listener.connect();
+    let body = callback("VI1");
+    write!(socket, "POST /cb HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+    until("the command begins", || begun.exists());
+    listener.signal("TERM");
+    until("nobody else is let in", || TcpStream::connect(&listener.address).is_err());
+    listener.signal("TERM");
     let status = listener.child.wait().unwrap();
+    // The command is left to itself.
+    std::fs::write(&go, "").unwrap();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(15));
+    let mut answer = String::new();
+    let _ = socket.read_to_string(&mut answer);
+    assert_eq!(answer, "");
+}
+
+#[test]
+fn the_command_has_its_signals_as_ever() {
+    let file = account("listen-child");
+    let listener =
+        Listener::start(&file, "yopoint", &["--exec", "kill -TERM $$", "--client-timeout-ms", "60000"]);
+    assert!(listener.post(&callback("VI1")).contains("\"error_code\":1"));
+    listener.signal("TERM");
+    let (code, _, err) = listener.end();
+    assert!(code == 0 && err.contains("signal: 15"), "{err}");
 }
 
 #[test]

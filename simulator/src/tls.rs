@@ -30,6 +30,10 @@ pub enum CertificateKind {
     WrongName,
     /// A different authority signed it.
     Untrusted,
+    /// It ends in five days and a half.
+    NearExpiry,
+    /// Nothing; but beside it another one is shown that ended with the year 2020 and that nobody needs.
+    EndedBeside,
 }
 
 /// Whether callers must show a certificate.
@@ -235,7 +239,8 @@ fn leaf(kind: CertificateKind) -> Result<CertificateParams, rcgen::Error> {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let day = Duration::from_secs(86_400);
             let at = |since: Duration| date_time_ymd(1970, 1, 1) + since;
-            (at(now.saturating_sub(30 * day)), at(now + 367 * day))
+            let left = if kind == CertificateKind::NearExpiry { day * 11 / 2 } else { 367 * day };
+            (at(now.saturating_sub(30 * day)), at(now + left))
         }
     };
     Ok(params)
@@ -279,8 +284,15 @@ fn server_config(
         }
     };
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let mut chain = vec![certificate.der().clone()];
+    if settings.certificate == CertificateKind::EndedBeside {
+        let mut params = CertificateParams::new(Vec::<String>::new()).map_err(|e| e.to_string())?;
+        params.distinguished_name.push(DnType::CommonName, "kiosklink simulator former CA");
+        (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2020, 12, 31));
+        chain.push(stranger.issue(params).map_err(|e| e.to_string())?.0.der().clone());
+    }
     let mut config = builder
-        .with_single_cert(vec![certificate.der().clone()], key)
+        .with_single_cert(chain, key)
         .map_err(|e| format!("the server certificate does not load: {e}"))?;
     config.ticketer = ring::Ticketer::new().map_err(|e| e.to_string())?;
     Ok(Arc::new(config))

@@ -107,15 +107,22 @@ pub fn search(base: &Recipe, given: &str, clues: &Clues) -> Option<(Vec<Found>, 
     let together = |a: &Change, b: &Change| {
         a.class != b.class || (a.class == Class::Field && a.found.detail != b.found.detail)
     };
-    for (i, a) in useful.iter().enumerate() {
-        for b in useful[..i].iter().filter(|b| together(a, b) && !(a.rare() && b.rare())) {
-            let mut recipe = base.clone();
-            (b.make)(&mut recipe);
-            (a.make)(&mut recipe);
-            if fits(&recipe) {
-                return Some((named(&[b, a]), recipe));
+    let pair = |wanted: &dyn Fn(&Change, &Change) -> bool| {
+        for (i, a) in useful.iter().enumerate() {
+            for b in useful[..i].iter().filter(|b| together(a, b) && wanted(a, b)) {
+                let mut recipe = base.clone();
+                (b.make)(&mut recipe);
+                (a.make)(&mut recipe);
+                if fits(&recipe) {
+                    return Some((named(&[b, a]), recipe));
+                }
             }
         }
+        None
+    };
+    let found = pair(&|a, b| !(a.rare() && b.rare()));
+    if found.is_some() {
+        return found;
     }
     // The few that most people make, with those of which there are many.
     for a in useful.iter().filter(|c| c.usual()) {
@@ -131,7 +138,7 @@ pub fn search(base: &Recipe, given: &str, clues: &Clues) -> Option<(Vec<Found>, 
             }
         }
     }
-    None
+    pair(&|a, b| a.rare() && b.rare())
 }
 
 /// The names, each once. A change that stands for several fields left out is told as several.
@@ -146,7 +153,7 @@ fn named(changes: &[&Change]) -> Vec<Found> {
 }
 
 impl Change {
-    /// Two of these together are not worth the time.
+    /// Two of these together are tried last: there are many such pairs.
     fn rare(&self) -> bool {
         matches!(
             self.found.id,

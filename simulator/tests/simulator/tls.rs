@@ -39,6 +39,19 @@ fn good_under_each_name() {
 }
 
 #[test]
+fn certificates_that_are_good_and_worth_a_word() {
+    let sim = start();
+    for (kind, shown) in [("near_expiry", 1), ("ended_beside", 2)] {
+        set(&sim, json!({"certificate": kind}));
+        // A new configuration has no session to resume, which would come without a chain.
+        let config = Arc::new(client_config(&sim));
+        let mut stream = tls(&sim, &config, "localhost").expect("a handshake");
+        assert_eq!(ask(&mut stream, &sim).expect("an answer").status, 200);
+        assert_eq!(stream.conn.peer_certificates().map(<[_]>::len), Some(shown), "{kind}");
+    }
+}
+
+#[test]
 fn certificates_that_are_wrong_in_one_way() {
     let sim = start();
     for (kind, want) in [
