@@ -317,6 +317,11 @@ impl Client {
         let fresh = timeout_ms > 0 && self.0.commands.circumstances(request_id).elapsed_ms < 3 * FIRST_ASK_MS;
         let mut ask_at = monotonic_ms() + if fresh { FIRST_ASK_MS } else { 0 };
         let mut trouble = String::new();
+        // A question is as long as any other, but not longer than the wait; a wait of nothing asks once.
+        let within = || {
+            let own = Deadline::after(self.0.timeout);
+            if timeout_ms == 0 { own } else { own.earlier(deadline) }
+        };
         loop {
             let seen = self.0.commands.changes();
             let known = self.0.commands.get(request_id)?;
@@ -325,12 +330,7 @@ impl Client {
                 (Outcome::Unknown, _) if resolved => return told(known),
                 (Outcome::Unknown, _) => {
                     resolved = true;
-                    let within = deadline.earlier(Deadline::after(self.0.timeout));
-                    self.find_out(
-                        request_id,
-                        None,
-                        if timeout_ms == 0 { Deadline::after(self.0.timeout) } else { within },
-                    )?;
+                    self.find_out(request_id, None, within())?;
                     continue;
                 }
                 (Outcome::Done, Physical::Pending) => Some(&known),
@@ -339,21 +339,10 @@ impl Client {
             };
             if let Some(known) = movement {
                 if monotonic_ms() >= ask_at || self.0.commands.hinted(request_id) {
-                    let platform = &*self.0.platform;
-                    if let Some(query) = platform.movement_query(&known.act, &known.receipt) {
-                        let within = Deadline::after(self.0.timeout);
-                        let within = if timeout_ms == 0 { within } else { within.earlier(deadline) };
-                        match self.read_within(&query.op(), within) {
-                            Ok(answer) => {
-                                if let Some((physical, why)) =
-                                    platform.movement(&known.act, &known.receipt, &answer)
-                                {
-                                    self.0.commands.set_physical(request_id, physical, &why);
-                                    continue;
-                                }
-                            }
-                            Err(e) => trouble = e.message().to_owned(),
-                        }
+                    match self.ask_movement(request_id, known, within()) {
+                        Ok(true) => continue,
+                        Ok(false) => {}
+                        Err(e) => trouble = e.message().to_owned(),
                     }
                     ask_at = monotonic_ms() + pause;
                     pause = (pause * 2).min(LONGEST_ASK_MS);
@@ -373,6 +362,18 @@ impl Client {
             let next = Duration::from_millis(ask_at.saturating_sub(monotonic_ms()).clamp(10, 500));
             self.0.commands.wait(seen, next.min(deadline.remaining()));
         }
+    }
+
+    /// Asks the platform what the machine did, where it can be asked. Whether it knew.
+    fn ask_movement(&self, request_id: &str, known: &Command, within: Deadline) -> Result<bool> {
+        let platform = &*self.0.platform;
+        let Some(query) = platform.movement_query(&known.act, &known.receipt) else { return Ok(false) };
+        let answer = self.read_within(&query.op(), within)?;
+        let Some((physical, why)) = platform.movement(&known.act, &known.receipt, &answer) else {
+            return Ok(false);
+        };
+        self.0.commands.set_physical(request_id, physical, &why);
+        Ok(true)
     }
 
     /// How the journal does: its size, what is unsettled, how long its syncs take.
