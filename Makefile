@@ -80,6 +80,7 @@ platforms:
 # The library as it ships, and a simulator that is quick enough not to be what is measured. Never part of the tests.
 bench: lib
 	@scripts/need bench
+	$(CARGO) rustc -q -p kiosklink --lib --profile speed --crate-type cdylib
 	$(CARGO) build -q --profile simulator -p kiosklink-sim
 	@BENCH_ORDERS="$(BENCH_ORDERS)" BENCH_RUNS="$(BENCH_RUNS)" scripts/bench
 

@@ -79,8 +79,8 @@ long make_client(const struct setup *s) {
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
   curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, 8000L);
-  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 20000L);
+  curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, 60000L);
+  curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 60000L);
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, receive);
   return 0;
 }
