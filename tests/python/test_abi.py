@@ -12,6 +12,7 @@ import unittest
 import zipfile
 
 import kiosklink
+import layout
 from kiosklink import _abi, _native, enums, models
 from support import LIBRARY, ROOT
 
@@ -35,65 +36,24 @@ def read(*path):
 
 HEADER = read(ROOT, "include", "kiosklink.h")
 
-# The letters that the C program below gives the types of fields.
-KINDS = {
-    ctypes.c_int32: "i4",
-    ctypes.c_uint32: "u4",
-    ctypes.c_int64: "i8",
-    ctypes.c_uint64: "u8",
-    ctypes.c_double: "d8",
-    ctypes.c_char_p: "s",
-}
-
-
-def told_by_ctypes():
-    """Sizes, and offsets, sizes and types of all fields, as the bindings have them."""
-    facts = {}
-    for name, struct in _abi.STRUCTS.items():
-        facts[name] = (0, ctypes.sizeof(struct), "")
-        for field, kind in struct._fields_:
-            at = getattr(struct, field)
-            facts["%s.%s" % (name, field)] = (at.offset, at.size, KINDS.get(kind, "p"))
-    return facts
-
-
 def told_by_the_compiler(header):
-    """The same as the C compiler has it, for this text of the header. A field that is not there fails to compile."""
+    """The layout as the C compiler has it, for this text of the header. A field that is not there fails to compile."""
     folder = os.path.join(TARGET, "layout")
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, "kiosklink.h"), "w", encoding="utf-8") as file:
         file.write(header)
-    lines = [
-        '#include "kiosklink.h"',
-        "#include <stdio.h>",
-        "#define KIND(x) _Generic((x), int32_t: \"i4\", uint32_t: \"u4\", int64_t: \"i8\", uint64_t: \"u8\", \\",
-        '  double: "d8", const char *: "s", default: "p")',
-        "int main(void) {",
-    ]
-    for name, struct in _abi.STRUCTS.items():
-        lines.append('printf("%s 0 %%zu \\n", sizeof(%s));' % (name, name))
-        for field, _ in struct._fields_:
-            there = "((%s *)0)->%s" % (name, field)
-            lines.append(
-                'printf("%s.%s %%zu %%zu %%s\\n", offsetof(%s, %s), sizeof(%s), KIND(%s));'
-                % (name, field, name, field, there, there)
-            )
     source, program = os.path.join(folder, "layout.c"), os.path.join(folder, "layout")
     with open(source, "w", encoding="utf-8") as file:
-        file.write("\n".join(lines + ["return 0; }", ""]))
-    subprocess.run(["cc", "-std=c11", "-Wall", "-Werror", source, "-o", program], check=True)
-    facts = {}
-    for line in subprocess.run([program], check=True, stdout=subprocess.PIPE).stdout.decode().splitlines():
-        name, offset, size, kind = line.split(" ")
-        facts[name] = (int(offset), int(size), kind)
-    return facts
+        file.write(layout.source())
+    subprocess.run(["cc", "-std=c11", "-Wall", "-Werror", "-I", folder, source, "-o", program], check=True)
+    return layout.facts(subprocess.run([program], check=True, stdout=subprocess.PIPE).stdout.decode())
 
 
 class Layout(unittest.TestCase):
     maxDiff = None
 
     def test_every_struct_is_as_the_compiler_says(self):
-        ours = told_by_ctypes()
+        ours = layout.told_by_ctypes()
         self.assertEqual(ours, told_by_the_compiler(HEADER))
         self.assertGreater(len(ours), 150)
 
@@ -104,7 +64,7 @@ class Layout(unittest.TestCase):
         self.assertIn(first, struct)
         swapped = struct.replace(first, "\0").replace(second, first).replace("\0", second)
         moved = told_by_the_compiler(HEADER.replace(struct, swapped))
-        ours = told_by_ctypes()
+        ours = layout.told_by_ctypes()
         self.assertEqual(
             {name for name in ours if ours[name] != moved[name]}, {"kl_error.outcome", "kl_error.advice"}
         )
