@@ -591,7 +591,8 @@ impl Client {
     }
 
     /// Verifies and parses a callback. `headers` are the lines of the HTTP request's head; `body` is its body, byte
-    /// for byte.
+    /// for byte. What it tells of a command is recorded: what the machine did, and that an opening whose answer was lost was
+    /// taken.
     pub fn event_parse(&self, headers: &str, body: &[u8]) -> Result<Event> {
         let mut event = self.0.platform.event(headers, body, self.0.clock.now_ms())?;
         event.duplicate = self.0.seen.before(&event.identity);
@@ -605,6 +606,9 @@ impl Client {
                 error: if physical == Physical::Failed { event.message.clone() } else { String::new() },
             });
         }
+        if event.signed_with != SignedWith::Nothing && event.order.is_some() {
+            self.settle_by(&event);
+        }
         event.stale = event.version != 0 && self.0.versions.outdated(&event.subject, event.version);
         log_line!(
             Info,
@@ -614,6 +618,36 @@ impl Client {
             event.duplicate
         );
         Ok(event)
+    }
+
+    /// An opening whose answer was lost may be the one that a callback tells of. Only *done* is believed: that an order is
+    /// there proves that it was made, that none is told of proves nothing.
+    fn settle_by(&self, event: &Event) {
+        let (platform, commands) = (&*self.0.platform, &self.0.commands);
+        let settled = commands.pending().and_then(|all| {
+            for known in all.iter().filter(|c| c.status != KL_E_IN_FLIGHT) {
+                let Some(Fate::Done(receipt, physical, message)) = platform.event_fate(&known.act, event)
+                else {
+                    continue;
+                };
+                if commands.claimed(&receipt.order_no, &known.request_id) {
+                    continue;
+                }
+                let end = End {
+                    outcome: Outcome::Done,
+                    by: SettledBy::Event,
+                    receipt,
+                    physical,
+                    status: KL_OK,
+                    message,
+                };
+                commands.settle(&known.request_id, &end)?;
+            }
+            Ok(())
+        });
+        if let Err(e) = settled {
+            log_line!(Warn, "what a callback tells of a command could not be recorded: {}", e.message());
+        }
     }
 
     /// The body that answers a callback: `code` 0 for taken. Any other code asks the platform to come again, and

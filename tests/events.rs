@@ -4,6 +4,8 @@ mod common;
 
 use common::*;
 use kiosklink::client::Client;
+use kiosklink::command::{Physical, SettledBy};
+use kiosklink::error::Outcome;
 use kiosklink::event::{Event, EventKind, SignedWith};
 use kiosklink::model::*;
 use kiosklink::status::*;
@@ -85,6 +87,37 @@ fn event(came: &mpsc::Receiver<Came>) -> Event {
 fn open(client: &Client, id: &str) -> Receipt {
     let request = DoorRequest { request_id: id.into(), cabinet_id: CABINET.into(), ..Default::default() };
     client.door_open(&request).unwrap().receipt
+}
+
+/// By the number that was sent with the opening, and only by that.
+#[test]
+fn a_callback_settles_the_opening_whose_answer_was_lost() {
+    let sim = simulator();
+    let client = client(&sim);
+    let came = receive(&sim, &client, accept);
+    let lost = |id: &str, cabinet: &str, fate: &str| {
+        fault(&sim, "cabinet.open.door", json!({"fault": fate}));
+        let request = DoorRequest { request_id: id.into(), cabinet_id: cabinet.into(), ..Default::default() };
+        assert_eq!(client.door_open(&request).unwrap_err().details().outcome, Outcome::Unknown);
+        request
+    };
+    let opened = lost("opened", CABINET, "act_then_drop");
+    lost("elsewhere", "5f6da2362201410011000002", "drop_before_acting");
+    control(&sim, "POST", "/_sim/clock/advance", json!({"ms": 10_000}));
+    let (closed, seen) = (event(&came), event(&came));
+    assert_eq!((closed.kind, seen.kind), (EventKind::DoorClosed, EventKind::Recognized));
+    let known = client.command_get("opened").unwrap();
+    assert_eq!(
+        (known.outcome, known.settled_by, known.physical),
+        (Outcome::Done, SettledBy::Event, Physical::Confirmed)
+    );
+    assert_eq!(known.receipt.order_no, closed.order_no);
+    assert!(!seen.report_url.is_empty() && known.receipt.notify_url == seen.report_url, "{known:?}");
+    let other = client.command_get("elsewhere").unwrap();
+    assert_eq!((other.outcome, other.settled_by), (Outcome::Unknown, SettledBy::Nobody));
+    // The name answers from memory; nobody was asked.
+    assert_eq!(client.door_open(&opened).unwrap().receipt, known.receipt);
+    assert_eq!((openings(&sim).len(), requests(&sim, "cabinet.order.get").len()), (1, 0));
 }
 
 #[test]

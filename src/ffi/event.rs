@@ -207,6 +207,9 @@ fn hold(client: &Client, event: Event) -> Result<HeldEvent> {
 /// Yopoint: doc-3787821. Dingshang signs nothing (`KL_SIGNED_NOTHING`): JSON or form, one kind, `KL_EVENT_DELIVERY`;
 /// success and failure of the same item may both arrive, and neither is a duplicate of the other.
 ///
+/// What it tells of your commands is recorded: what a machine did (`kl_command_wait`), and that an opening whose answer was
+/// lost was taken (`KL_BY_EVENT`: Yopoint's recognition, by the number that was sent with the opening).
+///
 /// Sends nothing. End the result with `kl_event_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_event_parse(

@@ -287,6 +287,11 @@ pub trait Platform: Send + Sync {
         None
     }
 
+    /// What a callback that the platform signed proves of an act whose answer was lost; `None` if it is about another one.
+    fn event_fate(&self, _act: &Act, _event: &Event) -> Option<Fate> {
+        None
+    }
+
     /// How long the platform asks to wait after so many refusals for too many calls in a row, in milliseconds.
     fn rate_pause_ms(&self, _refusals: u32) -> u32 {
         0

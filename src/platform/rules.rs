@@ -32,7 +32,7 @@ pub const RULES: &[Rule] = &[
         platform: Kind::Yopoint, verb: "door_open", call: "cabinet.open.door",
         key: "TradeNo (inferred): order_no, or one made of request_id unless own_trade_no=no",
         repeat_asks: false,
-        query: "cabinet.order.get by TradeNo: an order is there, so it was taken",
+        query: "cabinet.order.get by TradeNo: an order is there, so it was taken; the recognition callback with that TradeNo says the same, and where to report the payment (inferred)",
         movement: "notify.close.door; else cabinet.order.get: DoorStatus",
         unknowable: "an order that is not there (yet) proves nothing; after the payment report the order bears the payment's number: a sensor or a person decides",
     },

@@ -103,6 +103,12 @@ impl Yopoint {
         hex::lower(&Md5::digest(id))
     }
 
+    /// Whether the order is the one that this request made, by the number that was sent with it.
+    fn made(&self, r: &DoorRequest, order: &Order) -> bool {
+        let number = self.trade_no(r);
+        !number.is_empty() && order.trade_no == number && order.cabinet_id == r.cabinet_id
+    }
+
     fn gateway_request(&self, method: &str, biz: &str, now_ms: i64) -> Request {
         let timestamp = if self.milliseconds { now_ms } else { now_ms.div_euclid(1000) }.to_string();
         let mut fields = [
@@ -313,13 +319,24 @@ impl Platform for Yopoint {
         let (Act::Door(r), Answer::Order(order)) = (act, answer) else {
             return Fate::Unknown("the platform answered with something else".to_owned());
         };
-        if order.trade_no != self.trade_no(r) || order.cabinet_id != r.cabinet_id {
+        if !self.made(r, order) {
             return Fate::Unknown("the order that the platform gives is another one".to_owned());
         }
-        let receipt =
-            Receipt { order_no: order.order_no.clone(), json: order.json.clone(), ..Receipt::default() };
         let (physical, why) = door_of(order).unwrap_or((Physical::Pending, String::new()));
-        Fate::Done(receipt, physical, why)
+        Fate::Done(receipt_of(order, ""), physical, why)
+    }
+
+    fn event_fate(&self, act: &Act, event: &Event) -> Option<Fate> {
+        // An order that replaces another has the same numbers, but no door opened for it.
+        let (Act::Door(r), EventKind::Recognized, Some(order)) = (act, event.kind, &event.order) else {
+            return None;
+        };
+        if !self.made(r, order) {
+            return None;
+        }
+        // Goods are recognised when the door is shut again: so it was open.
+        let (physical, why) = door_of(order).unwrap_or((Physical::Confirmed, String::new()));
+        Some(Fate::Done(receipt_of(order, &event.report_url), physical, why))
     }
 
     fn order_is_new(&self, act: &Act) -> bool {
@@ -512,6 +529,16 @@ fn door_params(r: &DoorRequest, trade_no: &str) -> Result<String> {
 }
 
 /// What an order says of its door; `None`: nothing yet. A fresh order may say 0, shut, before the door has opened.
+/// What the answer to the opening would have said, as far as an order tells.
+fn receipt_of(order: &Order, report_url: &str) -> Receipt {
+    Receipt {
+        order_no: order.order_no.clone(),
+        notify_url: report_url.to_owned(),
+        json: order.json.clone(),
+        ..Receipt::default()
+    }
+}
+
 fn door_of(order: &Order) -> Option<(Physical, String)> {
     match order.door {
         DoorState::Open => Some((Physical::Confirmed, String::new())),
