@@ -61,8 +61,8 @@ test:
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory c-programs
 	@$(CARGO) build -q --workspace
-	$(CARGO) test --workspace --features kiosklink/test-hooks
 	@scripts/check-python
+	$(CARGO) test --workspace --features kiosklink/test-hooks
 
 crashtest:
 	@scripts/need demo
