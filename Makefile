@@ -185,7 +185,7 @@ $(OUT)/hooks/libkiosklink.so: FORCE
 # For the tests of the command, which need no more.
 preloads: $(PRELOADS)
 
-$(OUT)/preload/%.so: tests/preload/%.c
+$(OUT)/preload/%.so: tests/preload/%.c tests/preload/real.h
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(filter-out -Wpedantic,$(WARN)) $(CFLAGS) -shared -fPIC $< -o $@ -ldl
 

@@ -5,7 +5,7 @@
  * LOOKUP=never or LOOKUP=empty: lookups of names do not end, or find nothing without an error.
  * CONNECT=<errno name>: no connection is made. */
 
-#include <dlfcn.h>
+#include "real.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -17,10 +17,6 @@
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
-
-#define REAL(type, name) \
-  type;                  \
-  *(void **)&real = dlsym(RTLD_NEXT, name)
 
 static int named(const char *text) {
   return strncmp(text, "ENOSPC", 6) == 0   ? ENOSPC

@@ -2,7 +2,7 @@
  * Calls: open, write, sync. Only files with ".journal" in their name are touched. With DISK_TRACE it appends a line for each
  * write and sync of a journal, and for each buffer with the text of TRACE_FOR that is handed to a socket. */
 
-#include <dlfcn.h>
+#include "real.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -48,10 +48,6 @@ static int refused(int which, const char *name) {
                                             : EIO;
   return 1;
 }
-
-#define REAL(type, name) \
-  type;                  \
-  *(void **)&real = dlsym(RTLD_NEXT, name)
 
 int open64(const char *path, int flags, ...) {
   REAL(int (*real)(const char *, int, ...), "open64");
