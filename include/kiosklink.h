@@ -387,12 +387,15 @@
  */
 #define KL_KEY_STATE_DIR "state_dir"
 /**
- * The developer's AppID, from the operator console or the merchant's dashboard. Only yopoint, dingshang.
+ * The developer's AppID, from the operator console or the merchant's dashboard. Only yopoint.
+ * The developer's AppID, from the operator console or the merchant's dashboard. Only dingshang.
  */
 #define KL_KEY_APP_ID "app_id"
 /**
  * The developer's AppSecret. Yopoint: signs every request and verifies callbacks. Dingshang: sent as a
- * header; signs nothing. Only yopoint, dingshang.
+ * header; signs nothing. Only yopoint.
+ * The developer's AppSecret. Yopoint: signs every request and verifies callbacks. Dingshang: sent as a
+ * header; signs nothing. Only dingshang.
  */
 #define KL_KEY_APP_SECRET "app_secret"
 /**
@@ -1333,6 +1336,11 @@ typedef struct kl_order_create_request {
 /** A person must renew the credentials: the shop's authorisation or the user's access token has ended. */
 #define KL_E_TOKEN 525
 
+/**
+ * Too many wrong codes in a short time; nothing was sent. retry_after_ms says when the next one is taken.
+ */
+#define KL_E_CODE_TRIES 526
+
 /** This request_id was already used for another command. */
 #define KL_E_REQUEST_ID 600
 
@@ -1365,6 +1373,17 @@ typedef struct kl_order_create_request {
 /** The platform never tells what the machine did, or there is nothing that moves. */
 #define KL_E_UNKNOWABLE 607
 
+/**
+ * Too early to say *not done*: the request may still reach the platform. retry_after_ms is the time left. *Done* is
+ * taken at any time.
+ */
+#define KL_E_TOO_EARLY 608
+
+/**
+ * The request_id was issued by this library so long ago that its outcome is not kept any more; nothing was sent.
+ */
+#define KL_E_REQUEST_TOO_OLD 609
+
 /** The journal cannot be read or written; see os_errno. Nothing was sent. */
 #define KL_E_JOURNAL 610
 
@@ -1385,6 +1404,25 @@ typedef struct kl_order_create_request {
 
 /** Another process holds the journal's lock and does not let go. Nothing was sent. */
 #define KL_E_JOURNAL_BUSY 616
+
+/**
+ * The journal is gone, but something else remembers that there was one. Nothing is sent before kl_journal_adopt.
+ */
+#define KL_E_JOURNAL_MISSING 617
+
+/** The journal is older than it was: a backup or an old card. Nothing is sent before kl_journal_adopt. */
+#define KL_E_JOURNAL_OLDER 618
+
+/**
+ * The journal was made on another machine: a copied card or folder. Nothing is sent before kl_journal_adopt.
+ */
+#define KL_E_JOURNAL_COPIED 619
+
+/**
+ * The state_dir cannot keep a journal: others can write to it, or its file system has no locks or no sync. Nothing was
+ * sent.
+ */
+#define KL_E_STATE_DIR 620
 
 /** The callback's signature is wrong or missing. */
 #define KL_E_EVENT_SIGNATURE 700

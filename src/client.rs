@@ -13,7 +13,7 @@ use crate::hex;
 use crate::log::{Masked, log_line};
 use crate::model::*;
 use crate::platform::{
-    self, Answer, Draft, Fate, Kind, Moment, Nature, Op, Platform, Token, TokenSource, Way, rules,
+    self, Answer, Draft, Kind, Moment, Nature, Op, Platform, Token, TokenSource, Verdict, Way, rules,
 };
 use crate::status::*;
 use crate::token::{Caller, Tokens, Want};
@@ -408,30 +408,27 @@ impl Client {
             let end = self.carry_out(op, &ticket, deadline, None);
             return ticket.settle(end, false);
         }
-        let Some(query) = platform.fate_query(&known.act) else {
+        let facts = commands.known(request_id, &known.act);
+        let Some(query) = platform.queries(&facts).into_iter().next() else {
             return Err(still_unknown(&known, "this platform cannot be asked", Advice::CallPerson));
         };
         let answer = match self.read_within(&query.op(), deadline) {
-            Ok(answer) => answer,
-            Err(e) if e.status() == KL_E_NOT_FOUND => {
-                let why = "the platform knows nothing of it, which proves nothing";
-                return Err(still_unknown(&known, why, Advice::CallPerson));
-            }
-            Err(e) => {
+            Err(e) if e.status() != KL_E_NOT_FOUND => {
                 let why = ["the question failed: ", e.message()].concat();
                 return Err(still_unknown(&known, &why, Advice::AskFirst));
             }
+            other => other,
         };
-        let end = match platform.fate(&known.act, &commands.circumstances(request_id), &answer) {
-            Fate::Unknown(why) => return Err(still_unknown(&known, &why, Advice::CallPerson)),
+        let end = match platform.judge(&facts, &query, &answer) {
+            Verdict::Unknown(why) => return Err(still_unknown(&known, &why, Advice::CallPerson)),
             // An order that another command made says nothing of this one.
-            Fate::Done(receipt, ..)
+            Verdict::Done(receipt, ..)
                 if platform.order_is_new(&known.act) && commands.claimed(&receipt.order_no, request_id) =>
             {
                 let why = "the order with this number was made by another command";
                 return Err(still_unknown(&known, why, Advice::CallPerson));
             }
-            Fate::Done(receipt, physical, message) => End {
+            Verdict::Done(receipt, physical, message) => End {
                 outcome: Outcome::Done,
                 by: SettledBy::Query,
                 receipt,
@@ -439,7 +436,7 @@ impl Client {
                 status: KL_OK,
                 message,
             },
-            Fate::NotDone(message) => End {
+            Verdict::NotDone(message) => End {
                 outcome: Outcome::NotDone,
                 by: SettledBy::Query,
                 receipt: Receipt::default(),
@@ -626,7 +623,8 @@ impl Client {
         let (platform, commands) = (&*self.0.platform, &self.0.commands);
         let settled = commands.pending().and_then(|all| {
             for known in all.iter().filter(|c| c.status != KL_E_IN_FLIGHT) {
-                let Some(Fate::Done(receipt, physical, message)) = platform.event_fate(&known.act, event)
+                let facts = commands.known(&known.request_id, &known.act);
+                let Some(Verdict::Done(receipt, physical, message)) = platform.event_verdict(&facts, event)
                 else {
                     continue;
                 };

@@ -14,6 +14,7 @@ use crate::journal::{self, Found, Journal};
 use crate::json::{Json, Object, Writer};
 use crate::log::{self, log_line};
 use crate::model::*;
+use crate::platform::{Known, Span};
 use crate::status::*;
 use crate::sys;
 use crate::transport::Deadline;
@@ -430,6 +431,26 @@ impl Commands {
             })?;
             Ok(entry.command(id, true))
         })
+    }
+
+    /// What is known of a command, for the one who judges its fate.
+    pub(crate) fn known<'a>(&self, id: &str, act: &'a Act) -> Known<'a> {
+        let c = self.circumstances(id);
+        let sent = c.started_at.map(|s| Span { earliest_ms: s * 1000 - 1000, latest_ms: s * 1000 + 1000 });
+        let mark = match act {
+            Act::Door(r) => &r.mark,
+            Act::Redeem(r) => &r.mark,
+            Act::Write { .. } => "",
+        };
+        Known {
+            act,
+            mark,
+            mark_is_ours: false,
+            sent,
+            mature: c.elapsed_ms >= 60_000,
+            alive: sent.map(|s| Span { latest_ms: s.latest_ms + 60_000, ..s }),
+            alone: c.alone,
+        }
     }
 
     /// The circumstances of a command, for the one who judges its fate.
@@ -1237,6 +1258,7 @@ impl Act {
                 notify_url: text("notify_url"),
                 ttl_ms: 0,
                 extra_json,
+                ..DoorRequest::default()
             }),
             "redeem" => Act::Redeem(RedeemRequest {
                 request_id: id.to_owned(),
@@ -1253,6 +1275,7 @@ impl Act {
                 redeemer: text("redeemer"),
                 ttl_ms: 0,
                 extra_json,
+                ..RedeemRequest::default()
             }),
             verb => Act::Write {
                 verb: verb.to_owned(),

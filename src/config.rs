@@ -6,79 +6,20 @@
 use crate::error::{Error, Result, quoted};
 use crate::json::{Json, Kind as JsonKind};
 use crate::log::log_line;
-use crate::platform::Kind;
+use crate::platform;
+pub use crate::settings::{Form, Key, Settings};
+use crate::settings::{Kind, key, secret};
 use crate::status::*;
 use crate::transport::{AddressFamily, ClientCert, Options, Proxy, Roots, Url, parse_pin};
 use std::fs::File;
 use std::io::Read;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What a value must look like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// Any text without blanks at its ends.
-    Text,
-    /// Whole milliseconds within bounds.
-    Millis(u32, u32),
-    /// Whole bytes within bounds.
-    Bytes(u32, u32),
-    /// `yes` or `no`.
-    YesNo,
-    /// One of these words.
-    OneOf(&'static [&'static str]),
-    /// An `https` or `http` address.
-    Url,
-    /// An HTTP proxy.
-    Proxy,
-    /// A path; in the JSON file it counts from the file's own folder.
-    Path,
-    /// A path of a folder that exists; relative ones as above.
-    Dir,
-    /// One or more PEM blocks.
-    Pem,
-    /// SHA-256 of public keys, in Base64 or hex, parted by commas.
-    Pins,
-}
-
-/// One setting.
-#[derive(Clone, Copy, Debug)]
-pub struct Key {
-    /// Its name everywhere.
-    pub name: &'static str,
-    /// The platforms that know it; empty means all.
-    pub platforms: &'static [Kind],
-    /// What its value must look like.
-    pub form: Form,
-    /// Whether its value is masked wherever it would appear.
-    pub secret: bool,
-    /// The value if it is not set; empty if there is none.
-    pub default: &'static str,
-    /// What it does, for the header and the documentation.
-    pub doc: &'static str,
-}
-
-const fn key(name: &'static str, form: Form, default: &'static str, doc: &'static str) -> Key {
-    Key { name, platforms: &[], form, secret: false, default, doc }
-}
-
-const fn of(platforms: &'static [Kind], key: Key) -> Key {
-    Key { platforms, ..key }
-}
-
-const fn secret(key: Key) -> Key {
-    Key { secret: true, ..key }
-}
-
-const YOPOINT: &[Kind] = &[Kind::Yopoint];
-const DINGSHANG: &[Kind] = &[Kind::Dingshang];
-const BY_APP: &[Kind] = &[Kind::Yopoint, Kind::Dingshang];
-const YOUZAN: &[Kind] = &[Kind::Youzan];
-const ZHIYUN: &[Kind] = &[Kind::Zhiyun];
-
-/// Every setting. A name may stand here more than once, for other platforms each time: one macro, several meanings.
+/// The settings that every platform knows.
 #[rustfmt::skip]
-pub const KEYS: &[Key] = &[
+const COMMON: &[Key] = &[
     key("base_url", Form::Url, "", "Where the platform is, `https://host[:port][/prefix]`. Default: the platform's own gateway; Dingshang has none."),
     key("allow_http", Form::YesNo, "no", "`yes` permits a `base_url` of plain http, for tests on a desk. Nothing is verified or hidden then."),
     key("ca_file", Form::Path, "", "PEM file of the only roots to trust, instead of the built-in ones."),
@@ -94,29 +35,47 @@ pub const KEYS: &[Key] = &[
     secret(key("proxy", Form::Proxy, "", "An HTTP proxy that knows CONNECT, `http://[user:password@]host:port`.")),
     key("command_ttl_ms", Form::Millis(1, 3_600_000), "15000", "A command that could not be sent within this time is not sent any more."),
     key("state_dir", Form::Dir, "", "A folder that exists and is writable, kept across restarts: what must survive them is stored there: the journal of commands, by which a door never opens twice for one request_id, and the token (Youzan). Processes may share it. Without it a client remembers its commands for its own life only."),
-    of(BY_APP, key("app_id", Form::Text, "", "The developer's AppID, from the operator console or the merchant's dashboard.")),
-    of(BY_APP, secret(key("app_secret", Form::Text, "", "The developer's AppSecret. Yopoint: signs every request and verifies callbacks. Dingshang: sent as a header; signs nothing."))),
-    of(YOPOINT, secret(key("pay_key", Form::Text, "", "The payment sign key agreed with Yopoint. It signs payment reports and verifies payment callbacks."))),
-    of(YOPOINT, key("timestamp_unit", Form::OneOf(&["s", "ms"]), "s", "The unit of the signed timestamp: `s` as Yopoint's tables say, `ms` as its sample script does.")),
-    of(YOPOINT, key("format", Form::OneOf(&["form", "json"]), "form", "How requests are written: `form` (urlencoded) or `json`.")),
-    of(YOPOINT, key("own_trade_no", Form::YesNo, "yes", "`yes` sends a TradeNo made of the request_id when a door is opened without an `order_no`: by it an opening whose answer was lost is found again. The parameter is inferred; `no` if the platform refuses it.")),
-    of(DINGSHANG, secret(key("app_key", Form::Text, "", "The merchant key (AppKey, older: merchant_id) from the dashboard. It signs every payload; it is neither AppID nor AppSecret."))),
-    of(DINGSHANG, key("sign_value_encoding", Form::OneOf(&["raw", "query"]), "raw", "How values stand in the signed text: `raw` as in every genuine sample, `query` (URL-encoded) as in the vendor's newer library. Try it if only calls with times or addresses are refused.")),
-    of(YOUZAN, key("client_id", Form::Text, "", "The application's client_id.")),
-    of(YOUZAN, secret(key("client_secret", Form::Text, "", "The application's client_secret. It fetches tokens and verifies messages."))),
-    of(YOUZAN, key("grant_id", Form::Text, "", "The shop that authorised the application (kdt_id).")),
-    of(ZHIYUN, key("client_id", Form::Text, "", "The client_id, 10 digits.")),
-    of(ZHIYUN, secret(key("client_secret", Form::Text, "", "The client_secret. Sent with every call (Basic)."))),
-    of(ZHIYUN, secret(key("access_token", Form::Text, "", "The user's access token, from a login with the vendor's desktop program; a person renews it about every three months."))),
-    of(ZHIYUN, key("format", Form::OneOf(&["json", "xml"]), "json", "How answers are written: `json` or `xml`.")),
 ];
 
+/// The settings of one platform each.
+const OWN: [(&[Kind], &[Key]); 4] = [
+    (&[Kind::Yopoint], platform::yopoint::keys::KEYS),
+    (&[Kind::Dingshang], platform::dingshang::keys::KEYS),
+    (&[Kind::Youzan], platform::youzan::keys::KEYS),
+    (&[Kind::Zhiyun], platform::zhiyun::keys::KEYS),
+];
+
+const COUNT: usize = COMMON.len() + OWN[0].1.len() + OWN[1].1.len() + OWN[2].1.len() + OWN[3].1.len();
+
+const ASSEMBLED: [Key; COUNT] = {
+    let mut all = [COMMON[0]; COUNT];
+    let (mut n, mut i) = (0, 0);
+    while i < COMMON.len() {
+        all[n] = COMMON[i];
+        (n, i) = (n + 1, i + 1);
+    }
+    let mut part = 0;
+    while part < OWN.len() {
+        let (platforms, keys) = OWN[part];
+        let mut i = 0;
+        while i < keys.len() {
+            all[n] = Key { platforms, ..keys[i] };
+            (n, i) = (n + 1, i + 1);
+        }
+        part += 1;
+    }
+    all
+};
+
+/// Every setting. A name may stand here more than once, for other platforms each time: one macro, several meanings.
+pub static KEYS: &[Key] = &ASSEMBLED;
+
 /// [`KEYS`] for the library itself, without the texts that only the header and the documentation need.
-static BARE: [Key; KEYS.len()] = {
-    let mut bare = [KEYS[0]; KEYS.len()];
+static BARE: [Key; COUNT] = {
+    let mut bare = ASSEMBLED;
     let mut i = 0;
     while i < bare.len() {
-        bare[i] = Key { doc: "", ..KEYS[i] };
+        bare[i].doc = "";
         i += 1;
     }
     bare
@@ -124,17 +83,22 @@ static BARE: [Key; KEYS.len()] = {
 
 /// The settings of one account on one platform.
 #[derive(Clone)]
-pub struct Config {
-    platform: Kind,
-    values: Vec<(&'static Key, String)>,
+pub struct Config(Settings);
+
+impl Deref for Config {
+    type Target = Settings;
+
+    fn deref(&self) -> &Settings {
+        &self.0
+    }
 }
 
 impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut map = f.debug_map();
-        map.entry(&"platform", &self.platform.name());
-        for (key, value) in &self.values {
-            map.entry(&key.name, if key.secret { &"***" } else { value });
+        map.entry(&"platform", &self.0.platform().name());
+        for (key, value) in self.0.values() {
+            map.entry(&key.name, &if key.secret { "***" } else { value });
         }
         map.finish()
     }
@@ -150,18 +114,7 @@ impl Config {
                 format!("there is no platform {}; did you mean {near}?", quoted(&shorten(platform))),
             ));
         };
-        Ok(Config { platform: *kind, values: Vec::new() })
-    }
-
-    /// The platform.
-    pub fn platform(&self) -> Kind {
-        self.platform
-    }
-
-    /// The keys that this platform knows.
-    fn keys(&self) -> impl Iterator<Item = &'static Key> + use<> {
-        let platform = self.platform;
-        BARE.iter().filter(move |k| k.platforms.is_empty() || k.platforms.contains(&platform))
+        Ok(Config(Settings::new(*kind, &BARE)))
     }
 
     /// Sets one value. The same key again replaces it.
@@ -172,7 +125,7 @@ impl Config {
                 KL_E_CONFIG_KEY,
                 format!(
                     "{} has no key {}; did you mean {near}?",
-                    self.platform.name(),
+                    self.platform().name(),
                     quoted(&shorten(name))
                 ),
             ));
@@ -181,10 +134,7 @@ impl Config {
             // Never the value itself: it may be a secret under a wrong name.
             Error::new(KL_E_CONFIG_VALUE, format!("{}: {why}", key.name))
         })?;
-        match self.values.iter_mut().find(|(k, _)| k.name == name) {
-            Some(slot) => slot.1 = value.to_owned(),
-            None => self.values.push((key, value.to_owned())),
-        }
+        self.0.put(key, value);
         Ok(())
     }
 
@@ -250,37 +200,9 @@ impl Config {
         Ok(config)
     }
 
-    /// The value of a key, or its default; `None` if it has neither.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        if let Some((_, value)) = self.values.iter().find(|(k, _)| k.name == name) {
-            return Some(value);
-        }
-        self.keys().find(|k| k.name == name).map(|k| k.default).filter(|d| !d.is_empty())
-    }
-
-    /// The value of a key that this platform cannot do without.
-    pub fn need(&self, name: &'static str) -> Result<&str> {
-        self.get(name).ok_or_else(|| {
-            Error::new(
-                KL_E_CONFIG_MISSING,
-                format!("{} needs the key \"{name}\", which is not set", self.platform.name()),
-            )
-        })
-    }
-
-    /// A number whose form was checked when it was set.
-    pub fn number(&self, name: &str) -> u32 {
-        self.get(name).and_then(|v| v.parse().ok()).unwrap_or(0)
-    }
-
-    /// Whether a yes-or-no key says yes.
-    pub fn yes(&self, name: &str) -> bool {
-        self.get(name) == Some("yes")
-    }
-
     /// What tells this account from others of its platform, whatever its address is. No secret.
     pub(crate) fn account(&self) -> String {
-        let mut account = self.platform.name().to_owned();
+        let mut account = self.platform().name().to_owned();
         for name in ["app_id", "client_id", "grant_id"] {
             if let Some(value) = self.get(name) {
                 account.push(' ');
@@ -352,7 +274,7 @@ impl Config {
 
     /// Every secret value that is set.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        self.values.iter().filter(|(k, _)| k.secret).map(|(_, v)| v.as_str())
+        self.0.values().filter(|(k, _)| k.secret).map(|(_, v)| v)
     }
 }
 

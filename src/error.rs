@@ -59,6 +59,9 @@ pub struct Details {
     pub os_errno: i32,
     /// How long the platform asks to wait, in milliseconds; 0 if it does not say.
     pub retry_after_ms: u32,
+    /// The platform's own name or code of the refusal, whole (`ERR_SIGN`, `10025`); empty if it gave none. Only by it, never by
+    /// words, is a refusal looked up.
+    pub platform_name: String,
     /// The platform's own words.
     pub platform_message: String,
     /// One sentence for a log or a technician.
@@ -80,6 +83,7 @@ impl Error {
             platform_code: 0,
             os_errno: 0,
             retry_after_ms: 0,
+            platform_name: String::new(),
             platform_message: String::new(),
             message: tidy(message.into(), LONGEST),
         }))
@@ -180,9 +184,12 @@ fn default_advice(status: kl_status) -> Advice {
         | KL_E_RESOURCE
         | KL_E_PENDING
         | KL_E_JOURNAL_BUSY
+        | KL_E_TOO_EARLY
+        | KL_E_CODE_TRIES
         | KL_E_BUSY => Advice::Retry,
         KL_E_UNSETTLED | KL_E_IN_FLIGHT | KL_E_BLOCKED | KL_E_DUPLICATE => Advice::AskFirst,
-        KL_E_UNKNOWABLE | KL_E_NOT_MOVED | KL_E_JOURNAL_DAMAGED => Advice::CallPerson,
+        KL_E_UNKNOWABLE | KL_E_NOT_MOVED | KL_E_JOURNAL_DAMAGED | KL_E_JOURNAL_MISSING
+        | KL_E_JOURNAL_OLDER | KL_E_JOURNAL_COPIED => Advice::CallPerson,
         KL_OK | KL_E_PLATFORM | KL_E_NOT_FOUND | KL_E_OUT_OF_STOCK => Advice::None,
         KL_E_CODE_USED | KL_E_CODE_EXPIRED | KL_E_ORDER_STATE => Advice::None,
         _ => Advice::Fix,

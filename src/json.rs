@@ -181,6 +181,15 @@ impl<'a> Json<'a> {
         serde_json::from_str(self.0).map(Cow::Owned).map_err(|_| Bad::here("has a broken escape"))
     }
 
+    /// A string, its escapes undone, half a character (`\ud83d` alone) as U+FFFD. Empty for anything but a string.
+    pub fn string_lossy(self) -> Cow<'a, str> {
+        match self.string() {
+            Ok(text) => text,
+            Err(_) if self.kind() != Kind::String => Cow::Borrowed(""),
+            Err(_) => Cow::Owned(unescaped_lossy(&self.0[1..self.0.len() - 1])),
+        }
+    }
+
     /// An integer.
     pub fn int(self) -> std::result::Result<i64, Bad> {
         if self.kind() != Kind::Number {
@@ -291,6 +300,68 @@ impl<'a> Object<'a> {
     pub fn array(&self, keys: &[&str]) -> std::result::Result<Option<Vec<Json<'a>>>, Bad> {
         self.typed(keys, Json::array)
     }
+}
+
+/// A document as text. Bytes that are not UTF-8 (a vendor's words in GBK beside a clear refusal) become U+FFFD, two bytes of a
+/// GBK character at once: the second may be a backslash.
+pub fn decoded(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some(first) = rest.first() {
+        let ascii = rest.iter().take_while(|b| b.is_ascii()).count();
+        if ascii > 0 {
+            out.push_str(std::str::from_utf8(&rest[..ascii]).unwrap_or_default());
+            rest = &rest[ascii..];
+            continue;
+        }
+        let utf8 = (2..=4).find_map(|n| std::str::from_utf8(rest.get(..n)?).ok());
+        match (utf8, rest.get(1)) {
+            (Some(character), _) => {
+                out.push_str(character);
+                rest = &rest[character.len()..];
+            }
+            (None, Some(0x40..=0x7e | 0x80..=0xfe)) if *first >= 0x81 => {
+                out.push('\u{fffd}');
+                rest = &rest[2..];
+            }
+            _ => {
+                out.push('\u{fffd}');
+                rest = &rest[1..];
+            }
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// The inside of a well-formed string, its escapes undone; what is no character becomes U+FFFD.
+fn unescaped_lossy(inner: &str) -> String {
+    let mut out = String::with_capacity(inner.len());
+    let mut rest = inner;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let escape = &rest[at..];
+        // Two halves of a character make one: so a pair is tried before one alone.
+        let whole = [12, 6, 2].into_iter().find_map(|n| {
+            let part = escape.get(..n)?;
+            let character: String = serde_json::from_str(&["\"", part, "\""].concat()).ok()?;
+            (character.chars().count() == 1).then_some((character, n))
+        });
+        match whole {
+            Some((character, n)) => {
+                out.push_str(&character);
+                rest = &escape[n..];
+            }
+            None => {
+                out.push('\u{fffd}');
+                rest = escape.get(6..).unwrap_or_default();
+            }
+        }
+    }
+    out.push_str(rest);
+    out
 }
 
 /// A decimal number, `-12.5e3`; `None` for whatever is none or is not finite. Exact up to 15 digits, beyond them as good as
@@ -706,6 +777,28 @@ mod tests {
         assert_eq!(o.string(&["n", "s"]).unwrap().unwrap(), "a中\n");
         assert_eq!(o.bool(&["t"]).unwrap(), Some(true));
         assert!(o.int32(&["missing"]).unwrap().is_none());
+    }
+
+    #[test]
+    // FAULTS D: half an emoji, and words in GBK.
+    fn broken_characters_lose_themselves_only() {
+        for (text, want) in [
+            (r#""a\ud83d""#, "a\u{fffd}"),
+            (r#""\ud83d\ude00b""#, "\u{1f600}b"),
+            (r#""\ude00\n\u0041\\""#, "\u{fffd}\nA\\"),
+            (r#""\ud83d\ud83d\ude00""#, "\u{fffd}\u{1f600}"),
+            (r#""plain""#, "plain"),
+            ("7", ""),
+        ] {
+            assert_eq!(Json::parse(text.as_bytes()).unwrap().string_lossy(), want, "{text}");
+        }
+        // 签名错误 in GBK, and a character whose second byte is a backslash.
+        let gbk = b"{\"name\":\"ERR_SIGN\",\"words\":\"\xc7\xa9\xc3\xfb\xb4\xed\xce\xf3\x81\x5c\"}";
+        let text = decoded(gbk);
+        let o = Json::parse(text.as_bytes()).unwrap().object().unwrap();
+        assert_eq!(o.string(&["name"]).unwrap().unwrap(), "ERR_SIGN");
+        assert_eq!(decoded("签名 ok".as_bytes()), "签名 ok");
+        assert_eq!(decoded(b"\xe7\xad\xbe \xff"), "签 \u{fffd}");
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub mod json;
 pub mod log;
 pub mod model;
 pub mod platform;
+pub mod settings;
 pub mod status;
 #[allow(unsafe_code)]
 mod sys;

@@ -299,6 +299,13 @@ pub struct DoorRequest {
     pub ttl_ms: u32,
     /// More parameters for the platform, a JSON object.
     pub extra_json: Option<String>,
+    /// The customer's visit that this belongs to; empty for none. At most 64 bytes.
+    pub visit_id: String,
+    /// The caller's own words, kept with the command and given back by it; at most 512 bytes.
+    pub context: String,
+    /// The number by which the platform's record shows that this act is ours. The library sets it; the caller leaves it
+    /// empty.
+    pub mark: String,
 }
 
 /// What a platform said to a command that it took.
@@ -443,6 +450,13 @@ pub struct RedeemRequest {
     pub ttl_ms: u32,
     /// More parameters for the platform, a JSON object.
     pub extra_json: Option<String>,
+    /// The customer's visit that this belongs to; empty for none. At most 64 bytes.
+    pub visit_id: String,
+    /// The caller's own words, kept with the command and given back by it; at most 512 bytes.
+    pub context: String,
+    /// The number by which the platform's record shows that this act is ours. The library sets it; the caller leaves it
+    /// empty.
+    pub mark: String,
 }
 
 /// An order to be made.
@@ -460,6 +474,13 @@ pub struct OrderCreate {
     pub extra_json: Option<String>,
     /// The caller's name for this act; under the same name it is sent at most once. Empty: sent at most once in this call.
     pub request_id: String,
+    /// The customer's visit that this belongs to; empty for none. At most 64 bytes.
+    pub visit_id: String,
+    /// The caller's own words, kept with the command and given back by it; at most 512 bytes.
+    pub context: String,
+    /// The number by which the platform's record shows that this act is ours. The library sets it; the caller leaves it
+    /// empty.
+    pub mark: String,
 }
 
 /// A person, as the platform knows them.
@@ -531,6 +552,13 @@ pub struct PaymentReport {
     pub extra_json: Option<String>,
     /// The caller's name for this act; under the same name it is sent at most once. Empty: sent at most once in this call.
     pub request_id: String,
+    /// The customer's visit that this belongs to; empty for none. At most 64 bytes.
+    pub visit_id: String,
+    /// The caller's own words, kept with the command and given back by it; at most 512 bytes.
+    pub context: String,
+    /// The number by which the platform's record shows that this act is ours. The library sets it; the caller leaves it
+    /// empty.
+    pub mark: String,
 }
 
 /// A refund or an appeal that the customer asks for.
@@ -550,4 +578,11 @@ pub struct Claim {
     pub extra_json: Option<String>,
     /// The caller's name for this act; under the same name it is sent at most once. Empty: sent at most once in this call.
     pub request_id: String,
+    /// The customer's visit that this belongs to; empty for none. At most 64 bytes.
+    pub visit_id: String,
+    /// The caller's own words, kept with the command and given back by it; at most 512 bytes.
+    pub context: String,
+    /// The number by which the platform's record shows that this act is ours. The library sets it; the caller leaves it
+    /// empty.
+    pub mark: String,
 }

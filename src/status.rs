@@ -125,6 +125,8 @@ pub const KL_E_ACCOUNT: kl_status = 523;
 pub const KL_E_DUPLICATE: kl_status = 524;
 /// A person must renew the credentials: the shop's authorisation or the user's access token has ended.
 pub const KL_E_TOKEN: kl_status = 525;
+/// Too many wrong codes in a short time; nothing was sent. `retry_after_ms` says when the next one is taken.
+pub const KL_E_CODE_TRIES: kl_status = 526;
 
 /// This `request_id` was already used for another command.
 pub const KL_E_REQUEST_ID: kl_status = 600;
@@ -145,6 +147,11 @@ pub const KL_E_PENDING: kl_status = 605;
 pub const KL_E_NOT_MOVED: kl_status = 606;
 /// The platform never tells what the machine did, or there is nothing that moves.
 pub const KL_E_UNKNOWABLE: kl_status = 607;
+/// Too early to say *not done*: the request may still reach the platform. `retry_after_ms` is the time left. *Done* is
+/// taken at any time.
+pub const KL_E_TOO_EARLY: kl_status = 608;
+/// The `request_id` was issued by this library so long ago that its outcome is not kept any more; nothing was sent.
+pub const KL_E_REQUEST_TOO_OLD: kl_status = 609;
 
 /// The journal cannot be read or written; see `os_errno`. Nothing was sent.
 pub const KL_E_JOURNAL: kl_status = 610;
@@ -160,6 +167,15 @@ pub const KL_E_JOURNAL_VERSION: kl_status = 614;
 pub const KL_E_JOURNAL_DAMAGED: kl_status = 615;
 /// Another process holds the journal's lock and does not let go. Nothing was sent.
 pub const KL_E_JOURNAL_BUSY: kl_status = 616;
+/// The journal is gone, but something else remembers that there was one. Nothing is sent before `kl_journal_adopt`.
+pub const KL_E_JOURNAL_MISSING: kl_status = 617;
+/// The journal is older than it was: a backup or an old card. Nothing is sent before `kl_journal_adopt`.
+pub const KL_E_JOURNAL_OLDER: kl_status = 618;
+/// The journal was made on another machine: a copied card or folder. Nothing is sent before `kl_journal_adopt`.
+pub const KL_E_JOURNAL_COPIED: kl_status = 619;
+/// The `state_dir` cannot keep a journal: others can write to it, or its file system has no locks or no sync. Nothing was
+/// sent.
+pub const KL_E_STATE_DIR: kl_status = 620;
 
 /// The callback's signature is wrong or missing.
 pub const KL_E_EVENT_SIGNATURE: kl_status = 700;
@@ -225,6 +241,7 @@ pub const ALL: &[(kl_status, &str)] = &[
     (KL_E_ACCOUNT, "KL_E_ACCOUNT"),
     (KL_E_DUPLICATE, "KL_E_DUPLICATE"),
     (KL_E_TOKEN, "KL_E_TOKEN"),
+    (KL_E_CODE_TRIES, "KL_E_CODE_TRIES"),
     (KL_E_REQUEST_ID, "KL_E_REQUEST_ID"),
     (KL_E_STALE, "KL_E_STALE"),
     (KL_E_IN_FLIGHT, "KL_E_IN_FLIGHT"),
@@ -233,6 +250,8 @@ pub const ALL: &[(kl_status, &str)] = &[
     (KL_E_PENDING, "KL_E_PENDING"),
     (KL_E_NOT_MOVED, "KL_E_NOT_MOVED"),
     (KL_E_UNKNOWABLE, "KL_E_UNKNOWABLE"),
+    (KL_E_TOO_EARLY, "KL_E_TOO_EARLY"),
+    (KL_E_REQUEST_TOO_OLD, "KL_E_REQUEST_TOO_OLD"),
     (KL_E_JOURNAL, "KL_E_JOURNAL"),
     (KL_E_JOURNAL_FULL, "KL_E_JOURNAL_FULL"),
     (KL_E_JOURNAL_READ_ONLY, "KL_E_JOURNAL_READ_ONLY"),
@@ -240,6 +259,10 @@ pub const ALL: &[(kl_status, &str)] = &[
     (KL_E_JOURNAL_VERSION, "KL_E_JOURNAL_VERSION"),
     (KL_E_JOURNAL_DAMAGED, "KL_E_JOURNAL_DAMAGED"),
     (KL_E_JOURNAL_BUSY, "KL_E_JOURNAL_BUSY"),
+    (KL_E_JOURNAL_MISSING, "KL_E_JOURNAL_MISSING"),
+    (KL_E_JOURNAL_OLDER, "KL_E_JOURNAL_OLDER"),
+    (KL_E_JOURNAL_COPIED, "KL_E_JOURNAL_COPIED"),
+    (KL_E_STATE_DIR, "KL_E_STATE_DIR"),
     (KL_E_EVENT_SIGNATURE, "KL_E_EVENT_SIGNATURE"),
     (KL_E_EVENT, "KL_E_EVENT"),
     (KL_E_EVENT_TIME, "KL_E_EVENT_TIME"),

@@ -286,6 +286,7 @@ pub fn open(given: &Given) -> Done {
         notify_url: given.text("notify-url"),
         ttl_ms: given.number("ttl-ms", 0)?,
         extra_json: extra(given),
+        ..DoorRequest::default()
     })?;
     if given.has("wait-ms") {
         return crate::commands::moved(given, &client, &command.request_id, given.number("wait-ms", 0)?);
@@ -318,6 +319,7 @@ pub fn redeem(given: &Given) -> Done {
         redeemer: given.text("redeemer"),
         ttl_ms: given.number("ttl-ms", 0)?,
         extra_json: extra(given),
+        ..RedeemRequest::default()
     })?;
     taken(given, &command)
 }
@@ -419,6 +421,7 @@ pub fn order_create(given: &Given) -> Done {
         lines,
         extra_json: extra(given),
         request_id: given.text("request-id"),
+        ..OrderCreate::default()
     })?;
     let row: Row = vec![
         ("order_no", text(&receipt.order_no)),
@@ -441,6 +444,7 @@ pub fn payment_report(given: &Given) -> Done {
         channel_json: given.get("channel").map(str::to_owned),
         extra_json: extra(given),
         request_id: given.text("request-id"),
+        ..PaymentReport::default()
     })?)
 }
 
@@ -453,6 +457,7 @@ fn claim(given: &Given) -> Claim {
         phone: given.text("phone"),
         extra_json: extra(given),
         request_id: given.text("request-id"),
+        ..Claim::default()
     }
 }
 

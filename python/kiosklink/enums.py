@@ -525,6 +525,9 @@ class Status(_Open):
     TOKEN = 525
     """A person must renew the credentials: the shop's authorisation or the user's access token has ended."""
 
+    CODE_TRIES = 526
+    """Too many wrong codes in a short time; nothing was sent. retry_after_ms says when the next one is taken."""
+
     REQUEST_ID = 600
     """This request_id was already used for another command."""
 
@@ -552,6 +555,14 @@ class Status(_Open):
     UNKNOWABLE = 607
     """The platform never tells what the machine did, or there is nothing that moves."""
 
+    TOO_EARLY = 608
+    """Too early to say *not done*: the request may still reach the platform. retry_after_ms is the time left. *Done*
+    is taken at any time."""
+
+    REQUEST_TOO_OLD = 609
+    """The request_id was issued by this library so long ago that its outcome is not kept any more; nothing was
+    sent."""
+
     JOURNAL = 610
     """The journal cannot be read or written; see os_errno. Nothing was sent."""
 
@@ -572,6 +583,20 @@ class Status(_Open):
 
     JOURNAL_BUSY = 616
     """Another process holds the journal's lock and does not let go. Nothing was sent."""
+
+    JOURNAL_MISSING = 617
+    """The journal is gone, but something else remembers that there was one. Nothing is sent before
+    kl_journal_adopt."""
+
+    JOURNAL_OLDER = 618
+    """The journal is older than it was: a backup or an old card. Nothing is sent before kl_journal_adopt."""
+
+    JOURNAL_COPIED = 619
+    """The journal was made on another machine: a copied card or folder. Nothing is sent before kl_journal_adopt."""
+
+    STATE_DIR = 620
+    """The state_dir cannot keep a journal: others can write to it, or its file system has no locks or no sync.
+    Nothing was sent."""
 
     EVENT_SIGNATURE = 700
     """The callback's signature is wrong or missing."""

@@ -228,6 +228,7 @@ pub unsafe extern "C" fn kl_door_open(
                 notify_url: text::owned("notify_url", r.notify_url)?,
                 ttl_ms: r.ttl_ms,
                 extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
+                ..DoorRequest::default()
             }
         };
         // SAFETY: `clear` found it not NULL.
@@ -320,6 +321,7 @@ pub unsafe extern "C" fn kl_code_redeem(
                 redeemer: text::owned("redeemer", r.redeemer)?,
                 ttl_ms: r.ttl_ms,
                 extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
+                ..RedeemRequest::default()
             };
             give(&client.code_redeem(&redeem)?, out)
         }

@@ -81,6 +81,7 @@ unsafe fn claim(request: *const kl_claim_request) -> Result<Claim> {
             phone: text::owned("phone", r.phone)?,
             request_id: text::owned("request_id", r.request_id)?,
             extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
+            ..Claim::default()
         })
     }
 }
@@ -124,6 +125,7 @@ pub unsafe extern "C" fn kl_payment_report(
                 request_id: text::owned("request_id", r.request_id)?,
                 channel_json: text::optional("channel_json", r.channel_json)?.map(str::to_owned),
                 extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
+                ..PaymentReport::default()
             };
             respond(client.payment_report(&report)?, out)
         }
@@ -230,6 +232,7 @@ pub unsafe extern "C" fn kl_order_create(
                 lines: Vec::new(),
                 request_id: text::owned("request_id", r.request_id)?,
                 extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
+                ..OrderCreate::default()
             };
             if r.lines.is_null() && r.line_count > 0 {
                 return Err(Error::new(KL_E_NULL, "lines is NULL but line_count is not 0"));

@@ -3,50 +3,26 @@
 //! Everything below is pure: settings, a verb and a time go in, a request comes out; a reply goes in, the model or
 //! an error comes out. Nothing here waits, remembers or talks.
 
-use crate::command::{Act, Circumstances, Physical};
-use crate::config::Config;
+use crate::command::{Act, Physical};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::model::*;
+pub use crate::settings::Kind;
+use crate::settings::Settings;
 use crate::status::*;
 use crate::transport::{Reply, Request, Scheme, Url};
 
 mod china;
-mod dingshang;
+pub mod dingshang;
+pub mod fields;
 mod form;
 mod lenient;
+pub mod refusals;
 pub mod rules;
-mod yopoint;
-mod youzan;
-mod zhiyun;
-
-/// The platforms there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// 友朋, cabinets and vending machines.
-    Yopoint,
-    /// 鼎商, vending machines, lockers and pickup codes.
-    Dingshang,
-    /// 有赞云, shops with pickup codes and e-vouchers.
-    Youzan,
-    /// 致云, who a user and their company are.
-    Zhiyun,
-}
-
-impl Kind {
-    /// Every platform.
-    pub const ALL: &'static [Kind] = &[Kind::Yopoint, Kind::Dingshang, Kind::Youzan, Kind::Zhiyun];
-
-    /// The name that settings use.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Yopoint => "yopoint",
-            Kind::Dingshang => "dingshang",
-            Kind::Youzan => "youzan",
-            Kind::Zhiyun => "zhiyun",
-        }
-    }
-}
+pub mod toolbox;
+pub mod yopoint;
+pub mod youzan;
+pub mod zhiyun;
 
 /// One thing to ask of a platform: a verb with its parameters.
 #[derive(Clone, Copy, Debug)]
@@ -130,8 +106,14 @@ impl Answer {
 pub enum Query {
     /// An order.
     Order(OrderRef),
+    /// A list of orders, its first page.
+    Orders(OrderQuery, PageRequest),
     /// A pickup code.
     Code(CodeQuery),
+    /// The codes that can still be used.
+    Codes(CodeQuery),
+    /// All that a cabinet holds, one page after the other, with more parameters for the platform.
+    Stock(String, Option<String>),
     /// A call by its own name, with its parameters.
     Call(String, String),
 }
@@ -141,21 +123,66 @@ impl Query {
     pub fn op(&self) -> Op<'_> {
         match self {
             Query::Order(r) => Op::OrderGet(r),
+            Query::Orders(query, page) => Op::OrderList { query, page: *page },
             Query::Code(q) => Op::CodeLookup(q),
+            Query::Codes(q) => Op::CodeList(q),
+            Query::Stock(cabinet_id, extra_json) => Op::Stock {
+                cabinet_id,
+                page: PageRequest { number: 1, size: 0 },
+                extra_json: extra_json.as_deref(),
+            },
             Query::Call(method, params) => Op::Call { method, params_json: params },
         }
     }
 }
 
-/// What became of a command.
+/// What is known of a command whose fate is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// What it does, as it was recorded.
+    pub act: &'a Act,
+    /// The number that was sent with it, by which the platform's record shows that it is ours; empty if none was sent.
+    pub mark: &'a str,
+    /// The mark is an HMAC of the name under the installation's secret: nobody else can have left it. False: the caller
+    /// gave the number, and an older record may bear it too.
+    pub mark_is_ours: bool,
+    /// When it was sent; `None` if nothing left yet or it is not known.
+    pub sent: Option<Span>,
+    /// The request can no longer reach the platform.
+    pub mature: bool,
+    /// The time at the platform in which the request can have been carried out: from the sending to maturity.
+    pub alive: Option<Span>,
+    /// No other command of this journal is about the same item.
+    pub alone: bool,
+}
+
+/// A time at the platform, as exactly as it is known: it lies between the two, Unix milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Not before this.
+    pub earliest_ms: i64,
+    /// Not after this.
+    pub latest_ms: i64,
+}
+
+/// What became of a command, as the platform's answer shows it.
 #[derive(Clone, Debug)]
-pub enum Fate {
-    /// The platform took it, and this is what is known of the movement.
+pub enum Verdict {
+    /// The platform took it, and this is what is known of the movement, with the platform's words.
     Done(Receipt, Physical, String),
     /// It did not happen and will not; why that is certain.
     NotDone(String),
     /// Nobody can tell; why.
     Unknown(String),
+}
+
+/// How long a request may still take effect after its call has ended, and why so long.
+#[derive(Clone, Copy, Debug)]
+pub struct Maturity {
+    /// Milliseconds after the call's deadline.
+    pub hold_ms: u32,
+    /// What may hold it so long, for the documentation.
+    pub reason: &'static str,
 }
 
 /// A request that only lacks what is known when it is sent.
@@ -219,8 +246,8 @@ pub trait TokenSource {
     fn is_dead(&self, error: &Error) -> bool;
 }
 
-/// One platform with one account's settings.
-pub trait Platform: Send + Sync {
+/// How a platform is spoken to.
+pub trait Speaks: Send + Sync {
     /// Which one.
     fn kind(&self) -> Kind;
 
@@ -235,16 +262,10 @@ pub trait Platform: Send + Sync {
     /// that cannot be sent.
     fn draft<'a>(&'a self, op: &Op<'a>) -> Result<Draft<'a>>;
 
-    /// What the reply to an operation means.
+    /// What the reply to an operation means. An error's outcome is `NotDone` only where a row of the platform's table of
+    /// refusals proves it ([`refusals`]); the outcome of any other error is left at `None`, which the client takes as
+    /// unknown for everything but reads.
     fn answer(&self, op: &Op<'_>, reply: &Reply) -> Result<Answer>;
-
-    /// Whether this refusal proves that a command had no effect. An answer that proves nothing leaves it unknown.
-    fn proves_not_done(&self, error: &Error) -> bool;
-
-    /// How tokens are had, on platforms that give them.
-    fn tokens(&self) -> Option<&dyn TokenSource> {
-        None
-    }
 
     /// The receipt that a command would have had, if this order is what it made. Answers whose order it is that a
     /// repeated redemption ran into.
@@ -257,14 +278,78 @@ pub trait Platform: Send + Sync {
         false
     }
 
-    /// The read that tells what became of a command whose answer was lost; `None` if there is none.
-    fn fate_query(&self, _act: &Act) -> Option<Query> {
+    /// How tokens are had, on platforms that give them.
+    fn tokens(&self) -> Option<&dyn TokenSource> {
         None
     }
 
-    /// What became of it, by the answer to that read. What cannot be told for certain stays unknown.
-    fn fate(&self, _act: &Act, _known: &Circumstances, _answer: &Answer) -> Fate {
-        Fate::Unknown("the platform does not tell".to_owned())
+    /// The steps of a verb that takes several calls; `None` if one call is all.
+    fn procedure<'a>(&'a self, _op: &Op<'a>) -> Option<Box<dyn Procedure + 'a>> {
+        None
+    }
+
+    /// How long the platform asks to wait after so many refusals for too many calls in a row, in milliseconds.
+    fn rate_pause_ms(&self, _refusals: u32) -> u32 {
+        0
+    }
+
+    /// The longest period that one list of orders may cover, in seconds, and the last page of one; `None` if there is
+    /// no bound.
+    fn order_list_bounds(&self) -> Option<(i64, u32)> {
+        None
+    }
+}
+
+/// A verb that takes several calls: the platform says what comes next, the client does it within the call's one
+/// deadline. Asking never acts: only [`Step::Send`] carries the verb's own act, and it comes at most once.
+pub trait Procedure {
+    /// Only one caller at a time for each such text, as long as the procedure runs; `None`: no such bound.
+    fn exclusive(&self) -> Option<String> {
+        None
+    }
+
+    /// What comes next; `last` is what the step before gave, `None` at the beginning and after a pause.
+    fn next(&mut self, last: Option<Result<Answer>>) -> Step;
+}
+
+/// One step of a [`Procedure`].
+pub enum Step {
+    /// Make this read.
+    Ask(Query),
+    /// Send the act itself.
+    Send,
+    /// Wait so many milliseconds.
+    Pause(u32),
+    /// That is the verb's answer, or its error with its outcome.
+    End(Result<Answer>),
+}
+
+/// How it is found out what became of a command. Nothing here acts: it only reads.
+pub trait Recovers {
+    /// Whether this refusal proves that a command had no effect. An answer that proves nothing leaves it unknown.
+    fn proves_not_done(&self, _error: &Error) -> bool {
+        false
+    }
+
+    /// How long a request of this kind may still take effect after its call has ended.
+    fn maturity(&self, act: &Act) -> Maturity;
+
+    /// Whether the caller's own repetition under the same name is the platform's way to ask: it is sent again with the
+    /// same number, inside the new call's time to live, and cannot act twice.
+    fn repeat_asks(&self, _act: &Act) -> bool {
+        false
+    }
+
+    /// The reads that can tell what became of a command, the surest first; empty if there are none. They are made in
+    /// this order until one gives a verdict.
+    fn queries(&self, _known: &Known<'_>) -> Vec<Query> {
+        Vec::new()
+    }
+
+    /// What became of it, by the answer to one of those reads. An answer of `KL_E_NOT_FOUND` comes here too. *Not done*
+    /// counts only after maturity; the rules see to that. What cannot be told for certain stays unknown.
+    fn judge(&self, _known: &Known<'_>, _query: &Query, _answer: &Result<Answer>) -> Verdict {
+        Verdict::Unknown("the platform does not tell".to_owned())
     }
 
     /// Whether this act makes an order that no other command can have made.
@@ -281,38 +366,36 @@ pub trait Platform: Send + Sync {
     fn movement(&self, _act: &Act, _receipt: &Receipt, _answer: &Answer) -> Option<(Physical, String)> {
         None
     }
+}
 
-    /// What a callback tells of a machine's movement.
-    fn event_movement(&self, _event: &Event) -> Option<Physical> {
-        None
-    }
-
-    /// What a callback that the platform signed proves of an act whose answer was lost; `None` if it is about another one.
-    fn event_fate(&self, _act: &Act, _event: &Event) -> Option<Fate> {
-        None
-    }
-
-    /// How long the platform asks to wait after so many refusals for too many calls in a row, in milliseconds.
-    fn rate_pause_ms(&self, _refusals: u32) -> u32 {
-        0
-    }
-
-    /// The longest period that one list of orders may cover, in seconds, and the last page of one; `None` if there is
-    /// no bound.
-    fn order_list_bounds(&self) -> Option<(i64, u32)> {
-        None
-    }
-
+/// What a platform's callbacks mean.
+pub trait CallsBack {
     /// Verifies and parses a callback.
     fn event(&self, headers: &str, body: &[u8], now_ms: i64) -> Result<Event>;
 
     /// The body that answers a callback: `code` 0 for taken, anything else for not taken.
     fn event_reply(&self, event: &Event, code: i32, message: &str, data_json: Option<&str>)
     -> Result<String>;
+
+    /// What a callback tells of a machine's movement.
+    fn event_movement(&self, _event: &Event) -> Option<Physical> {
+        None
+    }
+
+    /// What a callback that the platform signed proves of an act whose answer was lost; `None` if it is about another
+    /// one.
+    fn event_verdict(&self, _known: &Known<'_>, _event: &Event) -> Option<Verdict> {
+        None
+    }
 }
 
+/// One platform with one account's settings.
+pub trait Platform: Speaks + Recovers + CallsBack {}
+
+impl<T: Speaks + Recovers + CallsBack> Platform for T {}
+
 /// The platform that a configuration is for. Refuses what cannot work.
-pub fn make(config: &Config) -> Result<Box<dyn Platform>> {
+pub fn make(config: &Settings) -> Result<Box<dyn Platform>> {
     match config.platform() {
         Kind::Yopoint => Ok(Box::new(yopoint::Yopoint::new(config)?)),
         Kind::Dingshang => Ok(Box::new(dingshang::Dingshang::new(config)?)),
@@ -347,7 +430,7 @@ fn unsupported(kind: Kind, op: &Op<'_>) -> Error {
 }
 
 /// The address that `base_url` or a platform itself names, checked against `allow_http`.
-fn address(config: &Config, name: &str, text: &str) -> Result<Url> {
+fn address(config: &Settings, name: &str, text: &str) -> Result<Url> {
     let url = Url::parse(text).map_err(|why| Error::new(KL_E_CONFIG_VALUE, format!("{name}: {why}")))?;
     if url.scheme == Scheme::Http && !config.yes("allow_http") {
         return Err(Error::new(

@@ -1,6 +1,7 @@
 //! The vendor's own vectors first, then shapes, codes and refusals.
 
 use super::*;
+use crate::config::Config;
 use crate::error::{Advice, Outcome};
 use crate::transport::{Headers, Timing};
 

@@ -7,16 +7,18 @@ mod answer;
 mod push;
 mod records;
 
+pub mod keys;
+
 use super::{
-    Answer, Draft, Fate, Kind, Moment, Nature, Op, Platform, Query, Token, TokenSource, Way, address, form,
-    lenient, unsupported,
+    Answer, CallsBack, Draft, Kind, Known, Maturity, Moment, Nature, Op, Query, Recovers, Speaks, Token,
+    TokenSource, Verdict, Way, address, form, lenient, unsupported,
 };
-use crate::command::{Act, Circumstances, Physical};
-use crate::config::Config;
+use crate::command::{Act, Physical};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::json::{self, Bad, Json, Writer};
 use crate::model::*;
+use crate::settings::Settings;
 use crate::status::*;
 use crate::transport::{Reply, Request, Url};
 
@@ -34,7 +36,6 @@ const LONGEST_PERIOD_S: i64 = 89 * 86_400;
 const RENEW_BEFORE_MS: i64 = 5 * 60_000;
 
 /// A request that was not carried out by then will not be: no gateway waits so long.
-const SURELY_OVER_MS: u64 = 60_000;
 
 const TRADE_GET: &str = "youzan.trade.get/4.0.1";
 const TRADES_SOLD_GET: &str = "youzan.trades.sold.get/4.0.4";
@@ -74,7 +75,7 @@ pub(super) struct Youzan {
 
 impl Youzan {
     /// Refuses missing credentials and a bad address.
-    pub(super) fn new(config: &Config) -> Result<Youzan> {
+    pub(super) fn new(config: &Settings) -> Result<Youzan> {
         let mut gateway = address(config, "base_url", config.get("base_url").unwrap_or(GATEWAY))?;
         let prefix = gateway.path_and_query.trim_end_matches('/').trim_end_matches("/api");
         gateway.path_and_query = [prefix, "/"].concat();
@@ -103,7 +104,7 @@ impl Youzan {
     }
 }
 
-impl Platform for Youzan {
+impl Speaks for Youzan {
     fn kind(&self) -> Kind {
         Kind::Youzan
     }
@@ -259,53 +260,8 @@ impl Platform for Youzan {
         })
     }
 
-    fn proves_not_done(&self, error: &Error) -> bool {
-        let d = error.details();
-        // Only a refusal that says what was wrong: 系统异常 and its like may come after the code was marked as used.
-        d.platform_code != 0 && d.status != KL_E_PLATFORM
-            || matches!(d.http_status, 301..=308 | 400..=407 | 411 | 413..=415 | 429 | 431)
-    }
-
     fn tokens(&self) -> Option<&dyn TokenSource> {
         Some(self)
-    }
-
-    fn fate_query(&self, act: &Act) -> Option<Query> {
-        let Act::Redeem(r) = act else { return None };
-        // One ticket has no lookup of its own, only the QR code that it belongs to.
-        if r.kind == CodeKind::Voucher && voucher(&r.code).ok()? == Voucher::Ticket {
-            return None;
-        }
-        Some(Query::Code(CodeQuery { kind: r.kind, code: r.code.clone(), ..CodeQuery::default() }))
-    }
-
-    fn fate(&self, _act: &Act, known: &Circumstances, answer: &Answer) -> Fate {
-        let Answer::Code(code) = answer else {
-            return Fate::Unknown("the platform answered with something else".to_owned());
-        };
-        match (code.state, known.started_at) {
-            // The platform's seconds on both sides: used before it was begun, it was used by somebody else.
-            (CodeState::Used, Some(started)) if code.used_at + 1 >= started => {
-                let receipt = Receipt {
-                    order_no: code.order_no.clone(),
-                    json: code.json.clone(),
-                    ..Receipt::default()
-                };
-                Fate::Done(receipt, Physical::None, String::new())
-            }
-            (CodeState::Used, Some(_)) if code.used_at > 0 => {
-                Fate::NotDone("the code was used before, by somebody else".to_owned())
-            }
-            (CodeState::Used, _) => Fate::Unknown("the code is used, but not known since when".to_owned()),
-            (CodeState::Unused | CodeState::Expired, _) if known.elapsed_ms >= SURELY_OVER_MS => {
-                Fate::NotDone("the code is not used".to_owned())
-            }
-            (CodeState::Unused | CodeState::Expired, _) => Fate::Unknown(
-                "the code is not used, but the request may still be on its way: ask again in a minute"
-                    .to_owned(),
-            ),
-            _ => Fate::Unknown("the code's state says nothing about its use".to_owned()),
-        }
     }
 
     fn rate_pause_ms(&self, refusals: u32) -> u32 {
@@ -316,7 +272,33 @@ impl Platform for Youzan {
     fn order_list_bounds(&self) -> Option<(i64, u32)> {
         Some((LONGEST_PERIOD_S, LAST_PAGE))
     }
+}
 
+impl Recovers for Youzan {
+    fn proves_not_done(&self, error: &Error) -> bool {
+        let d = error.details();
+        // Only a refusal that says what was wrong: 系统异常 and its like may come after the code was marked as used.
+        d.platform_code != 0 && d.status != KL_E_PLATFORM
+            || matches!(d.http_status, 301..=308 | 400..=407 | 411 | 413..=415 | 429 | 431)
+    }
+
+    fn maturity(&self, _act: &Act) -> Maturity {
+        Maturity { hold_ms: 60_000, reason: "" }
+    }
+
+    fn queries(&self, known: &Known<'_>) -> Vec<Query> {
+        self.fate_query(known.act).into_iter().collect()
+    }
+
+    fn judge(&self, known: &Known<'_>, _query: &Query, answer: &Result<Answer>) -> Verdict {
+        match answer {
+            Ok(answer) => self.fate(known.act, known, answer),
+            Err(_) => Verdict::Unknown("the platform knows nothing of it, which proves nothing".to_owned()),
+        }
+    }
+}
+
+impl CallsBack for Youzan {
     fn event(&self, headers: &str, body: &[u8], _now_ms: i64) -> Result<Event> {
         push::event(&self.client_id, &self.client_secret, headers, body)
     }
@@ -331,6 +313,46 @@ impl Platform for Youzan {
         // The code stays 0 in both: the platform looks for the word.
         let word = if code == 0 { "success" } else { "failed" };
         Ok(["{\"code\":0,\"msg\":\"", word, "\"}"].concat())
+    }
+}
+
+impl Youzan {
+    pub(super) fn fate_query(&self, act: &Act) -> Option<Query> {
+        let Act::Redeem(r) = act else { return None };
+        // One ticket has no lookup of its own, only the QR code that it belongs to.
+        if r.kind == CodeKind::Voucher && voucher(&r.code).ok()? == Voucher::Ticket {
+            return None;
+        }
+        Some(Query::Code(CodeQuery { kind: r.kind, code: r.code.clone(), ..CodeQuery::default() }))
+    }
+
+    pub(super) fn fate(&self, _act: &Act, known: &Known<'_>, answer: &Answer) -> Verdict {
+        let Answer::Code(code) = answer else {
+            return Verdict::Unknown("the platform answered with something else".to_owned());
+        };
+        match (code.state, known.sent.map(|s| s.earliest_ms / 1000)) {
+            // The platform's seconds on both sides: used before it was begun, it was used by somebody else.
+            (CodeState::Used, Some(started)) if code.used_at + 1 >= started => {
+                let receipt = Receipt {
+                    order_no: code.order_no.clone(),
+                    json: code.json.clone(),
+                    ..Receipt::default()
+                };
+                Verdict::Done(receipt, Physical::None, String::new())
+            }
+            (CodeState::Used, Some(_)) if code.used_at > 0 => {
+                Verdict::NotDone("the code was used before, by somebody else".to_owned())
+            }
+            (CodeState::Used, _) => Verdict::Unknown("the code is used, but not known since when".to_owned()),
+            (CodeState::Unused | CodeState::Expired, _) if known.mature => {
+                Verdict::NotDone("the code is not used".to_owned())
+            }
+            (CodeState::Unused | CodeState::Expired, _) => Verdict::Unknown(
+                "the code is not used, but the request may still be on its way: ask again in a minute"
+                    .to_owned(),
+            ),
+            _ => Verdict::Unknown("the code's state says nothing about its use".to_owned()),
+        }
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Config;
 use crate::error::Advice;
 use crate::event::{EventKind, SignedWith};
 use crate::transport::{Headers, Timing};
@@ -24,19 +25,19 @@ fn reply(status: u16, body: &str) -> Reply {
 
 fn sent(op: &Op<'_>) -> (String, String) {
     let y = youzan();
-    let draft = Platform::draft(&y, op).unwrap();
+    let draft = Speaks::draft(&y, op).unwrap();
     let request = (draft.seal)(&Moment { now_ms: 0, token: "t/1" });
     (request.url.path_and_query, String::from_utf8(request.body).unwrap())
 }
 
 fn refused(op: &Op<'_>) -> (kl_status, String) {
     let y = youzan();
-    let e = y.nature(op).and_then(|_| Platform::draft(&y, op).map(drop)).unwrap_err();
+    let e = y.nature(op).and_then(|_| Speaks::draft(&y, op).map(drop)).unwrap_err();
     (e.status(), e.message().to_owned())
 }
 
 fn ask(op: &Op<'_>, body: &str) -> Result<Answer> {
-    Platform::answer(&youzan(), op, &reply(200, body))
+    Speaks::answer(&youzan(), op, &reply(200, body))
 }
 
 fn call(method: &str) -> Op<'_> {
@@ -199,7 +200,7 @@ fn the_four_shapes() {
     ] {
         assert_eq!(ask(&PLAIN, body).unwrap_err().status(), KL_E_PROTOCOL, "{body}");
     }
-    let under_500 = Platform::answer(&youzan(), &PLAIN, &reply(500, r#"{"response":{}}"#)).unwrap_err();
+    let under_500 = Speaks::answer(&youzan(), &PLAIN, &reply(500, r#"{"response":{}}"#)).unwrap_err();
     assert_eq!(under_500.status(), KL_E_HTTP);
 }
 

@@ -5,15 +5,18 @@
 
 mod xml;
 
+pub mod keys;
+
 use super::{
-    Answer, Draft, Kind, Moment, Nature, Op, Platform, Token, TokenSource, Way, address, form, http_error,
-    lenient, unsupported,
+    Answer, CallsBack, Draft, Kind, Maturity, Moment, Nature, Op, Recovers, Speaks, Token, TokenSource, Way,
+    address, form, http_error, lenient, unsupported,
 };
-use crate::config::Config;
+use crate::command::Act;
 use crate::error::{Advice, Error, Result, words};
 use crate::event::Event;
 use crate::json::{self, Bad, Json, Kind as JsonKind, Object};
 use crate::model::*;
+use crate::settings::Settings;
 use crate::status::*;
 use crate::transport::{Reply, Request, Url};
 use base64::Engine;
@@ -63,7 +66,7 @@ pub(super) struct Zhiyun {
 
 impl Zhiyun {
     /// Refuses missing credentials and a bad address. There is no gateway to fall back on.
-    pub(super) fn new(config: &Config) -> Result<Zhiyun> {
+    pub(super) fn new(config: &Settings) -> Result<Zhiyun> {
         let mut base = address(config, "base_url", config.need("base_url")?)?;
         // The vendor's page gives the whole address; people paste it.
         let prefix = base.path_and_query.trim_end_matches('/').trim_end_matches("/apis/rest");
@@ -193,7 +196,7 @@ fn refused(envelope: Envelope, http_status: u16) -> Error {
     })
 }
 
-impl Platform for Zhiyun {
+impl Speaks for Zhiyun {
     fn kind(&self) -> Kind {
         Kind::Zhiyun
     }
@@ -253,15 +256,23 @@ impl Platform for Zhiyun {
         read().map_err(|b: Bad| b.under("data").error("the answer"))
     }
 
+    fn tokens(&self) -> Option<&dyn TokenSource> {
+        Some(self)
+    }
+}
+
+impl Recovers for Zhiyun {
     fn proves_not_done(&self, error: &Error) -> bool {
         let d = error.details();
         d.platform_code != 0 && d.status != KL_E_PLATFORM || matches!(d.http_status, 301..=308 | 400..=429)
     }
 
-    fn tokens(&self) -> Option<&dyn TokenSource> {
-        Some(self)
+    fn maturity(&self, _act: &Act) -> Maturity {
+        Maturity { hold_ms: 60_000, reason: "" }
     }
+}
 
+impl CallsBack for Zhiyun {
     fn event(&self, _headers: &str, _body: &[u8], _now_ms: i64) -> Result<Event> {
         Err(Error::new(KL_E_UNSUPPORTED, "zhiyun sends no callbacks"))
     }
@@ -270,6 +281,8 @@ impl Platform for Zhiyun {
         Err(Error::new(KL_E_UNSUPPORTED, "zhiyun sends no callbacks"))
     }
 }
+
+impl Zhiyun {}
 
 impl TokenSource for Zhiyun {
     fn needed(&self, op: &Op<'_>) -> bool {
@@ -357,6 +370,7 @@ fn argument(message: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
     use crate::transport::{Headers, Timing};
 
     fn zhiyun(format: &str) -> Zhiyun {
@@ -409,13 +423,13 @@ mod tests {
         );
         assert_eq!((r.method, r.body.len()), ("GET", 0));
         let x = zhiyun("xml");
-        let r = request(Platform::draft(&x, &Op::UserGet).unwrap(), "c0de");
+        let r = request(Speaks::draft(&x, &Op::UserGet).unwrap(), "c0de");
         assert_eq!(
             r.url.path_and_query,
             "/x/apis/rest/userService/getUserInfo/xml?access_token=abc123&client_id=1102084294&auth_code=c0de&t_=1422339152058&p_=8519"
         );
         let op = Op::Call { method: "userService/getUserInfo", params_json: r#"{"a":"x y","n":1}"# };
-        assert!(request(Platform::draft(&z, &op).unwrap(), "c").url.path_and_query.ends_with("&a=x%20y&n=1"));
+        assert!(request(Speaks::draft(&z, &op).unwrap(), "c").url.path_and_query.ends_with("&a=x%20y&n=1"));
         assert_eq!(z.nature(&op).unwrap(), Nature::Read);
         assert!(z.needed(&op) && !z.needed(&Op::Call { method: AUTHORIZE, params_json: "" }));
         for method in ["", "userService", "a/b/c", "../x", "a/b?c"] {
@@ -423,7 +437,7 @@ mod tests {
             assert_eq!(z.nature(&op).unwrap_err().status(), KL_E_ARGUMENT, "{method}");
         }
         let op = Op::Call { method: GET_USER, params_json: r#"{"a":[]}"# };
-        assert_eq!(Platform::draft(&z, &op).err().unwrap().status(), KL_E_ARGUMENT);
+        assert_eq!(Speaks::draft(&z, &op).err().unwrap().status(), KL_E_ARGUMENT);
         assert_eq!(
             z.nature(&Op::Stock {
                 cabinet_id: "",
@@ -441,11 +455,11 @@ mod tests {
 
     #[test]
     fn both_formats_say_the_same() {
-        let get =
-            |format: &str, body: &str| match Platform::answer(&zhiyun(format), &Op::UserGet, &reply(body)) {
-                Ok(Answer::User(user)) => *user,
-                other => panic!("{other:?}"),
-            };
+        let get = |format: &str, body: &str| match Speaks::answer(&zhiyun(format), &Op::UserGet, &reply(body))
+        {
+            Ok(Answer::User(user)) => *user,
+            other => panic!("{other:?}"),
+        };
         let (a, b) = (get("json", USER_JSON), get("xml", USER_XML));
         assert_eq!(
             (a.name.as_str(), a.is_admin, a.now, a.created_at),
@@ -454,12 +468,12 @@ mod tests {
         assert!(a.raw.starts_with("{\"username\"") && b.raw.starts_with("<data>"));
         assert_eq!(User { raw: String::new(), ..a }, User { raw: String::new(), ..b });
         let op = Op::Call { method: GET_USER, params_json: "" };
-        let Answer::Json(json) = Platform::answer(&zhiyun("xml"), &op, &reply(USER_XML)).unwrap() else {
+        let Answer::Json(json) = Speaks::answer(&zhiyun("xml"), &op, &reply(USER_XML)).unwrap() else {
             panic!()
         };
         assert!(json.contains(r#""truename":"王""#) && json.contains(r#""status":null"#));
         let body = r#"{"data":{"company_name":"c","company_type":"1","province":"","city":"","zone":"","address":"x","tel_phone":"","legal_person_name":"n","nowtime":1},"code":200,"message":"ok"}"#;
-        let Answer::Company(c) = Platform::answer(&zhiyun("json"), &Op::CompanyGet, &reply(body)).unwrap()
+        let Answer::Company(c) = Speaks::answer(&zhiyun("json"), &Op::CompanyGet, &reply(body)).unwrap()
         else {
             panic!()
         };
@@ -502,7 +516,7 @@ mod tests {
                 ),
             ];
             for (format, body) in bodies {
-                let e = Platform::answer(&zhiyun(format), &Op::UserGet, &reply(&body)).unwrap_err();
+                let e = Speaks::answer(&zhiyun(format), &Op::UserGet, &reply(&body)).unwrap_err();
                 let d = e.details();
                 assert_eq!((d.platform_code, d.status, d.advice), (code, status, advice), "{body}");
                 assert_eq!(z.is_dead(&e), matches!(code, 100_019 | 100_020));
@@ -538,7 +552,7 @@ mod tests {
             ("xml", "<!DOCTYPE a><apiResponse/>", "DOCTYPE"),
             ("xml", "<apiResponse><code>2e2</code></apiResponse>", "code is no integer"),
         ] {
-            let e = Platform::answer(&zhiyun(format), &Op::UserGet, &reply(body)).unwrap_err();
+            let e = Speaks::answer(&zhiyun(format), &Op::UserGet, &reply(body)).unwrap_err();
             assert!(e.status() == KL_E_PROTOCOL && e.message().contains(words), "{body}: {e}");
         }
     }

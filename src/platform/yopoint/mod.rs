@@ -3,16 +3,19 @@
 //! Follows <https://yopointapi.apifox.cn> and the older <https://api.yopoint.com/docs/operators>. Not every page of
 //! it could be read: what is inferred is said at the item, and `docs/platforms/yopoint.md` lists it.
 
+pub mod keys;
+
 use super::{
-    Answer, Draft, Fate, Kind, Moment, Nature, Op, Platform, Query, address, form, http_error, unsupported,
+    Answer, CallsBack, Draft, Kind, Known, Maturity, Moment, Nature, Op, Query, Recovers, Speaks, Verdict,
+    address, form, http_error, unsupported,
 };
-use crate::command::{Act, Circumstances, Physical};
-use crate::config::Config;
+use crate::command::{Act, Physical};
 use crate::error::{Error, Result, words};
 use crate::event::{Event, EventKind, SignedWith};
 use crate::hex;
 use crate::json::{self, Bad, Json, Kind as JsonKind, Object, Writer};
 use crate::model::*;
+use crate::settings::Settings;
 use crate::status::*;
 use crate::transport::{Reply, Request, Scheme, Url};
 use md5::{Digest, Md5};
@@ -72,7 +75,7 @@ pub(super) struct Yopoint {
 
 impl Yopoint {
     /// Refuses missing credentials and a bad address.
-    pub(super) fn new(config: &Config) -> Result<Yopoint> {
+    pub(super) fn new(config: &Settings) -> Result<Yopoint> {
         let mut gateway = address(config, "base_url", config.get("base_url").unwrap_or(GATEWAY))?;
         // The vendor's page gives the whole address; people paste it.
         let given = gateway.path_and_query.trim_end_matches('/');
@@ -189,7 +192,7 @@ impl Yopoint {
     }
 }
 
-impl Platform for Yopoint {
+impl Speaks for Yopoint {
     fn kind(&self) -> Kind {
         Kind::Yopoint
     }
@@ -301,7 +304,9 @@ impl Platform for Yopoint {
             _ => Answer::Json(data.map_or("null", Json::text).to_owned()),
         })
     }
+}
 
+impl Recovers for Yopoint {
     fn proves_not_done(&self, error: &Error) -> bool {
         let d = error.details();
         // Only a refusal by name: ERR_SYSTEM and its like may come after the door has moved.
@@ -309,34 +314,19 @@ impl Platform for Yopoint {
             || matches!(d.http_status, 301..=308 | 400..=407 | 411 | 413..=415 | 429 | 431)
     }
 
-    fn fate_query(&self, act: &Act) -> Option<Query> {
-        let Act::Door(r) = act else { return None };
-        let trade_no = self.trade_no(r);
-        (!trade_no.is_empty()).then(|| Query::Order(OrderRef { trade_no, ..OrderRef::default() }))
+    fn maturity(&self, _act: &Act) -> Maturity {
+        Maturity { hold_ms: 60_000, reason: "" }
     }
 
-    fn fate(&self, act: &Act, _known: &Circumstances, answer: &Answer) -> Fate {
-        let (Act::Door(r), Answer::Order(order)) = (act, answer) else {
-            return Fate::Unknown("the platform answered with something else".to_owned());
-        };
-        if !self.made(r, order) {
-            return Fate::Unknown("the order that the platform gives is another one".to_owned());
-        }
-        let (physical, why) = door_of(order).unwrap_or((Physical::Pending, String::new()));
-        Fate::Done(receipt_of(order, ""), physical, why)
+    fn queries(&self, known: &Known<'_>) -> Vec<Query> {
+        self.fate_query(known.act).into_iter().collect()
     }
 
-    fn event_fate(&self, act: &Act, event: &Event) -> Option<Fate> {
-        // An order that replaces another has the same numbers, but no door opened for it.
-        let (Act::Door(r), EventKind::Recognized, Some(order)) = (act, event.kind, &event.order) else {
-            return None;
-        };
-        if !self.made(r, order) {
-            return None;
+    fn judge(&self, known: &Known<'_>, _query: &Query, answer: &Result<Answer>) -> Verdict {
+        match answer {
+            Ok(answer) => self.fate(known.act, known, answer),
+            Err(_) => Verdict::Unknown("the platform knows nothing of it, which proves nothing".to_owned()),
         }
-        // Goods are recognised when the door is shut again: so it was open.
-        let (physical, why) = door_of(order).unwrap_or((Physical::Confirmed, String::new()));
-        Some(Fate::Done(receipt_of(order, &event.report_url), physical, why))
     }
 
     fn order_is_new(&self, act: &Act) -> bool {
@@ -354,6 +344,12 @@ impl Platform for Yopoint {
             Answer::Order(order) if order.order_no == receipt.order_no => door_of(order),
             _ => None,
         }
+    }
+}
+
+impl CallsBack for Yopoint {
+    fn event_verdict(&self, known: &Known<'_>, event: &Event) -> Option<Verdict> {
+        self.event_fate(known.act, event)
     }
 
     fn event_movement(&self, event: &Event) -> Option<Physical> {
@@ -439,6 +435,38 @@ impl Platform for Yopoint {
             _ => w.raw("data", data),
         };
         Ok(w.finish())
+    }
+}
+
+impl Yopoint {
+    pub(super) fn fate_query(&self, act: &Act) -> Option<Query> {
+        let Act::Door(r) = act else { return None };
+        let trade_no = self.trade_no(r);
+        (!trade_no.is_empty()).then(|| Query::Order(OrderRef { trade_no, ..OrderRef::default() }))
+    }
+
+    pub(super) fn fate(&self, act: &Act, _known: &Known<'_>, answer: &Answer) -> Verdict {
+        let (Act::Door(r), Answer::Order(order)) = (act, answer) else {
+            return Verdict::Unknown("the platform answered with something else".to_owned());
+        };
+        if !self.made(r, order) {
+            return Verdict::Unknown("the order that the platform gives is another one".to_owned());
+        }
+        let (physical, why) = door_of(order).unwrap_or((Physical::Pending, String::new()));
+        Verdict::Done(receipt_of(order, ""), physical, why)
+    }
+
+    pub(super) fn event_fate(&self, act: &Act, event: &Event) -> Option<Verdict> {
+        // An order that replaces another has the same numbers, but no door opened for it.
+        let (Act::Door(r), EventKind::Recognized, Some(order)) = (act, event.kind, &event.order) else {
+            return None;
+        };
+        if !self.made(r, order) {
+            return None;
+        }
+        // Goods are recognised when the door is shut again: so it was open.
+        let (physical, why) = door_of(order).unwrap_or((Physical::Confirmed, String::new()));
+        Some(Verdict::Done(receipt_of(order, &event.report_url), physical, why))
     }
 }
 
@@ -990,6 +1018,7 @@ fn pay_page<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
     use crate::transport::{Headers, Timing};
 
     fn yopoint(settings: &[(&str, &str)]) -> Yopoint {
@@ -1161,7 +1190,7 @@ mod tests {
 
     #[test]
     fn every_word_of_a_refusal_is_in_the_documentation() {
-        let doc = include_str!("../../docs/platforms/yopoint.md");
+        let doc = include_str!("../../../docs/platforms/yopoint.md");
         for (word, status) in REFUSALS {
             let name = crate::status::name(*status).unwrap();
             let row =

@@ -4,16 +4,19 @@
 //! <https://github.com/dsjsdz/docs>, folder `docs/open`. What is inferred is said at the item, and
 //! `docs/platforms/dingshang.md` lists it.
 
+pub mod keys;
+
 use super::china::{fen, from_wall, to_wall};
 use super::{
-    Answer, Draft, Fate, Kind, Moment, Nature, Op, Platform, Query, address, form, http_error, unsupported,
+    Answer, CallsBack, Draft, Kind, Known, Maturity, Moment, Nature, Op, Query, Recovers, Speaks, Verdict,
+    address, form, http_error, unsupported,
 };
-use crate::command::{Act, Circumstances, Physical};
-use crate::config::Config;
+use crate::command::{Act, Physical};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventKind, NO_IDENTITY, SignedWith};
 use crate::json::{self, Bad, Json, Kind as JsonKind, Object, Writer, decimal};
 use crate::model::*;
+use crate::settings::Settings;
 use crate::status::*;
 use crate::transport::{Reply, Request, Url};
 use base64::Engine;
@@ -118,7 +121,7 @@ fn told(value: &str) -> bool {
 
 impl Dingshang {
     /// Refuses missing credentials and a bad address.
-    pub(super) fn new(config: &Config) -> Result<Dingshang> {
+    pub(super) fn new(config: &Settings) -> Result<Dingshang> {
         let mut base = address(config, "base_url", config.need("base_url")?)?;
         if base.path_and_query.contains('?') {
             return Err(Error::new(KL_E_CONFIG_VALUE, "base_url must not have a query"));
@@ -235,7 +238,20 @@ impl Dingshang {
     }
 }
 
-impl Platform for Dingshang {
+impl Speaks for Dingshang {
+    fn creates_blindly(&self) -> bool {
+        true
+    }
+
+    fn receipt_of(&self, op: &Op<'_>, order: &Order) -> Option<Receipt> {
+        let Op::CodeRedeem(r) = op else { return None };
+        let ours = trade_id(r).ok()?;
+        // The platform gives it back with the dashes of a UUID.
+        let plain =
+            |t: &str| t.bytes().filter(|b| *b != b'-').map(|b| b.to_ascii_lowercase()).collect::<Vec<_>>();
+        (plain(&ours) == plain(&order.trade_no)).then(|| redeemed(order))
+    }
+
     fn kind(&self) -> Kind {
         Kind::Dingshang
     }
@@ -357,7 +373,9 @@ impl Platform for Dingshang {
             _ => Answer::Json(data.map_or("null", Json::text).to_owned()),
         })
     }
+}
 
+impl Recovers for Dingshang {
     fn proves_not_done(&self, error: &Error) -> bool {
         let d = error.details();
         if d.platform_code != 0 {
@@ -370,54 +388,18 @@ impl Platform for Dingshang {
         matches!(d.http_status, 301..=308 | 400..=407 | 411 | 413..=415 | 429 | 431)
     }
 
-    fn receipt_of(&self, op: &Op<'_>, order: &Order) -> Option<Receipt> {
-        let Op::CodeRedeem(r) = op else { return None };
-        let ours = trade_id(r).ok()?;
-        // The platform gives it back with the dashes of a UUID.
-        let plain =
-            |t: &str| t.bytes().filter(|b| *b != b'-').map(|b| b.to_ascii_lowercase()).collect::<Vec<_>>();
-        (plain(&ours) == plain(&order.trade_no)).then(|| redeemed(order))
+    fn maturity(&self, _act: &Act) -> Maturity {
+        Maturity { hold_ms: 60_000, reason: "" }
     }
 
-    fn creates_blindly(&self) -> bool {
-        true
+    fn queries(&self, known: &Known<'_>) -> Vec<Query> {
+        self.fate_query(known.act).into_iter().collect()
     }
 
-    fn fate_query(&self, act: &Act) -> Option<Query> {
-        let Act::Door(r) = act else { return None };
-        if r.item_no.is_empty() {
-            // A test of a lane has no order.
-            return None;
-        }
-        Some(Query::Order(item_order(r)))
-    }
-
-    fn fate(&self, act: &Act, known: &Circumstances, answer: &Answer) -> Fate {
-        let (Act::Door(r), Answer::Order(order)) = (act, answer) else {
-            return Fate::Unknown("the platform answered with something else".to_owned());
-        };
-        let Some(line) = order.lines.iter().find(|l| l.item_no == r.item_no) else {
-            return Fate::Unknown("the order does not show this item".to_owned());
-        };
-        if !known.alone {
-            return Fate::Unknown(
-                "the item was dispensed before by another command; its state may be of that one".to_owned(),
-            );
-        }
-        let receipt = Receipt {
-            order_no: r.order_no.clone(),
-            item_no: r.item_no.clone(),
-            json: order.json.clone(),
-            ..Receipt::default()
-        };
-        match (line.delivery, line.state_text.as_str()) {
-            (DeliveryState::Delivered, _) => Fate::Done(receipt, Physical::Confirmed, String::new()),
-            (DeliveryState::Failed, why) => Fate::Done(receipt, Physical::Failed, why.to_owned()),
-            (DeliveryState::Pending, _) => Fate::Done(receipt, Physical::Pending, String::new()),
-            (_, TIMED_OUT) => Fate::Done(receipt, Physical::Unknowable, TIMED_OUT.to_owned()),
-            (_, state) => Fate::Unknown(
-                ["the item is in the state ", state, ", which says nothing of a command on its way"].concat(),
-            ),
+    fn judge(&self, known: &Known<'_>, _query: &Query, answer: &Result<Answer>) -> Verdict {
+        match answer {
+            Ok(answer) => self.fate(known.act, known, answer),
+            Err(_) => Verdict::Unknown("the platform knows nothing of it, which proves nothing".to_owned()),
         }
     }
 
@@ -459,7 +441,9 @@ impl Platform for Dingshang {
             _ => None,
         }
     }
+}
 
+impl CallsBack for Dingshang {
     fn event_movement(&self, event: &Event) -> Option<Physical> {
         // Nobody signs it: a reason to ask, no more.
         (event.kind == EventKind::Delivery).then_some(Physical::Pending)
@@ -498,6 +482,46 @@ impl Platform for Dingshang {
             w.raw("data", data);
         }
         Ok(w.finish())
+    }
+}
+
+impl Dingshang {
+    pub(super) fn fate_query(&self, act: &Act) -> Option<Query> {
+        let Act::Door(r) = act else { return None };
+        if r.item_no.is_empty() {
+            // A test of a lane has no order.
+            return None;
+        }
+        Some(Query::Order(item_order(r)))
+    }
+
+    pub(super) fn fate(&self, act: &Act, known: &Known<'_>, answer: &Answer) -> Verdict {
+        let (Act::Door(r), Answer::Order(order)) = (act, answer) else {
+            return Verdict::Unknown("the platform answered with something else".to_owned());
+        };
+        let Some(line) = order.lines.iter().find(|l| l.item_no == r.item_no) else {
+            return Verdict::Unknown("the order does not show this item".to_owned());
+        };
+        if !known.alone {
+            return Verdict::Unknown(
+                "the item was dispensed before by another command; its state may be of that one".to_owned(),
+            );
+        }
+        let receipt = Receipt {
+            order_no: r.order_no.clone(),
+            item_no: r.item_no.clone(),
+            json: order.json.clone(),
+            ..Receipt::default()
+        };
+        match (line.delivery, line.state_text.as_str()) {
+            (DeliveryState::Delivered, _) => Verdict::Done(receipt, Physical::Confirmed, String::new()),
+            (DeliveryState::Failed, why) => Verdict::Done(receipt, Physical::Failed, why.to_owned()),
+            (DeliveryState::Pending, _) => Verdict::Done(receipt, Physical::Pending, String::new()),
+            (_, TIMED_OUT) => Verdict::Done(receipt, Physical::Unknowable, TIMED_OUT.to_owned()),
+            (_, state) => Verdict::Unknown(
+                ["the item is in the state ", state, ", which says nothing of a command on its way"].concat(),
+            ),
+        }
     }
 }
 

@@ -1,0 +1,108 @@
+//! What the platforms' modules share, beside the reading of fields.
+
+use crate::error::{Error, Result};
+use crate::json::{Json, Kind};
+use crate::status::*;
+
+/// The error for a parameter that cannot be sent.
+#[cold]
+pub fn argument(name: &str, why: &str) -> Error {
+    Error::new(KL_E_ARGUMENT, [name, " ", why].concat())
+}
+
+/// A parameter that must not be empty.
+pub fn required<'a>(name: &str, value: &'a str) -> Result<&'a str> {
+    if value.is_empty() { Err(argument(name, "is needed here")) } else { Ok(value) }
+}
+
+/// Compares two signatures in a time that does not depend on where they differ.
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |all, (x, y)| all | (x ^ y)) == 0
+}
+
+/// Refuses parameters of the caller's own (`extra_json`) that would replace one by which the journal, the guard or the
+/// resolver goes: another cabinet would open than they think. Names are compared without regard to case.
+pub fn keep_reserved(extra_json: Option<&str>, reserved: &[&str]) -> Result<()> {
+    let Some(text) = extra_json.filter(|t| !t.trim().is_empty()) else { return Ok(()) };
+    let extra = Json::parse(text.as_bytes())
+        .and_then(
+            |json| if json.kind() == Kind::Object { json.object() } else { Err(crate::json::missing("{")) },
+        )
+        .map_err(|_| argument("extra_json", "must be a JSON object"))?;
+    for (key, _) in extra.fields() {
+        if let Some(name) = reserved.iter().find(|name| name.eq_ignore_ascii_case(key)) {
+            return Err(argument(
+                "extra_json",
+                &["must not hold ", name, ": it has a field of its own"].concat(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The one spelling of a code, for wire, journal and guard: without blanks, control and zero-width characters, without a
+/// scanner's prefix (AIM: `]C1`), full-width letters and digits as the usual ones. Leading zeros stay.
+pub fn canonical_code(code: &str) -> String {
+    let plain: String = code
+        .chars()
+        .filter(|c| !c.is_whitespace() && !c.is_control() && !is_invisible(*c))
+        .map(|c| match c {
+            // The full-width forms stand in the order of ASCII.
+            '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
+            _ => c,
+        })
+        .collect();
+    match plain.as_bytes() {
+        [b']', a, b, ..] if a.is_ascii_alphabetic() && b.is_ascii_alphanumeric() && plain.len() > 3 => {
+            plain[3..].to_owned()
+        }
+        _ => plain,
+    }
+}
+
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    // FAULTS C.
+    fn a_code_has_one_spelling() {
+        for spelling in [
+            "012345",
+            " 012345",
+            "012345\r\n",
+            "０１２３４５",
+            "01 23 45",
+            "\u{feff}012345",
+            "0123\u{200b}45",
+            "]C1012345",
+            "]Q3012345\r",
+            "\u{3000}012345\u{a0}",
+        ] {
+            assert_eq!(canonical_code(spelling), "012345", "{spelling:?}");
+        }
+        assert_eq!(canonical_code("]C1"), "]C1");
+        assert_eq!(canonical_code("ＡＢ-12"), "AB-12");
+        assert_eq!(canonical_code(" \u{200b} "), "");
+    }
+
+    #[test]
+    // FAULTS A14.
+    fn extra_parameters_replace_nothing() {
+        let r = &["CID", "TradeNo"];
+        assert!(keep_reserved(None, r).is_ok() && keep_reserved(Some("{\"X\":1}"), r).is_ok());
+        for bad in ["{\"CID\":1}", "{\"X\":1,\"tradeno\":\"\"}", "[1]", "{", "7"] {
+            assert_eq!(keep_reserved(Some(bad), r).unwrap_err().status(), KL_E_ARGUMENT, "{bad}");
+        }
+    }
+
+    #[test]
+    fn signatures_are_compared_whole() {
+        assert!(same(b"abc", b"abc") && !same(b"abc", b"abd") && !same(b"abc", b"ab") && same(b"", b""));
+    }
+}

@@ -1,0 +1,11 @@
+//! The settings of an account on this platform.
+
+use crate::settings::{Form, Key, key, secret};
+
+/// The keys.
+#[rustfmt::skip]
+pub const KEYS: &[Key] = &[
+    key("client_id", Form::Text, "", "The application's client_id."),
+    secret(key("client_secret", Form::Text, "", "The application's client_secret. It fetches tokens and verifies messages.")),
+    key("grant_id", Form::Text, "", "The shop that authorised the application (kdt_id)."),
+];
