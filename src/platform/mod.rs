@@ -17,6 +17,7 @@ pub mod dingshang;
 pub mod fields;
 mod form;
 mod lenient;
+pub mod proof;
 pub mod refusals;
 pub mod rules;
 pub mod toolbox;
