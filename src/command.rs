@@ -16,7 +16,7 @@ use crate::log::{self, log_line};
 use crate::model::*;
 use crate::status::*;
 use crate::sys;
-use crate::transport::Deadline;
+use crate::time::Deadline;
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -12,7 +12,7 @@ use crate::json::{Json, Writer};
 use crate::log::log_line;
 use crate::status::*;
 use crate::sys;
-use crate::transport::Deadline;
+use crate::time::Deadline;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};

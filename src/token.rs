@@ -8,7 +8,6 @@
 //! A token that cannot be stored (full disk, read-only file system) works from memory. A stored one that cannot be
 //! read is as good as none: the platform gives the same or a new one.
 
-use crate::clock::monotonic_ms;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::hex;
@@ -17,7 +16,8 @@ use crate::log::{Masked, log_line};
 use crate::platform::{Platform, Token, Way};
 use crate::status::*;
 use crate::sys;
-use crate::transport::Deadline;
+use crate::time::Deadline;
+use crate::time::clock::monotonic_ms;
 use md5::{Digest, Md5};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
