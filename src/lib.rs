@@ -31,6 +31,7 @@ pub mod json;
 pub mod log;
 pub mod model;
 pub mod platform;
+mod process;
 pub mod status;
 #[allow(unsafe_code)]
 mod sys;
