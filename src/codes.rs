@@ -7,7 +7,7 @@ use crate::log::log_line;
 use crate::model::*;
 use crate::platform::{Answer, Op};
 use crate::status::*;
-use crate::transport::Deadline;
+use crate::time::Deadline;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -15,9 +15,10 @@ use crate::json::{Json, Object, Writer};
 use crate::log::{self, log_line};
 use crate::model::*;
 use crate::platform::{Known, Span};
+use crate::process::PerProcess;
 use crate::status::*;
 use crate::sys;
-use crate::transport::Deadline;
+use crate::time::Deadline;
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -287,7 +288,10 @@ pub(crate) struct Ticket<'a> {
     settled: bool,
 }
 
-static SHARED: Mutex<Vec<(u32, PathBuf, Weak<Shared>)>> = Mutex::new(Vec::new());
+/// The journals of this process that a client uses.
+type Journals = Mutex<Vec<(PathBuf, Weak<Shared>)>>;
+
+static SHARED: PerProcess<Journals> = PerProcess::new();
 
 impl Commands {
     /// Kept in memory only.
@@ -298,18 +302,17 @@ impl Commands {
     /// Kept in a journal, which all clients of this account in this process share.
     pub(crate) fn journaled(folder: PathBuf, name: String, account: String) -> Commands {
         let journal = Journal::new(folder, name, account);
-        let (pid, path) = (std::process::id(), journal.path());
-        let mut all = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|(_, _, shared)| shared.strong_count() > 0);
-        // After a fork the child has a journal of its own: the parent's may be locked for ever.
-        let known = all.iter().find(|(p, at, _)| *p == pid && *at == path);
-        if let Some(shared) = known.and_then(|(_, _, shared)| shared.upgrade()) {
+        let path = journal.path();
+        let mut all = SHARED.get().lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(_, shared)| shared.strong_count() > 0);
+        let known = all.iter().find(|(at, _)| *at == path);
+        if let Some(shared) = known.and_then(|(_, shared)| shared.upgrade()) {
             return Commands(shared);
         }
         let mut book = Book::default();
         book.journal = Some(journal);
         let shared = Arc::new(Shared { book: Mutex::new(book), changed: Condvar::new() });
-        all.push((pid, path, Arc::downgrade(&shared)));
+        all.push((path, Arc::downgrade(&shared)));
         Commands(shared)
     }
 

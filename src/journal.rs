@@ -12,7 +12,7 @@ use crate::json::{Json, Writer};
 use crate::log::log_line;
 use crate::status::*;
 use crate::sys;
-use crate::transport::Deadline;
+use crate::time::Deadline;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -413,13 +413,11 @@ impl Journal {
     /// What tells one start of the system from another; empty if it cannot be known.
     pub(crate) fn boot(&mut self) -> &str {
         self.boot.get_or_insert_with(|| {
-            fs::read_to_string("/proc/sys/kernel/random/boot_id").map_or_else(
-                |e| {
-                    log_line!(Warn, "the system's boot id cannot be read: {e}");
-                    String::new()
-                },
-                |id| id.trim().to_owned(),
-            )
+            let id = crate::process::boot_id();
+            if id.is_empty() {
+                log_line!(Warn, "the system's boot id cannot be read");
+            }
+            id.to_owned()
         })
     }
 }

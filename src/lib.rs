@@ -9,7 +9,7 @@
 //!   in [`command`] with the crash-safe `journal` under it, and in `codes`, where a verb takes more than one call.
 //! - [`platform`] says how each platform is spoken to. Pure: no I/O, no clock, no threads.
 //! - [`model`] and [`event`] are what the verbs and the callbacks speak of.
-//! - [`transport`] makes HTTPS calls that know their deadline and whether a byte left; [`clock`] knows the platform's
+//! - [`transport`] makes HTTPS calls that know their deadline and whether a byte left; [`time`] knows the platform's
 //!   time with the RTC at 1970.
 //! - [`config`], [`error`], [`status`], [`log`] and [`json`] are used by all of them.
 
@@ -18,7 +18,6 @@
 #![deny(unsafe_code)]
 
 pub mod client;
-pub mod clock;
 mod codes;
 pub mod command;
 pub mod config;
@@ -32,9 +31,14 @@ pub mod json;
 pub mod log;
 pub mod model;
 pub mod platform;
+mod process;
 pub mod settings;
 pub mod status;
 #[allow(unsafe_code)]
 mod sys;
+pub mod time;
 mod token;
 pub mod transport;
+
+/// Its older name.
+pub use time::clock;

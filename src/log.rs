@@ -3,10 +3,11 @@
 //! Nothing is ever printed. Without a callback a line costs one atomic load. The values of secret settings are
 //! registered here when a client is made and replaced by `***` wherever they would appear.
 
+use crate::process::PerProcess;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,22 +36,11 @@ struct State {
     secrets: RwLock<Vec<Arc<str>>>,
 }
 
-/// One state for each process of a line of forks: a child never waits for a lock that a thread of its parent held when
-/// it was forked. It begins without a callback.
+/// A child begins without a callback.
+static STATE: PerProcess<State> = PerProcess::new();
+
 fn state() -> &'static State {
-    const GENERATIONS: usize = 8;
-    static STATES: [OnceLock<(u32, State)>; GENERATIONS] = [const { OnceLock::new() }; GENERATIONS];
-    let pid = std::process::id();
-    let mut last = None;
-    for slot in &STATES {
-        let (owner, state) = slot.get_or_init(|| (pid, State::default()));
-        if *owner == pid {
-            return state;
-        }
-        last = Some(state);
-    }
-    // Forked from a fork from a fork, eight times over: it shares the last state there is.
-    last.unwrap_or_else(|| unreachable!("there are slots"))
+    STATE.get()
 }
 
 thread_local! {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// What to wait for.
@@ -78,6 +79,97 @@ fn read_clock(id: libc::clockid_t) -> Option<u64> {
     }
     #[allow(clippy::unnecessary_cast)] // both fields are 32 bits wide on some targets
     Some((t.tv_sec as u64).wrapping_mul(1000).wrapping_add(t.tv_nsec as u64 / 1_000_000))
+}
+
+/// A value that may be replaced but is never freed, so that a reference to it stays good. For what a whole process
+/// shares: it is read without a lock, also in a child that was forked at any moment.
+pub(crate) struct Published<T: 'static>(AtomicPtr<T>);
+
+impl<T: Send + Sync> Published<T> {
+    /// Nothing yet.
+    pub(crate) const fn nothing() -> Published<T> {
+        Published(AtomicPtr::new(std::ptr::null_mut()))
+    }
+
+    /// The value, if there is one.
+    #[inline]
+    pub(crate) fn get(&self) -> Option<&'static T> {
+        // SAFETY: the pointer is NULL or comes from `Box::into_raw` in `replace`, which published a whole value with
+        // `Release`; nothing that was published is ever freed or written to. `T: Sync` lets all threads read it.
+        unsafe { self.0.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// The value, made if there is none.
+    pub(crate) fn get_or(&self, make: impl FnOnce() -> T) -> &'static T {
+        self.get().unwrap_or_else(|| self.replace(None, make()))
+    }
+
+    /// Puts a value into the place of `seen`, what [`get`](Self::get) gave. Of several threads one wins, and all are
+    /// given its value.
+    pub(crate) fn replace(&self, seen: Option<&'static T>, fresh: T) -> &'static T {
+        let old = seen.map_or(std::ptr::null_mut(), |seen| std::ptr::from_ref(seen).cast_mut());
+        let fresh = Box::into_raw(Box::new(fresh));
+        match self.0.compare_exchange(old, fresh, Ordering::AcqRel, Ordering::Acquire) {
+            // SAFETY: just made, and never freed from here on.
+            Ok(_) => unsafe { &*fresh },
+            Err(winner) => {
+                // SAFETY: `fresh` was not published, so nobody else knows it. `winner` was published, and is not
+                // NULL: nothing ever replaces a value by none.
+                unsafe {
+                    drop(Box::from_raw(fresh));
+                    &*winner
+                }
+            }
+        }
+    }
+}
+
+/// Has a function called in each child of `fork`, before `fork` returns there. It may do only what is safe in a signal
+/// handler. False if the system has no memory for it.
+pub(crate) fn at_fork_in_child(handler: extern "C" fn()) -> bool {
+    // SAFETY: `handler` has the type that is asked for and lives as long as the program: the shared library is never
+    // unloaded (`-z nodelete`).
+    unsafe { libc::pthread_atfork(None, None, Some(handler)) == 0 }
+}
+
+/// A number that reads 0 in every child of this process, however the child was made, and in this process what was
+/// stored in it last. `None` where the kernel has no such memory (Linux before 4.14).
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn number_wiped_in_children() -> Option<&'static AtomicU32> {
+    /// `MADV_WIPEONFORK`
+    const WIPE_ON_FORK: libc::c_int = 18;
+    // SAFETY: takes a number, cannot harm.
+    let size = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).ok().filter(|size| *size > 0)?;
+    // SAFETY: a fresh private mapping, at a place that the kernel chooses: it touches no memory that is in use.
+    let page = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            size,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    if page == libc::MAP_FAILED {
+        return None;
+    }
+    // Emulators that ignore the call say yes to nonsense too.
+    // SAFETY: both are about this mapping alone, which nobody uses yet.
+    let wiped = unsafe { libc::madvise(page, size, -1) != 0 && libc::madvise(page, size, WIPE_ON_FORK) == 0 };
+    if !wiped {
+        // SAFETY: the mapping from above, which nobody uses.
+        unsafe { libc::munmap(page, size) };
+        return None;
+    }
+    // SAFETY: the mapping is readable, writable, zeroed, aligned to a page, and never unmapped from here on.
+    Some(unsafe { &*page.cast::<AtomicU32>() })
+}
+
+/// As above: there is none.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn number_wiped_in_children() -> Option<&'static AtomicU32> {
+    None
 }
 
 #[cfg(test)]

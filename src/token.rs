@@ -8,16 +8,17 @@
 //! A token that cannot be stored (full disk, read-only file system) works from memory. A stored one that cannot be
 //! read is as good as none: the platform gives the same or a new one.
 
-use crate::clock::monotonic_ms;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::hex;
 use crate::json::{Json, Writer};
 use crate::log::{Masked, log_line};
 use crate::platform::{Platform, Token, Way};
+use crate::process::PerProcess;
 use crate::status::*;
 use crate::sys;
-use crate::transport::Deadline;
+use crate::time::Deadline;
+use crate::time::clock::monotonic_ms;
 use md5::{Digest, Md5};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -86,7 +87,10 @@ struct State {
     masked: [Vec<Masked>; 2],
 }
 
-static SLOTS: Mutex<Vec<(String, Weak<Slot>)>> = Mutex::new(Vec::new());
+/// The accounts of this process that have a client.
+type Slots = Mutex<Vec<(String, Weak<Slot>)>>;
+
+static SLOTS: PerProcess<Slots> = PerProcess::new();
 
 impl Tokens {
     /// The tokens of this account, if its platform gives any. Refuses a `state_dir` that may not be written.
@@ -103,9 +107,8 @@ impl Tokens {
             None => None,
         };
         let place = folder.as_deref().unwrap_or(Path::new("")).display();
-        // The process is part of the name: after a fork the child has a slot of its own.
-        let key = format!("{} {whose} {place}", std::process::id());
-        let mut all = SLOTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = format!("{whose} {place}");
+        let mut all = SLOTS.get().lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|(_, slot)| slot.strong_count() > 0);
         let slot = match all.iter().find(|(k, _)| *k == key).and_then(|(_, slot)| slot.upgrade()) {
             Some(slot) => slot,

@@ -60,6 +60,7 @@ pub unsafe extern "C" fn kl_client_new(
     guard(err, || {
         // SAFETY: conventions, rule 2: NULL or valid for the call.
         unsafe { text::clear("out", out)? };
+        crate::process::check();
         let config = handle::get::<HeldConfig>(config.cast())?;
         let settings = config.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let handle = handle::put(Client::new(&settings)?)?;

@@ -8,11 +8,12 @@
 //! moment of the fork is never touched again, and the parent's handles are told by their numbers.
 
 use crate::error::{Error, Result};
+use crate::process::PerProcess;
 use crate::status::*;
 use std::any::{Any, TypeId};
 use std::collections::VecDeque;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 const KIND_BITS: u32 = 5;
@@ -43,9 +44,7 @@ fn sort<T: Held>() -> Sort {
 type Anything = Arc<dyn Any + Send + Sync>;
 
 struct Process {
-    pid: u32,
-    /// Never read: it keeps what the parent had reachable, so that leak checkers do not take it for lost.
-    _parent: Option<&'static Process>,
+    /// The number of its first slot; those below are of the processes further up.
     first: u32,
     used: AtomicU32,
     table: Mutex<Table>,
@@ -62,38 +61,13 @@ struct Slot {
     held: Option<Anything>,
 }
 
-static PROCESS: AtomicPtr<Process> = AtomicPtr::new(std::ptr::null_mut());
+static PROCESS: PerProcess<Process> = PerProcess::new();
 
 fn process() -> &'static Process {
-    let pid = std::process::id();
-    let seen = PROCESS.load(Ordering::Acquire);
-    // SAFETY: the pointer is NULL or comes from Box::into_raw below and is never freed.
-    let current = unsafe { seen.as_ref() };
-    if let Some(process) = current {
-        if process.pid == pid {
-            return process;
-        }
-    }
-    // The parent's table is left alone, and its memory with it: its lock may be held for ever.
-    let first = current.map_or(0, |parent| parent.used.load(Ordering::Relaxed));
-    let fresh = Box::into_raw(Box::new(Process {
-        pid,
-        _parent: current,
-        first,
-        used: AtomicU32::new(first),
-        table: Mutex::default(),
-    }));
-    match PROCESS.compare_exchange(seen, fresh, Ordering::AcqRel, Ordering::Acquire) {
-        // SAFETY: just made, and never freed from here on.
-        Ok(_) => unsafe { &*fresh },
-        Err(winner) => {
-            // SAFETY: `fresh` was not published; `winner` was, by another thread of this process.
-            unsafe {
-                drop(Box::from_raw(fresh));
-                &*winner
-            }
-        }
-    }
+    PROCESS.get_or(|parent| {
+        let first = parent.map_or(0, |parent| parent.used.load(Ordering::Relaxed));
+        Process { first, used: AtomicU32::new(first), table: Mutex::default() }
+    })
 }
 
 /// Makes a handle.

@@ -5,8 +5,9 @@ use super::guard;
 use crate::error::Error;
 use crate::log::{self, Level};
 use crate::status::*;
+use crate::sys::Published;
 use std::ffi::{CString, c_char, c_void};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// The number of this header's ABI. It moves when a program built with an older header would break.
 pub const KL_ABI_VERSION: u32 = 1;
@@ -37,8 +38,8 @@ pub extern "C" fn kl_abi_version() -> u32 {
 /// What was built, in one line: version, ABI, target, time. For a log or a support call. Static; never NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_build_info() -> *const c_char {
-    static INFO: OnceLock<CString> = OnceLock::new();
-    INFO.get_or_init(|| {
+    static INFO: Published<CString> = Published::nothing();
+    INFO.get_or(|| {
         let built = crate::clock::format_time(crate::clock::BUILD_TIME);
         let line = format!(
             "kiosklink {} abi {KL_ABI_VERSION} {} {} built {built}",
@@ -55,10 +56,9 @@ pub extern "C" fn kl_build_info() -> *const c_char {
 /// NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_status_name(status: kl_status) -> *const c_char {
-    static NAMES: OnceLock<Vec<(kl_status, CString)>> = OnceLock::new();
-    let names = NAMES.get_or_init(|| {
-        ALL.iter().map(|(code, name)| (*code, CString::new(*name).unwrap_or_default())).collect()
-    });
+    static NAMES: Published<Vec<(kl_status, CString)>> = Published::nothing();
+    let names = NAMES
+        .get_or(|| ALL.iter().map(|(code, name)| (*code, CString::new(*name).unwrap_or_default())).collect());
     names.iter().find(|(code, _)| *code == status).map_or(c"KL_E_?".as_ptr(), |(_, name)| name.as_ptr())
 }
 

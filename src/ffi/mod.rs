@@ -25,13 +25,14 @@ mod text;
 
 use crate::client::Client;
 use crate::error::{Error, Outcome, Result};
+use crate::process;
 use crate::status::*;
 use error::kl_error;
 use handle::Held;
 use std::cell::Cell;
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
@@ -84,6 +85,7 @@ extern "C" fn on_client<T: Held>(
     body: &mut dyn FnMut(&T) -> Result<()>,
 ) -> kl_status {
     let mut found = None;
+    process::check();
     let looked = caught(&mut || {
         found = Some(handle::get::<T>(held).and_then(|held| client_of(&held).check().map(|()| held)));
     });
@@ -133,17 +135,19 @@ fn internal() -> Error {
 /// Sends the message of a panic inside an entry point to the log instead of standard error. Other panics of the
 /// process go where they went before.
 fn quiet_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let before = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if GUARDED.get() {
-                crate::log::log_line!(Error, "bug: {info}");
-            } else {
-                before(info);
-            }
-        }));
-    });
+    // No `Once`: a child that was forked while another thread was in it would wait for ever.
+    static DONE: AtomicBool = AtomicBool::new(false);
+    if DONE.load(Ordering::Relaxed) || DONE.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if GUARDED.get() {
+            crate::log::log_line!(Error, "bug: {info}");
+        } else {
+            before(info);
+        }
+    }));
 }
 
 /// For tests of the guard only; no release artefact has this feature.

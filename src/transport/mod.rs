@@ -22,10 +22,11 @@ pub use proxy::Proxy;
 pub use tls::{Pin, parse_pin};
 pub use url::{Scheme, Url};
 
-use crate::clock::{self, Clock};
 use crate::error::{Error, Result};
 use crate::log::log_line;
 use crate::status::*;
+pub use crate::time::Deadline;
+use crate::time::clock::{self, Clock};
 use conn::{Bound, Busy, Canceller, Conn, Fault, Key};
 use dns::{Dns, Found};
 use http::Progress;
@@ -131,35 +132,6 @@ impl Default for Options {
             user_agent: concat!("kiosklink/", env!("CARGO_PKG_VERSION")).into(),
             lookup: None,
         }
-    }
-}
-
-/// A point in time by which a call must be over.
-#[derive(Clone, Copy, Debug)]
-pub struct Deadline(Instant);
-
-impl Deadline {
-    /// So much from now.
-    pub fn after(time: Duration) -> Deadline {
-        // A century is for ever here, and can be added to any instant.
-        let time = time.min(Duration::from_secs(100 * 365 * 86_400));
-        let now = Instant::now();
-        Deadline(now.checked_add(time).unwrap_or(now))
-    }
-
-    /// The time left, zero if it has passed.
-    pub fn remaining(&self) -> Duration {
-        self.0.saturating_duration_since(Instant::now())
-    }
-
-    /// Whether it has passed.
-    pub fn expired(&self) -> bool {
-        self.remaining().is_zero()
-    }
-
-    /// The earlier of the two.
-    pub fn earlier(self, other: Deadline) -> Deadline {
-        Deadline(self.0.min(other.0))
     }
 }
 

@@ -9,6 +9,8 @@
 //!   time handed in by the firmware, a date learned over verified TLS, the system clock; and never before the time
 //!   at which this library was built.
 
+use super::calendar::DAY_S;
+pub use super::calendar::{format_time, parse_http_date};
 use crate::error::{Error, Result};
 use crate::status::KL_E_ARGUMENT;
 use crate::sys;
@@ -19,7 +21,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// When this library was built, in Unix seconds. No certificate is checked at an earlier time.
 pub const BUILD_TIME: i64 = parse_decimal(env!("KIOSKLINK_BUILD_TIME"));
 
-const DAY_S: i64 = 86_400;
 /// Later than this is no date but a mistake.
 const HORIZON_S: i64 = 50 * 365 * DAY_S;
 /// An exchange that took longer than this says little about the time.
@@ -313,73 +314,6 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// `Sun, 06 Nov 1994 08:49:37 GMT`, to the letter. The two forms that RFC 9110 calls obsolete are refused: one of
-/// them has a two-digit year, and guessing centuries is how clocks jump by decades.
-pub fn parse_http_date(text: &str) -> Option<i64> {
-    let t = text.trim().as_bytes();
-    if t.len() != 29 || &t[3..5] != b", " || &t[25..] != b" GMT" {
-        return None;
-    }
-    if t[7] != b' ' || t[11] != b' ' || t[16] != b' ' || t[19] != b':' || t[22] != b':' {
-        return None;
-    }
-    let number = |from: usize, to: usize| {
-        t[from..to].iter().try_fold(0i64, |n, c| c.is_ascii_digit().then(|| n * 10 + i64::from(c - b'0')))
-    };
-    let month = 1 + MONTHS.iter().position(|name| name.as_bytes() == &t[8..11])? as i64;
-    let (day, year) = (number(5, 7)?, number(12, 16)?);
-    let (hour, minute, second) = (number(17, 19)?, number(20, 22)?, number(23, 25)?);
-    if day < 1 || day > days_in(year, month) || hour > 23 || minute > 59 || second > 60 || year < 1970 {
-        return None;
-    }
-    let days = days_from_civil(year, month, day);
-    if WEEKDAYS[(days + 4).rem_euclid(7) as usize].as_bytes() != &t[..3] {
-        return None;
-    }
-    Some(days * DAY_S + hour * 3600 + minute * 60 + second)
-}
-
-/// Unix seconds as `2026-11-22 06:09 UTC`.
-pub fn format_time(unix_s: i64) -> String {
-    let days = unix_s.div_euclid(DAY_S);
-    let second = unix_s.rem_euclid(DAY_S);
-    let (year, month, day) = civil_from_days(days);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", second / 3600, second / 60 % 60)
-}
-
-const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-fn days_in(year: i64, month: i64) -> i64 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
-}
-
-// Both after Howard Hinnant's "chrono-compatible low-level date algorithms": years begin in March.
-pub(crate) fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let y = if month <= 2 { year - 1 } else { year };
-    let era = y.div_euclid(400);
-    let yoe = y.rem_euclid(400);
-    let doy = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468
-}
-
-pub(crate) fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    (yoe + era * 400 + i64::from(month <= 2), month, doy - (153 * mp + 2) / 5 + 1)
-}
-
 const fn parse_decimal(text: &str) -> i64 {
     let bytes = text.as_bytes();
     let (mut n, mut i) = (0, 0);
@@ -392,6 +326,7 @@ const fn parse_decimal(text: &str) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::calendar::http_date;
     use super::*;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -426,57 +361,7 @@ mod tests {
         }
     }
 
-    fn http_date(unix_s: i64) -> String {
-        let days = unix_s.div_euclid(DAY_S);
-        let second = unix_s.rem_euclid(DAY_S);
-        let (year, month, day) = civil_from_days(days);
-        format!(
-            "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
-            WEEKDAYS[(days + 4).rem_euclid(7) as usize],
-            MONTHS[month as usize - 1],
-            second / 3600,
-            second / 60 % 60,
-            second % 60
-        )
-    }
-
     const NOW: i64 = BUILD_TIME + 100 * DAY_S;
-
-    #[test]
-    fn dates_are_read_to_the_letter() {
-        assert_eq!(parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
-        assert_eq!(parse_http_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
-        assert_eq!(parse_http_date("Thu, 29 Feb 2024 23:59:59 GMT"), Some(1_709_251_199));
-        assert_eq!(parse_http_date("Tue, 19 Jan 2038 03:14:08 GMT"), Some(1 << 31));
-        for bad in [
-            "",
-            "0",
-            "784111777",
-            "1994-11-06T08:49:37Z",
-            "Sunday, 06-Nov-94 08:49:37 GMT",
-            "Sun Nov  6 08:49:37 1994",
-            "Sun, 06 Nov 1994 08:49:37 UTC",
-            "Sun, 06 Nov 1994 08:49:37 +0800",
-            "Sun, 6 Nov 1994 08:49:37 GMT",
-            "Sun, 06 nov 1994 08:49:37 GMT",
-            "Mon, 06 Nov 1994 08:49:37 GMT",
-            "Sun, 00 Nov 1994 08:49:37 GMT",
-            "Fri, 29 Feb 2023 00:00:00 GMT",
-            "Sun, 31 Nov 1994 08:49:37 GMT",
-            "Sun, 06 Nov 1994 24:49:37 GMT",
-            "Sun, 06 Nov 1994 08:60:37 GMT",
-            "Sun, 06 Nov 19x4 08:49:37 GMT",
-            "Sun, 06 Nov 1994 08:49:37 GMT, again",
-            "Вс, 06 Nov 1994 08:49:37 GMT",
-        ] {
-            assert_eq!(parse_http_date(bad), None, "{bad}");
-        }
-        for s in [0, 1, 68_169_600, 951_782_400, 1_709_251_199, 4_102_444_799, 4_107_542_400] {
-            assert_eq!(parse_http_date(&http_date(s)), Some(s));
-        }
-        assert_eq!(format_time(1_709_251_199), "2024-02-29 23:59 UTC");
-        assert_eq!(format_time(-1), "1969-12-31 23:59 UTC");
-    }
 
     #[test]
     fn with_nothing_learned_the_system_clock_counts_from_the_build_on() {

@@ -1,0 +1,7 @@
+//! Time: by when a call must be over, what time it is, and how times are written.
+
+pub mod calendar;
+pub mod clock;
+pub mod deadline;
+
+pub use deadline::Deadline;
