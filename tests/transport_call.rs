@@ -184,6 +184,17 @@ fn answers_of_every_shape() {
         ("HTTP/1.1 204 No Content\r\n\r\n".into(), 204, String::new()),
         ("HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n".into(), 304, String::new()),
         ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok".into(), 201, "ok".into()),
+        // FAULTS F8: interim answers with headers, and codings that compress nothing.
+        ("HTTP/1.1 100 Continue\r\nServer: x\r\nDate: y\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".into(), 200, "ok".into()),
+        ("HTTP/1.1 102 Processing\r\nX: y\r\n\r\n".repeat(20) + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, "ok".into()),
+        ("HTTP/1.1 200 OK\r\nContent-Encoding: utf-8\r\nContent-Length: 2\r\n\r\nok".into(), 200, "ok".into()),
+        ("HTTP/1.1 200 OK\r\nContent-Encoding: none\r\nContent-Length: 2\r\n\r\nok".into(), 200, "ok".into()),
+        ("HTTP/1.1 200 OK\r\nContent-Encoding:\r\nContent-Length: 2\r\n\r\nok".into(), 200, "ok".into()),
+        ("HTTP/1.1 200 OK\r\nContent-Encoding: identity, UTF-8\r\nContent-Length: 2\r\n\r\nok".into(), 200, "ok".into()),
+        ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n".into(), 200, String::new()),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n002 ; a=\"b\"\r\nhi\r\n0;last\r\nX: y\r\nZ: w\r\n\r\n".into(), 200, "hi".into()),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n".into(), 200, "hi".into()),
+        ("HTTP/1.1 200 OK\nContent-Length: 2\n\nok".into(), 200, "ok".into()),
         ("HTTP/1.1 302 Found\r\nLocation: http://portal.test/\r\nContent-Length: 3\r\n\r\nlog".into(), 302, "log".into()),
         ("HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops".into(), 500, "oops".into()),
         ("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".into(), 401, String::new()),
@@ -205,6 +216,9 @@ fn answers_that_are_none() {
     let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "y".repeat(20_000));
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(200));
     let interims = "HTTP/1.1 103 Early Hints\r\nLink: somewhere\r\n\r\n".repeat(1000);
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let extended = format!("{chunked}{}", format!("1;{}\r\nx\r\n", "e".repeat(1000)).repeat(20));
+    let trailing = format!("{chunked}1\r\nx\r\n0\r\n{}", "T: trailer\r\n".repeat(2000));
     let cases: Vec<(&str, &str)> = vec![
         ("", "KL_E_LOST"),
         ("HTTP/1.1 200 OK\r\nContent-Le", "KL_E_LOST"),
@@ -215,6 +229,18 @@ fn answers_that_are_none() {
         ("HTTP/1.1 200 OK\r\nContent-Length: ten\r\n\r\n", "KL_E_PROTOCOL"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n12", "KL_E_PROTOCOL"),
         ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\n1", "KL_E_PROTOCOL"),
+        ("HTTP/1.1 200 OK\r\nContent-Encoding: utf-8, br\r\nContent-Length: 1\r\n\r\n1", "KL_E_PROTOCOL"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", "KL_E_PROTOCOL"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: cow\r\n\r\nmoo", "KL_E_PROTOCOL"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi!\r\n0\r\n\r\n", "KL_E_PROTOCOL"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\nhi\n0\n\n", "KL_E_PROTOCOL"),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000002\r\nhi\r\n0\r\n\r\n",
+            "KL_E_PROTOCOL",
+        ),
+        (&extended, "KL_E_PROTOCOL"),
+        (&trailing, "KL_E_TOO_LARGE"),
+        ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "KL_E_PROTOCOL"),
         ("\x16\x03\x01\x02\x00\x01\x00\x01\x03\x03 no http here at all", "KL_E_PROTOCOL"),
         ("SSH-2.0-OpenSSH_9.2\r\n", "KL_E_PROTOCOL"),
         ("HTTP/1.1 000 No\r\n\r\n", "KL_E_PROTOCOL"),

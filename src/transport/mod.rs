@@ -188,20 +188,71 @@ pub struct Request {
 }
 
 /// The headers of an answer.
-#[derive(Clone, Debug, Default)]
-pub struct Headers(ureq_proto::http::HeaderMap);
+#[derive(Clone, Default)]
+pub struct Headers {
+    /// Names and values, one behind the other.
+    text: Vec<u8>,
+    /// Where each name and each value ends in it.
+    ends: Vec<(u16, u16)>,
+}
 
 impl Headers {
     /// The first header of this name, in whatever case; `None` as well if it is not visible ASCII.
     pub fn get(&self, name: &str) -> Option<&str> {
-        // There are few; hashing a name costs more than looking at all.
-        self.0.iter().find(|(n, _)| n.as_str().eq_ignore_ascii_case(name))?.1.to_str().ok()
+        self.all(name).next().and_then(visible)
     }
 
     /// All headers whose values are visible ASCII.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+        self.pairs().filter_map(|(name, value)| Some((visible(name)?, visible(value)?)))
     }
+
+    /// The values of all headers of this name.
+    fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        // There are few; hashing a name costs more than looking at all.
+        self.pairs().filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut from = 0;
+        self.ends.iter().map(move |(name, value)| {
+            let (name, value) = (usize::from(*name), usize::from(*value));
+            let pair = (&self.text[from..name], &self.text[name..value]);
+            from = value;
+            pair
+        })
+    }
+
+    /// Adds one. True if the value goes over several lines, which become one. A head is shorter than 64 KiB, so what
+    /// does not fit is not there.
+    fn push(&mut self, name: &str, value: &[u8]) -> bool {
+        let name_end = self.text.len() + name.len();
+        let (Ok(name_end), Ok(value_end)) = (u16::try_from(name_end), u16::try_from(name_end + value.len()))
+        else {
+            return false;
+        };
+        self.text.extend_from_slice(name.as_bytes());
+        let folded = value.contains(&b'\n');
+        if folded {
+            self.text
+                .extend(value.iter().map(|b| if matches!(b, b'\r' | b'\n' | b'\t') { b' ' } else { *b }));
+        } else {
+            self.text.extend_from_slice(value);
+        }
+        self.ends.push((name_end, value_end));
+        folded
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+fn visible(bytes: &[u8]) -> Option<&str> {
+    let visible = bytes.iter().all(|b| matches!(b, b'\t' | b' '..=b'~'));
+    if visible { std::str::from_utf8(bytes).ok() } else { None }
 }
 
 /// How long each part of a call took, in milliseconds. 0 also stands for a part that was not needed.
