@@ -2,6 +2,7 @@
 
 mod net;
 
+use kiosklink::cancel::CancelToken;
 use kiosklink::clock::Clock;
 use kiosklink::error::Error;
 use kiosklink::status::*;
@@ -55,8 +56,8 @@ fn warm_makes_a_connection_ready_and_the_next_command_uses_it() {
     let ca = Ca::new("ca");
     let server = Server::tls(server_config(&ca.leaf(), &[&TLS13], None), |_, mut tls| echo(&mut tls));
     let t = transport(trusting(&ca));
-    t.warm(&server.https(), Deadline::after(LONG)).unwrap();
-    t.warm(&server.https(), Deadline::after(LONG)).unwrap();
+    t.warm(&server.https(), Deadline::after(LONG), &CancelToken::never()).unwrap();
+    t.warm(&server.https(), Deadline::after(LONG), &CancelToken::never()).unwrap();
     assert_eq!(t.stats().connects, 1);
     assert!(command(&t, &server.https()).unwrap().timing.reused);
     assert_eq!((t.stats().connects, server.connections()), (1, 1));
@@ -73,7 +74,7 @@ fn the_request_is_what_was_asked_for() {
     let url = server.http();
     let mut request = post(&url, "{}");
     request.headers.push(("X-Sign", "abc".into()));
-    t.call(&url, Purpose::Read, Deadline::after(LONG), &mut || Ok(request.clone())).unwrap();
+    call(&t, &url, Purpose::Read, &mut || Ok(request.clone())).unwrap();
     let (head, body) = told.recv().unwrap();
     assert!(head.starts_with("POST /api?secret=1 HTTP/1.1\r\n"), "{head}");
     assert!(head.contains("\r\nX-Sign: abc\r\n"), "{head}");
@@ -101,7 +102,7 @@ fn bodies_with_every_method() {
             let mut request = post(&url, body);
             request.method = method;
             let mut prepare = || Ok(request.clone());
-            t.call(&url, Purpose::Read, Deadline::after(LONG), &mut prepare).unwrap();
+            call(&t, &url, Purpose::Read, &mut prepare).unwrap();
             let (head, got) = told.recv().unwrap();
             assert!(head.starts_with(method));
             assert_eq!(got, body.as_bytes(), "{method}");
@@ -123,7 +124,7 @@ fn the_answer_to_head_has_no_body() {
     request.method = "HEAD";
     for _ in 0..2 {
         let mut prepare = || Ok(request.clone());
-        let reply = t.call(&url, Purpose::Read, Deadline::after(LONG), &mut prepare).unwrap();
+        let reply = call(&t, &url, Purpose::Read, &mut prepare).unwrap();
         assert!(reply.status == 200 && reply.body.is_empty());
     }
     assert_eq!(server.connections(), 1);
@@ -140,7 +141,7 @@ fn a_body_larger_than_every_buffer_goes_out_and_comes_back() {
     let t = transport(trusting(&ca));
     let url = server.https();
     let body = "0123456789".repeat(60_000);
-    let reply = t.call(&url, Purpose::Command, Deadline::after(LONG), &mut || Ok(post(&url, &body))).unwrap();
+    let reply = call(&t, &url, Purpose::Command, &mut || Ok(post(&url, &body))).unwrap();
     assert!(reply.body == body.as_bytes());
 }
 
@@ -475,9 +476,13 @@ fn a_request_larger_than_the_link_takes_left_even_if_never_whole() {
     let t = transport(options());
     let url = server.http();
     let body = "x".repeat(32 << 20);
-    let outcome = t.call(&url, Purpose::Command, Deadline::after(Duration::from_millis(300)), &mut || {
-        Ok(post(&url, &body))
-    });
+    let outcome = t.call(
+        &url,
+        Purpose::Command,
+        Deadline::after(Duration::from_millis(300)),
+        &CancelToken::never(),
+        &mut || Ok(post(&url, &body)),
+    );
     let failure = outcome.unwrap_err();
     assert_eq!((failure.error.status(), failure.left), (KL_E_TIMEOUT_SEND, true));
     gate.wait();
@@ -488,7 +493,7 @@ fn prepare_is_asked_when_the_connection_stands_and_may_refuse() {
     let server = Server::start(|_, mut tcp| echo(&mut tcp));
     let t = transport(options());
     let url = server.http();
-    let outcome = t.call(&url, Purpose::Command, Deadline::after(LONG), &mut || {
+    let outcome = call(&t, &url, Purpose::Command, &mut || {
         assert_eq!(t.stats().connects, 1);
         Err(Error::new(KL_E_STALE, "too late"))
     });
@@ -498,10 +503,16 @@ fn prepare_is_asked_when_the_connection_stands_and_may_refuse() {
     assert!(reply.timing.reused);
     assert_eq!((t.stats().connects, t.stats().requests), (1, 1));
     // A prepare that takes all the time there is: nothing is sent either.
-    let outcome = t.call(&url, Purpose::Command, Deadline::after(Duration::from_millis(20)), &mut || {
-        thread::sleep(Duration::from_millis(40));
-        Ok(post(&url, "hello"))
-    });
+    let outcome = t.call(
+        &url,
+        Purpose::Command,
+        Deadline::after(Duration::from_millis(20)),
+        &CancelToken::never(),
+        &mut || {
+            thread::sleep(Duration::from_millis(40));
+            Ok(post(&url, "hello"))
+        },
+    );
     assert_eq!(failed(outcome), ("KL_E_TIMEOUT_SEND", false));
     assert_eq!(t.stats().requests, 1);
 }
@@ -514,7 +525,7 @@ fn what_cannot_be_sent_is_refused_with_nothing_sent() {
     for value in ["a\r\nX-Evil: 1", "a\0b", "a\nb"] {
         let mut request = post(&url, "hello");
         request.headers.push(("X-Name", value.into()));
-        let outcome = t.call(&url, Purpose::Command, Deadline::after(LONG), &mut || Ok(request.clone()));
+        let outcome = call(&t, &url, Purpose::Command, &mut || Ok(request.clone()));
         assert_eq!(failed(outcome), ("KL_E_ARGUMENT", false));
     }
     for (name, value) in
@@ -522,7 +533,7 @@ fn what_cannot_be_sent_is_refused_with_nothing_sent() {
     {
         let mut request = post(&url, "hello");
         request.headers.push((name, value.into()));
-        let outcome = t.call(&url, Purpose::Command, Deadline::after(LONG), &mut || Ok(request.clone()));
+        let outcome = call(&t, &url, Purpose::Command, &mut || Ok(request.clone()));
         assert_eq!(failed(outcome), ("KL_E_ARGUMENT", false));
     }
     for (method, path) in [
@@ -537,11 +548,11 @@ fn what_cannot_be_sent_is_refused_with_nothing_sent() {
         let mut request = post(&url, "hello");
         request.method = method;
         request.url.path_and_query = path.into();
-        let outcome = t.call(&url, Purpose::Command, Deadline::after(LONG), &mut || Ok(request.clone()));
+        let outcome = call(&t, &url, Purpose::Command, &mut || Ok(request.clone()));
         assert_eq!(failed(outcome), ("KL_E_ARGUMENT", false));
     }
     let other = Server::start(|_, mut tcp| echo(&mut tcp)).http();
-    let outcome = t.call(&url, Purpose::Command, Deadline::after(LONG), &mut || Ok(post(&other, "hello")));
+    let outcome = call(&t, &url, Purpose::Command, &mut || Ok(post(&other, "hello")));
     assert_eq!(failed(outcome), ("KL_E_INTERNAL", false));
     assert_eq!(t.stats().requests, 0);
 }
@@ -551,7 +562,10 @@ fn plain_http_only_where_it_is_allowed() {
     let server = Server::start(|_, mut tcp| echo(&mut tcp));
     let t = transport(Options { allow_http: false, ..options() });
     assert_eq!(failed(read(&t, &server.http())), ("KL_E_CONFIG_VALUE", false));
-    assert_eq!(t.warm(&server.http(), Deadline::after(LONG)).unwrap_err().status(), KL_E_CONFIG_VALUE);
+    assert_eq!(
+        t.warm(&server.http(), Deadline::after(LONG), &CancelToken::never()).unwrap_err().status(),
+        KL_E_CONFIG_VALUE
+    );
     assert_eq!(server.connections(), 0);
 }
 
@@ -567,7 +581,7 @@ fn many_threads_share_one_transport_and_keep_at_most_two_idle() {
                 for j in 0..10 {
                     let body = format!("{i}-{j}");
                     let mut prepare = || Ok(post(&url, &body));
-                    let reply = t.call(&url, Purpose::Read, Deadline::after(LONG), &mut prepare).unwrap();
+                    let reply = call(&t, &url, Purpose::Read, &mut prepare).unwrap();
                     assert_eq!(reply.body, format!("got {body}").into_bytes());
                 }
             })

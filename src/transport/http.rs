@@ -1,8 +1,8 @@
 //! One request and its answer over a standing connection: HTTP/1.1 as RFC 9110 and RFC 9112 have it. The head of an
 //! answer is cut by `httparse`; how its body is framed, and when a connection may be used again, is decided here.
 
-use super::conn::{Bound, Conn, Fault};
-use super::{Headers, Request};
+use super::link::{Bound, Conn, Fault};
+use super::{FirstWrite, Headers, Request};
 use crate::clock;
 use crate::error::Error;
 use crate::status::*;
@@ -25,8 +25,8 @@ const COMPRESSIONS: [&str; 11] =
 /// How far an exchange has come.
 #[derive(Default)]
 pub(super) struct Progress {
-    /// The kernel took at least one byte of the request.
-    pub(super) left: bool,
+    /// When the kernel took the first byte of the request.
+    pub(super) first_write: FirstWrite,
     /// Everything is sent.
     pub(super) sent: bool,
     /// When the answer's first byte was there.
@@ -43,25 +43,33 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
     /// Both sides keep the connection, and nothing is left in it.
     pub(super) reusable: bool,
+    /// How long the server keeps it, if it says so.
+    pub(super) kept_ms: Option<u64>,
 }
 
-pub(super) fn exchange(
+/// Sends a request, whole.
+pub(super) fn send(
     conn: &mut Conn,
-    request: &Request,
-    user_agent: &str,
+    bytes: &[u8],
+    bound: &Bound<'_>,
+    progress: &mut Progress,
+) -> Result<(), Fault> {
+    progress.sent_ms = clock::monotonic_ms();
+    conn.send(bytes, bound, &mut progress.first_write)?;
+    progress.sent = true;
+    Ok(())
+}
+
+/// Receives the answer to a request of this method.
+pub(super) fn receive(
+    conn: &mut Conn,
+    method: &str,
     max_reply: usize,
     bound: &Bound<'_>,
     progress: &mut Progress,
 ) -> Result<Answer, Fault> {
-    // Head and body go out together: one TLS record, one packet if they fit.
-    let bytes = encode(request, user_agent)?;
-    progress.sent_ms = clock::monotonic_ms();
-    conn.send(&bytes, bound, &mut progress.left)?;
-    drop(bytes);
-    progress.sent = true;
-
     let head = receive_head(conn, bound, progress)?;
-    let framing = frame(&head, request.method)?;
+    let framing = frame(&head, method)?;
     let (body, whole) = match framing.body {
         Body::None => (Vec::new(), true),
         Body::Length(length) => (receive_length(conn, length, max_reply, bound)?, true),
@@ -72,14 +80,27 @@ pub(super) fn exchange(
         refuse_compression(&head.headers)?;
     }
     let reusable = framing.keep && whole && conn.is_clean();
-    Ok(Answer { status: head.status, headers: head.headers, body, reusable })
+    let kept_ms = kept_ms(&head.headers);
+    Ok(Answer { status: head.status, headers: head.headers, body, reusable, kept_ms })
 }
 
-/// The bytes of the request, its body included.
+/// What `Keep-Alive: timeout=5, max=100` says, in milliseconds.
+fn kept_ms(headers: &Headers) -> Option<u64> {
+    let seconds = tokens(headers, "keep-alive").find_map(|token| {
+        let (name, value) = std::str::from_utf8(token).ok()?.split_once('=')?;
+        if !name.trim_end().eq_ignore_ascii_case("timeout") {
+            return None;
+        }
+        value.trim().trim_matches('"').parse::<u32>().ok()
+    })?;
+    Some(u64::from(seconds) * 1000)
+}
+
+/// The bytes of the request, its body included: they go out together, in one TLS record and one packet if they fit.
 ///
 /// Written by hand: header names keep their spelling, which some gateways are picky about, and no formatting
 /// machinery runs. Whatever could break out of its line is refused.
-fn encode(request: &Request, user_agent: &str) -> Result<Vec<u8>, Fault> {
+pub(super) fn encode(request: &Request, user_agent: &str) -> Result<Vec<u8>, Fault> {
     let refuse = |what: &[&str]| Err(Fault::Final(Error::new(KL_E_ARGUMENT, what.concat())));
     let Request { method, url, headers, body } = request;
     if !method.bytes().all(|b| b.is_ascii_uppercase()) || matches!(*method, "" | "CONNECT") {
@@ -507,6 +528,20 @@ mod tests {
             "200 OK\r\nTransfer-Encoding: xchunked",
         ] {
             assert!(framing(refused, "POST").is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn how_long_a_connection_is_kept_is_read() {
+        let kept = |line: &str| {
+            let text = ["HTTP/1.1 200 OK\r\n", line, "\r\n\r\n"].concat();
+            kept_ms(&read_head(text.as_bytes()).unwrap().unwrap().1.headers)
+        };
+        assert_eq!(kept("Keep-Alive: timeout=5, max=100"), Some(5_000));
+        assert_eq!(kept("keep-alive: max=1,TIMEOUT = \"15\""), Some(15_000));
+        assert_eq!(kept("Keep-Alive: timeout=4294967295"), Some(4_294_967_295_000));
+        for none in ["X: y", "Keep-Alive: 300", "Keep-Alive: timeout=-1", "Keep-Alive: timeout=soon"] {
+            assert_eq!(kept(none), None, "{none}");
         }
     }
 

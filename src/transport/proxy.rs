@@ -1,7 +1,8 @@
 //! Through an HTTP proxy by CONNECT. The proxy looks the platform's name up.
 
-use super::conn::{Bound, Conn, Fault};
+use super::FirstWrite;
 use super::http::read_head;
+use super::link::{Bound, Conn, Fault};
 use super::url::{Url, parse_authority};
 use crate::error::Error;
 use crate::status::KL_E_PROXY;
@@ -93,7 +94,7 @@ pub(super) fn tunnel(conn: &mut Conn, proxy: &Proxy, target: &Url, bound: &Bound
     }
     ask.push_str("\r\n");
     // Not a byte of the request: the platform never sees it.
-    conn.send(ask.as_bytes(), bound, &mut false)?;
+    conn.send(ask.as_bytes(), bound, &mut FirstWrite::default())?;
     let failed = |why: &str| Fault::Final(Error::new(KL_E_PROXY, format!("the proxy {proxy} {why}")));
     let head = loop {
         if !conn.receive(bound)? {
