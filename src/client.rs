@@ -1,5 +1,6 @@
 //! One account on one platform: the verbs as ordinary methods.
 
+use crate::cancel::{CancelSource, CancelToken};
 use crate::clock::{Clock, Source, monotonic_ms};
 use crate::codes::{self, Turns};
 use crate::command::{
@@ -20,8 +21,8 @@ use crate::token::{Caller, Tokens, Want};
 use crate::transport::{Deadline, Failure, Purpose, Reply, Stats, Transport};
 use md5::{Digest, Md5};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 const OPEN: u8 = 0;
@@ -57,8 +58,7 @@ struct Inner {
     timeout: Duration,
     command_ttl_ms: u32,
     state: AtomicU8,
-    cancels: Mutex<u32>,
-    cancelled: Condvar,
+    cancels: CancelSource,
     _masked: Vec<Masked>,
 }
 
@@ -102,8 +102,7 @@ impl Client {
             timeout: Duration::from_millis(config.number("timeout_ms").into()),
             command_ttl_ms: config.number("command_ttl_ms"),
             state: AtomicU8::new(OPEN),
-            cancels: Mutex::new(0),
-            cancelled: Condvar::new(),
+            cancels: CancelSource::new(),
             _masked: config.secrets().filter_map(Masked::new).collect(),
         })))
     }
@@ -115,7 +114,8 @@ impl Client {
 
     /// Opens a connection, or proves that one is alive, so that the next call is one round trip.
     pub fn warm(&self) -> Result<()> {
-        self.0.transport.warm(self.0.platform.origin(), Deadline::after(self.0.timeout))
+        let deadline = Deadline::after(self.0.timeout);
+        self.0.transport.warm(self.0.platform.origin(), deadline, &self.0.cancels.token())
     }
 
     /// Asks the platform whether it is there and takes the credentials.
@@ -311,7 +311,7 @@ impl Client {
         self.check()?;
         let deadline = Deadline::after(Duration::from_millis(timeout_ms.into()));
         self.0.commands.flush();
-        let cancels = *self.0.cancels.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = self.0.cancels.token();
         let mut resolved = false;
         let mut pause = FIRST_ASK_MS;
         let fresh = timeout_ms > 0 && self.0.commands.circumstances(request_id).elapsed_ms < 3 * FIRST_ASK_MS;
@@ -348,7 +348,7 @@ impl Client {
                     pause = (pause * 2).min(LONGEST_ASK_MS);
                 }
             }
-            if *self.0.cancels.lock().unwrap_or_else(PoisonError::into_inner) != cancels {
+            if token.is_cancelled() {
                 return Err(after_the_command(&known, KL_E_CANCELLED, "the wait was cancelled".to_owned()));
             }
             if deadline.expired() {
@@ -666,15 +666,11 @@ impl Client {
 
     /// Ends every call in flight with `KL_E_CANCELLED`. Later calls work.
     pub fn cancel(&self) {
-        let mut cancels = self.0.cancels.lock().unwrap_or_else(PoisonError::into_inner);
-        *cancels = cancels.wrapping_add(1);
-        self.0.cancelled.notify_all();
-        drop(cancels);
+        self.0.cancels.cancel();
         self.0.commands.wake();
         if let Some(tokens) = &self.0.tokens {
             tokens.wake();
         }
-        self.0.transport.cancel();
     }
 
     /// What the network layer has done so far.
@@ -827,8 +823,8 @@ impl Client {
         let Some(tokens) = &self.0.tokens else {
             return Err(Error::new(KL_E_INTERNAL, "this client has no place for tokens"));
         };
-        let cancels = *self.0.cancels.lock().unwrap_or_else(PoisonError::into_inner);
-        let fetcher = Fetcher { client: self, source, deadline, expires, cancels };
+        let cancel = self.0.cancels.token();
+        let fetcher = Fetcher { client: self, source, deadline, expires, cancel };
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -860,21 +856,22 @@ impl Client {
     ) -> std::result::Result<(Reply, Signed), Failure> {
         let inner = &*self.0;
         let mut signed = Signed { ms: 0, at: 0 };
-        let reply = inner.transport.call(&draft.url, purpose, deadline, &mut || {
-            if let Some(ticket) = limits.ticket {
-                ticket.sending()?;
-            }
-            // Last of all: nothing that takes time comes after it.
-            signed.at = monotonic_ms();
-            if limits.expires.is_some_and(|at| signed.at >= at) {
-                return Err(Error::new(
-                    KL_E_STALE,
-                    "the command's time to live passed before it could be sent",
-                ));
-            }
-            signed.ms = inner.clock.now_ms();
-            Ok((draft.seal)(&Moment { now_ms: signed.ms, token }))
-        })?;
+        let reply =
+            inner.transport.call(&draft.url, purpose, deadline, &inner.cancels.token(), &mut || {
+                if let Some(ticket) = limits.ticket {
+                    ticket.sending()?;
+                }
+                // Last of all: nothing that takes time comes after it.
+                signed.at = monotonic_ms();
+                if limits.expires.is_some_and(|at| signed.at >= at) {
+                    return Err(Error::new(
+                        KL_E_STALE,
+                        "the command's time to live passed before it could be sent",
+                    ));
+                }
+                signed.ms = inner.clock.now_ms();
+                Ok((draft.seal)(&Moment { now_ms: signed.ms, token }))
+            })?;
         Ok((reply, signed))
     }
 
@@ -923,14 +920,7 @@ impl Client {
 
     /// Waits, unless the client is cancelled meanwhile.
     pub(crate) fn pause(&self, pause: Duration) -> Result<()> {
-        let cancels = self.0.cancels.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = *cancels;
-        let (after, _) = self
-            .0
-            .cancelled
-            .wait_timeout_while(cancels, pause, |now| *now == before)
-            .unwrap_or_else(PoisonError::into_inner);
-        if *after == before { Ok(()) } else { Err(Error::new(KL_E_CANCELLED, "the call was cancelled")) }
+        self.0.cancels.token().pause(pause)
     }
 }
 
@@ -955,7 +945,7 @@ struct Fetcher<'a> {
     source: &'a dyn TokenSource,
     deadline: Deadline,
     expires: Option<u64>,
-    cancels: u32,
+    cancel: CancelToken,
 }
 
 impl Caller for Fetcher<'_> {
@@ -968,15 +958,11 @@ impl Caller for Fetcher<'_> {
     }
 
     fn check(&self) -> Result<()> {
-        let cancels = *self.client.0.cancels.lock().unwrap_or_else(PoisonError::into_inner);
-        if cancels == self.cancels {
-            return Ok(());
-        }
-        Err(Error::new(KL_E_CANCELLED, "the call was cancelled"))
+        self.cancel.check()
     }
 
     fn pause(&self, time: Duration) -> Result<()> {
-        self.client.pause(time)
+        self.cancel.pause(time)
     }
 
     fn fetch(&self, way: Way, old: Option<&Token>) -> Result<Token> {

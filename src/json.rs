@@ -110,6 +110,9 @@ impl<'a> Json<'a> {
             Bad::here(format!("is not UTF-8 (byte {}{})", e.valid_up_to(), guess_charset(bytes)))
         })?;
         match serde_json::from_str::<IgnoredAny>(text) {
+            Ok(_) if is_dense(text) => {
+                Err(Bad::here("has far more parts than an answer of its size can mean"))
+            }
             Ok(_) => Ok(Json(text.trim_matches([' ', '\t', '\n', '\r']))),
             Err(e) => {
                 let what = match text.trim_start().as_bytes() {
@@ -396,6 +399,37 @@ pub fn decimal(text: &str) -> Option<f64> {
         places -= step;
     }
     value.is_finite().then_some(if text.starts_with('-') { -value } else { value })
+}
+
+/// Up to this size a document may be made of nothing but parts.
+const SPARSE: usize = 64 * 1024;
+/// In a larger one there may be this many objects and arrays in all: each may become a record of some hundred bytes.
+const MAX_CONTAINERS: usize = 32 * 1024;
+/// And one value for so many bytes of text, beyond as many as fit into a small one.
+const BYTES_A_VALUE: usize = 8;
+
+/// Whether a well-formed document has so many parts that what is made of them could be much larger than its text: 4 MiB
+/// of `[{},{},...]` would become a million records.
+fn is_dense(text: &str) -> bool {
+    if text.len() <= SPARSE {
+        return false;
+    }
+    let bytes = text.as_bytes();
+    let most = SPARSE / 4 + text.len() / BYTES_A_VALUE;
+    let (mut containers, mut values, mut at) = (0, 0, 0);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => match string_end(bytes, at) {
+                Some(end) => at = end - 1,
+                None => return false,
+            },
+            b'{' | b'[' => containers += 1,
+            b',' => values += 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    containers > MAX_CONTAINERS || values > most
 }
 
 /// A complaint for a key that must be there.
@@ -704,6 +738,33 @@ mod tests {
         assert!(why(b"{\"a\":1} x").starts_with("is not JSON"));
         assert!(why(b"{\"a\":\"\xb2\xe2\xca\xd4\"}").contains("perhaps GBK"));
         assert_eq!(Json::parse(b"\xEF\xBB\xBF{}").unwrap().text(), "{}");
+    }
+
+    // FAULTS F13
+    #[test]
+    fn a_document_may_not_have_more_parts_than_its_text_can_mean() {
+        let list = |part: &str, size: usize| {
+            let parts = vec![part; size / (part.len() + 1)].join(",");
+            ["[", &parts, "]"].concat()
+        };
+        const LARGEST: usize = 4 * 1024 * 1024;
+        for part in ["{}", "[]", "1", "\"\"", "[{},{},{},{}]", "{\"a\":{\"b\":{}}}"] {
+            let e = Json::parse(list(part, LARGEST).as_bytes()).unwrap_err();
+            assert!(e.sentence("the answer").contains("more parts"), "{part}");
+            assert!(Json::parse(list(part, SPARSE - 2).as_bytes()).is_ok(), "{part}");
+        }
+        // What a platform really sends: some hundred bytes a record, and texts that look like parts.
+        let record = r#"{"BarCode":"6901234567890","Name":"[{},{},{}]","Stock":"12","Price":450,"Slots":[{"No":"1","Qty":3}]}"#;
+        let page = list(record, LARGEST / 4);
+        assert_eq!(
+            Json::parse(page.as_bytes()).unwrap().array().unwrap().len(),
+            (LARGEST / 4) / (record.len() + 1)
+        );
+        let long = list(
+            r#"{"Name":"\"[{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,{,"}"#,
+            LARGEST / 2,
+        );
+        assert!(Json::parse(long.as_bytes()).is_ok());
     }
 
     #[test]

@@ -11,12 +11,14 @@
 //! - [`model`] and [`event`] are what the verbs and the callbacks speak of.
 //! - [`transport`] makes HTTPS calls that know their deadline and whether a byte left; [`time`] knows the platform's
 //!   time with the RTC at 1970.
+//! - [`cancel`] gives a call up, wherever it waits.
 //! - [`config`], [`error`], [`status`], [`log`] and [`json`] are used by all of them.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
 
+pub mod cancel;
 pub mod client;
 mod codes;
 pub mod command;

@@ -1,8 +1,9 @@
 //! The system calls that the standard library does not offer.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::Once;
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// What to wait for.
@@ -21,17 +22,130 @@ pub(crate) fn wait(fd: BorrowedFd<'_>, ready: Ready, timeout: Duration) -> io::R
         Ready::Read => libc::POLLIN,
         Ready::Write => libc::POLLOUT,
     };
+    let mut one = [libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 }];
+    poll(&mut one, timeout).map(|n| n > 0)
+}
+
+/// Waits until one of the descriptors has room to write, or is in error: says of each whether it does. None does when
+/// the time is up or a signal came.
+pub(crate) fn wait_writable(fds: &[BorrowedFd<'_>], timeout: Duration) -> io::Result<Vec<bool>> {
+    let mut all: Vec<libc::pollfd> =
+        fds.iter().map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLOUT, revents: 0 }).collect();
+    poll(&mut all, timeout)?;
+    Ok(all.iter().map(|fd| fd.revents != 0).collect())
+}
+
+/// How many are ready; 0 as well after a signal.
+fn poll(fds: &mut [libc::pollfd], timeout: Duration) -> io::Result<usize> {
     // Rounded up: the last fraction of a millisecond would otherwise be spent spinning.
     let ms = timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as libc::c_int;
-    let mut one = libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
-    // SAFETY: `one` is a valid `pollfd` that lives across the call, the count of 1 matches it, and the borrowed
-    // descriptor stays open for as long as `fd` lives.
-    let n = unsafe { libc::poll(&mut one, 1, ms) };
-    if n >= 0 {
-        return Ok(n > 0);
+    let count = libc::nfds_t::try_from(fds.len()).map_err(io::Error::other)?;
+    // SAFETY: `fds` is a slice of `count` valid `pollfd`s, borrowed mutably across the call; the callers borrow the
+    // descriptors in it for as long.
+    let n = unsafe { libc::poll(fds.as_mut_ptr(), count, ms) };
+    if let Ok(n) = usize::try_from(n) {
+        return Ok(n);
     }
     let error = io::Error::last_os_error();
-    if error.kind() == io::ErrorKind::Interrupted { Ok(false) } else { Err(error) }
+    for fd in fds {
+        fd.revents = 0;
+    }
+    if error.kind() == io::ErrorKind::Interrupted { Ok(0) } else { Err(error) }
+}
+
+/// The same file or socket under a number of 3 or more. A firmware may have closed its standard streams; what is
+/// opened then gets their numbers, and its next `fprintf(stderr, ...)` would go into our journal or our connection.
+pub(crate) fn high_fd<T: From<OwnedFd> + Into<OwnedFd>>(opened: T) -> io::Result<T> {
+    let fd: OwnedFd = opened.into();
+    if fd.as_raw_fd() > 2 {
+        return Ok(T::from(fd));
+    }
+    // SAFETY: `fd` is open and ours; the command takes one int and touches no memory.
+    let high = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 3 as libc::c_int) };
+    if high < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call has just made this descriptor, so nobody else owns it.
+    Ok(T::from(unsafe { OwnedFd::from_raw_fd(high) }))
+}
+
+/// Sockets that no forked child may keep: while a child holds one, the death of this process does not end the
+/// connection, and the kernel goes on delivering what is queued in it. -1 is a free place.
+static NOT_FOR_CHILDREN: [AtomicI32; 256] = [const { AtomicI32::new(-1) }; 256];
+
+/// Takes the descriptor away from every child forked while this lives. To be dropped before the descriptor is closed.
+#[derive(Debug)]
+pub(crate) struct NotForChildren(usize);
+
+impl NotForChildren {
+    /// An error if the table is full or the process can register no handler.
+    pub(crate) fn new(fd: BorrowedFd<'_>) -> io::Result<NotForChildren> {
+        static HANDLER: Once = Once::new();
+        static REGISTERED: AtomicI32 = AtomicI32::new(-1);
+        HANDLER.call_once(|| {
+            // SAFETY: the handler is a function of this library, which is never unloaded while it is in use; it does
+            // only what is allowed between `fork` and `exec` in a process that had several threads.
+            let result = unsafe { libc::pthread_atfork(None, None, Some(in_forked_child)) };
+            REGISTERED.store(result, Ordering::Relaxed);
+        });
+        match REGISTERED.load(Ordering::Relaxed) {
+            0 => {}
+            error => return Err(io::Error::from_raw_os_error(error)),
+        }
+        let fd = fd.as_raw_fd();
+        for (place, slot) in NOT_FOR_CHILDREN.iter().enumerate() {
+            if slot.compare_exchange(-1, fd, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                return Ok(NotForChildren(place));
+            }
+        }
+        Err(io::Error::from_raw_os_error(libc::EMFILE))
+    }
+}
+
+impl Drop for NotForChildren {
+    fn drop(&mut self) {
+        NOT_FOR_CHILDREN[self.0].store(-1, Ordering::Release);
+    }
+}
+
+/// Runs in a forked child, where only async-signal-safe calls are allowed: atomics without a lock, `socket`, `dup2`,
+/// `fcntl` and `close` are.
+extern "C" fn in_forked_child() {
+    for slot in &NOT_FOR_CHILDREN {
+        let fd = slot.load(Ordering::Acquire);
+        if fd < 0 {
+            continue;
+        }
+        // The number stays taken, by a socket that leads nowhere: whatever in this child still believes that it owns
+        // the number must not meet somebody else's file under it.
+        // SAFETY: system calls on descriptors of this process that touch no memory; `fd` is open, for its owner
+        // leaves the table before it closes it.
+        unsafe {
+            let nowhere = libc::socket(libc::AF_UNIX, libc::SOCK_STREAM, 0);
+            if nowhere >= 0 && libc::dup2(nowhere, fd) == fd {
+                libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC);
+            } else {
+                libc::close(fd);
+            }
+            if nowhere >= 0 && nowhere != fd {
+                libc::close(nowhere);
+            }
+        }
+    }
+}
+
+/// Ends a TCP connection at once: what is queued and not acknowledged is dropped, the peer gets a reset, whoever else
+/// holds the descriptor. An error where the system cannot; closing with a linger time of zero is left then.
+pub(crate) fn disconnect(socket: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: `sockaddr` is plain integers, for which all zeros is a value: an address of the family AF_UNSPEC.
+    let nowhere: libc::sockaddr = unsafe { std::mem::zeroed() };
+    let length = size_of::<libc::sockaddr>() as libc::socklen_t;
+    // SAFETY: `nowhere` is a valid address of `length` bytes that the call only reads; the borrowed descriptor stays
+    // open across it.
+    if unsafe { libc::connect(socket.as_raw_fd(), &nowhere, length) } == 0 {
+        return Ok(());
+    }
+    Err(io::Error::last_os_error())
 }
 
 /// Takes an exclusive advisory lock on an open file, without waiting: false if somebody else has it. It ends with

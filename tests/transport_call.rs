@@ -2,6 +2,7 @@
 
 mod net;
 
+use kiosklink::cancel::CancelToken;
 use kiosklink::clock::Clock;
 use kiosklink::error::Error;
 use kiosklink::status::*;
@@ -55,8 +56,8 @@ fn warm_makes_a_connection_ready_and_the_next_command_uses_it() {
     let ca = Ca::new("ca");
     let server = Server::tls(server_config(&ca.leaf(), &[&TLS13], None), |_, mut tls| echo(&mut tls));
     let t = transport(trusting(&ca));
-    t.warm(&server.https(), Deadline::after(LONG)).unwrap();
-    t.warm(&server.https(), Deadline::after(LONG)).unwrap();
+    t.warm(&server.https(), Deadline::after(LONG), &CancelToken::never()).unwrap();
+    t.warm(&server.https(), Deadline::after(LONG), &CancelToken::never()).unwrap();
     assert_eq!(t.stats().connects, 1);
     assert!(command(&t, &server.https()).unwrap().timing.reused);
     assert_eq!((t.stats().connects, server.connections()), (1, 1));
@@ -73,7 +74,7 @@ fn the_request_is_what_was_asked_for() {
     let url = server.http();
     let mut request = post(&url, "{}");
     request.headers.push(("X-Sign", "abc".into()));
-    t.call(&url, Purpose::Read, Deadline::after(LONG), &mut || Ok(request.clone())).unwrap();
+    call(&t, &url, Purpose::Read, &mut || Ok(request.clone())).unwrap();
     let (head, body) = told.recv().unwrap();
     assert!(head.starts_with("POST /api?secret=1 HTTP/1.1\r\n"), "{head}");
     assert!(head.contains("\r\nX-Sign: abc\r\n"), "{head}");
@@ -101,7 +102,7 @@ fn bodies_with_every_method() {
             let mut request = post(&url, body);
             request.method = method;
             let mut prepare = || Ok(request.clone());
-            t.call(&url, Purpose::Read, Deadline::after(LONG), &mut prepare).unwrap();
+            call(&t, &url, Purpose::Read, &mut prepare).unwrap();
             let (head, got) = told.recv().unwrap();
             assert!(head.starts_with(method));
             assert_eq!(got, body.as_bytes(), "{method}");
@@ -123,7 +124,7 @@ fn the_answer_to_head_has_no_body() {
     request.method = "HEAD";
     for _ in 0..2 {
         let mut prepare = || Ok(request.clone());
-        let reply = t.call(&url, Purpose::Read, Deadline::after(LONG), &mut prepare).unwrap();
+        let reply = call(&t, &url, Purpose::Read, &mut prepare).unwrap();
         assert!(reply.status == 200 && reply.body.is_empty());
     }
     assert_eq!(server.connections(), 1);
@@ -140,7 +141,7 @@ fn a_body_larger_than_every_buffer_goes_out_and_comes_back() {
     let t = transport(trusting(&ca));
     let url = server.https();
     let body = "0123456789".repeat(60_000);
-    let reply = t.call(&url, Purpose::Command, Deadline::after(LONG), &mut || Ok(post(&url, &body))).unwrap();
+    let reply = call(&t, &url, Purpose::Command, &mut || Ok(post(&url, &body))).unwrap();
     assert!(reply.body == body.as_bytes());
 }
 
@@ -184,6 +185,17 @@ fn answers_of_every_shape() {
         ("HTTP/1.1 204 No Content\r\n\r\n".into(), 204, String::new()),
         ("HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n".into(), 304, String::new()),
         ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\nok".into(), 201, "ok".into()),
+        // FAULTS F8: interim answers with headers, and codings that compress nothing.
+        ("HTTP/1.1 100 Continue\r\nServer: x\r\nDate: y\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".into(), 200, "ok".into()),
+        ("HTTP/1.1 102 Processing\r\nX: y\r\n\r\n".repeat(20) + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, "ok".into()),
+        ("HTTP/1.1 200 OK\r\nContent-Encoding: utf-8\r\nContent-Length: 2\r\n\r\nok".into(), 200, "ok".into()),
+        ("HTTP/1.1 200 OK\r\nContent-Encoding: none\r\nContent-Length: 2\r\n\r\nok".into(), 200, "ok".into()),
+        ("HTTP/1.1 200 OK\r\nContent-Encoding:\r\nContent-Length: 2\r\n\r\nok".into(), 200, "ok".into()),
+        ("HTTP/1.1 200 OK\r\nContent-Encoding: identity, UTF-8\r\nContent-Length: 2\r\n\r\nok".into(), 200, "ok".into()),
+        ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n".into(), 200, String::new()),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n002 ; a=\"b\"\r\nhi\r\n0;last\r\nX: y\r\nZ: w\r\n\r\n".into(), 200, "hi".into()),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n".into(), 200, "hi".into()),
+        ("HTTP/1.1 200 OK\nContent-Length: 2\n\nok".into(), 200, "ok".into()),
         ("HTTP/1.1 302 Found\r\nLocation: http://portal.test/\r\nContent-Length: 3\r\n\r\nlog".into(), 302, "log".into()),
         ("HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops".into(), 500, "oops".into()),
         ("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".into(), 401, String::new()),
@@ -205,6 +217,9 @@ fn answers_that_are_none() {
     let endless = format!("HTTP/1.1 200 OK\r\nX: {}", "y".repeat(20_000));
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(200));
     let interims = "HTTP/1.1 103 Early Hints\r\nLink: somewhere\r\n\r\n".repeat(1000);
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let extended = format!("{chunked}{}", format!("1;{}\r\nx\r\n", "e".repeat(1000)).repeat(20));
+    let trailing = format!("{chunked}1\r\nx\r\n0\r\n{}", "T: trailer\r\n".repeat(2000));
     let cases: Vec<(&str, &str)> = vec![
         ("", "KL_E_LOST"),
         ("HTTP/1.1 200 OK\r\nContent-Le", "KL_E_LOST"),
@@ -215,6 +230,18 @@ fn answers_that_are_none() {
         ("HTTP/1.1 200 OK\r\nContent-Length: ten\r\n\r\n", "KL_E_PROTOCOL"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n12", "KL_E_PROTOCOL"),
         ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\n1", "KL_E_PROTOCOL"),
+        ("HTTP/1.1 200 OK\r\nContent-Encoding: utf-8, br\r\nContent-Length: 1\r\n\r\n1", "KL_E_PROTOCOL"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", "KL_E_PROTOCOL"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: cow\r\n\r\nmoo", "KL_E_PROTOCOL"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi!\r\n0\r\n\r\n", "KL_E_PROTOCOL"),
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\nhi\n0\n\n", "KL_E_PROTOCOL"),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000002\r\nhi\r\n0\r\n\r\n",
+            "KL_E_PROTOCOL",
+        ),
+        (&extended, "KL_E_PROTOCOL"),
+        (&trailing, "KL_E_TOO_LARGE"),
+        ("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n", "KL_E_PROTOCOL"),
         ("\x16\x03\x01\x02\x00\x01\x00\x01\x03\x03 no http here at all", "KL_E_PROTOCOL"),
         ("SSH-2.0-OpenSSH_9.2\r\n", "KL_E_PROTOCOL"),
         ("HTTP/1.1 000 No\r\n\r\n", "KL_E_PROTOCOL"),
@@ -449,9 +476,13 @@ fn a_request_larger_than_the_link_takes_left_even_if_never_whole() {
     let t = transport(options());
     let url = server.http();
     let body = "x".repeat(32 << 20);
-    let outcome = t.call(&url, Purpose::Command, Deadline::after(Duration::from_millis(300)), &mut || {
-        Ok(post(&url, &body))
-    });
+    let outcome = t.call(
+        &url,
+        Purpose::Command,
+        Deadline::after(Duration::from_millis(300)),
+        &CancelToken::never(),
+        &mut || Ok(post(&url, &body)),
+    );
     let failure = outcome.unwrap_err();
     assert_eq!((failure.error.status(), failure.left), (KL_E_TIMEOUT_SEND, true));
     gate.wait();
@@ -462,7 +493,7 @@ fn prepare_is_asked_when_the_connection_stands_and_may_refuse() {
     let server = Server::start(|_, mut tcp| echo(&mut tcp));
     let t = transport(options());
     let url = server.http();
-    let outcome = t.call(&url, Purpose::Command, Deadline::after(LONG), &mut || {
+    let outcome = call(&t, &url, Purpose::Command, &mut || {
         assert_eq!(t.stats().connects, 1);
         Err(Error::new(KL_E_STALE, "too late"))
     });
@@ -472,10 +503,16 @@ fn prepare_is_asked_when_the_connection_stands_and_may_refuse() {
     assert!(reply.timing.reused);
     assert_eq!((t.stats().connects, t.stats().requests), (1, 1));
     // A prepare that takes all the time there is: nothing is sent either.
-    let outcome = t.call(&url, Purpose::Command, Deadline::after(Duration::from_millis(20)), &mut || {
-        thread::sleep(Duration::from_millis(40));
-        Ok(post(&url, "hello"))
-    });
+    let outcome = t.call(
+        &url,
+        Purpose::Command,
+        Deadline::after(Duration::from_millis(20)),
+        &CancelToken::never(),
+        &mut || {
+            thread::sleep(Duration::from_millis(40));
+            Ok(post(&url, "hello"))
+        },
+    );
     assert_eq!(failed(outcome), ("KL_E_TIMEOUT_SEND", false));
     assert_eq!(t.stats().requests, 1);
 }
@@ -488,7 +525,7 @@ fn what_cannot_be_sent_is_refused_with_nothing_sent() {
     for value in ["a\r\nX-Evil: 1", "a\0b", "a\nb"] {
         let mut request = post(&url, "hello");
         request.headers.push(("X-Name", value.into()));
-        let outcome = t.call(&url, Purpose::Command, Deadline::after(LONG), &mut || Ok(request.clone()));
+        let outcome = call(&t, &url, Purpose::Command, &mut || Ok(request.clone()));
         assert_eq!(failed(outcome), ("KL_E_ARGUMENT", false));
     }
     for (name, value) in
@@ -496,7 +533,7 @@ fn what_cannot_be_sent_is_refused_with_nothing_sent() {
     {
         let mut request = post(&url, "hello");
         request.headers.push((name, value.into()));
-        let outcome = t.call(&url, Purpose::Command, Deadline::after(LONG), &mut || Ok(request.clone()));
+        let outcome = call(&t, &url, Purpose::Command, &mut || Ok(request.clone()));
         assert_eq!(failed(outcome), ("KL_E_ARGUMENT", false));
     }
     for (method, path) in [
@@ -511,11 +548,11 @@ fn what_cannot_be_sent_is_refused_with_nothing_sent() {
         let mut request = post(&url, "hello");
         request.method = method;
         request.url.path_and_query = path.into();
-        let outcome = t.call(&url, Purpose::Command, Deadline::after(LONG), &mut || Ok(request.clone()));
+        let outcome = call(&t, &url, Purpose::Command, &mut || Ok(request.clone()));
         assert_eq!(failed(outcome), ("KL_E_ARGUMENT", false));
     }
     let other = Server::start(|_, mut tcp| echo(&mut tcp)).http();
-    let outcome = t.call(&url, Purpose::Command, Deadline::after(LONG), &mut || Ok(post(&other, "hello")));
+    let outcome = call(&t, &url, Purpose::Command, &mut || Ok(post(&other, "hello")));
     assert_eq!(failed(outcome), ("KL_E_INTERNAL", false));
     assert_eq!(t.stats().requests, 0);
 }
@@ -525,7 +562,10 @@ fn plain_http_only_where_it_is_allowed() {
     let server = Server::start(|_, mut tcp| echo(&mut tcp));
     let t = transport(Options { allow_http: false, ..options() });
     assert_eq!(failed(read(&t, &server.http())), ("KL_E_CONFIG_VALUE", false));
-    assert_eq!(t.warm(&server.http(), Deadline::after(LONG)).unwrap_err().status(), KL_E_CONFIG_VALUE);
+    assert_eq!(
+        t.warm(&server.http(), Deadline::after(LONG), &CancelToken::never()).unwrap_err().status(),
+        KL_E_CONFIG_VALUE
+    );
     assert_eq!(server.connections(), 0);
 }
 
@@ -541,7 +581,7 @@ fn many_threads_share_one_transport_and_keep_at_most_two_idle() {
                 for j in 0..10 {
                     let body = format!("{i}-{j}");
                     let mut prepare = || Ok(post(&url, &body));
-                    let reply = t.call(&url, Purpose::Read, Deadline::after(LONG), &mut prepare).unwrap();
+                    let reply = call(&t, &url, Purpose::Read, &mut prepare).unwrap();
                     assert_eq!(reply.body, format!("got {body}").into_bytes());
                 }
             })

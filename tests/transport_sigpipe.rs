@@ -3,6 +3,8 @@
 
 mod net;
 
+use kiosklink::cancel::{CancelSource, CancelToken};
+use kiosklink::transport::Purpose;
 use net::*;
 use rustls::version::TLS13;
 use std::io::Read;
@@ -42,7 +44,7 @@ fn calls_into_broken_pipes() {
     for _ in 0..3 {
         let deadline = kiosklink::transport::Deadline::after(LONG);
         let purpose = kiosklink::transport::Purpose::Command;
-        let outcome = t.call(&url, purpose, deadline, &mut || Ok(post(&url, &body)));
+        let outcome = t.call(&url, purpose, deadline, &CancelToken::never(), &mut || Ok(post(&url, &body)));
         assert_eq!(failed(outcome), ("KL_E_LOST", true));
     }
 
@@ -55,9 +57,10 @@ fn calls_into_broken_pipes() {
         let _ = tls.read(&mut [0]);
     });
     let t = Arc::new(transport(trusting(&ca)));
-    let (own, url) = (t.clone(), server.https());
-    let thread = thread::spawn(move || failed(read(&own, &url)));
+    let source = CancelSource::new();
+    let (own, url, token) = (t.clone(), server.https(), source.token());
+    let thread = thread::spawn(move || failed(call_until(&own, &url, Purpose::Read, LONG, &token)));
     told.recv().unwrap();
-    t.cancel();
+    source.cancel();
     assert_eq!(thread.join().unwrap(), ("KL_E_CANCELLED", true));
 }

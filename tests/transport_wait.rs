@@ -2,6 +2,7 @@
 
 mod net;
 
+use kiosklink::cancel::{CancelSource, CancelToken};
 use kiosklink::status::*;
 use kiosklink::transport::{
     AddressFamily, Deadline, Lookup, Options, Proxy, Purpose, Transport, Url, parse_pin,
@@ -82,9 +83,9 @@ impl Lookup for Gated {
     }
 }
 
-fn big(t: &Transport, url: &Url, time: Duration) -> Outcome {
+fn big(t: &Transport, url: &Url, time: Duration, token: &CancelToken) -> Outcome {
     let body = "x".repeat(32 << 20);
-    t.call(url, Purpose::Command, Deadline::after(time), &mut || Ok(post(url, &body)))
+    t.call(url, Purpose::Command, Deadline::after(time), token, &mut || Ok(post(url, &body)))
 }
 
 /// A server that says this much and then nothing, and tells when it did.
@@ -126,7 +127,7 @@ fn the_deadline_holds_in_every_phase_and_names_it() {
     let (server, _told) = silent(b"", false);
     let t = transport(options());
     assert_eq!(failed(call_in(&t, &server.https(), Purpose::Command, SOON)), ("KL_E_TIMEOUT_TLS", false));
-    assert_eq!(failed(big(&t, &server.http(), SOON)), ("KL_E_TIMEOUT_SEND", true));
+    assert_eq!(failed(big(&t, &server.http(), SOON, &CancelToken::never())), ("KL_E_TIMEOUT_SEND", true));
 
     for says in [&b""[..], b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal"] {
         let (server, _told) = silent(says, true);
@@ -161,7 +162,8 @@ fn connect_timeout_bounds_lookup_tcp_and_tls() {
     assert_eq!(failed(command(&transport(quick()), &url)), ("KL_E_TIMEOUT_CONNECT", false));
     let (server, _told) = silent(b"", false);
     assert_eq!(failed(command(&transport(quick()), &server.https())), ("KL_E_TIMEOUT_TLS", false));
-    let error = transport(quick()).warm(&server.https(), Deadline::after(LONG)).unwrap_err();
+    let error =
+        transport(quick()).warm(&server.https(), Deadline::after(LONG), &CancelToken::never()).unwrap_err();
     assert_eq!(error.status(), KL_E_TIMEOUT_TLS);
 }
 
@@ -199,22 +201,22 @@ fn drop_by_drop_does_not_stretch_the_deadline() {
 fn cancelled(
     t: &Arc<Transport>,
     ready: impl FnOnce(),
-    call: impl FnOnce(&Transport) -> Outcome + Send + 'static,
+    call: impl FnOnce(&Transport, &CancelToken) -> Outcome + Send + 'static,
 ) -> (String, bool) {
+    let source = CancelSource::new();
+    let token = source.token();
     let over = Arc::new(AtomicBool::new(false));
     let (own, done) = (t.clone(), over.clone());
     let thread = thread::spawn(move || {
-        let outcome = call(&own);
+        let outcome = call(&own, &token);
         done.store(true, Ordering::SeqCst);
         outcome
     });
     ready();
-    // A cancel is for the calls in flight; one that came before the call does nothing.
-    while !over.load(Ordering::SeqCst) {
-        t.cancel();
-        thread::yield_now();
-    }
+    // One is enough, wherever it meets the call.
+    source.cancel();
     let failure = thread.join().unwrap().unwrap_err();
+    assert!(over.load(Ordering::SeqCst));
     assert_eq!(failure.error.status(), KL_E_CANCELLED, "{}", failure.error);
     (failure.error.message().to_owned(), failure.left)
 }
@@ -225,36 +227,43 @@ fn cancel_ends_a_call_in_every_phase_and_later_calls_work() {
     let (gated, told) = Gated::new();
     let t = Arc::new(transport(Options { lookup: Some(gated.clone()), ..options() }));
     let nowhere = Url::parse("http://cabinet.test/").unwrap();
-    let (message, left) = cancelled(&t, || told.recv().unwrap(), move |t| command(t, &nowhere));
+    let (message, left) = cancelled(
+        &t,
+        || told.recv().unwrap(),
+        move |t, c| call_until(t, &nowhere, Purpose::Command, LONG, c),
+    );
     assert!(message.contains("looking up") && !left, "{message}");
     gated.gate.open();
 
     let t = Arc::new(transport(options()));
     let hole = hole(Ipv4Addr::LOCALHOST, 0);
     let url = Url::parse(&format!("http://{}/", hole.address)).unwrap();
-    let (message, left) = cancelled(&t, || {}, move |t| command(t, &url));
+    let (message, left) = cancelled(&t, || {}, move |t, c| call_until(t, &url, Purpose::Command, LONG, c));
     assert!(message.contains("connecting") && !left, "{message}");
 
     let (server, told) = silent(b"", false);
     let url = server.https();
-    let (message, left) = cancelled(&t, || told.recv().unwrap(), move |t| command(t, &url));
+    let (message, left) =
+        cancelled(&t, || told.recv().unwrap(), move |t, c| call_until(t, &url, Purpose::Command, LONG, c));
     assert!(message.contains("shaking hands") && !left, "{message}");
 
     let (server, told) = silent(b"", false);
     let url = server.http();
-    let (message, left) = cancelled(&t, || told.recv().unwrap(), move |t| big(t, &url, LONG));
+    let (message, left) = cancelled(&t, || told.recv().unwrap(), move |t, c| big(t, &url, LONG, c));
     assert!(message.contains("sending") && left, "{message}");
 
     for says in [&b""[..], b"HTTP/1.1 200 OK\r\n\r\nhal"] {
         let (server, told) = silent(says, true);
         let url = server.http();
-        let (message, left) = cancelled(&t, || told.recv().unwrap(), move |t| read(t, &url));
+        let (message, left) =
+            cancelled(&t, || told.recv().unwrap(), move |t, c| call_until(t, &url, Purpose::Read, LONG, c));
         assert!(message.contains("answer") && left, "{message}");
     }
 
     let server = Server::start(|_, mut tcp| echo(&mut tcp));
-    read(&t, &server.http()).unwrap();
-    t.cancel();
+    let source = CancelSource::new();
+    call_until(&t, &server.http(), Purpose::Read, LONG, &source.token()).unwrap();
+    source.cancel();
     // The idle connection is still there.
     assert!(read(&t, &server.http()).unwrap().timing.reused);
     assert!(began.elapsed() < LONG);
@@ -265,8 +274,9 @@ fn cancel_during_prepare_sends_nothing() {
     let server = Server::start(|_, mut tcp| echo(&mut tcp));
     let t = transport(options());
     let url = server.http();
-    let outcome = t.call(&url, Purpose::Command, Deadline::after(LONG), &mut || {
-        t.cancel();
+    let source = CancelSource::new();
+    let outcome = t.call(&url, Purpose::Command, Deadline::after(LONG), &source.token(), &mut || {
+        source.cancel();
         Ok(post(&url, "hello"))
     });
     assert_eq!(failed(outcome), ("KL_E_CANCELLED", false));
@@ -278,16 +288,17 @@ fn cancel_during_prepare_sends_nothing() {
 fn one_cancel_ends_all_calls_at_once() {
     let (server, told) = silent(b"", true);
     let t = Arc::new(transport(options()));
+    let source = CancelSource::new();
     let threads: Vec<_> = (0..6)
         .map(|_| {
-            let (t, url) = (t.clone(), server.http());
-            thread::spawn(move || failed(read(&t, &url)))
+            let (t, url, token) = (t.clone(), server.http(), source.token());
+            thread::spawn(move || failed(call_until(&t, &url, Purpose::Read, LONG, &token)))
         })
         .collect();
     for _ in 0..6 {
         told.recv().unwrap();
     }
-    t.cancel();
+    source.cancel();
     for thread in threads {
         assert_eq!(thread.join().unwrap(), ("KL_E_CANCELLED", true));
     }
@@ -312,7 +323,7 @@ fn a_connection_that_dies_before_a_byte_is_taken_costs_a_command_nothing() {
     let url = server.http();
     command(&t, &url).unwrap();
     let mut asked = 0;
-    let reply = t.call(&url, Purpose::Command, Deadline::after(LONG), &mut || {
+    let reply = call(&t, &url, Purpose::Command, &mut || {
         asked += 1;
         if asked == 1 {
             // The connection was just found to be open; now it dies.

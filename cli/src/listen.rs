@@ -7,6 +7,7 @@ use crate::args::Given;
 use crate::out::{Done, Stop, json_of, note, say};
 use crate::signals;
 use crate::verbs::event_row;
+use kiosklink::cancel::CancelToken;
 use kiosklink::client::Client;
 use kiosklink::clock::{Clock, format_time};
 use kiosklink::error::Error;
@@ -497,14 +498,20 @@ impl Server {
         }
         if let Some((url, transport)) = &self.forward {
             let reply = transport
-                .call(url, Purpose::Command, Deadline::after(self.timeout), &mut || {
-                    Ok(Request {
-                        method: "POST",
-                        url: url.clone(),
-                        headers: vec![("Content-Type", "application/json".to_owned())],
-                        body: line.as_bytes().to_vec(),
-                    })
-                })
+                .call(
+                    url,
+                    Purpose::Command,
+                    Deadline::after(self.timeout),
+                    &CancelToken::never(),
+                    &mut || {
+                        Ok(Request {
+                            method: "POST",
+                            url: url.clone(),
+                            headers: vec![("Content-Type", "application/json".to_owned())],
+                            body: line.as_bytes().to_vec(),
+                        })
+                    },
+                )
                 .map_err(|failure| failure.error.message().to_owned())?;
             if !(200..300).contains(&reply.status) {
                 return Err(format!("{url} answered {}", reply.status));

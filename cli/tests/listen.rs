@@ -3,6 +3,7 @@
 mod common;
 
 use common::*;
+use kiosklink::cancel::CancelToken;
 use kiosklink::clock::Clock;
 use kiosklink::transport::{Deadline, Options, Purpose, Request, Roots, Transport, Url};
 use md5::{Digest, Md5};
@@ -238,14 +239,20 @@ fn over_https_and_ended_by_a_signal() {
     let transport = Transport::new(options, Arc::new(Clock::new())).unwrap();
     let url = Url::parse(&format!("https://localhost:{port}/cb")).unwrap();
     let reply = transport
-        .call(&url, Purpose::Command, Deadline::after(Duration::from_secs(20)), &mut || {
-            Ok(Request {
-                method: "POST",
-                url: url.clone(),
-                headers: Vec::new(),
-                body: callback("VI3").into_bytes(),
-            })
-        })
+        .call(
+            &url,
+            Purpose::Command,
+            Deadline::after(Duration::from_secs(20)),
+            &CancelToken::never(),
+            &mut || {
+                Ok(Request {
+                    method: "POST",
+                    url: url.clone(),
+                    headers: Vec::new(),
+                    body: callback("VI3").into_bytes(),
+                })
+            },
+        )
         .unwrap();
     assert!(reply.status == 200 && String::from_utf8_lossy(&reply.body).contains("\"error_code\":0"));
     let (code, out, err) = {

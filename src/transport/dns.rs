@@ -4,8 +4,9 @@
 //! one per client, and whoever needs the same name meanwhile waits for that one. What it found stays good for a
 //! while, and after that is still better than nothing when the next lookup fails.
 
-use super::conn::{Bound, Fault};
+use super::link::{Bound, Fault};
 use super::{AddressFamily, Deadline, lock};
+use crate::cancel::Wake;
 use crate::log::log_line;
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
@@ -34,7 +35,7 @@ impl Lookup for SystemLookup {
 /// Hosts remembered per client: its platform, its proxy, and some room.
 const MAX_HOSTS: usize = 4;
 /// Addresses kept per host.
-const MAX_ADDRESSES: usize = 8;
+const MAX_ADDRESSES: usize = 16;
 /// How long a call with an old address at hand waits for a new one.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// musl's default is smaller, glibc's is 8 MiB of address space; NSS modules want some room.
@@ -60,7 +61,10 @@ struct State {
 
 struct Known {
     host: String,
+    /// In the order in which they are to be tried.
     addresses: Vec<IpAddr>,
+    /// The one that answered last; it outlives the lookups, so that a dead one before it costs its time once.
+    winner: Option<IpAddr>,
     at: Instant,
     stale: bool,
 }
@@ -90,7 +94,7 @@ impl Dns {
         if let Ok(ip) = host.parse::<IpAddr>() {
             return Ok(Found::Addresses { list: vec![ip], asked: false });
         }
-        let mut state = lock(&self.shared.state);
+        let state = lock(&self.shared.state);
         let old = match state.known.iter().find(|k| k.host == host) {
             Some(k) if !k.stale && k.at.elapsed() < self.fresh_for => {
                 return Ok(Found::Addresses { list: k.addresses.clone(), asked: false });
@@ -98,6 +102,17 @@ impl Dns {
             Some(k) => Some(k.addresses.clone()),
             None => None,
         };
+        // The state is a lock of this module, held while nothing is waited for; so a cancel may wake by it.
+        drop(state);
+        let registered = bound.token.register(self.shared.clone()).map_err(|_| Fault::Cancelled)?;
+        let found = self.wait(host, old, bound);
+        drop(registered);
+        found
+    }
+
+    /// Begins a lookup, or joins the one under way, and waits for what it finds.
+    fn wait(&self, host: &str, old: Option<Vec<IpAddr>>, bound: &Bound<'_>) -> Result<Found, Fault> {
+        let mut state = lock(&self.shared.state);
         let patience = old.as_ref().map(|_| Deadline::after(PATIENCE.min(bound.remaining() / 3)));
         let mut mine: Option<Arc<Flight>> = None;
         loop {
@@ -167,6 +182,7 @@ impl Dns {
             let mut landing = Landing(shared, own, None);
             let found = lookup.lookup(&landing.1.host).and_then(|mut all| {
                 all.retain(|ip| family.admits(ip));
+                let mut all = interleaved(all, None);
                 all.truncate(MAX_ADDRESSES);
                 if all.is_empty() { Err(no_address()) } else { Ok(all) }
             });
@@ -183,32 +199,72 @@ impl Dns {
         }
     }
 
-    /// The address that answered comes first the next time.
+    /// The address that answered comes first the next time, and after the next lookups too.
     pub(super) fn prefer(&self, host: &str, good: IpAddr) {
         if let Some(known) = lock(&self.shared.state).known.iter_mut().find(|k| k.host == host) {
+            known.winner = Some(good);
             if let Some(at) = known.addresses.iter().position(|ip| *ip == good) {
                 known.addresses[..=at].rotate_right(1);
             }
         }
     }
+}
 
-    /// Wakes the calls that wait for a lookup, so that they see that they were cancelled.
-    pub(super) fn wake(&self) {
-        drop(lock(&self.shared.state));
-        self.shared.changed.notify_all();
+impl Wake for Shared {
+    /// The calls that wait for a lookup see that they were cancelled.
+    fn wake(&self) {
+        drop(lock(&self.state));
+        self.changed.notify_all();
     }
 }
 
 impl State {
     fn remember(&mut self, host: &str, addresses: Vec<IpAddr>) {
+        let winner = self.known.iter().find(|k| k.host == host).and_then(|k| k.winner);
         self.known.retain(|k| k.host != host);
         if self.known.len() >= MAX_HOSTS {
             self.known.remove(0);
         }
-        self.known.push(Known { host: host.to_owned(), addresses, at: Instant::now(), stale: false });
+        let winner = winner.filter(|ip| addresses.contains(ip));
+        let addresses = interleaved(addresses, winner);
+        self.known.push(Known { host: host.to_owned(), addresses, winner, at: Instant::now(), stale: false });
+    }
+}
+
+/// The order in which addresses are tried: the last winner first, then the families in turn, each in the resolver's
+/// own order. So one family that leads nowhere costs one step and not a row of them.
+fn interleaved(addresses: Vec<IpAddr>, winner: Option<IpAddr>) -> Vec<IpAddr> {
+    let Some(first) = winner.or_else(|| addresses.first().copied()) else { return addresses };
+    let rest = addresses.into_iter().filter(|ip| *ip != first);
+    let (same, other): (Vec<IpAddr>, Vec<IpAddr>) = rest.partition(|ip| ip.is_ipv4() == first.is_ipv4());
+    let (mut same, mut other) = (same.into_iter(), other.into_iter());
+    let mut order = vec![first];
+    loop {
+        let two = [other.next(), same.next()];
+        if two == [None, None] {
+            return order;
+        }
+        order.extend(two.into_iter().flatten());
     }
 }
 
 fn no_address() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "it has no address of the wanted family")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // FAULTS F6
+    #[test]
+    fn families_take_turns_and_the_winner_comes_first() {
+        let ips = |list: &[&str]| list.iter().map(|ip| ip.parse().unwrap()).collect::<Vec<IpAddr>>();
+        let resolved = ips(&["::1", "::2", "::3", "10.0.0.1", "10.0.0.2"]);
+        let order = interleaved(resolved.clone(), None);
+        assert_eq!(order, ips(&["::1", "10.0.0.1", "::2", "10.0.0.2", "::3"]));
+        let order = interleaved(resolved, Some("10.0.0.2".parse().unwrap()));
+        assert_eq!(order, ips(&["10.0.0.2", "::1", "10.0.0.1", "::2", "::3"]));
+        assert_eq!(interleaved(vec![], None), ips(&[]));
+    }
 }

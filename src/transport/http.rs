@@ -1,24 +1,32 @@
-//! One request and its answer over a standing connection. The protocol is ureq's own engine; what is sent when, and
-//! what a failure means, is decided here.
+//! One request and its answer over a standing connection: HTTP/1.1 as RFC 9110 and RFC 9112 have it. The head of an
+//! answer is cut by `httparse`; how its body is framed, and when a connection may be used again, is decided here.
 
-use super::conn::{Bound, Conn, Fault};
-use super::{Headers, Request};
+use super::link::{Bound, Conn, Fault};
+use super::{FirstWrite, Headers, Request};
 use crate::clock;
 use crate::error::Error;
 use crate::status::*;
+use std::mem::MaybeUninit;
 use std::time::Instant;
-use ureq_proto::client::{Call, RecvBodyResult, RecvResponseResult, SendRequestResult, state};
-use ureq_proto::http;
-use ureq_proto::{BodyMode, Error as ProtoError};
 
-/// An answer's head may have this many bytes.
+/// An answer's head may have this many bytes, those of the interim answers before it included.
 const MAX_HEAD: usize = 16 * 1024;
+/// And this many headers.
+const MAX_HEADERS: usize = 100;
+/// The line with a chunk's size may have this many bytes.
+const MAX_CHUNK_LINE: usize = 4 * 1024;
+/// What is set aside at once for a body whose length is told. More only as it comes in.
+const FIRST_ROOM: usize = 64 * 1024;
+/// Names of codings that compress or otherwise change a body. Whatever else servers write into `Content-Encoding`
+/// (`utf-8`, `none`, nothing at all) changes nothing.
+const COMPRESSIONS: [&str; 11] =
+    ["gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress", "exi", "dcb", "dcz", "aes128gcm"];
 
 /// How far an exchange has come.
 #[derive(Default)]
 pub(super) struct Progress {
-    /// The kernel took at least one byte of the request.
-    pub(super) left: bool,
+    /// When the kernel took the first byte of the request.
+    pub(super) first_write: FirstWrite,
     /// Everything is sent.
     pub(super) sent: bool,
     /// When the answer's first byte was there.
@@ -35,54 +43,72 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
     /// Both sides keep the connection, and nothing is left in it.
     pub(super) reusable: bool,
+    /// How long the server keeps it, if it says so.
+    pub(super) kept_ms: Option<u64>,
 }
 
-pub(super) fn exchange(
+/// Sends a request, whole.
+pub(super) fn send(
     conn: &mut Conn,
-    request: &Request,
-    user_agent: &str,
+    bytes: &[u8],
+    bound: &Bound<'_>,
+    progress: &mut Progress,
+) -> Result<(), Fault> {
+    progress.sent_ms = clock::monotonic_ms();
+    conn.send(bytes, bound, &mut progress.first_write)?;
+    progress.sent = true;
+    Ok(())
+}
+
+/// Receives the answer to a request of this method.
+pub(super) fn receive(
+    conn: &mut Conn,
+    method: &str,
     max_reply: usize,
     bound: &Bound<'_>,
     progress: &mut Progress,
 ) -> Result<Answer, Fault> {
-    // Head and body go out together: one TLS record, one packet if they fit.
-    let bytes = encode(request, user_agent)?;
-    progress.sent_ms = clock::monotonic_ms();
-    conn.send(&bytes, bound, &mut progress.left)?;
-    drop(bytes);
-    progress.sent = true;
-
-    let (head, next) = receive_head(conn, await_answer(request.method)?, bound, progress)?;
-    let status = head.status().as_u16();
-    let (parts, ()) = head.into_parts();
-    let headers = Headers(parts.headers);
-    if let Some(coding) = headers.get("content-encoding") {
-        if !coding.eq_ignore_ascii_case("identity") {
-            return Err(protocol("the answer is compressed, which was not asked for"));
-        }
-    }
-    let (body, must_close) = match next {
-        RecvResponseResult::RecvBody(call) => receive_body(conn, call, max_reply, bound)?,
-        RecvResponseResult::Cleanup(call) => (Vec::new(), call.must_close_connection()),
-        RecvResponseResult::Redirect(call) => (Vec::new(), call.must_close_connection()),
+    let head = receive_head(conn, bound, progress)?;
+    let framing = frame(&head, method)?;
+    let (body, whole) = match framing.body {
+        Body::None => (Vec::new(), true),
+        Body::Length(length) => (receive_length(conn, length, max_reply, bound)?, true),
+        Body::Chunked => receive_chunks(conn, max_reply, bound)?,
+        Body::UntilClose => (receive_until_close(conn, max_reply, bound)?, false),
     };
-    let reusable = !must_close && conn.is_clean();
-    Ok(Answer { status, headers, body, reusable })
+    if !body.is_empty() {
+        refuse_compression(&head.headers)?;
+    }
+    let reusable = framing.keep && whole && conn.is_clean();
+    let kept_ms = kept_ms(&head.headers);
+    Ok(Answer { status: head.status, headers: head.headers, body, reusable, kept_ms })
 }
 
-/// The bytes of the request, its body included.
+/// What `Keep-Alive: timeout=5, max=100` says, in milliseconds.
+fn kept_ms(headers: &Headers) -> Option<u64> {
+    let seconds = tokens(headers, "keep-alive").find_map(|token| {
+        let (name, value) = std::str::from_utf8(token).ok()?.split_once('=')?;
+        if !name.trim_end().eq_ignore_ascii_case("timeout") {
+            return None;
+        }
+        value.trim().trim_matches('"').parse::<u32>().ok()
+    })?;
+    Some(u64::from(seconds) * 1000)
+}
+
+/// The bytes of the request, its body included: they go out together, in one TLS record and one packet if they fit.
 ///
 /// Written by hand: header names keep their spelling, which some gateways are picky about, and no formatting
 /// machinery runs. Whatever could break out of its line is refused.
-fn encode(request: &Request, user_agent: &str) -> Result<Vec<u8>, Fault> {
-    let refuse = |what: String| Err(Fault::Final(Error::new(KL_E_ARGUMENT, what)));
+pub(super) fn encode(request: &Request, user_agent: &str) -> Result<Vec<u8>, Fault> {
+    let refuse = |what: &[&str]| Err(Fault::Final(Error::new(KL_E_ARGUMENT, what.concat())));
     let Request { method, url, headers, body } = request;
     if !method.bytes().all(|b| b.is_ascii_uppercase()) || matches!(*method, "" | "CONNECT") {
-        return refuse(format!("{method} is no method that can be used here"));
+        return refuse(&[method, " is no method that can be used here"]);
     }
     let path = url.path_and_query.as_bytes();
     if path.first() != Some(&b'/') || !path.iter().all(|b| matches!(b, 0x21..=0x7e)) {
-        return refuse("the request's path holds a character that must be percent-encoded".into());
+        return refuse(&["the request's path holds a character that must be percent-encoded"]);
     }
     let room: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
     let mut out =
@@ -95,18 +121,17 @@ fn encode(request: &Request, user_agent: &str) -> Result<Vec<u8>, Fault> {
     line(&[b"Host: ", url.authority().as_bytes()]);
     let mut has_agent = false;
     for (name, value) in headers {
-        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-        if name.is_empty() || !name.bytes().all(token) {
-            return refuse(format!("{name} is not the name of a header"));
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return refuse(&[name, " is not the name of a header"]);
         }
         if ["host", "content-length", "transfer-encoding", "connection", "expect", "te", "upgrade"]
             .iter()
             .any(|own| name.eq_ignore_ascii_case(own))
         {
-            return refuse(format!("the header {name} is not the caller's to set"));
+            return refuse(&["the header ", name, " is not the caller's to set"]);
         }
         if value.bytes().any(|b| (b < b' ' && b != b'\t') || b == 0x7f) {
-            return refuse(format!("the value of the header {name} holds a control character"));
+            return refuse(&["the value of the header ", name, " holds a control character"]);
         }
         has_agent |= name.eq_ignore_ascii_case("user-agent");
         line(&[name.as_bytes(), b": ", value.as_bytes()]);
@@ -130,50 +155,87 @@ fn encode(request: &Request, user_agent: &str) -> Result<Vec<u8>, Fault> {
     Ok(out)
 }
 
-/// The engine, waiting for an answer. Of the request it only needs to know whether the answer may have a body.
-fn await_answer(method: &str) -> Result<Call<state::RecvResponse>, Fault> {
-    let mut request = http::Request::new(());
-    if method == "HEAD" {
-        *request.method_mut() = http::Method::HEAD;
-    }
-    let mut call = Call::new(request).map_err(bad_answer)?.proceed();
-    call.write(&mut [0; 64]).map_err(bad_answer)?;
-    match call.proceed().map_err(bad_answer)? {
-        Some(SendRequestResult::RecvResponse(call)) => Ok(call),
-        _ => Err(Fault::Final(Error::new(KL_E_INTERNAL, "the HTTP engine does not wait for an answer"))),
-    }
+fn is_token(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
 }
 
-fn receive_head(
-    conn: &mut Conn,
-    mut call: Call<state::RecvResponse>,
-    bound: &Bound<'_>,
-    progress: &mut Progress,
-) -> Result<(http::Response<()>, RecvResponseResult), Fault> {
+/// The first lines of an answer.
+pub(super) struct Head {
+    /// From 100 to 999.
+    pub(super) status: u16,
+    /// 0 or 1, of HTTP/1.
+    minor: u8,
+    pub(super) headers: Headers,
+    /// Whether a header was written in a way that others may read differently.
+    odd: bool,
+}
+
+/// Cuts the head off the front of what was received, and says how long it is; `None` if it is not whole yet.
+pub(super) fn read_head(input: &[u8]) -> Result<Option<(usize, Head)>, Fault> {
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut []);
+    let mut config = httparse::ParserConfig::default();
+    // Both are read as RFC 9112 wants them read, sections 5.1 and 5.2; that the server writes them is noted below.
+    config.allow_spaces_after_header_name_in_responses(true);
+    config.allow_obsolete_multiline_headers_in_responses(true);
+    let length = match config.parse_response_with_uninit_headers(&mut response, input, &mut headers) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(Fault::Final(Error::new(KL_E_TOO_LARGE, "the answer has too many headers")));
+        }
+        Err(error) => return Err(bad_head(error)),
+    };
+    let (Some(status @ 100..), Some(minor)) = (response.code, response.version) else {
+        return Err(protocol("the answer is not valid HTTP: its status is no number from 100 on"));
+    };
+    let mut kept = Headers::default();
+    let mut odd = false;
+    for header in response.headers.iter() {
+        let behind = header.name.as_ptr() as usize + header.name.len() - input.as_ptr() as usize;
+        odd |= input.get(behind) != Some(&b':');
+        odd |= kept.push(header.name, header.value);
+    }
+    Ok(Some((length, Head { status, minor, headers: kept, odd })))
+}
+
+fn bad_head(error: httparse::Error) -> Fault {
+    use httparse::Error as E;
+    protocol(match error {
+        E::HeaderName => "the answer is not valid HTTP: the name of a header is none",
+        E::HeaderValue => "the answer is not valid HTTP: the value of a header holds what it must not",
+        E::Version => "the answer is not valid HTTP: it does not begin with HTTP/1.1",
+        E::Status => "the answer is not valid HTTP: its status is no number from 100 on",
+        _ => "the answer is not valid HTTP",
+    })
+}
+
+fn receive_head(conn: &mut Conn, bound: &Bound<'_>, progress: &mut Progress) -> Result<Head, Fault> {
     let mut interim = 0;
     loop {
+        let seen = conn.input().len();
         if !conn.receive(bound)? {
             return Err(Fault::Closed);
         }
+        let mut first = seen == 0;
         if progress.first_byte.is_none() {
             progress.first_byte = Some(Instant::now());
             progress.received_ms = conn.heard_ms;
         }
-        loop {
-            let (used, head) = call.try_response(conn.input(), false).map_err(bad_answer)?;
-            conn.consume(used);
-            if let Some(head) = head {
-                if used > MAX_HEAD {
-                    return Err(large_head());
-                }
-                let next = call.proceed().ok_or_else(|| protocol("the answer's head ends nowhere"))?;
-                return Ok((head, next));
+        // Only a new line can complete a head; whoever sends drop by drop is not read again at each drop.
+        while first || conn.input().get(seen..).is_some_and(|new| new.contains(&b'\n')) {
+            let Some((length, head)) = read_head(conn.input())? else { break };
+            conn.consume(length);
+            interim += length;
+            if interim > MAX_HEAD {
+                return Err(large_head());
             }
-            if used == 0 {
-                break;
+            match head.status {
+                // An interim answer: the real one follows, but not after an endless row of them.
+                100 | 102..=199 => first = true,
+                101 => return Err(protocol("the answer switches to a protocol that was not asked for")),
+                _ => return Ok(head),
             }
-            // An interim answer (1xx): the real one follows, but not after an endless row of them.
-            interim += used;
         }
         if conn.input().len() + interim > MAX_HEAD {
             return Err(large_head());
@@ -181,82 +243,344 @@ fn receive_head(
     }
 }
 
-fn receive_body(
+/// How the end of a body is found.
+#[derive(Debug, PartialEq, Eq)]
+enum Body {
+    None,
+    Length(u64),
+    Chunked,
+    UntilClose,
+}
+
+/// What the head says about what follows it.
+#[derive(Debug, PartialEq, Eq)]
+struct Framing {
+    body: Body,
+    /// Whether the connection can be used again afterwards.
+    keep: bool,
+}
+
+/// RFC 9112, section 6.3. What two readers could read in two ways is refused, or is the connection's last answer.
+fn frame(head: &Head, method: &str) -> Result<Framing, Fault> {
+    let headers = &head.headers;
+    let mut keep = head.minor >= 1 && !head.odd;
+    keep &= !tokens(headers, "connection").any(|token| token.eq_ignore_ascii_case(b"close"));
+    let length = content_length(headers)?;
+    let mut codings = tokens(headers, "transfer-encoding");
+    let coding = codings.next();
+    if method == "HEAD" || matches!(head.status, 204 | 304) {
+        return Ok(Framing { body: Body::None, keep });
+    }
+    let body = match (coding, length) {
+        (Some(coding), length) => {
+            if !coding.eq_ignore_ascii_case(b"chunked") || codings.next().is_some() {
+                let message =
+                    ["the answer has the transfer coding ", &printable(coding), ", which is not known"];
+                return Err(Fault::Final(Error::new(KL_E_PROTOCOL, message.concat())));
+            }
+            keep &= length.is_none();
+            Body::Chunked
+        }
+        (None, Some(length)) => Body::Length(length),
+        (None, None) => {
+            keep = false;
+            Body::UntilClose
+        }
+    };
+    Ok(Framing { body, keep })
+}
+
+/// The one length that all `Content-Length` headers agree on; several of one value are one (RFC 9110, 8.6).
+fn content_length(headers: &Headers) -> Result<Option<u64>, Fault> {
+    let mut found = None;
+    for value in headers.all("content-length") {
+        for part in value.split(|b| *b == b',') {
+            let part = part.trim_ascii();
+            if part.is_empty() || !part.iter().all(u8::is_ascii_digit) {
+                return Err(protocol("the answer's Content-Length is no number"));
+            }
+            // What does not fit is too large in any case.
+            let length = part
+                .iter()
+                .fold(0u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
+            if found.is_some_and(|before| before != length) {
+                return Err(protocol("the answer has two lengths"));
+            }
+            found = Some(length);
+        }
+    }
+    Ok(found)
+}
+
+fn refuse_compression(headers: &Headers) -> Result<(), Fault> {
+    for token in tokens(headers, "content-encoding") {
+        if COMPRESSIONS.iter().any(|name| token.eq_ignore_ascii_case(name.as_bytes())) {
+            let message = ["the answer is compressed (", &printable(token), "), which was not asked for"];
+            return Err(Fault::Final(Error::new(KL_E_PROTOCOL, message.concat())));
+        }
+    }
+    Ok(())
+}
+
+/// The items of all headers of this name that are lists.
+fn tokens<'a>(headers: &'a Headers, name: &'static str) -> impl Iterator<Item = &'a [u8]> {
+    let items = headers.all(name).flat_map(|value| value.split(|b| *b == b','));
+    items.map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
+}
+
+/// A server's word, short and harmless enough for a message.
+fn printable(word: &[u8]) -> String {
+    word.iter().take(32).map(|b| if b.is_ascii_graphic() { char::from(*b) } else { '?' }).collect()
+}
+
+/// Takes what was received, at most `wanted` bytes of it, into the body.
+fn take(conn: &mut Conn, body: &mut Vec<u8>, wanted: u64) -> u64 {
+    let input = conn.input();
+    let n = usize::try_from(wanted).unwrap_or(usize::MAX).min(input.len());
+    body.extend_from_slice(&input[..n]);
+    conn.consume(n);
+    n as u64
+}
+
+fn receive_length(
     conn: &mut Conn,
-    mut call: Call<state::RecvBody>,
+    length: u64,
     max_reply: usize,
     bound: &Bound<'_>,
-) -> Result<(Vec<u8>, bool), Fault> {
-    let large = || {
-        let message = format!("the answer is larger than {max_reply} bytes");
-        Fault::Final(Error::new(KL_E_TOO_LARGE, message))
-    };
-    let mode = call.body_mode();
-    let mut body = Vec::new();
-    if let BodyMode::LengthDelimited(length) = mode {
-        if length > max_reply as u64 {
-            return Err(large());
-        }
-        body.reserve_exact(length as usize);
+) -> Result<Vec<u8>, Fault> {
+    if length > max_reply as u64 {
+        return Err(large(max_reply));
     }
-    let until_close = mode == BodyMode::CloseDelimited;
-    let mut ended_early = false;
+    let mut body = Vec::with_capacity((length as usize).min(FIRST_ROOM));
+    let mut missing = length;
     loop {
-        while !conn.input().is_empty() {
-            let filled = body.len();
-            body.resize(filled + conn.input().len(), 0);
-            let (used, made) = call.read(conn.input(), &mut body[filled..]).map_err(bad_answer)?;
-            body.truncate(filled + made);
-            conn.consume(used);
-            if body.len() > max_reply {
-                return Err(large());
-            }
-            if used == 0 {
-                break;
-            }
-        }
-        if !until_close && call.can_proceed() {
-            break;
-        }
-        // What could not be taken is half a chunk line; those are short.
-        if conn.input().len() > MAX_HEAD {
-            return Err(protocol("a chunk of the answer has no end to its size"));
+        missing -= take(conn, &mut body, missing);
+        if missing == 0 {
+            return Ok(body);
         }
         if !conn.receive(bound)? {
-            if until_close {
-                break;
-            }
-            // The last chunk is there and only the empty line after it is missing.
-            if call.is_ended_chunked() {
-                ended_early = true;
-                break;
-            }
             return Err(Fault::Closed);
         }
     }
-    let must_close = ended_early
-        || match call.proceed() {
-            Some(RecvBodyResult::Cleanup(call)) => call.must_close_connection(),
-            Some(RecvBodyResult::Redirect(call)) => call.must_close_connection(),
-            None => true,
-        };
-    Ok((body, must_close))
+}
+
+fn receive_until_close(conn: &mut Conn, max_reply: usize, bound: &Bound<'_>) -> Result<Vec<u8>, Fault> {
+    let mut body = Vec::new();
+    loop {
+        take(conn, &mut body, u64::MAX);
+        if body.len() > max_reply {
+            return Err(large(max_reply));
+        }
+        if !conn.receive(bound)? {
+            return Ok(body);
+        }
+    }
+}
+
+/// The body, and whether its end came in full: a server may close right after the last chunk.
+fn receive_chunks(conn: &mut Conn, max_reply: usize, bound: &Bound<'_>) -> Result<(Vec<u8>, bool), Fault> {
+    let mut body = Vec::new();
+    // What is no content: extensions and trailers. Read, as it must be, but not without end.
+    let mut ballast = 0;
+    loop {
+        let line = receive_line(conn, bound)?.ok_or(Fault::Closed)?;
+        let (size, extension) = chunk_size(&conn.input()[..line])?;
+        conn.consume(line);
+        ballast += extension;
+        if ballast > MAX_HEAD {
+            return Err(protocol("the chunks of the answer have too many extensions"));
+        }
+        if size == 0 {
+            break;
+        }
+        if size > (max_reply - body.len()) as u64 {
+            return Err(large(max_reply));
+        }
+        let mut missing = size;
+        loop {
+            missing -= take(conn, &mut body, missing);
+            if missing == 0 {
+                break;
+            }
+            if !conn.receive(bound)? {
+                return Err(Fault::Closed);
+            }
+        }
+        let end = receive_line(conn, bound)?.ok_or(Fault::Closed)?;
+        if end != 2 {
+            return Err(protocol("a chunk of the answer is longer than its size"));
+        }
+        conn.consume(end);
+    }
+    // The trailers. Nobody needs them, and what is asked for is whole already.
+    loop {
+        let Some(line) = receive_line(conn, bound)? else { return Ok((body, false)) };
+        conn.consume(line);
+        ballast += line;
+        if line == 2 {
+            return Ok((body, true));
+        }
+        if ballast > MAX_HEAD {
+            return Err(large_head());
+        }
+    }
+}
+
+/// The length of the next line with its CR LF; `None` if the connection ends before one.
+fn receive_line(conn: &mut Conn, bound: &Bound<'_>) -> Result<Option<usize>, Fault> {
+    let mut seen = 0;
+    loop {
+        let input = conn.input();
+        if let Some(at) = input[seen..].iter().position(|b| *b == b'\n') {
+            let end = seen + at;
+            if end == 0 || input[end - 1] != b'\r' {
+                return Err(protocol("a line between the chunks of the answer does not end with CR LF"));
+            }
+            return Ok(Some(end + 1));
+        }
+        seen = input.len();
+        if seen > MAX_CHUNK_LINE {
+            return Err(protocol("a chunk of the answer has no end to its size"));
+        }
+        if !conn.receive(bound)? {
+            return Ok(None);
+        }
+    }
+}
+
+/// The size at the start of a chunk's line, and how many bytes behind it are none of it.
+fn chunk_size(line: &[u8]) -> Result<(u64, usize), Fault> {
+    let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+    let (size, rest) = line.split_at(digits);
+    let significant = size.iter().skip_while(|b| **b == b'0');
+    let mut value = 0u64;
+    for digit in significant {
+        if value >> 60 != 0 {
+            return Err(protocol("the size of a chunk of the answer is too large"));
+        }
+        value = value << 4 | u64::from((*digit as char).to_digit(16).unwrap_or(0));
+    }
+    let extension = rest.trim_ascii();
+    if digits == 0 || !(extension.is_empty() || extension[0] == b';') || extension.contains(&b'\r') {
+        return Err(protocol("a chunk of the answer does not begin with its size"));
+    }
+    Ok((value, line.len() - digits - 2))
 }
 
 fn protocol(what: &str) -> Fault {
     Fault::Final(Error::new(KL_E_PROTOCOL, what))
 }
 
-fn large_head() -> Fault {
-    Fault::Final(Error::new(KL_E_TOO_LARGE, format!("the answer's headers are larger than {MAX_HEAD} bytes")))
+fn large(max_reply: usize) -> Fault {
+    let message = ["the answer is larger than ", &max_reply.to_string(), " bytes"].concat();
+    Fault::Final(Error::new(KL_E_TOO_LARGE, message))
 }
 
-fn bad_answer(error: ProtoError) -> Fault {
-    match error {
-        ProtoError::HttpParseTooManyHeaders => {
-            Fault::Final(Error::new(KL_E_TOO_LARGE, "the answer has too many headers"))
+fn large_head() -> Fault {
+    let message = ["the answer's headers are larger than ", &MAX_HEAD.to_string(), " bytes"].concat();
+    Fault::Final(Error::new(KL_E_TOO_LARGE, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framing(head: &str, method: &str) -> Result<Framing, String> {
+        let text = ["HTTP/1.1 ", head, "\r\n\r\n"].concat();
+        let (length, head) = read_head(text.as_bytes()).map_err(|f| f.to_string())?.expect("a whole head");
+        assert_eq!(length, text.len());
+        frame(&head, method).map_err(|f| f.to_string())
+    }
+
+    #[test]
+    fn the_end_of_a_body_is_where_rfc_9112_puts_it() {
+        use Body::*;
+        for (head, body, keep) in [
+            ("200 OK\r\nContent-Length: 5", Length(5), true),
+            ("200 OK\r\nContent-Length: 5\r\nContent-Length: 5", Length(5), true),
+            ("200 OK\r\nContent-Length: 5, 5", Length(5), true),
+            ("200 OK\r\ncontent-length:007", Length(7), true),
+            ("200 OK\r\nContent-Length : 5", Length(5), false),
+            ("200 OK\r\nX: a\r\n b\r\nContent-Length: 5", Length(5), false),
+            ("200 OK\r\nContent-Length: 5\r\nConnection: Keep-Alive, Close", Length(5), false),
+            ("200 OK\r\nTransfer-Encoding: Chunked", Chunked, true),
+            ("200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5", Chunked, false),
+            ("200 OK", UntilClose, false),
+            ("204 No Content\r\nContent-Length: 5", None, true),
+            ("304 Not Modified\r\nTransfer-Encoding: chunked", None, true),
+            ("200 OK\r\nContent-Length: 99999999999999999999999", Length(u64::MAX), true),
+        ] {
+            assert_eq!(framing(head, "POST"), Ok(Framing { body, keep }), "{head}");
         }
-        // The engine's messages name the fault, not the bytes.
-        error => protocol(&format!("the answer is not valid HTTP: {error}")),
+        assert_eq!(framing("200 OK\r\nContent-Length: 5", "HEAD"), Ok(Framing { body: None, keep: true }));
+        for refused in [
+            "200 OK\r\nContent-Length: 5, 6",
+            "200 OK\r\nContent-Length: 5\r\nContent-Length: 6",
+            "200 OK\r\nContent-Length: 5\r\n 6",
+            "200 OK\r\nContent-Length: +5",
+            "200 OK\r\nContent-Length: -5",
+            "200 OK\r\nContent-Length:",
+            "200 OK\r\nContent-Length: 5,",
+            "200 OK\r\nContent-Length: 0x5",
+            "200 OK\r\nTransfer-Encoding: gzip, chunked",
+            "200 OK\r\nTransfer-Encoding: chunked, chunked",
+            "200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+            "200 OK\r\nTransfer-Encoding: xchunked",
+        ] {
+            assert!(framing(refused, "POST").is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn how_long_a_connection_is_kept_is_read() {
+        let kept = |line: &str| {
+            let text = ["HTTP/1.1 200 OK\r\n", line, "\r\n\r\n"].concat();
+            kept_ms(&read_head(text.as_bytes()).unwrap().unwrap().1.headers)
+        };
+        assert_eq!(kept("Keep-Alive: timeout=5, max=100"), Some(5_000));
+        assert_eq!(kept("keep-alive: max=1,TIMEOUT = \"15\""), Some(15_000));
+        assert_eq!(kept("Keep-Alive: timeout=4294967295"), Some(4_294_967_295_000));
+        for none in ["X: y", "Keep-Alive: 300", "Keep-Alive: timeout=-1", "Keep-Alive: timeout=soon"] {
+            assert_eq!(kept(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn the_size_of_a_chunk_is_read_strictly() {
+        for (line, size, extension) in [
+            ("5\r\n", 5, 0),
+            ("00Ff\r\n", 255, 0),
+            ("5;a=b\r\n", 5, 4),
+            ("5 \t;a\r\n", 5, 4),
+            ("0\r\n", 0, 0),
+        ] {
+            assert_eq!(chunk_size(line.as_bytes()).unwrap(), (size, extension), "{line}");
+        }
+        for bad in [
+            "\r\n",
+            "x\r\n",
+            "5x\r\n",
+            "-5\r\n",
+            "0x5\r\n",
+            "5 5\r\n",
+            "5;\ra\r\n",
+            " 5\r\n",
+            "10000000000000000\r\n",
+        ] {
+            assert!(chunk_size(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn headers_are_found_in_any_case_and_folded_ones_are_one_line() {
+        let text = b"HTTP/1.0 404 \xE5\xA5\xBD\r\nX-One: a\r\n\t b\r\nx-TWO:  \xFF\r\nx-one: c\r\n\r\nrest";
+        let (length, head) = read_head(text).unwrap().unwrap();
+        assert_eq!((length, head.status, head.minor, head.odd), (text.len() - 4, 404, 0, true));
+        assert_eq!(head.headers.get("X-ONE"), Some("a    b"));
+        assert_eq!(head.headers.get("x-two"), None);
+        assert_eq!(head.headers.iter().collect::<Vec<_>>(), [("X-One", "a    b"), ("x-one", "c")]);
+        for partial in 0..length {
+            assert!(read_head(&text[..partial]).unwrap().is_none(), "{partial}");
+        }
     }
 }

@@ -7,12 +7,15 @@
 //! * [`Failure::left`] says exactly whether the kernel took a byte of the request. Nothing is sent twice behind the
 //!   caller's back once that happened, except a [`Purpose::Read`] on a connection that had died while idle.
 //! * The request is made, and signed, by the caller's `prepare` when the connection already stands.
-//! * [`Transport::cancel`] ends every call in flight, wherever it waits.
+//! * A command that has begun to leave is delivered by this kernel until the call ends and not after: not by a dead
+//!   process, a forked child or a stopped process ([`Purpose::Command`]).
+//! * A cancelled token ends the call wherever it waits.
 //! * A warm call needs no lookup and one round trip.
 
-mod conn;
 mod dns;
 mod http;
+mod link;
+mod pool;
 mod proxy;
 mod tls;
 mod url;
@@ -22,14 +25,17 @@ pub use proxy::Proxy;
 pub use tls::{Pin, parse_pin};
 pub use url::{Scheme, Url};
 
+use crate::cancel::CancelToken;
 use crate::error::{Error, Result};
 use crate::log::log_line;
 use crate::status::*;
+use crate::sys;
 pub use crate::time::Deadline;
 use crate::time::clock::{self, Clock};
-use conn::{Bound, Busy, Canceller, Conn, Fault, Key};
 use dns::{Dns, Found};
 use http::Progress;
+use link::{Bound, Busy, Conn, Fault, Key};
+use pool::Pool;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, HandshakeKind};
 use std::fmt;
@@ -37,11 +43,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-/// An idle connection is used for a command only if its peer spoke this recently.
-const COMMAND_FRESH_MS: u64 = 5_000;
-/// An address gets at least this long before the next one is tried, if there is that much time.
-const MIN_SHARE: Duration = Duration::from_millis(250);
 
 /// Which certificates vouch for a server.
 #[derive(Clone, Debug, Default)]
@@ -142,7 +143,8 @@ pub enum Purpose {
     /// turns out to have died.
     Read,
     /// Changes something. Goes out on a connection that is new or was alive a moment ago, and never again once a
-    /// byte has left.
+    /// byte has left. Until its answer is whole, the kernel delivers what is queued only while the call lasts, this
+    /// process lives, and the deadline has not passed.
     Command,
 }
 
@@ -160,20 +162,71 @@ pub struct Request {
 }
 
 /// The headers of an answer.
-#[derive(Clone, Debug, Default)]
-pub struct Headers(ureq_proto::http::HeaderMap);
+#[derive(Clone, Default)]
+pub struct Headers {
+    /// Names and values, one behind the other.
+    text: Vec<u8>,
+    /// Where each name and each value ends in it.
+    ends: Vec<(u16, u16)>,
+}
 
 impl Headers {
     /// The first header of this name, in whatever case; `None` as well if it is not visible ASCII.
     pub fn get(&self, name: &str) -> Option<&str> {
-        // There are few; hashing a name costs more than looking at all.
-        self.0.iter().find(|(n, _)| n.as_str().eq_ignore_ascii_case(name))?.1.to_str().ok()
+        self.all(name).next().and_then(visible)
     }
 
     /// All headers whose values are visible ASCII.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+        self.pairs().filter_map(|(name, value)| Some((visible(name)?, visible(value)?)))
     }
+
+    /// The values of all headers of this name.
+    fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        // There are few; hashing a name costs more than looking at all.
+        self.pairs().filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut from = 0;
+        self.ends.iter().map(move |(name, value)| {
+            let (name, value) = (usize::from(*name), usize::from(*value));
+            let pair = (&self.text[from..name], &self.text[name..value]);
+            from = value;
+            pair
+        })
+    }
+
+    /// Adds one. True if the value goes over several lines, which become one. A head is shorter than 64 KiB, so what
+    /// does not fit is not there.
+    fn push(&mut self, name: &str, value: &[u8]) -> bool {
+        let name_end = self.text.len() + name.len();
+        let (Ok(name_end), Ok(value_end)) = (u16::try_from(name_end), u16::try_from(name_end + value.len()))
+        else {
+            return false;
+        };
+        self.text.extend_from_slice(name.as_bytes());
+        let folded = value.contains(&b'\n');
+        if folded {
+            self.text
+                .extend(value.iter().map(|b| if matches!(b, b'\r' | b'\n' | b'\t') { b' ' } else { *b }));
+        } else {
+            self.text.extend_from_slice(value);
+        }
+        self.ends.push((name_end, value_end));
+        folded
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+fn visible(bytes: &[u8]) -> Option<&str> {
+    let visible = bytes.iter().all(|b| matches!(b, b'\t' | b' '..=b'~'));
+    if visible { std::str::from_utf8(bytes).ok() } else { None }
 }
 
 /// How long each part of a call took, in milliseconds. 0 also stands for a part that was not needed.
@@ -191,6 +244,35 @@ pub struct Timing {
     pub total_ms: u32,
     /// Whether the connection stood already.
     pub reused: bool,
+    /// When the request began to leave.
+    pub first_write: FirstWrite,
+}
+
+/// When the first byte of a request left, in milliseconds since boot with suspend counted. A process can be stopped
+/// between its last check and the write: then `before_ms` or `after_ms` is late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FirstWrite {
+    /// Whether the kernel took at least one byte. If not, the times mean nothing.
+    pub left: bool,
+    /// Just before the write that took it.
+    pub before_ms: u64,
+    /// Just after it.
+    pub after_ms: u64,
+}
+
+impl FirstWrite {
+    fn begin(&mut self) {
+        if !self.left {
+            self.before_ms = sys::boot_ms();
+        }
+    }
+
+    fn done(&mut self) {
+        if !self.left {
+            self.left = true;
+            self.after_ms = sys::boot_ms();
+        }
+    }
 }
 
 /// An answer, whatever its status.
@@ -213,6 +295,8 @@ pub struct Failure {
     pub error: Error,
     /// Whether the kernel took at least one byte of the request, so that the platform may have acted on it.
     pub left: bool,
+    /// When that was; of a read that was sent twice, the second time.
+    pub first_write: FirstWrite,
 }
 
 /// What a transport has done so far.
@@ -255,8 +339,7 @@ pub struct Transport {
     tls: Arc<ClientConfig>,
     clock: Arc<Clock>,
     dns: Dns,
-    idle: Mutex<Vec<Conn>>,
-    canceller: Canceller,
+    pool: Pool,
     counters: Counters,
 }
 
@@ -277,6 +360,23 @@ enum Phase {
     Reply,
 }
 
+/// A call under way.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    origin: &'a Url,
+    purpose: Purpose,
+    bound: Bound<'a>,
+    started: Instant,
+}
+
+/// A try that came to nothing.
+struct Lost {
+    error: Error,
+    first_write: FirstWrite,
+    /// The idle connection that was taken had died, or was about to.
+    died_idle: bool,
+}
+
 impl Transport {
     /// Checks the options. Sends nothing, starts no thread.
     pub fn new(options: Options, clock: Arc<Clock>) -> Result<Transport> {
@@ -284,15 +384,8 @@ impl Transport {
             tls::client_config(&options.roots, &options.pins, options.client_cert.as_ref(), clock.clone())?;
         let lookup = options.lookup.clone().unwrap_or_else(|| Arc::new(SystemLookup));
         let dns = Dns::new(lookup, options.address_family, options.address_ttl);
-        Ok(Transport {
-            options,
-            tls,
-            clock,
-            dns,
-            idle: Mutex::default(),
-            canceller: Canceller::default(),
-            counters: Counters::default(),
-        })
+        let pool = Pool::new(options.max_idle, options.idle_timeout);
+        Ok(Transport { options, tls, clock, dns, pool, counters: Counters::default() })
     }
 
     /// The clock that learns from the answers.
@@ -301,155 +394,220 @@ impl Transport {
     }
 
     /// Sees to it that a connection fit for a command stands ready. Sends no request.
-    pub fn warm(&self, origin: &Url, deadline: Deadline) -> Result<()> {
-        let started = Instant::now();
-        let bound = self.bound(deadline);
+    pub fn warm(&self, origin: &Url, deadline: Deadline, token: &CancelToken) -> Result<()> {
+        let bound = Bound { deadline, token };
+        let call = Call { origin, purpose: Purpose::Command, bound, started: Instant::now() };
         let key = self.key(origin)?;
-        if let Some(conn) = self.take(&key, Purpose::Command) {
-            self.put(conn);
+        if let Some(taken) = self.pool.take(&key, Purpose::Command) {
+            self.pool.put(taken.conn);
             return Ok(());
         }
         let mut timing = Timing::default();
         let (conn, busy) = self
-            .open(origin, &key, &bound, false, &mut timing)
-            .map_err(|(phase, fault)| self.error(phase, bound.blame(fault), origin, started, false))?;
+            .open(origin, &key, &call.bound, false, &mut timing)
+            .map_err(|(phase, fault)| self.error(&call, phase, fault, false))?;
         if !busy.done() {
-            return Err(self.error(Phase::Tls, Fault::Cancelled, origin, started, false));
+            return Err(self.error(&call, Phase::Tls, Fault::Cancelled, false));
         }
-        self.put(conn);
+        self.pool.put(conn);
         Ok(())
     }
 
-    /// Makes one call. `prepare` is asked for the request when the connection stands; if it answers with an error,
-    /// nothing is sent and the connection is kept. It is asked a second time when the connection turned out to be
-    /// dead and the purpose allows another one.
+    /// Makes one call. `prepare` is asked for the request when the connection stands, as the last thing before the
+    /// first byte: what must hold then is checked there. If it answers with an error, nothing is sent and the
+    /// connection is kept. It is asked a second time when the connection turned out to be dead and the purpose allows
+    /// another one.
+    ///
+    /// A token that is cancelled before the first byte leaves nothing sent: `KL_E_CANCELLED`, `left` is false.
     pub fn call(
         &self,
         origin: &Url,
         purpose: Purpose,
         deadline: Deadline,
+        token: &CancelToken,
         prepare: &mut dyn FnMut() -> Result<Request>,
     ) -> std::result::Result<Reply, Failure> {
-        let started = Instant::now();
-        let bound = self.bound(deadline);
+        let call = Call { origin, purpose, bound: Bound { deadline, token }, started: Instant::now() };
+        let nothing_left = FirstWrite::default();
+        let key = match self.key(origin) {
+            Ok(key) => key,
+            Err(error) => return Err(Failure { error, left: false, first_write: nothing_left }),
+        };
+        let mut idle = self.pool.take(&key, purpose);
         let mut left = false;
-        let key = self.key(origin).map_err(|error| Failure { error, left })?;
-        let mut may_reuse = true;
         loop {
-            let mut timing = Timing::default();
-            let idle = if may_reuse { self.take(&key, purpose) } else { None };
-            let opened = match idle {
-                Some(conn) => {
-                    timing.reused = true;
-                    bound
-                        .check()
-                        .and_then(|_| conn.enlist(&bound))
-                        .map(|busy| (conn, busy))
-                        .map_err(|fault| (Phase::Send, fault))
-                }
-                None => self.open(origin, &key, &bound, true, &mut timing),
+            let taken = idle.take();
+            let reused = taken.is_some();
+            let lost = match self.attempt(&call, &key, taken, prepare) {
+                Ok(reply) => return Ok(reply),
+                Err(lost) => lost,
             };
-            let (mut conn, busy) = opened.map_err(|(phase, fault)| Failure {
-                error: self.error(phase, bound.blame(fault), origin, started, left),
-                left,
-            })?;
-
-            let request = prepare().and_then(|request| {
-                if request.url.same_origin(origin) {
-                    Ok(request)
-                } else {
-                    Err(Error::new(KL_E_INTERNAL, "the request is for another server than the call"))
-                }
-            });
-            let request = match request {
-                Ok(request) => request,
-                Err(error) => {
-                    if busy.done() {
-                        self.put(conn);
-                    }
-                    return Err(Failure { error, left });
-                }
-            };
-            if let Err(fault) = bound.check() {
-                if busy.done() {
-                    self.put(conn);
-                }
-                return Err(Failure { error: self.error(Phase::Send, fault, origin, started, left), left });
-            }
-
-            if timing.reused {
-                count(&self.counters.reused);
-            }
-            let mut progress = Progress::default();
-            let outcome = http::exchange(
-                &mut conn,
-                &request,
-                &self.options.user_agent,
-                self.options.max_reply_bytes,
-                &bound,
-                &mut progress,
-            );
-            left |= progress.left;
-            if progress.left {
-                count(&self.counters.requests);
-            }
-            let fault = match outcome {
-                Ok(answer) => {
-                    conn.used = true;
-                    let verified = conn.tls().is_some();
-                    if busy.done() && answer.reusable {
-                        self.put(conn);
-                    }
-                    timing.first_byte_ms = progress.first_byte.map_or(0, |at| millis(at - started));
-                    timing.total_ms = millis(started.elapsed());
-                    self.clock.learn(
-                        answer.headers.get("date"),
-                        answer.headers.get("age"),
-                        progress.sent_ms,
-                        progress.received_ms,
-                        verified,
-                    );
-                    log_line!(
-                        Debug,
-                        "{} {origin}: status {} in {} ms{}",
-                        request.method,
-                        answer.status,
-                        timing.total_ms,
-                        if timing.reused { ", connection reused" } else { "" }
-                    );
-                    return Ok(Reply {
-                        status: answer.status,
-                        headers: answer.headers,
-                        body: answer.body,
-                        timing,
-                    });
-                }
-                Err(fault) => bound.blame(fault),
-            };
-            drop(busy);
-            drop(conn);
-            let died_idle = timing.reused && progress.first_byte.is_none() && fault.is_loss();
-            if died_idle && (purpose == Purpose::Read || !left) {
+            left |= lost.first_write.left;
+            if reused && lost.died_idle && (purpose == Purpose::Read || !left) {
                 log_line!(Debug, "{origin}: the idle connection had died, making a new one");
                 count(&self.counters.retried);
-                may_reuse = false;
                 continue;
             }
-            let phase = if progress.sent { Phase::Reply } else { Phase::Send };
-            return Err(Failure { error: self.error(phase, fault, origin, started, left), left });
+            return Err(Failure { error: lost.error, left, first_write: lost.first_write });
         }
     }
 
-    /// Ends every call in flight with `KL_E_CANCELLED`. Later calls work as usual, and idle connections stay.
-    pub fn cancel(&self) {
-        self.canceller.cancel();
-        self.dns.wake();
+    /// One try, over an idle connection or a new one.
+    fn attempt(
+        &self,
+        call: &Call<'_>,
+        key: &Key,
+        taken: Option<pool::Taken>,
+        prepare: &mut dyn FnMut() -> Result<Request>,
+    ) -> std::result::Result<Reply, Lost> {
+        let mut timing = Timing { reused: taken.is_some(), ..Timing::default() };
+        let mut good_until_ms = u64::MAX;
+        let opened = match taken {
+            Some(taken) => {
+                good_until_ms = taken.good_until_ms;
+                let entered = call.bound.check().and_then(|_| taken.conn.enlist(&call.bound));
+                entered.map(|busy| (taken.conn, busy)).map_err(|fault| (Phase::Send, fault))
+            }
+            None => self.open(call.origin, key, &call.bound, true, &mut timing),
+        };
+        let (mut conn, busy) = opened.map_err(|(phase, fault)| self.nothing_left(call, phase, fault))?;
+        let idle_ms = clock::monotonic_ms().saturating_sub(conn.heard_ms);
+
+        let (method, bytes) = match self.ready(call, &mut conn, prepare) {
+            Ok(ready) => ready,
+            Err(fault) => {
+                let unharmed = matches!(fault, Fault::Final(_) | Fault::Timeout);
+                let lost = self.nothing_left(call, Phase::Send, fault);
+                if unharmed {
+                    self.keep(conn, busy);
+                }
+                return Err(lost);
+            }
+        };
+        // `prepare` may have waited for a disk, and a command must not meet a connection that died meanwhile.
+        if call.purpose == Purpose::Command {
+            let old = clock::monotonic_ms() > good_until_ms;
+            if let Err(fault) = if old { Err(Fault::Closed) } else { conn.look() } {
+                let lost = self.nothing_left(call, Phase::Send, fault);
+                return Err(Lost { died_idle: timing.reused, ..lost });
+            }
+            conn.limit_delivery(call.bound.remaining());
+        }
+        // The very last: a token or a deadline that is over by now has cost nothing.
+        if let Err(fault) = call.bound.check() {
+            let lost = self.nothing_left(call, Phase::Send, fault);
+            self.keep(conn, busy);
+            return Err(lost);
+        }
+
+        if timing.reused {
+            count(&self.counters.reused);
+        }
+        let mut progress = Progress::default();
+        let outcome = http::send(&mut conn, &bytes, &call.bound, &mut progress).and_then(|()| {
+            let max_reply = self.options.max_reply_bytes;
+            http::receive(&mut conn, method, max_reply, &call.bound, &mut progress)
+        });
+        drop(bytes);
+        timing.first_write = progress.first_write;
+        if progress.first_write.left {
+            count(&self.counters.requests);
+        }
+        match outcome {
+            Ok(answer) => {
+                conn.unfence();
+                conn.used = true;
+                conn.kept_ms = answer.kept_ms;
+                let verified = conn.tls().is_some();
+                if answer.reusable {
+                    self.keep(conn, busy);
+                }
+                Ok(self.reply(call, method, answer, verified, &progress, timing))
+            }
+            Err(fault) => {
+                let fault = call.bound.blame(fault);
+                let died_idle = timing.reused && progress.first_byte.is_none() && fault.is_loss();
+                if died_idle {
+                    self.pool.died(key, idle_ms);
+                }
+                // A command's connection ends here, and with it all that is queued in it.
+                drop(conn);
+                drop(busy);
+                let phase = if progress.sent { Phase::Reply } else { Phase::Send };
+                let error = self.error(call, phase, fault, progress.first_write.left);
+                Err(Lost { error, first_write: progress.first_write, died_idle })
+            }
+        }
+    }
+
+    /// Everything before the first byte: the connection is made a command's, `prepare` is asked, the request encoded.
+    fn ready(
+        &self,
+        call: &Call<'_>,
+        conn: &mut Conn,
+        prepare: &mut dyn FnMut() -> Result<Request>,
+    ) -> std::result::Result<(&'static str, Vec<u8>), Fault> {
+        conn.settle(&call.bound)?;
+        if call.purpose == Purpose::Command {
+            conn.fence()?;
+        }
+        call.bound.check()?;
+        let request = prepare().map_err(Fault::Final)?;
+        if !request.url.same_origin(call.origin) {
+            let error = Error::new(KL_E_INTERNAL, "the request is for another server than the call");
+            return Err(Fault::Final(error));
+        }
+        let bytes = http::encode(&request, &self.options.user_agent)?;
+        Ok((request.method, bytes))
+    }
+
+    /// Gives a connection back that nothing is left in, unless a cancel has hit it.
+    fn keep(&self, mut conn: Conn, busy: Busy) {
+        if busy.done() {
+            conn.unfence();
+            self.pool.put(conn);
+        }
+    }
+
+    /// What the caller gets, and what the clock learns from it.
+    fn reply(
+        &self,
+        call: &Call<'_>,
+        method: &str,
+        answer: http::Answer,
+        verified: bool,
+        progress: &Progress,
+        mut timing: Timing,
+    ) -> Reply {
+        let started = call.started;
+        timing.first_byte_ms = progress.first_byte.map_or(0, |at| millis(at - started));
+        timing.total_ms = millis(started.elapsed());
+        self.clock.learn(
+            answer.headers.get("date"),
+            answer.headers.get("age"),
+            progress.sent_ms,
+            progress.received_ms,
+            verified,
+        );
+        log_line!(
+            Debug,
+            "{method} {}: status {} in {} ms{}",
+            call.origin,
+            answer.status,
+            timing.total_ms,
+            if timing.reused { ", connection reused" } else { "" }
+        );
+        Reply { status: answer.status, headers: answer.headers, body: answer.body, timing }
+    }
+
+    fn nothing_left(&self, call: &Call<'_>, phase: Phase, fault: Fault) -> Lost {
+        let error = self.error(call, phase, call.bound.blame(fault), false);
+        Lost { error, first_write: FirstWrite::default(), died_idle: false }
     }
 
     /// Closes all idle connections.
     pub fn close_idle(&self) {
-        let all = std::mem::take(&mut *lock(&self.idle));
-        drop(all);
+        self.pool.clear();
     }
 
     /// What was done so far.
@@ -467,10 +625,6 @@ impl Transport {
         }
     }
 
-    fn bound(&self, deadline: Deadline) -> Bound<'_> {
-        Bound { deadline, canceller: &self.canceller, ticket: self.canceller.ticket() }
-    }
-
     fn key(&self, origin: &Url) -> Result<Key> {
         if origin.scheme == Scheme::Http && !self.options.allow_http {
             let message = format!("{origin} is not https, and plain http is not allowed");
@@ -479,53 +633,15 @@ impl Transport {
         Ok(Key { scheme: origin.scheme, host: origin.host.clone(), port: origin.port })
     }
 
-    /// The idle connection used last that is fit for the purpose.
-    fn take(&self, key: &Key, purpose: Purpose) -> Option<Conn> {
-        let max_age = self.options.idle_timeout.as_millis().min(u128::from(u64::MAX)) as u64;
-        let mut dead = Vec::new();
-        loop {
-            let now = clock::monotonic_ms();
-            let mut conn = {
-                let mut idle = lock(&self.idle);
-                let mut i = 0;
-                while i < idle.len() {
-                    if now.saturating_sub(idle[i].heard_ms) > max_age {
-                        dead.push(idle.remove(i));
-                    } else {
-                        i += 1;
-                    }
-                }
-                let fit = |conn: &Conn| {
-                    conn.key == *key
-                        && (purpose == Purpose::Read || now.saturating_sub(conn.heard_ms) <= COMMAND_FRESH_MS)
-                };
-                let at = idle.iter().rposition(fit)?;
-                idle.remove(at)
-            };
-            // Outside the lock: this asks the system.
-            if conn.is_open() {
-                return Some(conn);
-            }
-        }
-    }
-
-    fn put(&self, conn: Conn) {
-        let mut idle = lock(&self.idle);
-        idle.push(conn);
-        let surplus = if idle.len() > self.options.max_idle { Some(idle.remove(0)) } else { None };
-        drop(idle);
-        drop(surplus);
-    }
-
     /// Makes a connection ready for a request.
-    fn open<'c>(
-        &'c self,
+    fn open(
+        &self,
         origin: &Url,
         key: &Key,
-        bound: &Bound<'c>,
+        bound: &Bound<'_>,
         request_follows: bool,
         timing: &mut Timing,
-    ) -> std::result::Result<(Conn, Busy<'c>), (Phase, Fault)> {
+    ) -> std::result::Result<(Conn, Busy), (Phase, Fault)> {
         let bound = &bound.at_most(self.options.connect_timeout);
         let (host, port) = match &self.options.proxy {
             Some(proxy) => (proxy.host.as_str(), proxy.port),
@@ -581,44 +697,34 @@ impl Transport {
         Ok((conn, busy))
     }
 
-    /// Tries the addresses in turn. Each gets its share of the time, so that a dead one does not use all of it up.
-    fn connect<'c>(
+    /// A TCP connection to the first of the addresses that answers, each being tried in its turn.
+    fn connect(
         &self,
         key: &Key,
         host: &str,
         port: u16,
         addresses: &[IpAddr],
-        bound: &Bound<'c>,
-    ) -> std::result::Result<(Conn, Busy<'c>), (Phase, Fault)> {
-        let mut last = Fault::Timeout;
-        for (i, ip) in addresses.iter().enumerate() {
-            let left = bound.check().map_err(|fault| (Phase::Connect, fault))?;
-            let rest = (addresses.len() - i) as u32;
-            let share = (left / rest).max(MIN_SHARE);
-            match Conn::connect(key.clone(), SocketAddr::new(*ip, port), &bound.at_most(share)) {
-                Ok(done) => {
-                    count(&self.counters.connects);
-                    if i > 0 {
-                        self.dns.prefer(host, *ip);
-                    }
-                    return Ok(done);
+        bound: &Bound<'_>,
+    ) -> std::result::Result<(Conn, Busy), (Phase, Fault)> {
+        let list: Vec<SocketAddr> = addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
+        match link::connect(key, &list, bound) {
+            Ok((conn, busy, index)) => {
+                count(&self.counters.connects);
+                self.dns.prefer(host, addresses[index]);
+                Ok((conn, busy))
+            }
+            Err(fault) => {
+                if !matches!(fault, Fault::Cancelled | Fault::Resource(_)) {
+                    self.dns.doubt(host);
                 }
-                Err(fault @ (Fault::Cancelled | Fault::Resource(_))) => return Err((Phase::Connect, fault)),
-                Err(fault) => {
-                    log_line!(Debug, "no connection to {ip}, port {port}: {fault}");
-                    // A refusal says more than silence.
-                    if !matches!((&fault, &last), (Fault::Timeout, Fault::Os(_))) {
-                        last = fault;
-                    }
-                }
+                Err((Phase::Connect, bound.blame(fault)))
             }
         }
-        self.dns.doubt(host);
-        Err((Phase::Connect, last))
     }
 
-    fn error(&self, phase: Phase, fault: Fault, origin: &Url, started: Instant, left: bool) -> Error {
-        let ms = millis(started.elapsed());
+    fn error(&self, call: &Call<'_>, phase: Phase, fault: Fault, left: bool) -> Error {
+        let origin = call.origin;
+        let ms = millis(call.started.elapsed());
         let target = origin.host_port();
         let doing = match phase {
             Phase::Dns => "looking up",

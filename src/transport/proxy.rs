@@ -1,11 +1,16 @@
 //! Through an HTTP proxy by CONNECT. The proxy looks the platform's name up.
 
-use super::conn::{Bound, Conn, Fault};
+use super::FirstWrite;
+use super::http::read_head;
+use super::link::{Bound, Conn, Fault};
 use super::url::{Url, parse_authority};
 use crate::error::Error;
 use crate::status::KL_E_PROXY;
 use base64::Engine;
 use std::fmt;
+
+/// A proxy's answer to CONNECT may have this many bytes.
+const MAX_ANSWER: usize = 8 * 1024;
 
 /// An HTTP proxy.
 #[derive(Clone, PartialEq, Eq)]
@@ -89,35 +94,31 @@ pub(super) fn tunnel(conn: &mut Conn, proxy: &Proxy, target: &Url, bound: &Bound
     }
     ask.push_str("\r\n");
     // Not a byte of the request: the platform never sees it.
-    conn.send(ask.as_bytes(), bound, &mut false)?;
+    conn.send(ask.as_bytes(), bound, &mut FirstWrite::default())?;
     let failed = |why: &str| Fault::Final(Error::new(KL_E_PROXY, format!("the proxy {proxy} {why}")));
-    loop {
+    let head = loop {
         if !conn.receive(bound)? {
             return Err(failed("closed the connection instead of answering"));
         }
-        let input = conn.input();
-        let Some(end) = input.windows(4).position(|w| w == b"\r\n\r\n") else {
-            if input.len() > 8 * 1024 {
-                return Err(failed("answers too much"));
+        match read_head(conn.input()) {
+            Ok(Some((length, head))) => {
+                conn.consume(length);
+                if head.status >= 200 {
+                    break head;
+                }
             }
-            continue;
-        };
-        let code = match input {
-            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', _, b' ', a, b, c, ..]
-                if [a, b, c].iter().all(|d| d.is_ascii_digit()) =>
-            {
-                u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0')
-            }
-            _ => return Err(failed("does not answer in HTTP")),
-        };
-        match code {
-            200..=299 if input.len() == end + 4 => {}
-            200..=299 => return Err(failed("sends data before the tunnel is used")),
-            407 => return Err(failed("wants a user name and password, or others than those given")),
-            _ => return Err(failed(&format!("refuses the connection to {target} with status {code}"))),
+            Ok(None) if conn.input().len() > MAX_ANSWER => return Err(failed("answers too much")),
+            Ok(None) => {}
+            Err(_) => return Err(failed("does not answer in HTTP")),
         }
-        conn.consume(end + 4);
-        return Ok(());
+    };
+    match head.status {
+        200..=299 if conn.input().is_empty() => Ok(()),
+        200..=299 => Err(failed("sends data before the tunnel is used")),
+        407 => Err(failed("wants a user name and password, or others than those given")),
+        code => {
+            Err(failed(&["refuses the connection to ", &target, " with status ", &code.to_string()].concat()))
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A scripted server on loopback, with a CA of its own.
 #![allow(dead_code)] // each test file uses its part
 
+use kiosklink::cancel::CancelToken;
 use kiosklink::clock::Clock;
 use kiosklink::error::Result;
 use kiosklink::transport::{
@@ -291,7 +292,27 @@ pub fn post(url: &Url, body: &str) -> Request {
 pub type Outcome = std::result::Result<Reply, Failure>;
 
 pub fn call_in(t: &Transport, url: &Url, purpose: Purpose, time: Duration) -> Outcome {
-    t.call(url, purpose, Deadline::after(time), &mut || -> Result<Request> { Ok(post(url, "hello")) })
+    call_until(t, url, purpose, time, &CancelToken::never())
+}
+
+pub fn call_until(
+    t: &Transport,
+    url: &Url,
+    purpose: Purpose,
+    time: Duration,
+    token: &CancelToken,
+) -> Outcome {
+    t.call(url, purpose, Deadline::after(time), token, &mut || Ok(post(url, "hello")))
+}
+
+/// A call that nobody cancels, with all the time in the world.
+pub fn call(
+    t: &Transport,
+    url: &Url,
+    purpose: Purpose,
+    prepare: &mut dyn FnMut() -> Result<Request>,
+) -> Outcome {
+    t.call(url, purpose, Deadline::after(LONG), &CancelToken::never(), prepare)
 }
 
 pub fn read(t: &Transport, url: &Url) -> Outcome {
@@ -309,5 +330,7 @@ pub fn failed(outcome: Outcome) -> (&'static str, bool) {
     let message = failure.error.message();
     assert!(!message.contains("secret") && !message.contains("hello"), "{message}");
     println!("{message}");
+    // The last try's byte is one of the call's.
+    assert!(failure.left || !failure.first_write.left);
     (kiosklink::status::name(failure.error.status()).unwrap(), failure.left)
 }

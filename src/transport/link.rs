@@ -1,18 +1,22 @@
 //! One connection: a non-blocking socket, TLS over it, and waits that end at the deadline or on cancel.
+//!
+//! While it carries a command ([`Conn::fence`]), the kernel delivers nothing of it after the call, the process or its
+//! time: what is queued is dropped when the connection ends, when the process dies, and when the time left is over.
 
 use super::url::Scheme;
-use super::{Deadline, lock};
+use super::{Deadline, FirstWrite};
+use crate::cancel::{CancelToken, Registration, Wake};
 use crate::clock;
-use crate::sys::{self, Ready};
+use crate::log::log_line;
+use crate::sys::{self, NotForChildren, Ready};
 use rustls::ClientConnection;
-use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::SocketAddr;
-use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Why an I/O step ended early; what it means depends on the phase.
 #[derive(Debug)]
@@ -69,54 +73,13 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Ends every call in flight, and remembers for each which cancel it has to heed.
-#[derive(Default)]
-pub(super) struct Canceller {
-    generation: AtomicU32,
-    sockets: Mutex<Vec<Arc<Socket>>>,
-}
+/// A connection's part in a call: while it lives, a cancel shuts the connection down.
+pub(super) type Busy = Registration;
 
-impl Canceller {
-    /// What a call takes on entry: it heeds every cancel after this.
-    pub(super) fn ticket(&self) -> u32 {
-        self.generation.load(Ordering::Acquire)
-    }
-
-    /// Shuts the sockets of all calls in flight down, which ends their waits; on Linux also a connect's.
-    pub(super) fn cancel(&self) {
-        let sockets = lock(&self.sockets);
-        self.generation.fetch_add(1, Ordering::AcqRel);
-        for socket in sockets.iter() {
-            let _ = socket.shutdown(std::net::Shutdown::Both);
-        }
-    }
-}
-
-/// A connection's part in a call: while it lives, cancel shuts the connection down.
-pub(super) struct Busy<'a> {
-    canceller: &'a Canceller,
-    socket: Arc<Socket>,
-    ticket: u32,
-}
-
-impl Busy<'_> {
-    /// The call is over. False if a cancel has hit the connection meanwhile.
-    pub(super) fn done(self) -> bool {
-        self.leave()
-    }
-
-    fn leave(&self) -> bool {
-        let mut sockets = lock(&self.canceller.sockets);
-        if let Some(at) = sockets.iter().position(|s| Arc::ptr_eq(s, &self.socket)) {
-            sockets.swap_remove(at);
-        }
-        self.canceller.ticket() == self.ticket
-    }
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.leave();
+impl Wake for Socket {
+    /// Ends the waits for it; on Linux also a connect's.
+    fn wake(&self) {
+        let _ = self.shutdown(Shutdown::Both);
     }
 }
 
@@ -124,18 +87,17 @@ impl Drop for Busy<'_> {
 #[derive(Clone, Copy)]
 pub(super) struct Bound<'a> {
     pub(super) deadline: Deadline,
-    pub(super) canceller: &'a Canceller,
-    pub(super) ticket: u32,
+    pub(super) token: &'a CancelToken,
 }
 
-impl<'c> Bound<'c> {
+impl Bound<'_> {
     pub(super) fn remaining(&self) -> Duration {
         self.deadline.remaining()
     }
 
     /// The time left, if there is any and nobody cancelled.
     pub(super) fn check(&self) -> Result<Duration, Fault> {
-        if self.canceller.ticket() != self.ticket {
+        if self.token.is_cancelled() {
             return Err(Fault::Cancelled);
         }
         let left = self.deadline.remaining();
@@ -146,24 +108,20 @@ impl<'c> Bound<'c> {
         loop {
             let left = self.check()?;
             if sys::wait(socket.as_fd(), ready, left).map_err(Fault::os)? {
-                return Ok(());
+                // A cancel ends the wait by making the socket ready.
+                return self.check().map(drop);
             }
         }
     }
 
-    fn enter(&self, socket: &Arc<Socket>) -> Result<Busy<'c>, Fault> {
-        let mut sockets = lock(&self.canceller.sockets);
-        if self.canceller.ticket() != self.ticket {
-            return Err(Fault::Cancelled);
-        }
-        sockets.push(socket.clone());
-        drop(sockets);
-        Ok(Busy { canceller: self.canceller, socket: socket.clone(), ticket: self.ticket })
+    fn enter(&self, socket: &Arc<Socket>) -> Result<Busy, Fault> {
+        self.token.register(socket.clone()).map_err(|_| Fault::Cancelled)
     }
 
     /// What a failure is called if a cancel came first: its shutdown looks like a loss.
     pub(super) fn blame(&self, fault: Fault) -> Fault {
-        if self.canceller.ticket() != self.ticket { Fault::Cancelled } else { fault }
+        let ours = matches!(fault, Fault::Final(_));
+        if !ours && self.token.is_cancelled() { Fault::Cancelled } else { fault }
     }
 
     /// The same bound with no more than this much time.
@@ -226,60 +184,171 @@ pub(super) struct Conn {
     at_end: bool,
     /// Whether the connection is made for a request, not to be kept ready.
     request_follows: bool,
+    /// How long making the TCP connection took, which is about one round trip.
+    pub(super) connect_ms: u64,
+    /// How long the server said that it keeps an idle connection.
+    pub(super) kept_ms: Option<u64>,
+    /// While it carries a command.
+    fence: Option<NotForChildren>,
+}
+
+/// Data that nobody acknowledges for this long means a dead link. A command has its own limit.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
+/// So long after an address was tried, the next one is tried beside it (RFC 8305).
+const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+
+/// A connection under way.
+struct Attempt {
+    socket: Arc<Socket>,
+    busy: Busy,
+    /// Which of the addresses.
+    index: usize,
+    began: Instant,
+}
+
+impl Attempt {
+    /// Begins to connect; says whether it is done already.
+    fn begin(address: SocketAddr, index: usize, bound: &Bound<'_>) -> Result<(Attempt, bool), Fault> {
+        let began = Instant::now();
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP));
+        let socket = Arc::new(socket.and_then(sys::high_fd).map_err(Fault::os)?);
+        socket.set_nonblocking(true).map_err(Fault::os)?;
+        // Not worth failing a call for.
+        let _ = socket.set_tcp_nodelay(true);
+        let busy = bound.enter(&socket)?;
+        let attempt = Attempt { socket, busy, index, began };
+        match attempt.socket.connect(&SockAddr::from(address)) {
+            Ok(()) => Ok((attempt, true)),
+            Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => Ok((attempt, false)),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok((attempt, false)),
+            Err(e) => Err(Fault::os(e)),
+        }
+    }
+
+    /// How it ended, when the socket is ready.
+    fn outcome(&self) -> Result<(), Fault> {
+        match self.socket.take_error() {
+            Ok(None) => self.socket.peer_addr().map(drop).map_err(Fault::os),
+            Ok(Some(e)) | Err(e) => Err(Fault::os(e)),
+        }
+    }
+}
+
+/// The first TCP connection that stands, and to which of the addresses: each is tried in its turn, a little after the
+/// one before it or at once when that one fails, and all go on until one is there.
+pub(super) fn connect(
+    key: &Key,
+    addresses: &[SocketAddr],
+    bound: &Bound<'_>,
+) -> Result<(Conn, Busy, usize), Fault> {
+    // With little time each still gets its turn.
+    let step = NEXT_ADDRESS.min(bound.remaining() / (addresses.len() as u32 + 1));
+    let mut pending: Vec<Attempt> = Vec::new();
+    let mut next = 0;
+    let mut next_at = Instant::now();
+    let mut reason: Option<Fault> = None;
+    let mut failed = |address: &SocketAddr, fault: Fault| {
+        log_line!(Debug, "no connection to {address}: {fault}");
+        reason = Some(fault);
+    };
+    loop {
+        let left = match bound.check() {
+            Ok(left) => left,
+            // A refusal says more than silence.
+            Err(Fault::Timeout) => return Err(reason.unwrap_or(Fault::Timeout)),
+            Err(fault) => return Err(fault),
+        };
+        let now = Instant::now();
+        if next < addresses.len() && (pending.is_empty() || now >= next_at) {
+            match Attempt::begin(addresses[next], next, bound) {
+                Ok((attempt, true)) => return Ok(Conn::new(key, attempt)),
+                Ok((attempt, false)) => {
+                    pending.push(attempt);
+                    next_at = now + step;
+                }
+                Err(Fault::Cancelled) => return Err(Fault::Cancelled),
+                // The system has no room for another one; those that there are may still come to something.
+                Err(fault @ Fault::Resource(_)) => {
+                    if pending.is_empty() {
+                        return Err(fault);
+                    }
+                    next = addresses.len();
+                }
+                Err(fault) => failed(&addresses[next], fault),
+            }
+            next += 1;
+            continue;
+        }
+        if pending.is_empty() {
+            return Err(reason.unwrap_or(Fault::Timeout));
+        }
+        let wait = if next < addresses.len() { left.min(next_at - now) } else { left };
+        let fds: Vec<BorrowedFd<'_>> = pending.iter().map(|attempt| attempt.socket.as_fd()).collect();
+        let ready = sys::wait_writable(&fds, wait).map_err(Fault::os)?;
+        for at in (0..ready.len()).rev().filter(|at| ready[*at]) {
+            let attempt = pending.remove(at);
+            match attempt.outcome() {
+                Ok(()) => return Ok(Conn::new(key, attempt)),
+                Err(fault) => {
+                    failed(&addresses[attempt.index], fault);
+                    next_at = now;
+                }
+            }
+        }
+    }
 }
 
 impl Conn {
-    /// Makes the TCP connection.
-    pub(super) fn connect<'c>(
-        key: Key,
-        address: SocketAddr,
-        bound: &Bound<'c>,
-    ) -> Result<(Conn, Busy<'c>), Fault> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP));
-        let socket = Arc::new(socket.map_err(Fault::os)?);
-        socket.set_nonblocking(true).map_err(Fault::os)?;
-        // None of these is worth failing a call for.
-        let _ = socket.set_tcp_nodelay(true);
-        let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(20));
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        let keepalive = keepalive.with_interval(Duration::from_secs(5)).with_retries(3);
-        let _ = socket.set_tcp_keepalive(&keepalive);
-        let busy = bound.enter(&socket)?;
-        let mut conn = Conn {
-            key,
+    fn new(key: &Key, attempt: Attempt) -> (Conn, Busy, usize) {
+        let Attempt { socket, busy, index, began } = attempt;
+        let conn = Conn {
+            key: key.clone(),
             socket,
             tls: None,
             input: Vec::new(),
             start: 0,
             end: 0,
-            heard_ms: 0,
+            heard_ms: clock::monotonic_ms(),
             used: false,
             at_end: false,
             request_follows: false,
+            connect_ms: began.elapsed().as_millis() as u64,
+            kept_ms: None,
+            fence: None,
         };
-        conn.finish_connect(&SockAddr::from(address), bound).map_err(|fault| bound.blame(fault))?;
-        // From here on, data that nobody acknowledges for this long means a dead link.
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        let _ = conn.socket.set_tcp_user_timeout(Some(Duration::from_secs(20)));
-        conn.heard_ms = clock::monotonic_ms();
-        Ok((conn, busy))
+        conn.limit_unacknowledged(UNACKNOWLEDGED);
+        (conn, busy, index)
     }
 
-    fn finish_connect(&self, address: &SockAddr, bound: &Bound<'_>) -> Result<(), Fault> {
-        match self.socket.connect(address) {
-            Ok(()) => return Ok(()),
-            Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => {}
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(Fault::os(e)),
+    /// For how long the kernel tries to deliver what it was given.
+    fn limit_unacknowledged(&self, time: Duration) {
+        // Zero would mean the system's own limit.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let _ = self.socket.set_tcp_user_timeout(Some(time.max(Duration::from_millis(1))));
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        let _ = time;
+    }
+
+    /// Makes the connection one that carries a command: from now on nothing of it is delivered after its end, the
+    /// process's, or in a forked child's hands. To be undone by [`Conn::unfence`] when the answer is whole, or when
+    /// nothing was sent.
+    pub(super) fn fence(&mut self) -> Result<(), Fault> {
+        self.socket.set_linger(Some(Duration::ZERO)).map_err(Fault::os)?;
+        self.fence = Some(NotForChildren::new(self.socket.as_fd()).map_err(Fault::os)?);
+        Ok(())
+    }
+
+    /// The last thing before a command's first byte: its kernel has this long.
+    pub(super) fn limit_delivery(&self, time: Duration) {
+        self.limit_unacknowledged(time);
+    }
+
+    /// The command is over, and nothing of it is on its way: the connection may be kept.
+    pub(super) fn unfence(&mut self) {
+        if self.fence.take().is_some() {
+            let _ = self.socket.set_linger(None);
+            self.limit_unacknowledged(UNACKNOWLEDGED);
         }
-        // A cancel between `enter` and `connect` found nothing to shut down; the first check below sees it.
-        bound.wait(&self.socket, Ready::Write)?;
-        bound.check()?;
-        match self.socket.take_error() {
-            Ok(None) => {}
-            Ok(Some(e)) | Err(e) => return Err(Fault::os(e)),
-        }
-        self.socket.peer_addr().map(drop).map_err(Fault::os)
     }
 
     /// Puts TLS over the connection and runs the handshake to its end, so that nothing of it is still to be sent.
@@ -319,14 +388,27 @@ impl Conn {
         self.tls.as_deref()
     }
 
-    /// Sends all of it. `left` becomes true as soon as the kernel has taken one byte, be it of the TLS record
-    /// around the data.
-    pub(super) fn send(&mut self, mut data: &[u8], bound: &Bound<'_>, left: &mut bool) -> Result<(), Fault> {
+    /// Sends whatever TLS itself still has to say, so that nothing is before the request.
+    pub(super) fn settle(&mut self, bound: &Bound<'_>) -> Result<(), Fault> {
+        self.flush(bound, None)
+    }
+
+    /// Sends all of it. `first` is filled in as soon as the kernel has taken one byte, be it of the TLS record around
+    /// the data.
+    pub(super) fn send(
+        &mut self,
+        mut data: &[u8],
+        bound: &Bound<'_>,
+        first: &mut FirstWrite,
+    ) -> Result<(), Fault> {
         if self.tls.is_none() {
             while !data.is_empty() {
+                first.begin();
                 match Quiet(&self.socket, SEND_FLAGS).write(data) {
                     Ok(n) => {
-                        *left |= n > 0;
+                        if n > 0 {
+                            first.done();
+                        }
                         data = &data[n..];
                     }
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -345,22 +427,25 @@ impl Conn {
                 let n = tls.writer().write(data).map_err(Fault::Os)?;
                 data = &data[n..];
             }
-            self.flush(bound, Some(left))?;
+            self.flush(bound, Some(first))?;
         }
         Ok(())
     }
 
-    fn flush(&mut self, bound: &Bound<'_>, mut left: Option<&mut bool>) -> Result<(), Fault> {
+    fn flush(&mut self, bound: &Bound<'_>, mut first: Option<&mut FirstWrite>) -> Result<(), Fault> {
         let Some(tls) = &mut self.tls else { return Ok(()) };
         // The end of the handshake shares a packet with the request behind it.
-        let ends = left.is_none() && self.request_follows && !tls.is_handshaking();
+        let ends = first.is_none() && self.request_follows && !tls.is_handshaking();
         let flags = if ends { SEND_MORE } else { SEND_FLAGS };
         while tls.wants_write() {
+            if let Some(first) = first.as_deref_mut() {
+                first.begin();
+            }
             match tls.write_tls(&mut Quiet(&self.socket, flags)) {
                 Ok(0) => return Err(Fault::Closed),
                 Ok(_) => {
-                    if let Some(left) = left.as_deref_mut() {
-                        *left = true;
+                    if let Some(first) = first.as_deref_mut() {
+                        first.done();
                     }
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => bound.wait(&self.socket, Ready::Write)?,
@@ -444,7 +529,7 @@ impl Conn {
         if got == 0 {
             self.at_end = true;
             // Our own cancel looks like an orderly end from here; half an answer must not pass for a whole one.
-            if bound.canceller.ticket() != bound.ticket {
+            if bound.token.is_cancelled() {
                 return Err(Fault::Cancelled);
             }
             return Ok(false);
@@ -453,29 +538,40 @@ impl Conn {
         Ok(true)
     }
 
-    /// Whether the connection, idle until now, looks fit for a request: neither data nor an end has come in. TLS
-    /// session tickets may have, and are taken.
+    /// Whether the connection, idle until now, looks fit for a request.
     pub(super) fn is_open(&mut self) -> bool {
+        self.look().is_ok()
+    }
+
+    /// An error unless the connection looks fit for a request: neither data nor an end has come in. TLS session tickets
+    /// may have, and are taken.
+    pub(super) fn look(&mut self) -> Result<(), Fault> {
         if self.at_end || self.start < self.end {
-            return false;
+            return Err(Fault::Closed);
         }
         let Some(tls) = &mut self.tls else {
             let mut byte = [std::mem::MaybeUninit::uninit()];
-            return matches!(self.socket.peek(&mut byte), Err(e) if e.kind() == io::ErrorKind::WouldBlock);
+            return match self.socket.peek(&mut byte) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(()),
+                Err(e) => Err(Fault::os(e)),
+                Ok(_) => Err(Fault::Closed),
+            };
         };
         // A few reads take all the tickets there may be; a peer with more to say than that is not idle.
         for _ in 0..8 {
             match tls.read_tls(&mut &*self.socket) {
-                Ok(0) => return false,
+                Ok(0) => return Err(Fault::Closed),
                 Ok(_) => match tls.process_new_packets() {
                     Ok(state) if state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed() => {}
-                    _ => return false,
+                    Ok(_) => return Err(Fault::Closed),
+                    Err(error) => return Err(Fault::tls(error)),
                 },
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return e.kind() == io::ErrorKind::WouldBlock,
+                Err(e) => return Err(Fault::os(e)),
             }
         }
-        false
+        Err(Fault::Closed)
     }
 
     /// Whether everything received has been consumed, as far as it can be told without asking the system.
@@ -496,13 +592,20 @@ impl Conn {
     }
 
     /// Makes the connection part of a call.
-    pub(super) fn enlist<'c>(&self, bound: &Bound<'c>) -> Result<Busy<'c>, Fault> {
+    pub(super) fn enlist(&self, bound: &Bound<'_>) -> Result<Busy, Fault> {
         bound.enter(&self.socket)
     }
 }
 
 impl Drop for Conn {
     fn drop(&mut self) {
+        if let Some(fence) = self.fence.take() {
+            // What is queued must not be delivered any more, and no farewell may follow it. Where the system cannot end
+            // the connection for everybody who holds it, the linger time of zero does when it is closed.
+            let _ = sys::disconnect(self.socket.as_fd());
+            drop(fence);
+            return;
+        }
         if let Some(tls) = &mut self.tls {
             tls.send_close_notify();
             let _ = tls.write_tls(&mut Quiet(&self.socket, SEND_FLAGS));

@@ -1,0 +1,165 @@
+//! Idle connections, and for how long each may still be used.
+
+use super::link::{Conn, Key};
+use super::{Purpose, lock};
+use crate::clock;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// A command uses an idle connection whose server was heard this long ago at most, if nothing more is known.
+pub(super) const COMMAND_IDLE_MS: u64 = 2_000;
+/// And this long at most if the server says that it keeps it: what is between here and there says nothing.
+pub(super) const COMMAND_IDLE_MAX_MS: u64 = 10_000;
+/// So much before the server's own end a command takes no idle connection any more, and two round trips on top: the
+/// server's time begins with its last byte and ends with our first one *there*.
+pub(super) const COMMAND_MARGIN_MS: u64 = 1_000;
+/// How long it is remembered when the connections of an origin died. Servers are set up anew.
+const HABIT_MS: u64 = 600_000;
+/// Origins of which that is remembered.
+const MAX_HABITS: usize = 8;
+
+/// The idle connections of one client.
+pub(super) struct Pool {
+    max_idle: usize,
+    idle_timeout_ms: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    idle: Vec<Conn>,
+    habits: Vec<Habit>,
+}
+
+/// When the idle connections to an origin were found dead.
+struct Habit {
+    key: Key,
+    /// The shortest time that one had been idle.
+    died_ms: u64,
+    at_ms: u64,
+}
+
+/// An idle connection, taken out to be used.
+pub(super) struct Taken {
+    pub(super) conn: Conn,
+    /// On the monotonic clock: afterwards it is too old for its purpose.
+    pub(super) good_until_ms: u64,
+}
+
+impl Pool {
+    pub(super) fn new(max_idle: usize, idle_timeout: Duration) -> Pool {
+        let idle_timeout_ms = u64::try_from(idle_timeout.as_millis()).unwrap_or(u64::MAX);
+        Pool { max_idle, idle_timeout_ms, state: Mutex::default() }
+    }
+
+    /// The idle connection used last that is fit for the purpose.
+    pub(super) fn take(&self, key: &Key, purpose: Purpose) -> Option<Taken> {
+        let mut dead = Vec::new();
+        loop {
+            let now = clock::monotonic_ms();
+            let (mut conn, limit) = {
+                let mut state = lock(&self.state);
+                let died = state.died_ms(key, now);
+                let State { idle, .. } = &mut *state;
+                let mut i = 0;
+                while i < idle.len() {
+                    let kept = idle[i].kept_ms.unwrap_or(u64::MAX).min(self.idle_timeout_ms);
+                    if age_ms(&idle[i], now) > kept {
+                        dead.push(idle.remove(i));
+                    } else {
+                        i += 1;
+                    }
+                }
+                let limit = |conn: &Conn| self.limit_ms(purpose, conn.kept_ms, conn.connect_ms, died);
+                let at = idle.iter().rposition(|c| c.key == *key && age_ms(c, now) <= limit(c))?;
+                let limit = limit(&idle[at]);
+                (idle.remove(at), limit)
+            };
+            // Outside the lock: this asks the system.
+            if conn.is_open() {
+                let good_until_ms = conn.heard_ms.saturating_add(limit);
+                return Some(Taken { conn, good_until_ms });
+            }
+            self.died(key, age_ms(&conn, now));
+        }
+    }
+
+    /// For how long after its server was heard a connection is used.
+    fn limit_ms(&self, purpose: Purpose, kept_ms: Option<u64>, connect_ms: u64, died_ms: Option<u64>) -> u64 {
+        let limit = match (purpose, kept_ms) {
+            (Purpose::Read, kept) => kept.unwrap_or(u64::MAX),
+            (Purpose::Command, None) => COMMAND_IDLE_MS,
+            (Purpose::Command, Some(kept)) => {
+                let margin = COMMAND_MARGIN_MS + 2 * connect_ms;
+                kept.saturating_sub(margin).min(COMMAND_IDLE_MAX_MS)
+            }
+        };
+        let learned = match (purpose, died_ms) {
+            // It was found dead by then, and may have died long before.
+            (Purpose::Command, Some(died)) => died / 2,
+            _ => u64::MAX,
+        };
+        limit.min(learned).min(self.idle_timeout_ms)
+    }
+
+    /// Keeps a connection that nothing is left in.
+    pub(super) fn put(&self, conn: Conn) {
+        let mut state = lock(&self.state);
+        state.idle.push(conn);
+        let surplus = if state.idle.len() > self.max_idle { Some(state.idle.remove(0)) } else { None };
+        drop(state);
+        drop(surplus);
+    }
+
+    /// An idle connection to this origin was found dead after so long.
+    pub(super) fn died(&self, key: &Key, age_ms: u64) {
+        let at_ms = clock::monotonic_ms();
+        let mut state = lock(&self.state);
+        let died_ms = state.died_ms(key, at_ms).map_or(age_ms, |before| before.min(age_ms));
+        state.habits.retain(|habit| habit.key != *key);
+        if state.habits.len() >= MAX_HABITS {
+            state.habits.remove(0);
+        }
+        state.habits.push(Habit { key: key.clone(), died_ms, at_ms });
+    }
+
+    /// Closes all.
+    pub(super) fn clear(&self) {
+        let all = std::mem::take(&mut lock(&self.state).idle);
+        drop(all);
+    }
+}
+
+impl State {
+    fn died_ms(&self, key: &Key, now: u64) -> Option<u64> {
+        let recent = |habit: &&Habit| habit.key == *key && now.saturating_sub(habit.at_ms) < HABIT_MS;
+        self.habits.iter().find(recent).map(|habit| habit.died_ms)
+    }
+}
+
+fn age_ms(conn: &Conn, now: u64) -> u64 {
+    now.saturating_sub(conn.heard_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // FAULTS F7
+    #[test]
+    fn a_command_takes_only_what_is_surely_alive() {
+        let pool = Pool::new(2, Duration::from_secs(60));
+        let command = |kept, connect, died| pool.limit_ms(Purpose::Command, kept, connect, died);
+        assert_eq!(command(None, 0, None), 2_000);
+        // Apache's 5 s, and a line of 40 ms.
+        assert_eq!(command(Some(5_000), 40, None), 3_920);
+        assert_eq!(command(Some(75_000), 40, None), 10_000);
+        assert_eq!(command(Some(1_000), 0, None), 0);
+        assert_eq!(command(Some(2_000), 600, None), 0);
+        // Whatever the server says: one was dead after a second.
+        assert_eq!(command(Some(75_000), 40, Some(1_000)), 500);
+        assert_eq!(command(None, 40, Some(30_000)), 2_000);
+        let read = |kept, died| pool.limit_ms(Purpose::Read, kept, 40, died);
+        assert_eq!((read(None, None), read(Some(5_000), Some(1_000))), (60_000, 5_000));
+    }
+}
