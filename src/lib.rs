@@ -34,6 +34,8 @@ pub mod model;
 pub mod platform;
 pub mod settings;
 pub mod status;
+#[allow(dead_code)] // the commands move to it next
+mod store;
 #[allow(unsafe_code)]
 mod sys;
 mod token;
