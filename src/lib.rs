@@ -36,6 +36,8 @@ pub mod platform;
 mod process;
 pub mod settings;
 pub mod status;
+#[allow(dead_code)] // the commands move to it next
+mod store;
 #[allow(unsafe_code)]
 mod sys;
 pub mod time;

@@ -1,5 +1,7 @@
 //! The system calls that the standard library does not offer.
 
+use std::ffi::CString;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Once;
@@ -166,6 +168,113 @@ pub(crate) fn try_lock(file: &impl AsFd) -> io::Result<bool> {
 pub(crate) fn unlock(file: &impl AsFd) {
     // SAFETY: as in `try_lock`.
     unsafe { libc::flock(file.as_fd().as_raw_fd(), libc::LOCK_UN) };
+}
+
+/// A name inside a folder, as the system wants it. A name with a zero byte is refused.
+fn c_name(name: &str) -> io::Result<CString> {
+    CString::new(name).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+/// Opens what is called `name` inside the folder; a symbolic link is not followed. The descriptor is closed on exec and is
+/// 3 or higher: what a program prints to a closed standard output must not land in it.
+pub(crate) fn open_at(folder: &impl AsFd, name: &str, flags: libc::c_int) -> io::Result<File> {
+    let name = c_name(name)?;
+    let flags = flags | libc::O_CLOEXEC | libc::O_NOFOLLOW;
+    // SAFETY: `name` is a C string and the folder's descriptor is open, both for the time of the call; the mode is the
+    // variable argument that O_CREAT asks for and others ignore.
+    let fd = unsafe { libc::openat(folder.as_fd().as_raw_fd(), name.as_ptr(), flags, 0o600 as libc::c_uint) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the system has just given this descriptor to us alone.
+    above_standard(unsafe { File::from_raw_fd(fd) })
+}
+
+/// The same open file under a descriptor of 3 or higher.
+pub(crate) fn above_standard(file: File) -> io::Result<File> {
+    if file.as_raw_fd() > libc::STDERR_FILENO {
+        return Ok(file);
+    }
+    // SAFETY: the descriptor is open for the time of the call, which touches no memory of ours.
+    let fd = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, libc::STDERR_FILENO + 1) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the system has just given this descriptor to us alone; the low one is closed by `file`.
+    Ok(unsafe { File::from_raw_fd(fd) })
+}
+
+/// Gives `from` the name `to`, in one step, inside the folder.
+pub(crate) fn rename_at(folder: &impl AsFd, from: &str, to: &str) -> io::Result<()> {
+    let (from, to, at) = (c_name(from)?, c_name(to)?, folder.as_fd().as_raw_fd());
+    // SAFETY: both names are C strings and the descriptor is open, for the time of the call.
+    done(unsafe { libc::renameat(at, from.as_ptr(), at, to.as_ptr()) })
+}
+
+/// Gives `from` a second name, inside the folder.
+pub(crate) fn link_at(folder: &impl AsFd, from: &str, to: &str) -> io::Result<()> {
+    let (from, to, at) = (c_name(from)?, c_name(to)?, folder.as_fd().as_raw_fd());
+    // SAFETY: as in `rename_at`.
+    done(unsafe { libc::linkat(at, from.as_ptr(), at, to.as_ptr(), 0) })
+}
+
+/// Removes a name from the folder.
+pub(crate) fn unlink_at(folder: &impl AsFd, name: &str) -> io::Result<()> {
+    let name = c_name(name)?;
+    // SAFETY: the name is a C string and the descriptor is open, for the time of the call.
+    done(unsafe { libc::unlinkat(folder.as_fd().as_raw_fd(), name.as_ptr(), 0) })
+}
+
+fn done(result: libc::c_int) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// One byte of a file, as a POSIX lock sees it.
+fn byte(kind: libc::c_int, at: u32) -> libc::flock {
+    // SAFETY: `flock` is plain integers, for which all zeros is a value.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = kind as _;
+    lock.l_whence = libc::SEEK_SET as _;
+    lock.l_start = (at & 0x3fff_ffff) as _;
+    lock.l_len = 1;
+    lock
+}
+
+/// Takes the POSIX lock on one byte of an open file, without waiting: false if another process has it. It belongs to the
+/// process, is not inherited by a forked child, and is lost when the process closes *any* descriptor of that file. Taking it
+/// again does no harm.
+pub(crate) fn try_lock_byte(file: &impl AsFd, at: u32) -> io::Result<bool> {
+    let lock = byte(libc::F_WRLCK as libc::c_int, at);
+    // SAFETY: the descriptor is open and `lock` is a valid `flock`, both for the time of the call, which only reads it.
+    if unsafe { libc::fcntl(file.as_fd().as_raw_fd(), libc::F_SETLK, &lock) } == 0 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::EACCES | libc::EAGAIN | libc::EINTR) => Ok(false),
+        _ => Err(error),
+    }
+}
+
+/// Which *other* process has the POSIX lock on that byte. The number is 0 if it lives in another PID namespace.
+pub(crate) fn byte_holder(file: &impl AsFd, at: u32) -> io::Result<Option<u32>> {
+    let mut lock = byte(libc::F_WRLCK as libc::c_int, at);
+    // SAFETY: the descriptor is open and `lock` is a valid `flock` that the call may write, for its whole time.
+    done(unsafe { libc::fcntl(file.as_fd().as_raw_fd(), libc::F_GETLK, &mut lock) })?;
+    let free = i64::from(lock.l_type) == libc::F_UNLCK as i64;
+    Ok(if free { None } else { Some(u32::try_from(lock.l_pid).unwrap_or(0)) })
+}
+
+/// Asks the system to forget what it keeps of a file in memory, so that the next read comes from the disk. What was not
+/// written yet stays.
+pub(crate) fn forget_pages(file: &impl AsFd) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    // SAFETY: the descriptor is open for the time of the call, which touches no memory of ours.
+    unsafe {
+        libc::posix_fadvise(file.as_fd().as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED);
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = file;
 }
 
 /// The user in whose name files are opened.

@@ -1,0 +1,257 @@
+//! Which of the processes that share a journal are alive.
+//!
+//! Each has a number and holds the POSIX lock on that byte of the file `NAME.owners`. Such a lock ends with the process,
+//! however it ends and whoever it has forked, and is lost when the process closes *any* descriptor of the file: so the file is
+//! opened once in a process and never closed. A line in it says whose the number is, by a random mark: a second copy of the
+//! library in one process, which the lock would not keep out, is told by it.
+//!
+//! Process ids, start times and boot ids are compared with one's own only; they are never proof of a death.
+
+use super::file::{Folder, Stat};
+use super::gate::Pass;
+use super::{boot_id, failed, random};
+use crate::error::{Error, Result};
+use crate::hex;
+use crate::log::log_line;
+use crate::status::*;
+use crate::sys;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How the file begins; the highest number that was given follows.
+const HEAD: &str = "kiosklink-owners 1 ";
+/// More than this is no owners' file.
+const LARGEST: usize = 256 * 1024;
+
+/// The owners' file as this process has it open, for as long as it lives.
+struct Opened {
+    pid: u32,
+    id: (u64, u64),
+    file: File,
+    /// This process's number in it, and the mark beside it.
+    mine: Mutex<Option<(u64, String)>>,
+}
+
+/// Every owners' file that this process, or one it was forked from, has opened.
+static OPENED: Mutex<Vec<&'static Opened>> = Mutex::new(Vec::new());
+
+/// The owners of one journal.
+pub(crate) struct Owners {
+    folder: Arc<Folder>,
+    name: String,
+    /// The numbers this process has had through this journal; the last one is the present one.
+    had: Vec<u64>,
+}
+
+/// One line of the file.
+struct Line<'a> {
+    number: u64,
+    mark: &'a str,
+    process: &'a str,
+}
+
+impl Owners {
+    /// Those of the journal `name`. Touches nothing yet.
+    pub(crate) fn new(folder: Arc<Folder>, name: &str) -> Owners {
+        Owners { folder, name: [name, ".owners"].concat(), had: Vec::new() }
+    }
+
+    /// This process's number, if it has one.
+    pub(crate) fn own(&self) -> Option<u64> {
+        self.had.last().copied()
+    }
+
+    /// This process's number, and true if it is new. To be called before every command: the lock is taken again, and if it
+    /// or the file was lost, the process gets another number, above `floor` and above every one given before. What it had
+    /// begun under the old one is fenced by whoever reads the records.
+    pub(crate) fn take(&mut self, _pass: &Pass<'_>, floor: u64) -> Result<(u64, bool)> {
+        let taken = self.opened(true).and_then(|opened| match opened {
+            Some(opened) => self.take_in(opened, floor),
+            None => Err(io::Error::from(io::ErrorKind::NotFound)),
+        });
+        let (number, fresh) = match taken {
+            Ok(Some(taken)) => taken,
+            Ok(None) => {
+                return Err(Error::new(
+                    KL_E_RESOURCE,
+                    "the journal: the numbers for its owners are used up, or the system gives no random numbers",
+                ));
+            }
+            Err(e) => {
+                return Err(failed("its owner cannot be written down", &self.folder.shown(&self.name), &e));
+            }
+        };
+        if self.own() != Some(number) {
+            if let Some(old) = self.own() {
+                log_line!(
+                    Warn,
+                    "the journal: the owner's mark of this process was removed; it was {old} and is now {number}"
+                );
+            }
+            self.had.push(number);
+        }
+        Ok((number, fresh))
+    }
+
+    fn take_in(&self, opened: &Opened, floor: u64) -> io::Result<Option<(u64, bool)>> {
+        let mut mine = opened.mine.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = text(&opened.file)?;
+        if let Some((number, mark)) = &*mine {
+            let known = lines(&text).any(|l| l.number == *number && l.mark == mark);
+            if known && sys::try_lock_byte(&opened.file, byte(*number))? {
+                return Ok(Some((*number, false)));
+            }
+        }
+        let Ok(mark) = random::<8>() else { return Ok(None) };
+        let mark = hex::lower(&mark);
+        let process = this_process();
+        let last = lines(&text).map(|l| l.number).max().unwrap_or(0).max(last(&text)).max(floor);
+        let mut number = last;
+        loop {
+            number = match number.checked_add(1).filter(|n| i64::try_from(*n).is_ok()) {
+                Some(number) => number,
+                None => return Ok(None),
+            };
+            if sys::try_lock_byte(&opened.file, byte(number))? {
+                break;
+            }
+        }
+        let mut fresh = [HEAD, &number.to_string(), "\n"].concat();
+        for line in lines(&text).filter(|l| lives(&opened.file, l.number, l.process, &process)) {
+            push(&mut fresh, &line);
+        }
+        push(&mut fresh, &Line { number, mark: &mark, process: &process });
+        opened.file.write_all_at(fresh.as_bytes(), 0)?;
+        opened.file.set_len(fresh.len() as u64)?;
+        *mine = Some((number, mark));
+        Ok(Some((number, true)))
+    }
+
+    /// Whether the process of this number lives. One that cannot be asked for counts as living: its commands stay under way.
+    pub(crate) fn alive(&self, _pass: &Pass<'_>, number: u64) -> bool {
+        if self.had.contains(&number) {
+            return true;
+        }
+        let look = || {
+            let Some(opened) = self.opened(false)? else { return Ok(false) };
+            if sys::byte_holder(&opened.file, byte(number))?.is_some() {
+                return Ok(true);
+            }
+            let text = text(&opened.file)?;
+            let line = lines(&text).find(|l| l.number == number);
+            Ok::<_, io::Error>(line.is_some_and(|l| is_this(l.process, &this_process())))
+        };
+        look().unwrap_or(true)
+    }
+
+    /// In words who holds that number, for a technician: a process's id, as far as it can be known.
+    pub(crate) fn holder(&self, _pass: &Pass<'_>, number: u64) -> String {
+        let held =
+            self.opened(false).ok().flatten().and_then(|o| sys::byte_holder(&o.file, byte(number)).ok()?);
+        match held {
+            Some(0) => "a process of another container".to_owned(),
+            // A child that shares the descriptors of a dead process holds its locks under the dead one's id.
+            Some(pid) => ["process ", &pid.to_string(), " or one that shares its files"].concat(),
+            None => String::new(),
+        }
+    }
+
+    /// The file that has the name now. It is opened once in a process: to close it would lose the lock.
+    fn opened(&self, make: bool) -> io::Result<Option<&'static Opened>> {
+        let pid = std::process::id();
+        let known = |id: (u64, u64)| {
+            let all = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+            all.iter().copied().find(|o| o.pid == pid && o.id == id)
+        };
+        if let Some(opened) = self.folder.stat(&self.name)?.and_then(|s| known(s.id)) {
+            return Ok(Some(opened));
+        }
+        let flags = if make { libc::O_RDWR | libc::O_CREAT } else { libc::O_RDWR };
+        let file = match self.folder.open_file(&self.name, flags) {
+            Ok(file) => file,
+            Err(e) if !make && e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) if !make && e.raw_os_error() == Some(libc::EROFS) => {
+                self.folder.open_file(&self.name, libc::O_RDONLY)?
+            }
+            Err(e) => return Err(e),
+        };
+        let id = match Stat::of(&file) {
+            Ok(stat) => stat.id,
+            Err(e) => {
+                std::mem::forget(file);
+                return Err(e);
+            }
+        };
+        if let Some(opened) = known(id) {
+            // Opened meanwhile for another client: not to be closed.
+            std::mem::forget(file);
+            return Ok(Some(opened));
+        }
+        let opened: &'static Opened = Box::leak(Box::new(Opened { pid, id, file, mine: Mutex::new(None) }));
+        OPENED.lock().unwrap_or_else(PoisonError::into_inner).push(opened);
+        Ok(Some(opened))
+    }
+}
+
+/// The byte that stands for a number. Two numbers that share one are a thousand million apart.
+fn byte(number: u64) -> u32 {
+    (number & 0x3fff_ffff) as u32
+}
+
+fn text(file: &File) -> io::Result<String> {
+    let mut bytes = vec![0; usize::try_from(file.metadata()?.len()).unwrap_or(LARGEST).min(LARGEST)];
+    let mut got = 0;
+    while got < bytes.len() {
+        match file.read_at(&mut bytes[got..], got as u64) {
+            Ok(0) => break,
+            Ok(n) => got += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    bytes.truncate(got);
+    Ok(String::from_utf8(bytes).unwrap_or_default())
+}
+
+fn last(text: &str) -> u64 {
+    text.lines().next().and_then(|l| l.strip_prefix(HEAD)?.parse().ok()).unwrap_or(0)
+}
+
+/// The lines that are whole.
+fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
+    text.lines().skip(1).filter_map(|line| {
+        let mut parts = line.splitn(3, ' ');
+        let number = parts.next()?.parse().ok()?;
+        let mark = parts.next()?;
+        Some(Line { number, mark, process: parts.next()? })
+    })
+}
+
+fn push(out: &mut String, line: &Line<'_>) {
+    out.push_str(&[&line.number.to_string(), " ", line.mark, " ", line.process, "\n"].concat());
+}
+
+fn lives(file: &File, number: u64, process: &str, this: &str) -> bool {
+    !matches!(sys::byte_holder(file, byte(number)), Ok(None)) || is_this(process, this)
+}
+
+/// Whether a line is of a second copy of the library in this very process. A lock of one's own is shown to nobody.
+fn is_this(process: &str, this: &str) -> bool {
+    !this.is_empty() && process == this
+}
+
+/// Process id, start time, PID namespace and boot id; empty if not all of them can be known.
+fn this_process() -> String {
+    let known = || {
+        let stat = fs::read_to_string("/proc/self/stat").ok()?;
+        // Behind the command's name, which may hold anything: the state is the third field, the start time the 22nd.
+        let start = stat.get(stat.rfind(')')? + 2..)?.split(' ').nth(19)?.to_owned();
+        let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
+        let boot = boot_id();
+        let parts = [&std::process::id().to_string(), " ", &start, " ", namespace.to_str()?, " ", &boot];
+        (!boot.is_empty()).then(|| parts.concat())
+    };
+    known().unwrap_or_default()
+}

@@ -1,0 +1,1 @@
+//! The tokens of one account in a file.
