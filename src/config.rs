@@ -34,7 +34,10 @@ const COMMON: &[Key] = &[
     key("address_family", Form::OneOf(&["any", "ipv4", "ipv6"]), "any", "Which addresses are used: `any`, `ipv4` or `ipv6`."),
     secret(key("proxy", Form::Proxy, "", "An HTTP proxy that knows CONNECT, `http://[user:password@]host:port`.")),
     key("command_ttl_ms", Form::Millis(1, 3_600_000), "15000", "A command that could not be sent within this time is not sent any more."),
-    key("state_dir", Form::Dir, "", "A folder that exists and is writable, kept across restarts: what must survive them is stored there: the journal of commands, by which a door never opens twice for one request_id, and the token (Youzan). Processes may share it. Without it a client remembers its commands for its own life only."),
+    key("state_dir", Form::Dir, "", "A folder that exists and is writable, kept across power cuts: the journal of commands is there, by which a door never opens twice for one request_id, and the token (Youzan). Processes may share it. Commands are refused without it; `none` says that a client is to remember its commands for its own life only."),
+    key("state_dir_shared", Form::YesNo, "no", "`yes` takes a `state_dir` to which others than its owner may write, as on vfat. Whoever can write there can make a door open again."),
+    key("refusals_file", Form::Path, "", "JSON file with the operator's own table of refusals: which of the platform's names prove that nothing was done, each with its source and who signed it off (`docs/proof.md`)."),
+    key("code_tries_per_minute", Form::Count(0, 6000), "30", "How many pickup codes may be tried at one cabinet in a minute before the next is refused (`KL_E_CODE_TRIES`), before anything is sent or written. A good code gives all tries back. 0: no bound."),
 ];
 
 /// The settings of one platform each.
@@ -188,7 +191,9 @@ impl Config {
                     return Err(fail(format!("accounts.{name}.{key} must be a text, a number or a boolean")));
                 }
             };
-            let is_path = config.keys().any(|k| k.name == key && matches!(k.form, Form::Path | Form::Dir));
+            let is_path = config.keys().any(|k| k.name == key && matches!(k.form, Form::Path | Form::Dir))
+                // Says that there is no folder.
+                && text != "none";
             let text = match Path::new(path).parent() {
                 Some(folder) if is_path && Path::new(&text).is_relative() => {
                     folder.join(&text).to_string_lossy().into_owned()
@@ -214,7 +219,7 @@ impl Config {
 
     /// A folder, which must exist.
     pub(crate) fn folder(&self, name: &str) -> Result<Option<PathBuf>> {
-        let Some(path) = self.get(name).map(PathBuf::from) else { return Ok(None) };
+        let Some(path) = self.get(name).filter(|p| *p != "none").map(PathBuf::from) else { return Ok(None) };
         match path.metadata() {
             Ok(found) if found.is_dir() => Ok(Some(path)),
             Ok(_) => Err(Error::new(KL_E_CONFIG_VALUE, format!("{name}: {} is no folder", path.display()))),
@@ -297,6 +302,7 @@ fn check(key: &Key, value: &str) -> std::result::Result<(), String> {
         Form::Text | Form::Path | Form::Dir => Ok(()),
         Form::Millis(low, high) => bounds(low, high, "milliseconds"),
         Form::Bytes(low, high) => bounds(low, high, "bytes"),
+        Form::Count(low, high) => bounds(low, high, "tries"),
         Form::YesNo if value != "yes" && value != "no" => Err("must be \"yes\" or \"no\"".into()),
         Form::OneOf(words) if !words.contains(&value) => {
             let listed: Vec<_> = words.iter().map(|w| quoted(w)).collect();

@@ -136,35 +136,8 @@ pub struct Event {
 /// Of a callback that cannot be told from others of its kind: it never counts as a duplicate.
 pub(crate) const NO_IDENTITY: [u8; 16] = [0; 16];
 
-/// The notices that were taken, newest last, within a bound.
-#[derive(Debug, Default)]
-pub(crate) struct Seen(Mutex<VecDeque<[u8; 16]>>);
-
 /// More than a platform sends in any retry window we know of; 64 KiB at most.
 const REMEMBERED: usize = 4096;
-
-impl Seen {
-    /// Remembers a notice; whether it was known already.
-    pub(crate) fn before(&self, identity: &[u8; 16]) -> bool {
-        if *identity == NO_IDENTITY {
-            return false;
-        }
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.contains(identity) {
-            return true;
-        }
-        if all.len() == REMEMBERED {
-            all.pop_front();
-        }
-        all.push_back(*identity);
-        false
-    }
-
-    /// Forgets a notice that was not taken, so that its repetition is not held for a duplicate.
-    pub(crate) fn forget(&self, identity: &[u8; 16]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|i| i != identity);
-    }
-}
 
 /// The highest version seen of each thing, newest last, within the same bound.
 #[derive(Debug, Default)]
@@ -197,20 +170,5 @@ mod tests {
         assert!(!versions.outdated(&[1; 16], 5) && !versions.outdated(&[1; 16], 5));
         assert!(versions.outdated(&[1; 16], 4) && !versions.outdated(&[2; 16], 4));
         assert!(!versions.outdated(&[1; 16], 6) && versions.outdated(&[1; 16], 5));
-    }
-
-    #[test]
-    fn remembers_within_its_bound_and_forgets_on_request() {
-        let seen = Seen::default();
-        let id = |n: usize| (n as u128 + 1).to_le_bytes();
-        assert!(!seen.before(&NO_IDENTITY) && !seen.before(&NO_IDENTITY));
-        assert!(!seen.before(&id(0)) && seen.before(&id(0)));
-        seen.forget(&id(0));
-        assert!(!seen.before(&id(0)));
-        for n in 1..=REMEMBERED {
-            assert!(!seen.before(&id(n)));
-        }
-        assert!(seen.before(&id(REMEMBERED)));
-        assert!(!seen.before(&id(0)), "the oldest made room");
     }
 }

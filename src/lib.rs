@@ -20,7 +20,6 @@
 
 pub mod cancel;
 pub mod client;
-mod codes;
 pub mod command;
 pub mod config;
 pub mod error;
@@ -28,7 +27,6 @@ pub mod event;
 #[allow(unsafe_code)]
 pub mod ffi;
 mod hex;
-mod journal;
 pub mod json;
 pub mod log;
 pub mod model;

@@ -41,6 +41,8 @@ pub enum Form {
     Millis(u32, u32),
     /// Whole bytes within bounds.
     Bytes(u32, u32),
+    /// A whole number within bounds.
+    Count(u32, u32),
     /// `yes` or `no`.
     YesNo,
     /// One of these words.

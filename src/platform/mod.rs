@@ -252,6 +252,11 @@ pub trait Speaks: Send + Sync {
     /// Which one.
     fn kind(&self) -> Kind;
 
+    /// Nothing of it changes anything: there is nothing to remember.
+    fn only_reads(&self) -> bool {
+        false
+    }
+
     /// Where its connection goes.
     fn origin(&self) -> &Url;
 
@@ -268,13 +273,12 @@ pub trait Speaks: Send + Sync {
     /// unknown for everything but reads.
     fn answer(&self, op: &Op<'_>, reply: &Reply) -> Result<Answer>;
 
-    /// The receipt that a command would have had, if this order is what it made. Answers whose order it is that a
-    /// repeated redemption ran into.
+    /// (old)
     fn receipt_of(&self, _op: &Op<'_>, _order: &Order) -> Option<Receipt> {
         None
     }
 
-    /// Whether making codes is answered without them, so that they must be listed before and after.
+    /// (old)
     fn creates_blindly(&self) -> bool {
         false
     }
@@ -327,7 +331,7 @@ pub enum Step {
 
 /// How it is found out what became of a command. Nothing here acts: it only reads.
 pub trait Recovers {
-    /// Whether this refusal proves that a command had no effect. An answer that proves nothing leaves it unknown.
+    /// (old)
     fn proves_not_done(&self, _error: &Error) -> bool {
         false
     }
@@ -371,6 +375,11 @@ pub trait Recovers {
 
 /// What a platform's callbacks mean.
 pub trait CallsBack {
+    /// Whether it does at all.
+    fn calls_back(&self) -> bool {
+        true
+    }
+
     /// Verifies and parses a callback.
     fn event(&self, headers: &str, body: &[u8], now_ms: i64) -> Result<Event>;
 

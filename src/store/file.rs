@@ -112,6 +112,11 @@ impl Folder {
         Ok(folder)
     }
 
+    /// Which folder it is: device and inode.
+    pub(crate) fn id(&self) -> io::Result<(u64, u64)> {
+        Stat::of(&self.fd).map(|stat| stat.id)
+    }
+
     /// Where it was when it was opened, for people.
     pub(crate) fn path(&self) -> &Path {
         &self.path

@@ -1,0 +1,102 @@
+//! What the platforms tell on their own.
+
+use super::Client;
+use crate::command::record::End;
+use crate::command::{CommandFilter, Moved, Physical, SettledBy};
+use crate::error::{Outcome, Result};
+use crate::event::{Event, NO_IDENTITY, SignedWith};
+use crate::log::log_line;
+use crate::platform::Verdict;
+
+impl Client {
+    /// Verifies and parses a callback. `headers` are the lines of the HTTP request's head; `body` is its body, byte
+    /// for byte. What it tells of a command is recorded: what the machine did, and that an opening whose answer was lost was
+    /// taken. That a callback came before is known across restarts.
+    pub fn event_parse(&self, headers: &str, body: &[u8]) -> Result<Event> {
+        let call = self.look()?;
+        let now_ms = self.0.clock.now_ms();
+        let mut event = self.0.platform.event(headers, body, now_ms)?;
+        event.duplicate = self.seen_before(&event.identity, now_ms.div_euclid(1000));
+        if let Some(physical) = self.0.platform.event_movement(&event) {
+            // What nobody signed is a reason to ask.
+            let believed = event.signed_with != SignedWith::Nothing;
+            let moved = Moved {
+                order_no: event.order_no.clone(),
+                item_no: event.item_no.clone(),
+                physical: if believed { physical } else { Physical::Pending },
+                error: if physical == Physical::Failed { event.message.clone() } else { String::new() },
+            };
+            self.0.commands.moved(&moved, call.wait());
+        }
+        if event.signed_with != SignedWith::Nothing {
+            self.settle_by(&event);
+        }
+        self.0.commands.flush();
+        event.stale = event.version != 0 && self.0.versions.outdated(&event.subject, event.version);
+        log_line!(
+            Info,
+            "callback {} for order {}, duplicate: {}",
+            event.method,
+            event.order_no,
+            event.duplicate
+        );
+        Ok(event)
+    }
+
+    fn seen_before(&self, identity: &[u8; 16], now_s: i64) -> bool {
+        // A notice that cannot be told from another is never a duplicate.
+        if *identity == NO_IDENTITY {
+            return false;
+        }
+        match self.look() {
+            Ok(call) => self.0.commands.seen_before(identity, now_s.max(1), call.wait()),
+            Err(_) => false,
+        }
+    }
+
+    /// A command whose answer was lost may be the one that a callback tells of. Only *done* is believed: that an order is
+    /// there proves that it was made, that none is told of proves nothing.
+    fn settle_by(&self, event: &Event) {
+        let (platform, commands) = (&*self.0.platform, &self.0.commands);
+        let settled = self.look().and_then(|call| {
+            for open in commands.list(0, CommandFilter::Open, call.wait())? {
+                let id = &open.request_id;
+                let verdict = commands.known(id, call.wait(), |k| platform.event_verdict(k, event))?;
+                let Some(Verdict::Done(receipt, physical, message)) = verdict else { continue };
+                if commands.order_claimed(&receipt.order_no, id)? {
+                    continue;
+                }
+                let end = End {
+                    outcome: Outcome::Done,
+                    by: SettledBy::Event,
+                    receipt,
+                    physical,
+                    message,
+                    ..End::nothing()
+                };
+                commands.settle(id, end, false, call.wait())?;
+            }
+            Ok(())
+        });
+        if let Err(e) = settled {
+            log_line!(Warn, "what a callback tells of a command could not be recorded: {}", e.message());
+        }
+    }
+
+    /// The body that answers a callback: `code` 0 for taken. Any other code asks the platform to come again, and
+    /// the repetition will not count as a duplicate.
+    pub fn event_reply(
+        &self,
+        event: &Event,
+        code: i32,
+        message: &str,
+        data_json: Option<&str>,
+    ) -> Result<String> {
+        let reply = self.0.platform.event_reply(event, code, message, data_json)?;
+        if code != 0 {
+            let call = self.look()?;
+            self.0.commands.not_taken(&event.identity, call.wait());
+        }
+        Ok(reply)
+    }
+}

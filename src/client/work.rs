@@ -1,0 +1,153 @@
+//! The requests that are kept in the journal, as one type.
+
+use crate::command::Act;
+use crate::error::Result;
+use crate::hex;
+use crate::model::*;
+use crate::platform::Op;
+use crate::platform::toolbox::canonical_code;
+use md5::{Digest, Md5};
+
+/// A request that can be done at most once for its name.
+pub(super) enum Work {
+    Door(DoorRequest),
+    Redeem(RedeemRequest),
+    Create(OrderCreate),
+    Payment(PaymentReport),
+    Refund(Claim),
+    Appeal(Claim),
+}
+
+impl Work {
+    /// A redemption; its code in the one spelling that wire, journal and guard use.
+    pub fn redeem(r: &RedeemRequest) -> Work {
+        Work::Redeem(RedeemRequest { code: canonical_code(&r.code), ..r.clone() })
+    }
+
+    pub fn op(&self) -> Op<'_> {
+        match self {
+            Work::Door(r) => Op::DoorOpen(r),
+            Work::Redeem(r) => Op::CodeRedeem(r),
+            Work::Create(r) => Op::OrderCreate(r),
+            Work::Payment(r) => Op::PaymentReport(r),
+            Work::Refund(r) => Op::RefundApply(r),
+            Work::Appeal(r) => Op::AppealFile(r),
+        }
+    }
+
+    pub fn request_id(&self) -> &str {
+        match self {
+            Work::Door(r) => &r.request_id,
+            Work::Redeem(r) => &r.request_id,
+            Work::Create(r) => &r.request_id,
+            Work::Payment(r) => &r.request_id,
+            Work::Refund(r) | Work::Appeal(r) => &r.request_id,
+        }
+    }
+
+    /// Gives it a name.
+    pub fn set_name(&mut self, name: &str) {
+        let id = match self {
+            Work::Door(r) => &mut r.request_id,
+            Work::Redeem(r) => &mut r.request_id,
+            Work::Create(r) => &mut r.request_id,
+            Work::Payment(r) => &mut r.request_id,
+            Work::Refund(r) | Work::Appeal(r) => &mut r.request_id,
+        };
+        name.clone_into(id);
+    }
+
+    /// Whether the caller must name it.
+    pub fn needs_name(&self) -> bool {
+        matches!(self, Work::Door(_) | Work::Redeem(_))
+    }
+
+    /// Not to be sent later than this after the call; 0 for the client's own bound.
+    pub fn ttl_ms(&self) -> u32 {
+        match self {
+            Work::Door(r) => r.ttl_ms,
+            Work::Redeem(r) => r.ttl_ms,
+            _ => 0,
+        }
+    }
+
+    /// The caller's own number by which the platform's record can be told.
+    pub fn own_number(&self) -> &str {
+        match self {
+            Work::Door(r) => &r.order_no,
+            Work::Redeem(r) => &r.trade_no,
+            Work::Create(r) => &r.trade_no,
+            Work::Payment(r) => &r.trade_no,
+            Work::Refund(_) | Work::Appeal(_) => "",
+        }
+    }
+
+    pub fn set_mark(&mut self, number: &str) {
+        let mark = match self {
+            Work::Door(r) => &mut r.mark,
+            Work::Redeem(r) => &mut r.mark,
+            Work::Create(r) => &mut r.mark,
+            Work::Payment(r) => &mut r.mark,
+            Work::Refund(r) | Work::Appeal(r) => &mut r.mark,
+        };
+        number.clone_into(mark);
+    }
+
+    /// Refuses a text that is longer than the journal takes.
+    pub fn check_texts(&self) -> Result<()> {
+        match self {
+            Work::Door(r) => r.check_texts(),
+            Work::Redeem(r) => r.check_texts(),
+            Work::Create(r) => r.check_texts(),
+            Work::Payment(r) => r.check_texts(),
+            Work::Refund(r) | Work::Appeal(r) => r.check_texts(),
+        }
+    }
+
+    /// As the journal keeps it.
+    pub fn act(&self) -> Act {
+        match self {
+            Work::Door(r) => Act::Door(r.clone()),
+            Work::Redeem(r) => Act::Redeem(r.clone()),
+            Work::Create(r) => {
+                let mut rest = vec![r.cabinet_id.clone(), r.notify_url.clone()];
+                rest.extend(
+                    r.lines.iter().map(|(product, count)| [product, "*", &count.to_string()].concat()),
+                );
+                rest.extend(r.extra_json.clone());
+                let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
+                write("order_create", "", &r.trade_no, &rest, &r.visit_id, &r.context)
+            }
+            Work::Payment(r) => {
+                let (paid, amount) = (if r.paid { "paid" } else { "failed" }, r.amount.to_string());
+                let texts = [&r.channel_json, &r.extra_json].map(|t| t.as_deref().unwrap_or_default());
+                let rest = [&r.notify_url, &r.cabinet_id, paid, &amount, texts[0], texts[1]];
+                write("payment_report", &r.order_no, &r.trade_no, &rest, &r.visit_id, &r.context)
+            }
+            Work::Refund(r) => claim("refund_apply", r),
+            Work::Appeal(r) => claim("appeal_file", r),
+        }
+    }
+}
+
+fn claim(verb: &str, r: &Claim) -> Act {
+    let extra = r.extra_json.as_deref().unwrap_or_default();
+    let rest = [&r.cabinet_id, &r.reason, &r.remarks, &r.phone, extra];
+    write(verb, &r.order_no, "", &rest, &r.visit_id, &r.context)
+}
+
+fn write(verb: &str, order_no: &str, trade_no: &str, rest: &[&str], visit_id: &str, context: &str) -> Act {
+    let mut digest = Md5::new();
+    for part in rest {
+        digest.update(part);
+        digest.update([0]);
+    }
+    Act::Write {
+        verb: verb.to_owned(),
+        order_no: order_no.to_owned(),
+        trade_no: trade_no.to_owned(),
+        digest: hex::lower(&digest.finalize()[..8]),
+        visit_id: visit_id.to_owned(),
+        context: context.to_owned(),
+    }
+}

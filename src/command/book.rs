@@ -1,0 +1,1276 @@
+//! The commands of one account: the state that the records show, the log that keeps them, the one way in.
+//!
+//! Every change is a record. It is appended to the log first and then applied to the state, by the code that also reads the
+//! log after a restart. Which records there may be, `rules` decides; here is only when and how they are written.
+//!
+//! Locks, in this order: the gate (turn in the process, lock among processes), then the book's mutex. The mutex is never
+//! held while somebody waits for the gate or the disk is synced. Whoever waits for news or cancels takes neither.
+
+use super::record::*;
+use super::rules::{self, Decision, Entry, Now, Refusal, Stage, State};
+use super::tries::Tries;
+use super::*;
+use crate::cancel::CancelToken;
+use crate::error::Result;
+use crate::log::log_line;
+use crate::platform::{Known, Span};
+use crate::process::{self, PerProcess};
+use crate::store::file::Folder;
+use crate::store::gate::{Gate, Pass};
+use crate::store::identity::Identity;
+use crate::store::journal::{Found, Journal, SyncHandle};
+use crate::sys;
+use crate::time::Deadline;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+/// How many settled commands are remembered without a journal before the rules forget some.
+const IN_MEMORY: usize = 16_384;
+/// Without a journal: the rules forget when there are so many more.
+const MEMORY_STEP: usize = 4096;
+/// The journal is written anew when it is this long, and so much longer for each done name that is remembered.
+const COMPACT_AT: u64 = 208 * 1024;
+const BYTES_A_NAME: u64 = 64;
+/// So many commands may be unsettled: more is a fault that a person must see.
+const UNSETTLED_MAX: usize = 512;
+/// Reports of movement that came before the answer to their command.
+const EARLY: usize = 64;
+/// Names that were issued and not used yet.
+const ISSUED: usize = 256;
+/// How long a record that follows the sending waits for the gate.
+const AFTERWARDS: Duration = Duration::from_millis(2000);
+/// How long a command waits for the gate at most.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the last owner waits for the gate to pay what is owed.
+const AT_THE_END: Duration = Duration::from_millis(200);
+/// What could not be written is tried again after this, and after longer pauses up to the next.
+const DEBT_PAUSE: Duration = Duration::from_millis(250);
+const DEBT_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// A debtor's thread needs little.
+const DEBT_STACK: usize = 128 * 1024;
+
+/// The commands of one account: of one client, or of all that share a journal.
+#[derive(Clone)]
+pub(crate) struct Commands(Arc<Shared>);
+
+struct Shared {
+    gate: Option<Arc<Gate>>,
+    book: Mutex<Book>,
+    news: News,
+    /// Names that this process issued and nobody has used.
+    issued: Mutex<VecDeque<String>>,
+    debtor: AtomicBool,
+}
+
+/// Counts what others should look at. Its lock is held for moments only, never during I/O.
+#[derive(Default)]
+struct News {
+    count: Mutex<u64>,
+    came: Condvar,
+}
+
+struct Book {
+    state: State,
+    log: Log,
+    /// Records that could not be written yet.
+    debt: VecDeque<Record>,
+    early: VecDeque<Moved>,
+    /// Commands of whose movement somebody says that there is news.
+    hinted: Vec<String>,
+    /// A record of the file that this library does not understand.
+    trouble: Option<String>,
+    tries: Tries,
+    syncs: u64,
+    sync_last_us: u64,
+    sync_max_us: u64,
+    sync_total_us: u64,
+}
+
+/// Where the records are kept.
+enum Log {
+    /// In memory only: the number of the last record.
+    Memory { last: u64, identity: Arc<Identity> },
+    /// In a file.
+    File(Box<Journal>),
+}
+
+/// How a call waits for the gate.
+#[derive(Clone, Copy)]
+pub(crate) struct Wait<'a> {
+    pub patience: Deadline,
+    pub token: &'a CancelToken,
+}
+
+/// A command to be begun.
+pub(crate) struct Request<'a> {
+    pub id: &'a str,
+    pub act: Act,
+    /// The caller's own number for it, if there is one.
+    pub own_number: &'a str,
+    pub hold_ms: u32,
+    /// The most guesses of codes a minute; 0 for no bound.
+    pub tries_a_minute: u32,
+}
+
+/// What is to be done with a command.
+pub(crate) enum Begin<'a> {
+    /// It was done before; this was the answer.
+    Recorded(Box<Command>),
+    /// It was sent before, and what became of it is not known: ask.
+    Ask(Box<Error>),
+    /// Send it, then say how it ended.
+    Claimed(Claim<'a>),
+}
+
+/// The right to send one command once. Dropped without a word, the command is not done if nothing of it was to leave yet,
+/// and unknown otherwise.
+pub(crate) struct Claim<'a> {
+    commands: &'a Commands,
+    id: String,
+    number: u64,
+    /// The number to be sent with it.
+    pub(crate) mark: String,
+    sent: AtomicBool,
+    ended: bool,
+}
+
+/// All journals of this process, each with its place: the folder as the system knows it, and the name.
+static SHARED: PerProcess<Mutex<Vec<(Place, Weak<Shared>)>>> = PerProcess::new();
+
+type Place = ((u64, u64), String);
+
+impl Commands {
+    /// Kept in memory only.
+    pub(crate) fn in_memory() -> Result<Commands> {
+        let log = Log::Memory { last: 0, identity: Arc::new(Identity::ephemeral()?) };
+        Ok(Commands(Shared::new(None, log)))
+    }
+
+    /// Kept in a journal, which all clients of this account in this process share.
+    pub(crate) fn journaled(folder: Folder, name: String, account: String) -> Result<Commands> {
+        let id = folder.id().map_err(|e| Error::os(KL_E_STATE_DIR, "state_dir", &e))?;
+        let place = (id, name.clone());
+        let all = SHARED.get();
+        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that a panic went through is lost; a new client reads the file.
+        all.retain(|(_, shared)| shared.upgrade().is_some_and(|s| !s.book.is_poisoned()));
+        let known = all.iter().find(|(at, _)| *at == place);
+        if let Some(shared) = known.and_then(|(_, shared)| shared.upgrade()) {
+            return Ok(Commands(shared));
+        }
+        let journal = Journal::new(Arc::new(folder), &name, &account);
+        let shared = Shared::new(Some(journal.gate()), Log::File(Box::new(journal)));
+        all.push((place, Arc::downgrade(&shared)));
+        Ok(Commands(shared))
+    }
+
+    /// Claims a `request_id` for an act, or says why nothing may be sent. The intent is appended, not synced: `sent` is
+    /// durable before the first byte, and covers it.
+    pub(crate) fn begin(&self, r: Request<'_>, wait: Wait<'_>) -> Result<Begin<'_>> {
+        let (id, act) = (r.id, r.act);
+        if id.is_empty() || id.len() > KL_REQUEST_ID_MAX || id.contains(char::is_control) {
+            // No command can have such a name.
+            return Err(not_done(Error::new(KL_E_ARGUMENT, "request_id must be 1 to 128 bytes of text")));
+        }
+        let wait = Wait { patience: wait.patience.earlier(Deadline::after(LOCK_PATIENCE)), ..wait };
+        let begun = self.inside(wait, |book, pass| {
+            book.sound()?;
+            book.bury(pass);
+            let print = book.log.print(id);
+            match rules::begin(&book.state, id, print.as_ref(), &act, &book.now()) {
+                Decision::Claim => {}
+                Decision::Recorded => {
+                    let command = book.command(id).ok_or_else(gone)?;
+                    return Ok(Begin::Recorded(Box::new(command)));
+                }
+                Decision::Printed(print) => return Ok(Begin::Recorded(Box::new(printed(id, act, print)))),
+                Decision::Ask => return Ok(Begin::Ask(Box::new(book.unsettled(id)))),
+                Decision::Refuse(refusal) => return Err(book.refused(id, refusal)),
+            }
+            if let Act::Redeem(redeem) = &act {
+                book.tries
+                    .take(&redeem.cabinet_id, r.tries_a_minute, sys::boot_ms())
+                    .map_err(too_many_tries)?;
+            }
+            book.make_room(pass)?;
+            let mark = match r.own_number {
+                "" => book.log.identity(pass)?.mark(id),
+                own => own.to_owned(),
+            };
+            let intent = Intent {
+                id: id.to_owned(),
+                act,
+                owner: book.log.owner(pass)?,
+                boot: process::boot_id().to_owned(),
+                at: book.now().at,
+                mark: mark.clone(),
+                mark_is_ours: r.own_number.is_empty(),
+                hold_ms: r.hold_ms,
+                earlier: None,
+            };
+            let number = book.record(pass, Record::Intent(intent)).map_err(not_done)?;
+            Ok(Begin::Claimed(self.claim(id, number, mark, false)))
+        });
+        let begun = begun.map_err(|e| self.outcome_of_trouble(id, e));
+        self.used(id);
+        begun
+    }
+
+    /// Claims an unknown command for the repetition that is the platform's way to ask.
+    pub(crate) fn again(&self, id: &str, wait: Wait<'_>) -> Result<Claim<'_>> {
+        self.inside(wait, |book, pass| {
+            book.sound()?;
+            book.bury(pass);
+            rules::again(&book.state, id).map_err(|refusal| book.refused(id, refusal))?;
+            let owner = book.log.owner(pass)?;
+            let e = book.state.get(id).ok_or_else(gone)?;
+            let (sent, boot) = e.sent.clone().ok_or_else(gone)?;
+            let (mark, at) = (e.mark.clone(), book.now().at);
+            let intent = Intent {
+                id: id.to_owned(),
+                act: e.act.clone(),
+                owner,
+                boot: process::boot_id().to_owned(),
+                at,
+                mark: mark.clone(),
+                mark_is_ours: e.mark_is_ours,
+                hold_ms: e.hold_ms,
+                earlier: Some(Earlier { at: sent.at, boot, left_ms: sent.left_ms, platform: e.span }),
+            };
+            let number = book.record(pass, Record::Intent(intent))?;
+            Ok(self.claim(id, number, mark, true))
+        })
+        .map_err(unknown)
+    }
+
+    fn claim(&self, id: &str, number: u64, mark: String, sent: bool) -> Claim<'_> {
+        let sent = AtomicBool::new(sent);
+        Claim { commands: self, id: id.to_owned(), number, mark, sent, ended: false }
+    }
+
+    /// What the outcome of an error about this name is that came before anything was looked up or sent: the outcome belongs
+    /// to the name, not to the call.
+    pub(crate) fn outcome_of(&self, id: &str, error: Error, wait: Wait<'_>) -> Error {
+        let never = self.inside(wait, |book, pass| {
+            book.sound()?;
+            book.bury(pass);
+            let print = book.log.print(id);
+            Ok(!book.state.knows(id, print.as_ref()))
+        });
+        match never {
+            Ok(true) => not_done(error),
+            Ok(false) => unknown(error),
+            Err(e) => {
+                log_line!(Warn, "{}", e.message());
+                self.outcome_of_trouble(id, error.with(|d| d.outcome = Outcome::None))
+            }
+        }
+    }
+
+    /// The journal could not be asked: only a name that this process issued and that was never begun is known not to be done.
+    fn outcome_of_trouble(&self, id: &str, error: Error) -> Error {
+        if error.details().outcome != Outcome::None {
+            return error;
+        }
+        if self.issued().iter().any(|name| name == id) { not_done(error) } else { unknown(error) }
+    }
+
+    /// A name that nobody has used: it bears the number of the journal's last record, so that it is known later whether it
+    /// may have been forgotten.
+    pub(crate) fn request_id_new(&self, wait: Wait<'_>) -> Result<String> {
+        let number = self.inside(wait, |book, _| Ok(book.log.next()))?;
+        let random: [u8; 8] = crate::store::random()?;
+        let name = ["kl-", &number.to_string(), "-", &crate::hex::lower(&random)].concat();
+        let mut issued = self.issued();
+        if issued.len() == ISSUED {
+            issued.pop_front();
+        }
+        issued.push_back(name.clone());
+        Ok(name)
+    }
+
+    fn used(&self, id: &str) {
+        self.issued().retain(|name| name != id);
+    }
+
+    fn issued(&self) -> MutexGuard<'_, VecDeque<String>> {
+        self.0.issued.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is recorded of a command.
+    pub(crate) fn get(&self, id: &str, wait: Wait<'_>) -> Result<Command> {
+        self.inside(wait, |book, pass| {
+            book.bury(pass);
+            if let Some(command) = book.command(id) {
+                // What was not done may have been tried again in the part that cannot be read.
+                if command.outcome == Outcome::NotDone {
+                    book.sound()?;
+                }
+                return Ok(command);
+            }
+            book.sound()?;
+            match book.log.print(id).and_then(|print| book.state.print(&print)) {
+                Some(print) => Ok(printed(id, forgotten_act(), print)),
+                None => Err(not_found(id)),
+            }
+        })
+    }
+
+    /// What is known of a command, for the one who judges its fate.
+    pub(crate) fn known<T>(
+        &self,
+        id: &str,
+        wait: Wait<'_>,
+        judge: impl FnOnce(&Known<'_>) -> T,
+    ) -> Result<T> {
+        let (entry, alone, mature) = self.inside(wait, |book, _| {
+            let e = book.state.get(id).ok_or_else(|| not_found(id))?;
+            Ok((e.clone(), book.state.alone(id), e.immature_ms(&book.now()) == 0))
+        })?;
+        Ok(judge(&Known {
+            act: &entry.act,
+            mark: &entry.mark,
+            mark_is_ours: entry.mark_is_ours,
+            sent: entry.span,
+            mature,
+            alive: entry.alive(),
+            alone,
+        }))
+    }
+
+    /// Whether this order belongs to another command than this one.
+    pub(crate) fn order_claimed(&self, order_no: &str, id: &str) -> Result<bool> {
+        Ok(self.book()?.state.order_claimed(order_no, id))
+    }
+
+    /// The commands since a sequence number, itself not included, the oldest first.
+    pub(crate) fn list(&self, since: u64, filter: CommandFilter, wait: Wait<'_>) -> Result<Vec<Command>> {
+        self.inside(wait, |book, pass| {
+            book.sound()?;
+            book.bury(pass);
+            let fits = |e: &Entry| match filter {
+                CommandFilter::Any => true,
+                CommandFilter::Open => !e.stage.settled(),
+                CommandFilter::Done => e.stage == Stage::Done,
+                CommandFilter::NotDone => e.stage == Stage::NotDone,
+                CommandFilter::Unknown => e.stage == Stage::Unknown,
+            };
+            let ids: Vec<String> = match filter {
+                CommandFilter::Open | CommandFilter::Unknown => book
+                    .state
+                    .open()
+                    .filter(|(_, e)| fits(e) && e.claim > since)
+                    .map(|(id, _)| id.to_owned())
+                    .collect(),
+                _ => book
+                    .state
+                    .entries()
+                    .filter(|(_, e)| fits(e) && e.claim > since)
+                    .map(|(id, _)| id.to_owned())
+                    .collect(),
+            };
+            let mut all: Vec<Command> = ids.iter().filter_map(|id| book.command(id)).collect();
+            all.sort_by_key(|c| c.sequence);
+            Ok(all)
+        })
+    }
+
+    /// Records how a command ended, by whoever found out. `overrule`: a person, aloud, before maturity.
+    pub(crate) fn settle(&self, id: &str, end: End, overrule: bool, wait: Wait<'_>) -> Result<()> {
+        self.inside(wait, |book, pass| {
+            book.sound()?;
+            book.bury(pass);
+            let order_no = end.receipt.order_no.clone();
+            let before = book.state.get(id).map(|e| e.stage);
+            let record = rules::settle(&book.state, id, end, overrule, &book.now())
+                .map_err(|refusal| book.refused(id, refusal))?;
+            let Some(record) = record else { return Ok(()) };
+            if before == Some(Stage::NotDone) {
+                log_line!(Error, "{id} was settled as not done, but the platform proves that it was done");
+            }
+            book.record(pass, Record::Ended(record))?;
+            book.take_early(pass, id, &order_no);
+            Ok(())
+        })?;
+        self.flush();
+        Ok(())
+    }
+
+    /// Records what a machine did. False if no command is known that it can be about.
+    pub(crate) fn moved(&self, moved: &Moved, wait: Wait<'_>) -> bool {
+        let known = self.inside(wait, |book, pass| {
+            let found = book.state.entries().find(|(_, e)| {
+                let receipt = e.end.as_ref().map(|end| &end.receipt);
+                e.stage == Stage::Done
+                    && e.act.kind() == CommandKind::Door
+                    && receipt.is_some_and(|r| {
+                        r.order_no == moved.order_no
+                            && (moved.item_no.is_empty() || r.item_no == moved.item_no)
+                    })
+            });
+            let Some((id, e)) = found else { return Ok(false) };
+            let (id, before) = (id.to_owned(), rules::current_physical(e));
+            if moved.physical == Physical::Pending {
+                // The hint itself is the news.
+                book.hinted.retain(|known| *known != id);
+                book.hinted.push(id);
+            } else if let Some(record) =
+                rules::movement(&book.state, &id, moved.physical, &moved.error, &book.now())
+            {
+                book.owe(pass, Record::Moved(record));
+            } else if before != moved.physical {
+                log_line!(Warn, "order {}: a later report contradicts what the machine did", moved.order_no);
+            }
+            Ok(true)
+        });
+        self.0.news.tell();
+        match known {
+            Ok(true) => true,
+            other => {
+                if let Err(e) = other {
+                    log_line!(Warn, "a report of the machine could not be recorded: {}", e.message());
+                }
+                if let Ok(mut book) = self.book() {
+                    if book.early.len() == EARLY {
+                        book.early.pop_front();
+                    }
+                    book.early.push_back(moved.clone());
+                }
+                false
+            }
+        }
+    }
+
+    /// Records what a query found out about a movement.
+    pub(crate) fn set_physical(&self, id: &str, physical: Physical, error: &str, wait: Wait<'_>) {
+        let recorded = self.inside(wait, |book, pass| {
+            if let Some(record) = rules::movement(&book.state, id, physical, error, &book.now()) {
+                book.owe(pass, Record::Moved(record));
+            }
+            Ok(())
+        });
+        if let Err(e) = recorded {
+            log_line!(Warn, "what the machine did could not be recorded: {}", e.message());
+        }
+    }
+
+    /// Whether this callback was taken before; from now on it was. A callback that cannot be recorded is new.
+    pub(crate) fn seen_before(&self, identity: &[u8; 16], at_s: i64, wait: Wait<'_>) -> bool {
+        let seen = self.inside(wait, |book, pass| {
+            if book.state.was_seen(identity) {
+                return Ok(true);
+            }
+            book.owe(pass, Record::Seen(*identity, at_s));
+            Ok(false)
+        });
+        seen.unwrap_or_else(|e| {
+            log_line!(Warn, "a callback could not be recorded: {}", e.message());
+            false
+        })
+    }
+
+    /// A callback was not taken: its repetition is no duplicate.
+    pub(crate) fn not_taken(&self, identity: &[u8; 16], wait: Wait<'_>) {
+        let forgotten = self.inside(wait, |book, pass| {
+            book.owe(pass, Record::Seen(*identity, 0));
+            Ok(())
+        });
+        if let Err(e) = forgotten {
+            log_line!(Warn, "that a callback was not taken could not be recorded: {}", e.message());
+        }
+    }
+
+    /// Whether somebody said since the last time that there is news of its movement.
+    pub(crate) fn hinted(&self, id: &str) -> bool {
+        let Ok(mut book) = self.book() else { return false };
+        let before = book.hinted.len();
+        book.hinted.retain(|known| known != id);
+        book.hinted.len() != before
+    }
+
+    /// Counts up whenever something changes.
+    pub(crate) fn changes(&self) -> u64 {
+        *self.0.news.lock()
+    }
+
+    /// Waits for a change after `seen`, or for the time. A cancel is a change.
+    pub(crate) fn wait(&self, seen: u64, time: Duration) {
+        let count = self.0.news.lock();
+        let _ = self.0.news.came.wait_timeout_while(count, time, |count| *count == seen);
+    }
+
+    /// Wakes those who wait, so that they see that they were cancelled. Takes no lock that is held during I/O.
+    pub(crate) fn wake(&self) {
+        self.0.news.tell();
+    }
+
+    /// Syncs what came since the last command: for calls in which nobody waits for a door.
+    pub(crate) fn flush(&self) {
+        let handle = match self.book() {
+            Ok(book) => book.log.unsynced(),
+            Err(_) => None,
+        };
+        if let Some(Err(e)) = handle.map(|handle| handle.sync()) {
+            log_line!(Warn, "{}", e.message());
+        }
+    }
+
+    /// How the journal does.
+    pub(crate) fn info(&self, wait: Wait<'_>) -> Result<JournalInfo> {
+        self.inside(wait, |book, pass| {
+            book.bury(pass);
+            let (unsettled, settled) = book.state.counts();
+            let mut info = JournalInfo {
+                settled: settled as u64,
+                unsettled: unsettled as u64,
+                names: book.state.names() as u64,
+                owed: book.debt.len() as u64,
+                syncs: book.syncs,
+                sync_last_us: book.sync_last_us,
+                sync_max_us: book.sync_max_us,
+                sync_total_us: book.sync_total_us,
+                ..JournalInfo::default()
+            };
+            if let Log::File(journal) = &book.log {
+                let file = journal.info();
+                info.path = file.path;
+                info.bytes = file.bytes;
+                info.damage = file.damage;
+                info.trouble = file.trouble;
+                info.file_system = file.file_system;
+                info.installation = file.installation;
+                info.epoch = file.epoch;
+                info.bound = file.bound;
+                if let Some(trouble) = &book.trouble {
+                    info.damage.clone_from(trouble);
+                }
+            }
+            Ok(info)
+        })
+    }
+
+    /// Puts a damaged journal aside and goes on with what could be read of it. Gives the old one's new name; `None` if
+    /// nothing was damaged.
+    pub(crate) fn repair(&self, wait: Wait<'_>) -> Result<Option<PathBuf>> {
+        self.inside(wait, |book, pass| {
+            let records = lines(&book.state);
+            let damaged = book.trouble.is_some();
+            let (Log::File(journal), Some(pass)) = (&mut book.log, pass) else { return Ok(None) };
+            if journal.damage().is_none() && !damaged {
+                return Ok(None);
+            }
+            let aside = journal.repair(pass, &records)?;
+            book.trouble = None;
+            Ok(Some(aside))
+        })
+    }
+
+    /// Goes on with a journal that is missing, older than it was, or copied, when a person has decided so.
+    pub(crate) fn adopt(&self, note: &str, wait: Wait<'_>) -> Result<()> {
+        self.inside(wait, |book, pass| {
+            let records = lines(&book.state);
+            match (&mut book.log, pass) {
+                (Log::File(journal), Some(pass)) => journal.adopt(pass, note, &records),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// The visits that were not closed, the oldest first, each with its commands.
+    pub(crate) fn visits(&self, wait: Wait<'_>) -> Result<Vec<(String, Vec<Command>)>> {
+        self.inside(wait, |book, pass| {
+            book.sound()?;
+            book.bury(pass);
+            let open: Vec<String> = book.state.open_visits().into_iter().map(str::to_owned).collect();
+            Ok(open
+                .into_iter()
+                .map(|visit| {
+                    let ids = book.state.entries().filter(|(_, e)| e.act.visit().0 == visit);
+                    let ids: Vec<String> = ids.map(|(id, _)| id.to_owned()).collect();
+                    let mut commands: Vec<Command> = ids.iter().filter_map(|id| book.command(id)).collect();
+                    commands.sort_by_key(|c| c.sequence);
+                    (visit, commands)
+                })
+                .collect())
+        })
+    }
+
+    /// Ends a visit: it is not listed any more.
+    pub(crate) fn visit_close(&self, visit: &str, wait: Wait<'_>) -> Result<()> {
+        self.inside(wait, |book, pass| {
+            book.sound()?;
+            let at = book.now().at;
+            book.record(pass, Record::VisitClosed(visit.to_owned(), at)).map(drop)
+        })?;
+        self.flush();
+        Ok(())
+    }
+
+    /// For a test: a bug while the state is in hand.
+    #[cfg(test)]
+    pub(crate) fn panic_inside(&self, wait: Wait<'_>) {
+        let _: Result<()> = self.inside(wait, |_, _| panic!("forced by a test"));
+    }
+
+    fn book(&self) -> Result<MutexGuard<'_, Book>> {
+        // A panic went through it: what it holds may be half changed, and nothing may be sent on the strength of it.
+        self.0.book.lock().map_err(|_| {
+            Error::new(
+                KL_E_JOURNAL,
+                "the journal: this process lost it in an internal error; make a new client",
+            )
+        })
+    }
+
+    /// Does something inside the gate, after reading what others wrote.
+    fn inside<T>(
+        &self,
+        wait: Wait<'_>,
+        work: impl FnOnce(&mut Book, Option<&Pass<'_>>) -> Result<T>,
+    ) -> Result<T> {
+        let pass = match &self.0.gate {
+            Some(gate) => Some(gate.enter(wait.patience, &|time| wait.token.pause(time))?),
+            None => None,
+        };
+        let mut book = self.book()?;
+        let before = book.log.next();
+        let outcome = book.catch_up(pass.as_ref()).and_then(|()| work(&mut book, pass.as_ref()));
+        let (changed, owing) = (book.log.next() != before, !book.debt.is_empty());
+        drop(book);
+        drop(pass);
+        if changed {
+            self.0.news.tell();
+        }
+        if owing {
+            self.0.pay_later();
+        }
+        outcome
+    }
+}
+
+impl Shared {
+    fn new(gate: Option<Arc<Gate>>, log: Log) -> Arc<Shared> {
+        let book = Book {
+            state: State::default(),
+            log,
+            debt: VecDeque::new(),
+            early: VecDeque::new(),
+            hinted: Vec::new(),
+            trouble: None,
+            tries: Tries::default(),
+            syncs: 0,
+            sync_last_us: 0,
+            sync_max_us: 0,
+            sync_total_us: 0,
+        };
+        Arc::new(Shared {
+            gate,
+            book: Mutex::new(book),
+            news: News::default(),
+            issued: Mutex::default(),
+            debtor: AtomicBool::new(false),
+        })
+    }
+
+    /// Has a thread pay what is owed as soon as the obstacle goes. It lives until then.
+    fn pay_later(self: &Arc<Shared>) {
+        if self.debtor.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let shared = Arc::downgrade(self);
+        let made =
+            std::thread::Builder::new().name("kl-debt".to_owned()).stack_size(DEBT_STACK).spawn(move || {
+                let mut pause = DEBT_PAUSE;
+                loop {
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(DEBT_PAUSE_MAX);
+                    let Some(shared) = shared.upgrade() else { return };
+                    if shared.pay(AFTERWARDS) {
+                        shared.debtor.store(false, Ordering::Release);
+                        return;
+                    }
+                }
+            });
+        if let Err(e) = made {
+            self.debtor.store(false, Ordering::Release);
+            log_line!(Warn, "no thread can be had to write later what could not be written: {e}");
+        }
+    }
+
+    /// Writes and syncs what is owed; whether nothing is owed any more.
+    fn pay(&self, patience: Duration) -> bool {
+        let Some(gate) = &self.gate else { return true };
+        let token = CancelToken::never();
+        let paid = gate.enter(Deadline::after(patience), &|time| token.pause(time)).and_then(|pass| {
+            let mut book = self.book.lock().map_err(|_| gone())?;
+            book.catch_up(Some(&pass))?;
+            book.pay(Some(&pass))?;
+            Ok(book.log.unsynced())
+        });
+        match paid {
+            Ok(handle) => {
+                if let Some(Err(e)) = handle.map(|handle| handle.sync()) {
+                    log_line!(Warn, "{}", e.message());
+                }
+                true
+            }
+            Err(_) => self.book.is_poisoned(),
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Nobody waits for this one: what ended since the last command survives a power cut too.
+        if self.book.is_poisoned() {
+            return;
+        }
+        if !self.pay(AT_THE_END) {
+            log_line!(Error, "the journal could not be written: what ended last is not recorded");
+        }
+        let (Some(gate), Ok(book)) = (&self.gate, self.book.get_mut()) else { return };
+        let token = CancelToken::never();
+        if let Ok(pass) = gate.enter(Deadline::after(AT_THE_END), &|time| token.pause(time)) {
+            if let Log::File(journal) = &mut book.log {
+                journal.close(&pass);
+            }
+        }
+    }
+}
+
+impl News {
+    fn lock(&self) -> MutexGuard<'_, u64> {
+        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self) {
+        *self.lock() += 1;
+        self.came.notify_all();
+    }
+}
+
+impl Log {
+    /// The number of the next record.
+    fn next(&self) -> u64 {
+        match self {
+            Log::Memory { last, .. } => last + 1,
+            Log::File(journal) => journal.next(),
+        }
+    }
+
+    /// Whose it is; made with the first use.
+    fn identity(&mut self, pass: Option<&Pass<'_>>) -> Result<Arc<Identity>> {
+        match (self, pass) {
+            (Log::Memory { identity, .. }, _) => Ok(identity.clone()),
+            (Log::File(journal), Some(pass)) => journal.identity(pass),
+            _ => Err(gone()),
+        }
+    }
+
+    /// A name's fingerprint; `None` if nothing can have been forgotten yet.
+    fn print(&self, name: &str) -> Option<[u8; 12]> {
+        match self {
+            Log::Memory { identity, .. } => Some(identity.print(name)),
+            Log::File(journal) => journal.print(name),
+        }
+    }
+
+    /// What must be synced so that nothing is lost; `None` if nothing must.
+    fn unsynced(&self) -> Option<Arc<SyncHandle>> {
+        match self {
+            Log::File(journal) if journal.unsynced() => journal.sync_handle(),
+            _ => None,
+        }
+    }
+
+    /// The number of this process among those that share the journal.
+    fn owner(&mut self, pass: Option<&Pass<'_>>) -> Result<u64> {
+        match (self, pass) {
+            (Log::Memory { .. }, _) => Ok(0),
+            (Log::File(journal), Some(pass)) => journal.owner(pass).map(|(number, _)| number),
+            _ => Err(gone()),
+        }
+    }
+
+    fn own(&self) -> u64 {
+        match self {
+            Log::Memory { .. } => 0,
+            Log::File(journal) => journal.own().unwrap_or(u64::MAX),
+        }
+    }
+
+    fn alive(&self, pass: Option<&Pass<'_>>, owner: u64) -> bool {
+        match (self, pass) {
+            (Log::File(journal), Some(pass)) => journal.alive(pass, owner),
+            _ => true,
+        }
+    }
+}
+
+impl Book {
+    /// Runs the rules in these surroundings.
+    fn now(&self) -> Now<'_> {
+        Now {
+            at: At { wall_s: wall_s(), up_ms: sys::boot_ms() },
+            boot: process::boot_id(),
+            owner: self.log.own(),
+            alive: &|_| true,
+        }
+    }
+
+    /// Reads what others wrote.
+    fn catch_up(&mut self, pass: Option<&Pass<'_>>) -> Result<()> {
+        let (Log::File(journal), Some(pass)) = (&mut self.log, pass) else { return Ok(()) };
+        let (state, trouble) = (&mut self.state, &mut self.trouble);
+        let mut anew = false;
+        let outcome = journal.read(pass, &mut |found| match found {
+            Found::Anew => {
+                *state = State::default();
+                *trouble = None;
+                anew = true;
+            }
+            Found::Record(json) => match Record::from_json(json) {
+                Ok((n, record)) => rules::apply(state, n, record),
+                Err(bad) => *trouble = Some(bad.sentence("a record")),
+            },
+        });
+        if anew {
+            for record in &self.debt {
+                rules::apply(&mut self.state, 0, record.clone());
+            }
+        }
+        outcome
+    }
+
+    /// Refuses to go on when something that the journal knew cannot be read.
+    fn sound(&self) -> Result<()> {
+        if let Log::File(journal) = &self.log {
+            journal.sound()?;
+        }
+        match &self.trouble {
+            None => Ok(()),
+            Some(what) => Err(Error::new(
+                KL_E_JOURNAL_DAMAGED,
+                ["the journal is damaged: ", what, "; nothing is sent before it is repaired"].concat(),
+            )),
+        }
+    }
+
+    /// Appends a record and applies it.
+    fn record(&mut self, pass: Option<&Pass<'_>>, record: Record) -> Result<u64> {
+        self.pay(pass)?;
+        self.append(pass, record)
+    }
+
+    fn append(&mut self, pass: Option<&Pass<'_>>, record: Record) -> Result<u64> {
+        let n = self.log.next();
+        match (&mut self.log, pass) {
+            (Log::Memory { last, .. }, _) => *last = n,
+            (Log::File(journal), Some(pass)) => {
+                let state = &self.state;
+                journal.append(pass, &record.to_json(n), &|| lines(state))?;
+            }
+            _ => return Err(gone()),
+        }
+        rules::apply(&mut self.state, n, record);
+        if let Log::Memory { identity, .. } = &self.log {
+            if self.state.counts().1 > IN_MEMORY + MEMORY_STEP {
+                rules::forget(&mut self.state, IN_MEMORY, &|name| identity.print(name));
+            }
+        }
+        Ok(n)
+    }
+
+    /// Writes what could not be written before, in its order.
+    fn pay(&mut self, pass: Option<&Pass<'_>>) -> Result<()> {
+        while let Some(record) = self.debt.front() {
+            let record = record.clone();
+            self.append(pass, record)?;
+            self.debt.pop_front();
+        }
+        Ok(())
+    }
+
+    /// The same for a record that must not be lost though the disk may refuse it now.
+    fn owe(&mut self, pass: Option<&Pass<'_>>, record: Record) {
+        if let Err(e) = self.record(pass, record.clone()) {
+            log_line!(Error, "{}; it is kept in memory until it can be written", e.message());
+            self.keep_in_debt(record);
+        }
+    }
+
+    fn keep_in_debt(&mut self, record: Record) {
+        rules::apply(&mut self.state, 0, record.clone());
+        self.debt.push_back(record);
+    }
+
+    /// What other processes had under way when they ended.
+    fn bury(&mut self, pass: Option<&Pass<'_>>) {
+        if self.sound().is_err() {
+            return;
+        }
+        let log = &self.log;
+        let alive = |owner: u64| log.alive(pass, owner);
+        let orphans = rules::orphans(&self.state, &Now { alive: &alive, ..self.now() });
+        for ended in orphans {
+            self.owe(pass, Record::Ended(ended));
+        }
+    }
+
+    /// Writes the journal anew when it has grown; refuses when too much is unsettled.
+    fn make_room(&mut self, pass: Option<&Pass<'_>>) -> Result<()> {
+        if self.state.counts().0 >= UNSETTLED_MAX {
+            return Err(not_done(Error::new(
+                KL_E_JOURNAL_FULL,
+                "the journal: too many commands are unsettled; settle them (kl_command_pending)",
+            )));
+        }
+        let (Log::File(journal), Some(pass)) = (&mut self.log, pass) else { return Ok(()) };
+        // Counted only when it may matter.
+        if journal.size() < COMPACT_AT
+            || journal.size() < COMPACT_AT + self.state.names() as u64 * BYTES_A_NAME
+            || !self.debt.is_empty()
+        {
+            return Ok(());
+        }
+        let identity = journal.identity(pass)?;
+        rules::forget(&mut self.state, rules::SHORT + rules::WHOLE, &|name| identity.print(name));
+        journal.replace(pass, &lines(&self.state)).map_err(not_done)
+    }
+
+    /// A report that came before the answer to its command.
+    fn take_early(&mut self, pass: Option<&Pass<'_>>, id: &str, order_no: &str) {
+        let receipt = self.state.get(id).and_then(|e| e.end.as_ref()).map(|end| end.receipt.item_no.clone());
+        let item_no = receipt.unwrap_or_default();
+        let found = self.early.iter().position(|m| {
+            !order_no.is_empty() && m.order_no == order_no && (m.item_no.is_empty() || m.item_no == item_no)
+        });
+        let Some(moved) = found.and_then(|i| self.early.remove(i)) else { return };
+        if let Some(record) = rules::movement(&self.state, id, moved.physical, &moved.error, &self.now()) {
+            self.owe(pass, Record::Moved(record));
+        }
+    }
+
+    fn command(&self, id: &str) -> Option<Command> {
+        let e = self.state.get(id)?;
+        Some(command(id, e, &self.now()))
+    }
+
+    fn unsettled(&self, id: &str) -> Error {
+        let why = self.state.get(id).and_then(|e| e.end.as_ref()).map_or("", |end| &end.message);
+        let words = ["what became of request_id ", id, " is not known (", why, "); nothing was sent"];
+        unknown(Error::new(KL_E_UNSETTLED, words.concat()))
+    }
+
+    /// A refusal of the rules as an error, with what became of the name.
+    fn refused(&self, id: &str, refusal: Refusal) -> Error {
+        match refusal {
+            Refusal::NotFound => not_found(id),
+            Refusal::OtherAct => {
+                let words = ["request_id ", id, " was already used for another act; nothing was sent"];
+                unknown(Error::new(KL_E_REQUEST_ID, words.concat()))
+            }
+            Refusal::InFlight => unknown(Error::new(
+                KL_E_IN_FLIGHT,
+                ["request_id ", id, " is under way; nothing was sent"].concat(),
+            )),
+            Refusal::Busy(other) => not_done(Error::new(
+                KL_E_BUSY,
+                [
+                    "the command ",
+                    &other,
+                    " is under way at the same door, for the same code or order; nothing was sent",
+                ]
+                .concat(),
+            )),
+            Refusal::Blocked(other, left_ms) => {
+                let so = "is not known: resolve or settle it first; nothing was sent";
+                let words = ["what became of the command ", &other, " ", so].concat();
+                not_done(
+                    Error::new(KL_E_BLOCKED, words).with(|d| d.retry_after_ms = small(left_ms.unwrap_or(0))),
+                )
+            }
+            Refusal::TooOld => unknown(Error::new(
+                KL_E_REQUEST_TOO_OLD,
+                ["request_id ", id, " was issued so long ago that its outcome is not kept; nothing was sent"]
+                    .concat(),
+            )),
+            Refusal::TooEarly(left_ms) => {
+                let s = left_ms.div_ceil(1000).to_string();
+                let words =
+                    ["the request of ", id, " may still take effect; not done is taken in ", &s, " s"];
+                unknown(Error::new(KL_E_TOO_EARLY, words.concat())).with(|d| {
+                    d.retry_after_ms = small(left_ms);
+                    d.advice = Advice::Retry;
+                })
+            }
+            Refusal::Settled => Error::new(
+                KL_E_REQUEST_ID,
+                ["request_id ", id, " is settled already, the other way"].concat(),
+            ),
+            Refusal::Fenced => unknown(Error::new(
+                KL_E_IN_FLIGHT,
+                ["request_id ", id, " is in other hands: this process was taken for dead"].concat(),
+            )),
+        }
+    }
+
+    /// A code that was good is no guess.
+    fn count_try(&mut self, ended: &Ended) {
+        if ended.end.outcome == Outcome::Done {
+            if let Some(Act::Redeem(r)) = self.state.get(&ended.id).map(|e| &e.act) {
+                self.tries.give_back(&r.cabinet_id);
+            }
+        }
+    }
+
+    fn synced(&mut self, took: Duration) {
+        let us = took.as_micros() as u64;
+        self.syncs += 1;
+        self.sync_last_us = us;
+        self.sync_max_us = self.sync_max_us.max(us);
+        self.sync_total_us += us;
+    }
+}
+
+impl Claim<'_> {
+    /// The last thing before the first byte: `sent` is appended and one sync makes it and the intent durable; then it is
+    /// looked at once more whether the claim is still ours. Whoever calls checks cancel and time to live after it.
+    pub(crate) fn sending(&self, left: Duration, platform: Option<Span>, token: &CancelToken) -> Result<()> {
+        let commands = self.commands;
+        let left_ms = small(left.as_millis() as u64);
+        let wait = Wait { patience: Deadline::after(left.min(AFTERWARDS)), token };
+        let handle = commands.inside(wait, |book, pass| {
+            let sent = rules::send(&book.state, &self.id, self.number, left_ms, platform, &book.now())
+                .map_err(|refusal| book.refused(&self.id, refusal))?;
+            book.record(pass, Record::Sent(sent))?;
+            Ok(match &mut book.log {
+                Log::File(journal) => journal.sync_handle(),
+                Log::Memory { .. } => None,
+            })
+        })?;
+        self.sent.store(true, Ordering::Relaxed);
+        let Some(handle) = handle else { return Ok(()) };
+        let took = handle.sync()?;
+        commands.inside(wait, |book, _| {
+            book.synced(took);
+            rules::send(&book.state, &self.id, self.number, left_ms, platform, &book.now())
+                .map(drop)
+                .map_err(|refusal| book.refused(&self.id, refusal))
+        })
+    }
+
+    /// The process was stopped between the last check and the first byte: maturity counts from now.
+    pub(crate) fn sent_late(&self, left: Duration, platform: Option<Span>) {
+        let token = CancelToken::never();
+        let wait = Wait { patience: Deadline::after(AFTERWARDS), token: &token };
+        let again = self.commands.inside(wait, |book, pass| {
+            let left_ms = small(left.as_millis() as u64);
+            if let Ok(sent) = rules::send(&book.state, &self.id, self.number, left_ms, platform, &book.now())
+            {
+                book.owe(pass, Record::Sent(sent));
+            }
+            Ok(())
+        });
+        if let Err(e) = again {
+            log_line!(Warn, "that {} left late could not be recorded: {}", self.id, e.message());
+        }
+    }
+
+    /// Records how it ended and gives the command, or what went wrong. *Not done* frees the name: the caller may try
+    /// again. `moves`: a machine has something to do now. `by` is `Query` if another read of this call proved it.
+    pub(crate) fn finish(mut self, outcome: Result<Receipt>, moves: bool, by: SettledBy) -> Result<Command> {
+        self.ended = true;
+        let end = match &outcome {
+            Ok(receipt) => End {
+                outcome: Outcome::Done,
+                by,
+                receipt: receipt.clone(),
+                physical: if moves { Physical::Pending } else { Physical::None },
+                ..End::nothing()
+            },
+            Err(e) => End { by, ..end_of(e) },
+        };
+        let recorded = self.close(end);
+        match (outcome, recorded) {
+            // The record may be shorter than the answer.
+            (Ok(receipt), Some(command)) if command.outcome == Outcome::Done => {
+                Ok(Command { receipt, recorded: false, ..command })
+            }
+            (Err(e), Some(command)) => Err(match (command.outcome, e.details().outcome) {
+                // What was proved meanwhile is true, whatever this call heard.
+                (Outcome::Done, _) => return Ok(Command { recorded: true, ..command }),
+                (Outcome::NotDone, _) => not_done(e),
+                _ => unknown(e),
+            }),
+            (Ok(_), _) => Err(unknown(Error::new(KL_E_INTERNAL, "a command is gone that was just done"))),
+            (Err(e), None) => Err(if e.details().outcome == Outcome::NotDone { e } else { unknown(e) }),
+        }
+    }
+
+    /// Writes the end, or keeps it until it can be written. Gives the command as it then stands.
+    fn close(&self, end: End) -> Option<Command> {
+        let commands = self.commands;
+        let token = CancelToken::never();
+        let wait = Wait { patience: Deadline::after(AFTERWARDS), token: &token };
+        let order_no = end.receipt.order_no.clone();
+        let closed = commands.inside(wait, |book, pass| {
+            match rules::end(&book.state, &self.id, self.number, end.clone(), &book.now()) {
+                Ok(ended) => {
+                    book.count_try(&ended);
+                    book.owe(pass, Record::Ended(ended));
+                    book.take_early(pass, &self.id, &order_no);
+                }
+                Err(_) => log_line!(Warn, "{}: another hand has recorded how it ended", self.id),
+            }
+            Ok(book.command(&self.id))
+        });
+        closed.unwrap_or_else(|e| {
+            log_line!(Error, "how {} ended cannot be recorded yet: {}", self.id, e.message());
+            let mut book = commands.book().ok()?;
+            if let Ok(ended) = rules::end(&book.state, &self.id, self.number, end, &book.now()) {
+                book.keep_in_debt(Record::Ended(ended));
+            }
+            let command = book.command(&self.id);
+            drop(book);
+            commands.0.news.tell();
+            commands.0.pay_later();
+            command
+        })
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            let sent = self.sent.load(Ordering::Relaxed);
+            self.close(End {
+                outcome: if sent { Outcome::Unknown } else { Outcome::NotDone },
+                by: if sent { SettledBy::Nobody } else { SettledBy::Answer },
+                status: KL_E_INTERNAL,
+                message: "the call ended in an internal error".to_owned(),
+                ..End::nothing()
+            });
+        }
+    }
+}
+
+/// How a call ended, as its error says.
+pub(crate) fn end_of(e: &Error) -> End {
+    let d = e.details();
+    let not_done = d.outcome == Outcome::NotDone;
+    End {
+        outcome: if not_done { Outcome::NotDone } else { Outcome::Unknown },
+        by: if not_done { SettledBy::Answer } else { SettledBy::Nobody },
+        status: d.status,
+        message: d.message.clone(),
+        refusal: Refused {
+            http: d.http_status,
+            name: d.platform_name.clone(),
+            words: crate::error::words(&d.platform_message),
+        },
+        ..End::nothing()
+    }
+}
+
+fn command(id: &str, e: &Entry, now: &Now<'_>) -> Command {
+    let end = e.end.clone().unwrap_or_else(End::nothing);
+    let in_flight = e.stage.in_flight();
+    let (visit_id, context) = e.act.visit();
+    Command {
+        request_id: id.to_owned(),
+        receipt: end.receipt,
+        recorded: true,
+        kind: e.act.kind(),
+        act: e.act.clone(),
+        stage: e.stage,
+        outcome: match e.stage {
+            Stage::Done => Outcome::Done,
+            Stage::NotDone => Outcome::NotDone,
+            _ => Outcome::Unknown,
+        },
+        physical: rules::current_physical(e),
+        physical_error: e.moved.as_ref().map(|(_, words)| words.clone()).unwrap_or_default(),
+        settled_by: end.by,
+        status: if in_flight { KL_E_IN_FLIGHT } else { end.status },
+        message: if in_flight { "it is under way".to_owned() } else { end.message },
+        refusal: end.refusal,
+        sequence: e.claim,
+        started_at: e.begun.wall_s,
+        sent_at: e.sent.as_ref().map_or(0, |(sent, _)| sent.at.wall_s),
+        ended_at: if e.stage.settled() { e.ended_at.wall_s } else { 0 },
+        age_ms: e.age_ms(now),
+        mature_in_ms: if e.stage.settled() { 0 } else { small(e.immature_ms(now)) },
+        visit_id: visit_id.to_owned(),
+        context: context.to_owned(),
+        mark: e.mark.clone(),
+    }
+}
+
+/// A done command of which only its fingerprint is left.
+fn printed(id: &str, act: Act, print: Print) -> Command {
+    let (visit_id, context) = act.visit();
+    Command {
+        request_id: id.to_owned(),
+        receipt: Receipt::default(),
+        recorded: true,
+        kind: act.kind(),
+        stage: Stage::Done,
+        outcome: Outcome::Done,
+        physical: Physical::None,
+        physical_error: String::new(),
+        settled_by: SettledBy::Journal,
+        status: KL_OK,
+        message: "it was done long ago; only that is remembered".to_owned(),
+        refusal: Refused::default(),
+        sequence: print.claim,
+        started_at: 0,
+        sent_at: 0,
+        ended_at: 0,
+        age_ms: 0,
+        mature_in_ms: 0,
+        visit_id: visit_id.to_owned(),
+        context: context.to_owned(),
+        mark: String::new(),
+        act,
+    }
+}
+
+fn forgotten_act() -> Act {
+    Act::Write {
+        verb: String::new(),
+        order_no: String::new(),
+        trade_no: String::new(),
+        digest: String::new(),
+        visit_id: String::new(),
+        context: String::new(),
+    }
+}
+
+fn lines(state: &State) -> Vec<String> {
+    rules::snapshot(state).into_iter().map(|(n, record)| record.to_json(n)).collect()
+}
+
+fn small(ms: u64) -> u32 {
+    u32::try_from(ms).unwrap_or(u32::MAX)
+}
+
+fn wall_s() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |d| d.as_secs() as i64)
+}
+
+fn too_many_tries(wait_ms: u64) -> Error {
+    let e = Error::new(KL_E_CODE_TRIES, "too many wrong codes in a short time; nothing was sent");
+    not_done(e).with(|d| d.retry_after_ms = small(wait_ms))
+}
+
+fn not_found(id: &str) -> Error {
+    Error::new(KL_E_NOT_FOUND, ["no command of the name ", id, " is recorded"].concat())
+}
+
+fn gone() -> Error {
+    Error::new(KL_E_INTERNAL, "the journal is not open")
+}

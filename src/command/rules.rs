@@ -1,0 +1,764 @@
+//! What a command may become. Pure: the state and the surroundings go in, a decision or a record comes out; [`apply`] makes
+//! the next state of a record, by the same code after a restart. Nothing here waits, reads a clock or a file.
+//!
+//! ```text
+//! intent ──► sent ──► done | not done | unknown ──► moved
+//!    │                              unknown ──► done: at once, by query, event, sensor or person
+//!    └──► not done: no byte left    unknown ──► not done: after maturity
+//! ```
+//!
+//! The model checker runs this code through every interleaving (`trials/`, `make model`).
+
+use super::record::*;
+use super::{Act, Physical, SettledBy};
+use crate::error::Outcome;
+use crate::platform::Span;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+/// How far a command is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Claimed; no byte of it has left.
+    Begun,
+    /// Its bytes may leave or have left; the call is under way.
+    Sent,
+    /// The platform took it.
+    Done,
+    /// It did not happen and will not.
+    NotDone,
+    /// It may have happened.
+    Unknown,
+}
+
+impl Stage {
+    /// The call is under way, or was when its process ended.
+    pub fn in_flight(self) -> bool {
+        matches!(self, Stage::Begun | Stage::Sent)
+    }
+
+    /// Known to be done or not done.
+    pub fn settled(self) -> bool {
+        matches!(self, Stage::Done | Stage::NotDone)
+    }
+}
+
+/// One command, as the records show it.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The number of its intent: whoever holds it may send.
+    pub claim: u64,
+    /// What it does.
+    pub act: Act,
+    /// Which process has the claim.
+    pub owner: u64,
+    /// Which start of the system it was begun in.
+    pub boot: String,
+    /// When it was begun.
+    pub begun: At,
+    /// The number that was sent with it.
+    pub mark: String,
+    /// Nobody else can have left the mark.
+    pub mark_is_ours: bool,
+    /// How long after the call's end it may still take effect, in milliseconds.
+    pub hold_ms: u32,
+    /// The claim is of a repetition by which the platform is asked.
+    pub again: bool,
+    /// When it was sent last, and in which start of the system.
+    pub sent: Option<(Sent, String)>,
+    /// The platform's time of all sendings; `None` if it was not known at one of them.
+    pub span: Option<Span>,
+    /// How far it is.
+    pub stage: Stage,
+    /// How it ended.
+    pub end: Option<End>,
+    /// When it ended.
+    pub ended_at: At,
+    /// What the machine did, as told after the end, with its words.
+    pub moved: Option<(Physical, String)>,
+    /// Only what answers a repetition is left of it.
+    pub short: bool,
+    /// The numbers of its records beside the intent; 0 for none.
+    pub numbers: Numbers,
+}
+
+/// The numbers of a command's later records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Numbers {
+    /// Of the sending.
+    pub sent: u64,
+    /// Of the end.
+    pub end: u64,
+    /// Of the movement.
+    pub moved: u64,
+}
+
+/// Everything that the records of one account show.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    entries: HashMap<String, Entry>,
+    /// The names that are not settled, by their claims: nothing is looked for among all.
+    open: BTreeMap<u64, String>,
+    prints: HashMap<[u8; 12], Print>,
+    forgotten: u64,
+    forgotten_n: u64,
+    seen: VecDeque<(u64, [u8; 16], i64)>,
+    closed_visits: VecDeque<(u64, String, At)>,
+}
+
+/// The surroundings of a decision.
+#[derive(Clone, Copy)]
+pub struct Now<'a> {
+    /// When.
+    pub at: At,
+    /// Which start of the system this is; empty if it cannot be known.
+    pub boot: &'a str,
+    /// This process.
+    pub owner: u64,
+    /// Whether another process lives. One that cannot be asked for lives.
+    pub alive: &'a dyn Fn(u64) -> bool,
+}
+
+/// What is to be done with a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Claim it: append an intent.
+    Claim,
+    /// It was done before: the record is the answer.
+    Recorded,
+    /// It was done so long ago that only this is left of it.
+    Printed(Print),
+    /// What became of it is not known: ask.
+    Ask,
+    /// Nothing may be sent.
+    Refuse(Refusal),
+}
+
+/// Why something is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// No command of this name is recorded.
+    NotFound,
+    /// The name stands for another act.
+    OtherAct,
+    /// The command of this name is under way.
+    InFlight,
+    /// Another command is under way at the same door, for the same code or for the same order.
+    Busy(String),
+    /// What became of another command is not known; with the time after which the door is free again, in milliseconds, if
+    /// it is only the door.
+    Blocked(String, Option<u64>),
+    /// The library issued the name so long ago that it may have been forgotten.
+    TooOld,
+    /// *Not done* is not taken before this many milliseconds have passed.
+    TooEarly(u64),
+    /// It is settled already, the other way.
+    Settled,
+    /// The claim is not theirs any more.
+    Fenced,
+}
+
+/// Settled commands that are kept whole.
+pub const WHOLE: usize = 64;
+/// As many bytes of what is only kept of whole ones.
+pub const WHOLE_BYTES: usize = 64 * 1024;
+/// Settled commands that are kept short.
+pub const SHORT: usize = 448;
+/// Done commands that are remembered by their fingerprints.
+pub const PRINTS: usize = 10_000;
+/// Fingerprints in one record.
+const PRINTS_A_RECORD: usize = 64;
+/// Callbacks that are remembered.
+pub const SEEN: usize = 1024;
+/// How long a callback is remembered, in seconds: longer than any is believed.
+pub const SEEN_S: i64 = 8 * 86_400;
+/// Closed visits that are remembered.
+const VISITS: usize = 256;
+
+impl State {
+    /// A command.
+    pub fn get(&self, id: &str) -> Option<&Entry> {
+        self.entries.get(id)
+    }
+
+    /// All commands.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.entries.iter().map(|(id, e)| (id.as_str(), e))
+    }
+
+    /// Those that are not settled, the oldest first.
+    pub fn open(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.open.values().filter_map(|id| self.entries.get_key_value(id)).map(|(id, e)| (id.as_str(), e))
+    }
+
+    /// How many commands are not settled, and how many are.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.open.len(), self.entries.len() - self.open.len())
+    }
+
+    /// How many done commands are remembered, whole, short or by their fingerprints.
+    pub fn names(&self) -> usize {
+        self.prints.len() + self.entries.values().filter(|e| e.stage == Stage::Done).count()
+    }
+
+    /// The fingerprint of a done command that was forgotten.
+    pub fn print(&self, print: &[u8; 12]) -> Option<Print> {
+        self.prints.get(print).copied()
+    }
+
+    /// Whether anything may have been done under this name.
+    pub fn knows(&self, id: &str, print: Option<&[u8; 12]>) -> bool {
+        match self.entries.get(id) {
+            Some(e) => e.stage != Stage::NotDone,
+            None => {
+                print.is_some_and(|print| self.prints.contains_key(print))
+                    || issued_at(id).is_some_and(|n| n < self.forgotten)
+            }
+        }
+    }
+
+    /// Names that the library issued before this record may have been forgotten.
+    pub fn low_water(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// Whether this callback was taken before.
+    pub fn was_seen(&self, identity: &[u8; 16]) -> bool {
+        self.seen.iter().any(|(_, known, _)| known == identity)
+    }
+
+    /// Whether another command than this one has this order in its receipt.
+    pub fn order_claimed(&self, order_no: &str, id: &str) -> bool {
+        !order_no.is_empty()
+            && self.entries.iter().any(|(other, e)| {
+                other != id && e.end.as_ref().is_some_and(|end| end.receipt.order_no == order_no)
+            })
+    }
+
+    /// Whether no other command is about the same item.
+    pub fn alone(&self, id: &str) -> bool {
+        self.entries.get(id).is_none_or(|mine| {
+            !self.entries.iter().any(|(other, e)| other != id && e.act.same_item(&mine.act))
+        })
+    }
+
+    /// The visits that have commands and were not closed, the oldest first.
+    pub fn open_visits(&self) -> Vec<&str> {
+        let mut first: HashMap<&str, u64> = HashMap::new();
+        for e in self.entries.values() {
+            let (visit, _) = e.act.visit();
+            if !visit.is_empty() && !self.closed_visits.iter().any(|(n, id, _)| id == visit && *n > e.claim) {
+                let n = first.entry(visit).or_insert(e.claim);
+                *n = e.claim.min(*n);
+            }
+        }
+        let mut all: Vec<(u64, &str)> = first.into_iter().map(|(id, n)| (n, id)).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, id)| id).collect()
+    }
+}
+
+impl Entry {
+    /// How long *not done* is not taken yet, in milliseconds: until network, proxy and platform can no longer hold the
+    /// request. Counted from the sending on the boot clock, after a restart of the system from that start.
+    pub fn immature_ms(&self, now: &Now<'_>) -> u64 {
+        let Some((sent, boot)) = &self.sent else { return 0 };
+        let same = !boot.is_empty() && *boot == now.boot || boot.is_empty() && now.at.up_ms >= sent.at.up_ms;
+        let elapsed = if same { now.at.up_ms.saturating_sub(sent.at.up_ms) } else { now.at.up_ms };
+        (u64::from(sent.left_ms) + u64::from(self.hold_ms)).saturating_sub(elapsed)
+    }
+
+    /// How long ago it was begun, in milliseconds: at least so long.
+    pub fn age_ms(&self, now: &Now<'_>) -> u64 {
+        let up = now.at.up_ms;
+        if !self.boot.is_empty() && self.boot == now.boot { up.saturating_sub(self.begun.up_ms) } else { up }
+    }
+
+    /// The platform's time in which it can have been carried out.
+    pub fn alive(&self) -> Option<Span> {
+        let (sent, _) = self.sent.as_ref()?;
+        let span = self.span?;
+        let latest_ms = span.latest_ms + i64::from(sent.left_ms) + i64::from(self.hold_ms);
+        Some(Span { latest_ms, ..span })
+    }
+
+    /// Whether its process still has it in hand.
+    fn held(&self, now: &Now<'_>) -> bool {
+        self.stage.in_flight() && (self.owner == now.owner || (now.alive)(self.owner))
+    }
+
+    /// The orders that it is about, as far as they are known.
+    fn is_of_order(&self, order_no: &str) -> bool {
+        !order_no.is_empty()
+            && (self.act.order_no() == order_no
+                || self.end.as_ref().is_some_and(|end| end.receipt.order_no == order_no))
+    }
+
+    fn shorten(&mut self) {
+        self.short = true;
+        if let Some(end) = &mut self.end {
+            end.receipt.json.clear();
+            end.receipt.notify_url.clear();
+            end.refusal = Refused::default();
+            if self.stage == Stage::Done {
+                end.message.clear();
+            }
+        }
+        self.act.shorten();
+    }
+
+    /// As many bytes as shortening would save.
+    fn extra_bytes(&self) -> usize {
+        let end = self
+            .end
+            .as_ref()
+            .map_or(0, |e| e.receipt.json.len() + e.receipt.notify_url.len() + e.message.len());
+        end + self.act.extra_bytes()
+    }
+}
+
+/// May this name be sent for this act? `print` is the name's fingerprint; `None` if nothing was forgotten yet.
+pub fn begin(state: &State, id: &str, print: Option<&[u8; 12]>, act: &Act, now: &Now<'_>) -> Decision {
+    let entry = state.entries.get(id).filter(|e| e.stage != Stage::NotDone);
+    if let Some(entry) = entry {
+        // The same name for another act is a bug of the caller's.
+        if entry.act.target() != act.target() {
+            return Decision::Refuse(Refusal::OtherAct);
+        }
+        return match entry.stage {
+            Stage::Done => Decision::Recorded,
+            Stage::Unknown => Decision::Ask,
+            _ => Decision::Refuse(Refusal::InFlight),
+        };
+    }
+    if let Some(known) = print.and_then(|print| state.prints.get(print)) {
+        return if known.act == act.print() {
+            Decision::Printed(*known)
+        } else {
+            Decision::Refuse(Refusal::OtherAct)
+        };
+    }
+    // One that is known as not done was not forgotten.
+    if !state.entries.contains_key(id) && issued_at(id).is_some_and(|n| n < state.forgotten) {
+        return Decision::Refuse(Refusal::TooOld);
+    }
+    match conflict(state, id, act, now) {
+        Some(refusal) => Decision::Refuse(refusal),
+        None => Decision::Claim,
+    }
+}
+
+/// At one door, for one code and for one order there is one unsettled command.
+fn conflict(state: &State, id: &str, act: &Act, now: &Now<'_>) -> Option<Refusal> {
+    for (other, e) in state.open().filter(|(other, _)| *other != id) {
+        let in_flight = e.stage.in_flight();
+        let locked = e.act.same_code(act)
+            || e.act.same_item(act)
+            || e.act.same_write(act)
+            || !e.act.is_door_beside(act) && e.is_of_order(act.order_no())
+            || act.is_refund() && may_be_of_order(state, e, act.order_no());
+        let left_ms = e.immature_ms(now);
+        // After maturity the next customer is served: nothing of the earlier one can come any more.
+        let door = e.act.same_door(act) && (in_flight || left_ms > 0);
+        if !locked && !door {
+            continue;
+        }
+        return Some(if in_flight {
+            Refusal::Busy(other.to_owned())
+        } else {
+            Refusal::Blocked(other.to_owned(), (!locked).then_some(left_ms))
+        });
+    }
+    None
+}
+
+/// A command of goods whose order nobody knows may be of any that no other command made.
+fn may_be_of_order(state: &State, e: &Entry, order_no: &str) -> bool {
+    e.act.order_no().is_empty()
+        && e.act.gives_goods()
+        && !state.entries.values().any(|other| {
+            other.stage == Stage::Done
+                && other.end.as_ref().is_some_and(|end| end.receipt.order_no == order_no)
+        })
+}
+
+/// The record number at which the library issued this name; `None` if it is the caller's own.
+pub fn issued_at(id: &str) -> Option<u64> {
+    let rest = id.strip_prefix("kl-")?;
+    let (number, random) = rest.split_once('-')?;
+    if random.len() != 16 || !random.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    number.parse().ok()
+}
+
+/// Claims an unknown command for the repetition by which the platform is asked.
+pub fn again(state: &State, id: &str) -> Result<(), Refusal> {
+    match state.entries.get(id) {
+        None => Err(Refusal::NotFound),
+        Some(e) if e.stage == Stage::Unknown => Ok(()),
+        Some(e) if e.stage.in_flight() => Err(Refusal::InFlight),
+        Some(_) => Err(Refusal::Settled),
+    }
+}
+
+/// May the bytes of this claim leave now? The record must be durable before the first one does. Once more for the same
+/// claim, if the process was stopped between the check and the first byte: maturity counts from the last.
+pub fn send(
+    state: &State,
+    id: &str,
+    claim: u64,
+    left_ms: u32,
+    platform: Option<Span>,
+    now: &Now<'_>,
+) -> Result<Sent, Refusal> {
+    match state.entries.get(id) {
+        Some(e) if e.claim == claim && e.stage.in_flight() && e.owner == now.owner => {
+            Ok(Sent { id: id.to_owned(), claim, at: now.at, left_ms, platform })
+        }
+        _ => Err(Refusal::Fenced),
+    }
+}
+
+/// How the call of this claim ended, by its own answer; `by` is `Query` if another read of the same call proved it.
+pub fn end(state: &State, id: &str, claim: u64, end: End, now: &Now<'_>) -> Result<Ended, Refusal> {
+    let Some(e) = state.entries.get(id).filter(|e| e.claim == claim) else { return Err(Refusal::Fenced) };
+    let mut end = end;
+    if e.again && end.outcome == Outcome::NotDone && (end.by != SettledBy::Query || e.immature_ms(now) > 0) {
+        // That the repetition did nothing says nothing of the first try.
+        end.outcome = Outcome::Unknown;
+        end.by = SettledBy::Nobody;
+        end.message.push_str("; what became of the first try is still not known");
+    }
+    match e.stage {
+        Stage::Begun | Stage::Sent => {}
+        // Somebody took us for dead; the answer is an answer all the same.
+        Stage::Unknown if end.outcome != Outcome::Unknown => {}
+        _ => return Err(Refusal::Fenced),
+    }
+    Ok(Ended { id: id.to_owned(), claim, at: now.at, end })
+}
+
+/// Settles a command from outside its call: by a query, a callback, a sensor, a person. `Ok(None)`: it is known already.
+/// With `overrule` a person says *not done* aloud before maturity.
+pub fn settle(
+    state: &State,
+    id: &str,
+    end: End,
+    overrule: bool,
+    now: &Now<'_>,
+) -> Result<Option<Ended>, Refusal> {
+    let e = state.entries.get(id).ok_or(Refusal::NotFound)?;
+    let record = |end| Ok(Some(Ended { id: id.to_owned(), claim: e.claim, at: now.at, end }));
+    let done = end.outcome == Outcome::Done;
+    match e.stage {
+        Stage::Done if done => Ok(None),
+        Stage::NotDone if !done => Ok(None),
+        Stage::Done => Err(Refusal::Settled),
+        // What a sensor or a person said is overruled by what only our act can have left at the platform.
+        Stage::NotDone if e.sent.is_some() && matches!(end.by, SettledBy::Query | SettledBy::Event) => {
+            record(end)
+        }
+        Stage::NotDone => Err(Refusal::Settled),
+        // Nothing of it has left.
+        Stage::Begun if e.sent.is_none() => Err(Refusal::InFlight),
+        _ if done => record(end),
+        _ if e.held(now) => Err(Refusal::InFlight),
+        _ => match e.immature_ms(now) {
+            left if left > 0 && !overrule => Err(Refusal::TooEarly(left)),
+            _ => record(end),
+        },
+    }
+}
+
+/// What the commands became whose process has ended: not done if no byte can have left, unknown otherwise.
+pub fn orphans(state: &State, now: &Now<'_>) -> Vec<Ended> {
+    let mut found = Vec::new();
+    for (id, e) in state.open().filter(|(_, e)| e.stage.in_flight() && !e.held(now)) {
+        let end = if e.sent.is_none() {
+            End {
+                outcome: Outcome::NotDone,
+                by: SettledBy::Journal,
+                message: "the process ended before anything was sent".to_owned(),
+                status: crate::status::KL_E_CANCELLED,
+                ..End::nothing()
+            }
+        } else {
+            End {
+                message: "the process or the power ended before the answer came".to_owned(),
+                status: crate::status::KL_E_LOST,
+                ..End::nothing()
+            }
+        };
+        found.push(Ended { id: id.to_owned(), claim: e.claim, at: now.at, end });
+    }
+    found
+}
+
+/// What a report says of a machine's movement; `None` if it is known already.
+pub fn movement(state: &State, id: &str, physical: Physical, error: &str, now: &Now<'_>) -> Option<Movement> {
+    let e = state.entries.get(id)?;
+    (e.stage == Stage::Done && current_physical(e) == Physical::Pending && physical != Physical::Pending)
+        .then(|| Movement {
+            id: id.to_owned(),
+            claim: e.claim,
+            at: now.at,
+            physical,
+            error: error.to_owned(),
+        })
+}
+
+/// What is known of a command's movement.
+pub fn current_physical(e: &Entry) -> Physical {
+    match (&e.moved, &e.end) {
+        (Some((physical, _)), _) => *physical,
+        (None, Some(end)) => end.physical,
+        (None, None) => Physical::None,
+    }
+}
+
+impl End {
+    /// Unknown, by nobody, without a word.
+    pub fn nothing() -> End {
+        End {
+            outcome: Outcome::Unknown,
+            by: SettledBy::Nobody,
+            receipt: Default::default(),
+            physical: Physical::None,
+            status: 0,
+            message: String::new(),
+            refusal: Refused::default(),
+        }
+    }
+}
+
+/// The next state. A record of a claim that is no longer the command's changes nothing.
+pub fn apply(state: &mut State, n: u64, record: Record) {
+    match record {
+        Record::Intent(i) => begun(state, n, i),
+        Record::Sent(s) => {
+            let Some(e) = state.entries.get_mut(&s.id).filter(|e| e.claim == s.claim) else { return };
+            if e.stage.in_flight() {
+                e.stage = Stage::Sent;
+            }
+            e.span = match (e.sent.is_some(), e.span, s.platform) {
+                (false, _, span) => span,
+                (true, Some(a), Some(b)) => Some(Span {
+                    earliest_ms: a.earliest_ms.min(b.earliest_ms),
+                    latest_ms: a.latest_ms.max(b.latest_ms),
+                }),
+                _ => None,
+            };
+            e.numbers.sent = n;
+            e.sent = Some((s, e.boot.clone()));
+        }
+        Record::Ended(ended) => {
+            let Some(e) = state.entries.get_mut(&ended.id).filter(|e| e.claim == ended.claim) else { return };
+            e.stage = stage_of(&ended.end);
+            if e.stage.settled() {
+                state.open.remove(&e.claim);
+            }
+            e.ended_at = ended.at;
+            e.end = Some(ended.end);
+            e.numbers.end = n;
+        }
+        Record::Moved(m) => {
+            let Some(e) = state.entries.get_mut(&m.id).filter(|e| e.claim == m.claim) else { return };
+            e.moved = Some((m.physical, m.error));
+            e.numbers.moved = n;
+        }
+        Record::Was(was) => {
+            let stage = stage_of(&was.end);
+            let e = Entry {
+                claim: was.claim,
+                act: was.act,
+                owner: 0,
+                boot: String::new(),
+                begun: was.begun,
+                mark: was.mark,
+                mark_is_ours: true,
+                hold_ms: 0,
+                again: false,
+                sent: None,
+                span: None,
+                stage,
+                end: Some(was.end),
+                ended_at: was.begun,
+                moved: was.moved,
+                short: true,
+                numbers: Numbers { end: n, ..Numbers::default() },
+            };
+            if let Some(before) = state.entries.insert(was.id, e) {
+                state.open.remove(&before.claim);
+            }
+        }
+        Record::Prints(prints) => state.prints.extend(prints.into_iter().map(|p| (p.name, p))),
+        Record::Forgotten(below) => {
+            state.forgotten = state.forgotten.max(below);
+            state.forgotten_n = n;
+        }
+        // It was not taken after all.
+        Record::Seen(identity, 0) => state.seen.retain(|(_, known, _)| *known != identity),
+        Record::Seen(identity, at) => {
+            state.seen.push_back((n, identity, at));
+            while state.seen.len() > SEEN || state.seen.front().is_some_and(|(_, _, t)| t + SEEN_S < at) {
+                state.seen.pop_front();
+            }
+        }
+        Record::VisitClosed(id, at) => {
+            state.closed_visits.retain(|(_, known, _)| *known != id);
+            state.closed_visits.push_back((n, id, at));
+            if state.closed_visits.len() > VISITS {
+                state.closed_visits.pop_front();
+            }
+        }
+    }
+}
+
+fn begun(state: &mut State, n: u64, i: Intent) {
+    if let Some(before) = state.entries.remove(&i.id) {
+        state.open.remove(&before.claim);
+    }
+    let again = i.earlier.is_some();
+    let span = i.earlier.as_ref().and_then(|e| e.platform);
+    // What an earlier try of an unknown command may have done is not forgotten over the repetition.
+    let sent = i.earlier.map(|e| {
+        let sent = Sent { id: i.id.clone(), claim: n, at: e.at, left_ms: e.left_ms, platform: e.platform };
+        (sent, e.boot)
+    });
+    let e = Entry {
+        claim: n,
+        act: i.act,
+        owner: i.owner,
+        boot: i.boot,
+        begun: i.at,
+        mark: i.mark,
+        mark_is_ours: i.mark_is_ours,
+        hold_ms: i.hold_ms,
+        again,
+        sent,
+        span,
+        stage: Stage::Begun,
+        end: None,
+        ended_at: At::default(),
+        moved: None,
+        short: false,
+        numbers: Numbers::default(),
+    };
+    state.open.insert(n, i.id.clone());
+    state.entries.insert(i.id, e);
+}
+
+fn stage_of(end: &End) -> Stage {
+    match end.outcome {
+        Outcome::Done => Stage::Done,
+        Outcome::NotDone => Stage::NotDone,
+        _ => Stage::Unknown,
+    }
+}
+
+/// Leaves out what is not promised any more: those that were not done first; of done ones what answers a repetition, then
+/// their fingerprints, and of the oldest fingerprints the low-water mark. What is not settled is never forgotten. Nothing is
+/// left out because something else is large. So many settled commands are kept, whole or short.
+pub fn forget(state: &mut State, keep: usize, print_of: &dyn Fn(&str) -> [u8; 12]) {
+    let mut settled: Vec<(bool, u64, String)> = state
+        .entries
+        .iter()
+        .filter(|(_, e)| e.stage.settled())
+        .map(|(id, e)| (e.stage == Stage::Done, e.claim, id.clone()))
+        .collect();
+    // The done ones first, of each the newest first.
+    settled.sort_unstable_by(|a, b| b.cmp(a));
+    let mut newest: Vec<u64> = settled.iter().map(|(_, claim, _)| *claim).collect();
+    newest.sort_unstable_by(|a, b| b.cmp(a));
+    let whole_from = newest.get(WHOLE.saturating_sub(1)).copied().unwrap_or(0);
+    let mut bytes = 0;
+    for (place, (done, claim, id)) in settled.into_iter().enumerate() {
+        if place < keep {
+            let Some(e) = state.entries.get_mut(&id) else { continue };
+            if claim < whole_from || bytes + e.extra_bytes() > WHOLE_BYTES {
+                e.shorten();
+            }
+            bytes += e.extra_bytes();
+        } else if let Some(e) = state.entries.remove(&id).filter(|_| done) {
+            let print = Print { name: print_of(&id), act: e.act.print(), claim: e.claim };
+            state.prints.insert(print.name, print);
+        }
+    }
+    if state.prints.len() > PRINTS {
+        let mut claims: Vec<u64> = state.prints.values().map(|p| p.claim).collect();
+        claims.sort_unstable();
+        let gone = claims[claims.len() - PRINTS - 1];
+        state.prints.retain(|_, p| p.claim > gone);
+        state.forgotten = state.forgotten.max(gone + 1);
+        state.forgotten_n = gone;
+    }
+}
+
+/// Everything that is known as records with their numbers, in the order in which it became known.
+pub fn snapshot(state: &State) -> Vec<(u64, Record)> {
+    let mut all = Vec::new();
+    for (id, e) in &state.entries {
+        entry_records(id, e, &mut all);
+    }
+    let mut prints: Vec<Print> = state.prints.values().copied().collect();
+    prints.sort_unstable_by_key(|p| p.claim);
+    for part in prints.chunks(PRINTS_A_RECORD) {
+        // The number of a command that is gone is free.
+        all.push((part[part.len() - 1].claim, Record::Prints(part.to_vec())));
+    }
+    if state.forgotten_n != 0 {
+        all.push((state.forgotten_n, Record::Forgotten(state.forgotten)));
+    }
+    all.extend(state.seen.iter().map(|(n, identity, at)| (*n, Record::Seen(*identity, *at))));
+    all.extend(state.closed_visits.iter().map(|(n, id, at)| (*n, Record::VisitClosed(id.clone(), *at))));
+    all.sort_by_key(|(n, _)| *n);
+    all
+}
+
+fn entry_records(id: &str, e: &Entry, all: &mut Vec<(u64, Record)>) {
+    let id = id.to_owned();
+    if let (true, Some(end)) = (e.short, &e.end) {
+        let was = Was {
+            id,
+            act: e.act.clone(),
+            claim: e.claim,
+            begun: e.begun,
+            mark: e.mark.clone(),
+            end: end.clone(),
+            moved: e.moved.clone(),
+        };
+        all.push((e.claim, Record::Was(was)));
+        return;
+    }
+    let intent = Intent {
+        id: id.clone(),
+        act: e.act.clone(),
+        owner: e.owner,
+        boot: e.boot.clone(),
+        at: e.begun,
+        mark: e.mark.clone(),
+        mark_is_ours: e.mark_is_ours,
+        hold_ms: e.hold_ms,
+        earlier: e.sent.as_ref().filter(|_| e.again).map(|(sent, boot)| Earlier {
+            at: sent.at,
+            boot: boot.clone(),
+            left_ms: sent.left_ms,
+            platform: e.span,
+        }),
+    };
+    all.push((e.claim, Record::Intent(intent)));
+    if let Some((sent, _)) = e.sent.as_ref().filter(|_| e.numbers.sent != 0) {
+        all.push((e.numbers.sent, Record::Sent(Sent { platform: e.span, ..sent.clone() })));
+    }
+    if let Some(end) = &e.end {
+        all.push((
+            e.numbers.end,
+            Record::Ended(Ended { id: id.clone(), claim: e.claim, at: e.ended_at, end: end.clone() }),
+        ));
+    }
+    if let Some((physical, error)) = &e.moved {
+        let moved =
+            Movement { id, claim: e.claim, at: e.ended_at, physical: *physical, error: error.clone() };
+        all.push((e.numbers.moved, Record::Moved(moved)));
+    }
+}
