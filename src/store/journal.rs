@@ -132,7 +132,9 @@ struct Open {
     head: Option<Head>,
     /// Up to here everything is read.
     read_to: u64,
-    /// The number of the last record.
+    /// The number of the last record that was read; in a file written anew they begin below the head's.
+    seen: u64,
+    /// The highest number that was given.
     last: u64,
 }
 
@@ -426,6 +428,7 @@ impl Journal {
         }
         open.read_to += text.len() as u64;
         open.last = next + records.len() as u64 - 1;
+        open.seen = open.last;
         self.mark_high(false);
         Ok(())
     }
@@ -619,7 +622,7 @@ impl Journal {
                     failed("its folder cannot be synced", &self.shared.shown(), &e)
                 })?;
         }
-        self.open = Some(Open { file: Arc::new(file), read_only, id, head: None, read_to: 0, last: 0 });
+        self.open = Some(Open { file: Arc::new(file), read_only, id, head: None, read_to: 0, seen: 0, last: 0 });
         Ok(())
     }
 
@@ -672,7 +675,8 @@ impl Journal {
                 found(Found::Record(json));
             }
         }
-        open.last = scanned.last;
+        open.seen = scanned.last;
+        open.last = open.seen.max(open.head.as_ref().map_or(0, |h| h.at));
         open.read_to += scanned.read as u64;
         if self.damage.is_none() {
             self.damage = scanned.damage.map(|at| ["byte ", &at.to_string()].concat());
@@ -819,6 +823,7 @@ impl Journal {
                     id,
                     head: parse_head(json.as_bytes()).map(|h| h.head),
                     read_to: text.len() as u64,
+                    seen: last,
                     last,
                 });
                 self.shared.synced.fetch_max(last, Ordering::SeqCst);
@@ -1016,8 +1021,7 @@ impl Scanned {
     fn of(open: &Open, bytes: &[u8]) -> Scanned {
         let found = if open.read_to == 0 { find_head(bytes) } else { None };
         let head = found.as_ref().map(|h| &h.head).or(open.head.as_ref()).cloned();
-        let last = open.last.max(found.as_ref().map_or(0, |h| h.head.at));
-        let mut scanned = Scanned::records(bytes, open.read_to, head.as_ref(), last);
+        let mut scanned = Scanned::records(bytes, open.read_to, head.as_ref(), open.seen);
         scanned.head = found;
         scanned
     }
