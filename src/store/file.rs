@@ -203,7 +203,12 @@ impl Folder {
     pub(crate) fn sync(&self) -> io::Result<()> {
         #[cfg(test)]
         super::tests::fault("sync-folder", "")?;
-        match self.fd.sync_all() {
+        let synced = (|| {
+            #[cfg(test)]
+            super::tests::fault("fsync-folder", "")?;
+            self.fd.sync_all()
+        })();
+        match synced {
             // Some network and user-space file systems have no such thing.
             Err(e) if matches!(e.raw_os_error(), Some(libc::EINVAL | libc::ENOTSUP)) => {
                 if !self.unsyncable.swap(true, Ordering::Relaxed) {

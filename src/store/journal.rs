@@ -400,7 +400,7 @@ impl Journal {
         }
         let mut text = String::with_capacity(records.iter().map(|r| r.len() + 24).sum());
         for (record, number) in records.iter().zip(next..) {
-            if !record.starts_with(&["{\"n\":", &number.to_string(), ","].concat()) {
+            if leading_number(record) != Some(number) {
                 return Err(Error::new(
                     KL_E_INTERNAL,
                     "a record for the journal has another number than the next",
@@ -445,7 +445,7 @@ impl Journal {
     }
 
     /// Writes the file anew with these records, whole or not at all; durable when it returns. Their numbers are those they
-    /// had.
+    /// had, and they grow.
     pub(crate) fn replace(&mut self, pass: &Pass<'_>, records: &[String]) -> Result<()> {
         self.ready(pass)?;
         self.rewrite(records)
@@ -622,7 +622,8 @@ impl Journal {
                     failed("its folder cannot be synced", &self.shared.shown(), &e)
                 })?;
         }
-        self.open = Some(Open { file: Arc::new(file), read_only, id, head: None, read_to: 0, seen: 0, last: 0 });
+        self.open =
+            Some(Open { file: Arc::new(file), read_only, id, head: None, read_to: 0, seen: 0, last: 0 });
         Ok(())
     }
 
@@ -805,8 +806,13 @@ impl Journal {
         // Twice: without its generation nothing of a file can be checked.
         push_line(&mut text, &json, None);
         push_line(&mut text, &json, None);
+        let mut seen = 0;
         for record in records {
             let at = text.len() as u64;
+            // Out of its order a record would be read as damage.
+            seen = leading_number(record).filter(|n| *n > seen && *n <= last).ok_or_else(|| {
+                Error::new(KL_E_INTERNAL, "the records for the journal are not in the order of their numbers")
+            })?;
             push_line(&mut text, record, Some((generation, at)));
         }
         if text.len() as u64 > LARGEST {
@@ -1084,6 +1090,11 @@ impl Scanned {
         s.read = at;
         s
     }
+}
+
+/// The number a record was written with: `{"n":7,`.
+fn leading_number(record: &str) -> Option<u64> {
+    record.strip_prefix("{\"n\":")?.split_once(',')?.0.parse().ok()
 }
 
 fn number(json: &[u8]) -> Option<u64> {
