@@ -179,11 +179,7 @@ impl SyncHandle {
     /// it may be relied upon: the file is poisoned for every process.
     pub(crate) fn sync(&self) -> Result<Duration> {
         let start = Instant::now();
-        let synced = (|| {
-            #[cfg(test)]
-            super::tests::fault("sync-data", &self.shared.name)?;
-            self.file.sync_data()
-        })();
+        let synced = super::fault("sync-data", &self.shared.name).and_then(|()| self.file.sync_data());
         if let Err(e) = synced {
             self.shared.poison("it cannot be synced");
             return Err(failed("it cannot be synced", &self.shared.shown(), &e));
@@ -413,8 +409,7 @@ impl Journal {
             return Err(Error::new(KL_E_JOURNAL_FULL, "the journal: it has reached its bound"));
         }
         let written = (|| {
-            #[cfg(test)]
-            super::tests::fault("append", &self.shared.name)?;
+            super::fault("append", &self.shared.name)?;
             if open.file.metadata()?.len() != open.read_to {
                 open.file.set_len(open.read_to)?;
             }
@@ -1204,7 +1199,6 @@ fn crc32(parts: &[&[u8]]) -> u32 {
 
 fn read_from(file: &File, mut at: u64, into: &mut Vec<u8>, name: &str) -> io::Result<()> {
     let mut chunk = [0; 8192];
-    let _ = name;
     loop {
         match file.read_at(&mut chunk, at) {
             Ok(0) => break,
@@ -1216,18 +1210,14 @@ fn read_from(file: &File, mut at: u64, into: &mut Vec<u8>, name: &str) -> io::Re
             Err(e) => return Err(e),
         }
     }
-    #[cfg(test)]
-    super::tests::garble(name, into);
+    super::garble(name, into);
     Ok(())
 }
 
 /// A place where a test kills the making of the files.
 #[inline]
 fn step(what: &str) -> Result<()> {
-    #[cfg(test)]
-    super::tests::fault("step", what).map_err(|e| Error::os(KL_E_JOURNAL, what, &e))?;
-    let _ = what;
-    Ok(())
+    super::fault("step", what).map_err(|e| Error::os(KL_E_JOURNAL, what, &e))
 }
 
 #[cfg(test)]

@@ -64,3 +64,20 @@ fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
     }
     Some(out)
 }
+
+/// Where the tests of this room put a fault in the way of a file operation. Nothing anywhere else.
+#[inline]
+fn fault(operation: &str, name: &str) -> io::Result<()> {
+    #[cfg(test)]
+    tests::fault(operation, name)?;
+    let _ = (operation, name);
+    Ok(())
+}
+
+/// Where they make a read go wrong.
+#[inline]
+fn garble(name: &str, bytes: &mut [u8]) {
+    #[cfg(test)]
+    tests::garble(name, bytes);
+    let _ = (name, bytes);
+}
