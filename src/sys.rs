@@ -417,4 +417,120 @@ mod tests {
         assert!(a > 0);
         assert!(boot_ms() >= a);
     }
+
+    /// A file that is gone at once; its descriptor stays.
+    fn scratch(name: &str) -> (std::path::PathBuf, File) {
+        let path = std::env::temp_dir().join(format!("kiosklink-sys-{name}-{}", std::process::id()));
+        let mut options = std::fs::OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(true).open(&path).unwrap();
+        (path, file)
+    }
+
+    /// Forks; the child does what `act` says and ends. `act` may only do what is safe in a signal handler.
+    fn forked(act: impl FnOnce()) -> libc::pid_t {
+        // SAFETY: the child calls only `act`, which is bound to async-signal-safe calls, and `_exit`.
+        match unsafe { libc::fork() } {
+            0 => {
+                act();
+                unsafe { libc::_exit(0) }
+            }
+            pid => {
+                assert!(pid > 0);
+                pid
+            }
+        }
+    }
+
+    fn reap(pid: libc::pid_t) -> libc::c_int {
+        let mut status = 0;
+        // SAFETY: `status` is a valid place for the time of the call.
+        assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+        status
+    }
+
+    /// An owner takes the lock and makes a child that lives on; then it is killed. Says whether the lock is held before and
+    /// after its death, and ends the child.
+    fn owner_and_heir(shares_files: bool) -> (bool, bool) {
+        use std::io::Read;
+        let (path, file) = scratch(if shares_files { "clone" } else { "fork" });
+        let opened = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let (mut told, tell) = UnixStream::pair().unwrap();
+        let owner = forked(|| {
+            let (fd, tell) = (opened.as_raw_fd(), tell.as_raw_fd());
+            let lock = byte(libc::F_WRLCK, 7);
+            // SAFETY: system calls on open descriptors and on memory that outlives them. The raw `clone` makes a process
+            // with a copy of the memory, as `fork` does, which at most shares the table of descriptors.
+            unsafe {
+                libc::fcntl(fd, libc::F_SETLK, &lock);
+                let flags = libc::SIGCHLD | if shares_files { libc::CLONE_FILES } else { 0 };
+                let heir = libc::syscall(libc::SYS_clone, flags as libc::c_long, 0, 0, 0, 0);
+                if heir == 0 {
+                    loop {
+                        libc::pause();
+                    }
+                }
+                let heir = (heir as u32).to_le_bytes();
+                libc::write(tell, heir.as_ptr().cast(), heir.len());
+                loop {
+                    libc::pause();
+                }
+            }
+        });
+        let mut heir = [0; 4];
+        told.read_exact(&mut heir).unwrap();
+        let before = byte_holder(&file, 7).unwrap();
+        // SAFETY: our own child, not yet waited for.
+        unsafe { libc::kill(owner, libc::SIGKILL) };
+        reap(owner);
+        let after = byte_holder(&file, 7).unwrap();
+        // SAFETY: the heir was made a moment ago and waits; its number cannot have been given again.
+        unsafe { libc::kill(u32::from_le_bytes(heir) as libc::pid_t, libc::SIGKILL) };
+        assert_eq!(before, Some(owner as u32));
+        std::fs::remove_file(path).unwrap();
+        (before.is_some(), after.is_some())
+    }
+
+    // FAULTS F1: dead is dead, whoever it has forked.
+    #[test]
+    fn a_forked_child_does_not_keep_a_dead_owner_alive() {
+        assert_eq!(owner_and_heir(false), (true, false));
+    }
+
+    // DISK 8.7: a child that shares the table of descriptors is the owner as far as the system goes: it counts as living.
+    #[test]
+    fn a_child_that_shares_the_descriptors_counts_as_the_owner() {
+        assert_eq!(owner_and_heir(true), (true, true));
+    }
+
+    // FAULTS F14: with the standard descriptors closed a file still gets none of them.
+    #[test]
+    fn no_file_becomes_a_standard_descriptor() {
+        let folder = File::open("/proc/self").unwrap();
+        let child = forked(|| {
+            // SAFETY: closes descriptors of the child alone; nothing of the child uses them.
+            unsafe {
+                for fd in 0..3 {
+                    libc::close(fd);
+                }
+            }
+            let name = c"stat";
+            // SAFETY: as in `open_at`; by hand, since that allocates.
+            let file = unsafe {
+                let fd = libc::openat(folder.as_raw_fd(), name.as_ptr(), libc::O_RDONLY);
+                assert_low(fd);
+                File::from_raw_fd(fd)
+            };
+            let high = above_standard(file).map_or(0, |f| f.as_raw_fd());
+            // SAFETY: asks for a descriptor's flags; ends the child.
+            unsafe { libc::_exit(if high > 2 && libc::fcntl(0, libc::F_GETFD) < 0 { 42 } else { 1 }) };
+        });
+        assert_eq!(libc::WEXITSTATUS(reap(child)), 42);
+    }
+
+    fn assert_low(fd: libc::c_int) {
+        if fd != 0 {
+            // SAFETY: ends the child of the test.
+            unsafe { libc::_exit(2) };
+        }
+    }
 }

@@ -10,31 +10,20 @@
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::hex;
-use crate::json::{Json, Writer};
 use crate::log::{Masked, log_line};
 use crate::platform::{Platform, Token, Way};
 use crate::process::PerProcess;
 use crate::status::*;
-use crate::sys;
+use crate::store::file::Folder;
+use crate::store::token_file::TokenFile;
 use crate::time::Deadline;
 use crate::time::clock::monotonic_ms;
-use md5::{Digest, Md5};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-/// How often a lock that another process holds is tried.
-const LOCK_PAUSE: Duration = Duration::from_millis(20);
 /// After an early renewal that brought nothing the old token is used this long before the next try.
 const RENEW_AGAIN_MS: u64 = 60_000;
-/// The first line of a stored token; the number goes up when the form changes.
-const HEAD: &str = "kiosklink-token 1\n";
-/// More than this is no token.
-const LARGEST: u64 = 64 * 1024;
 
 /// Which token is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +53,7 @@ pub(crate) trait Caller {
 /// The tokens of one client's account.
 pub(crate) struct Tokens {
     slot: Arc<Slot>,
-    store: Option<Store>,
+    store: Option<TokenFile>,
 }
 
 /// What all clients of one account in this process share.
@@ -95,18 +84,25 @@ static SLOTS: PerProcess<Slots> = PerProcess::new();
 impl Tokens {
     /// The tokens of this account, if its platform gives any. Refuses a `state_dir` that may not be written.
     pub(crate) fn new(platform: &dyn Platform, config: &Config) -> Result<Option<Tokens>> {
-        let Some(source) = platform.tokens() else { return Ok(None) };
-        let folder = config.folder("state_dir")?;
-        let Some(account) = source.account() else {
-            return Ok(Some(Tokens { slot: Arc::default(), store: None }));
+        if platform.tokens().is_none() {
+            return Ok(None);
+        }
+        let folder = match config.folder("state_dir")? {
+            Some(path) => open(&path)?,
+            None => None,
+        };
+        Ok(Tokens::in_folder(platform, folder))
+    }
+
+    /// The same in a folder that is open, or in memory.
+    pub(crate) fn in_folder(platform: &dyn Platform, folder: Option<Arc<Folder>>) -> Option<Tokens> {
+        let Some(account) = platform.tokens()?.account() else {
+            return Some(Tokens { slot: Arc::default(), store: None });
         };
         let origin = platform.origin();
         let whose = format!("{} {origin}{} {account}", platform.kind().name(), origin.path_and_query);
-        let store = match &folder {
-            Some(folder) => Some(Store::open(folder, platform.kind().name(), &whose)?),
-            None => None,
-        };
-        let place = folder.as_deref().unwrap_or(Path::new("")).display();
+        let place = folder.as_ref().map_or_else(String::new, |f| f.path().display().to_string());
+        let store = folder.map(|f| TokenFile::new(f, platform.kind().name(), &whose));
         let key = format!("{whose} {place}");
         let mut all = SLOTS.get().lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|(_, slot)| slot.strong_count() > 0);
@@ -118,7 +114,7 @@ impl Tokens {
                 slot
             }
         };
-        Ok(Some(Tokens { slot, store }))
+        Some(Tokens { slot, store })
     }
 
     /// What is to be shown to the platform.
@@ -212,6 +208,10 @@ impl Tokens {
     ) -> Result<Token> {
         let margin = if early { caller.renew_before_ms() } else { 0 };
         let good = |t: &Token| want.takes(t, caller.now_ms() + margin);
+        let pause = |time| {
+            caller.pause(time)?;
+            caller.check()
+        };
         let mut lock = None;
         if let Some(store) = &self.store {
             // Renamed into its place whole, so that reading needs no lock.
@@ -219,7 +219,7 @@ impl Tokens {
                 if good(&stored) {
                     return Ok(stored);
                 }
-                lock = store.lock(deadline, caller)?;
+                lock = store.lock(deadline, &pause)?;
                 // Another process may have fetched one meanwhile, or have a newer refresh token.
                 match if lock.is_some() { store.read() } else { None } {
                     Some(stored) if good(&stored) => return Ok(stored),
@@ -227,7 +227,7 @@ impl Tokens {
                     None => old = old.or(Some(stored)),
                 }
             } else {
-                lock = store.lock(deadline, caller)?;
+                lock = store.lock(deadline, &pause)?;
                 match if lock.is_some() { store.read() } else { None } {
                     Some(stored) if good(&stored) => return Ok(stored),
                     Some(stored) => old = Some(stored),
@@ -240,9 +240,9 @@ impl Tokens {
             // The same again, told with fewer words.
             token.refresh = old.refresh;
         }
-        if let (Some(store), Some(_held)) = (&self.store, &lock) {
+        if let (Some(store), Some(held)) = (&self.store, &lock) {
             if store.read().as_ref() != Some(&token) {
-                store.write(&token);
+                store.write(held, &token);
             }
         }
         Ok(token)
@@ -286,6 +286,23 @@ fn is_refusal(error: &Error) -> bool {
     error.details().platform_code != 0 && error.status() != KL_E_RATE_LIMIT
 }
 
+/// The folder of the setting. One without leave to write is a mistake in the settings. A file system that failed is none:
+/// the kiosk must go on without.
+fn open(path: &Path) -> Result<Option<Arc<Folder>>> {
+    match Folder::open(path, true) {
+        Ok(folder) => Ok(Some(Arc::new(folder))),
+        Err(e) if matches!(e.details().os_errno, libc::EACCES | libc::EPERM) => Err(e.with(|d| {
+            d.status = KL_E_CONFIG_VALUE;
+            d.message =
+                ["state_dir: ", &path.display().to_string(), " is not writable: ", &d.message].concat();
+        })),
+        Err(e) => {
+            log_line!(Warn, "{}; the token is kept in memory only", e.message());
+            Ok(None)
+        }
+    }
+}
+
 /// One thread's turn to fetch. Ends for the others however it ends.
 struct Turn<'a> {
     slot: &'a Slot,
@@ -316,182 +333,26 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// One account's file in `state_dir`.
-struct Store {
-    folder: PathBuf,
-    name: String,
-    whose: String,
-}
-
-/// The lock, for as long as it is held.
-struct Held(File);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        sys::unlock(&self.0);
-    }
-}
-
-impl Store {
-    fn open(folder: &Path, platform: &str, whose: &str) -> Result<Store> {
-        let name = ["token-", platform, "-", &hex::lower(&Md5::digest(whose)[..8])].concat();
-        let store = Store { folder: folder.to_owned(), name, whose: whose.to_owned() };
-        match store.lock_file() {
-            // A mistake in the settings. A file system that failed is none: the kiosk must go on without.
-            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
-                let path = folder.display();
-                Err(Error::os(KL_E_CONFIG_VALUE, format!("state_dir: {path} is not writable"), &e))
-            }
-            _ => Ok(store),
-        }
-    }
-
-    fn path(&self, ending: &str) -> PathBuf {
-        self.folder.join([&self.name, ending].concat())
-    }
-
-    fn lock_file(&self) -> io::Result<File> {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(self.path(".lock"))
-    }
-
-    /// Waits for the lock; `None` if there can be none here.
-    fn lock(&self, deadline: Deadline, caller: &dyn Caller) -> Result<Option<Held>> {
-        let without = |e: io::Error| {
-            let path = self.path(".lock");
-            log_line!(Warn, "{}: {e}; the token is kept in memory only", path.display());
-            Ok(None)
-        };
-        let file = match self.lock_file() {
-            Ok(file) => file,
-            Err(e) => return without(e),
-        };
-        loop {
-            match sys::try_lock(&file) {
-                Ok(true) => return Ok(Some(Held(file))),
-                Ok(false) if deadline.expired() => {
-                    return Err(Error::new(
-                        KL_E_TIMEOUT_REPLY,
-                        "the deadline passed while another process fetched the token",
-                    ));
-                }
-                Ok(false) => {
-                    caller.pause(LOCK_PAUSE.min(deadline.remaining()))?;
-                    caller.check()?;
-                }
-                Err(e) => return without(e),
-            }
-        }
-    }
-
-    /// The stored token; `None` if there is none that can be used.
-    fn read(&self) -> Option<Token> {
-        let path = self.path("");
-        let mut text = Vec::new();
-        let read = File::open(&path).and_then(|f| f.take(LARGEST).read_to_end(&mut text));
-        let found = match read {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return None,
-            Err(e) => Err(e.to_string()),
-            Ok(_) => parse(&text, &self.whose).map_err(str::to_owned),
-        };
-        match found {
-            Ok(token) => Some(token),
-            Err(why) => {
-                log_line!(Warn, "{}: {why}; a token is fetched instead", path.display());
-                None
-            }
-        }
-    }
-
-    /// Stores a token whole or not at all. Call it with the lock held.
-    fn write(&self, token: &Token) {
-        let path = self.path("");
-        let temp = self.path(".new");
-        let store = || {
-            // What a crash left behind.
-            fs::remove_file(&temp).or_else(|e| match e.kind() {
-                io::ErrorKind::NotFound => Ok(()),
-                _ => Err(e),
-            })?;
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temp)?;
-            file.write_all(format(token, &self.whose).as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&temp, &path)?;
-            File::open(&self.folder)?.sync_all()
-        };
-        if let Err(e) = store() {
-            log_line!(Warn, "{}: {e}; the token is kept in memory only", path.display());
-            let _ = fs::remove_file(&temp);
-        }
-    }
-}
-
-/// The head, one line of JSON, and the MD5 of both.
-fn format(token: &Token, whose: &str) -> String {
-    let mut w = Writer::new();
-    w.text("whose", whose).text("access", &token.access).text("refresh", &token.refresh);
-    w.int("expires_ms", token.expires_ms);
-    let mut text = [HEAD, &w.finish(), "\n"].concat();
-    let sum = hex::lower(&Md5::digest(&text));
-    text.push_str(&sum);
-    text.push('\n');
-    text
-}
-
-fn parse(text: &[u8], whose: &str) -> std::result::Result<Token, &'static str> {
-    let text = std::str::from_utf8(text).map_err(|_| "is damaged")?;
-    if !text.starts_with(HEAD) {
-        return Err(if text.starts_with("kiosklink-token ") {
-            "was written by another version of kiosklink"
-        } else {
-            "is damaged"
-        });
-    }
-    let end = text.len().checked_sub(33).filter(|end| text.is_char_boundary(*end)).ok_or("is cut off")?;
-    let (signed, sum) = text.split_at(end);
-    if !signed.ends_with('\n') || sum.strip_suffix('\n') != Some(&hex::lower(&Md5::digest(signed))) {
-        return Err("is damaged or cut off");
-    }
-    let read = || {
-        let o = Json::parse(&signed.as_bytes()[HEAD.len()..])?.object()?;
-        let text = |key| o.string(&[key]).map(Option::unwrap_or_default);
-        let token = Token {
-            access: text("access")?,
-            refresh: text("refresh")?,
-            expires_ms: o.int(&["expires_ms"])?.unwrap_or(0),
-        };
-        Ok::<_, crate::json::Bad>((text("whose")?, token))
-    };
-    match read() {
-        Ok((owner, token)) if owner == whose && !token.access.is_empty() => Ok(token),
-        Ok(_) => Err("belongs to another account"),
-        Err(_) => Err("is damaged"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    struct Folder(PathBuf);
+    struct Place(PathBuf);
 
-    impl Folder {
-        fn new(name: &str) -> Folder {
+    impl Place {
+        fn new(name: &str) -> Place {
             let path = std::env::temp_dir().join(format!("kiosklink-token-{name}-{}", std::process::id()));
             let _ = fs::remove_dir_all(&path);
             fs::create_dir_all(&path).unwrap();
-            Folder(path)
+            Place(path)
         }
     }
 
-    impl Drop for Folder {
+    impl Drop for Place {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
@@ -544,9 +405,18 @@ mod tests {
         Token { access: access.into(), refresh: refresh.into(), expires_ms }
     }
 
-    fn tokens(folder: Option<&Folder>) -> Tokens {
-        let store = folder.map(|f| Store::open(&f.0, "fake", "fake account").unwrap());
-        Tokens { slot: Arc::default(), store }
+    fn tokens(folder: Option<&Place>) -> Tokens {
+        Tokens { slot: Arc::default(), store: folder.map(file) }
+    }
+
+    fn file(folder: &Place) -> TokenFile {
+        let held = Folder::open(&folder.0, true).unwrap();
+        TokenFile::new(Arc::new(held), "fake", "fake account")
+    }
+
+    fn file_name(folder: &Place) -> String {
+        let path = file(folder).shown();
+        path.rsplit('/').next().unwrap().to_owned()
     }
 
     fn soon() -> Deadline {
@@ -635,7 +505,7 @@ mod tests {
 
     #[test]
     fn another_process_finds_what_was_stored() {
-        let folder = Folder::new("shared");
+        let folder = Place::new("shared");
         let (a, b, f) = (tokens(Some(&folder)), tokens(Some(&folder)), Fake::default());
         assert_eq!(a.get(Want::Living, soon(), &f).unwrap(), "t1");
         assert_eq!(b.get(Want::Living, soon(), &f).unwrap(), "t1");
@@ -650,9 +520,9 @@ mod tests {
 
     #[test]
     fn the_lock_of_another_is_waited_for_within_the_deadline() {
-        let folder = Folder::new("lock");
+        let folder = Place::new("lock");
         let (a, b, f) = (tokens(Some(&folder)), tokens(Some(&folder)), Fake::default());
-        let held = a.store.as_ref().unwrap().lock(soon(), &f).unwrap();
+        let held = a.store.as_ref().unwrap().lock(soon(), &|t| f.pause(t)).unwrap();
         let e = b.get(Want::Living, Deadline::after(Duration::from_millis(60)), &f).unwrap_err();
         assert!(e.status() == KL_E_TIMEOUT_REPLY && f.asked().is_empty());
         drop(held);
@@ -660,39 +530,21 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_counts_as_absent() {
-        let folder = Folder::new("damaged");
-        let f = Fake::default();
-        let store = Store::open(&folder.0, "fake", "fake account").unwrap();
-        let whole = format(&token("good", "r", 1000), "fake account");
-        assert_eq!(parse(whole.as_bytes(), "fake account").unwrap(), token("good", "r", 1000));
-        let mut broken = vec![
-            (String::new(), "cut off"),
-            (whole.replace("good", "evil"), "damaged"),
-            (whole.replace("token 1", "token 2"), "another version"),
-            (format(&token("good", "r", 1000), "other"), "another account"),
-            ("x".repeat(100), "damaged"),
-        ];
-        // Torn anywhere.
-        broken.extend((1..whole.len()).map(|n| (whole[..n].to_owned(), "")));
-        for (text, why) in broken {
-            let found = parse(text.as_bytes(), "fake account").unwrap_err();
-            assert!(found.contains(why) || why == "cut off", "{text:?}: {found}");
-            fs::write(store.path(""), &text).unwrap();
-            assert!(store.read().is_none());
-        }
-        let t = tokens(Some(&folder));
+    fn a_good_token_takes_the_place_of_one_that_cannot_be_read() {
+        let folder = Place::new("damaged");
+        let (t, f) = (tokens(Some(&folder)), Fake::default());
+        fs::write(folder.0.join(file_name(&folder)), "kiosklink-token 1\nhalf").unwrap();
         assert_eq!(t.get(Want::Living, soon(), &f).unwrap(), "t1");
-        assert_eq!(store.read().unwrap().access, "t1", "a good one takes its place");
+        assert_eq!(t.store.as_ref().unwrap().read().unwrap().access, "t1");
     }
 
     #[test]
     fn without_room_or_leave_to_write_memory_does() {
-        let folder = Folder::new("full");
+        let folder = Place::new("full");
         let f = Fake::default();
         let t = tokens(Some(&folder));
         // Something in the way of the new file, as a stand-in for a full disk.
-        fs::create_dir_all(t.store.as_ref().unwrap().path(".new").join("x")).unwrap();
+        fs::create_dir_all(folder.0.join([&file_name(&folder), ".new"].concat()).join("x")).unwrap();
         assert_eq!(t.get(Want::Living, soon(), &f).unwrap(), "t1");
         assert_eq!(t.get(Want::Living, soon(), &f).unwrap(), "t1");
         assert_eq!(f.asked().len(), 1);
@@ -705,7 +557,7 @@ mod tests {
 
     #[test]
     fn a_refresh_token_told_once_is_kept() {
-        let folder = Folder::new("kept");
+        let folder = Place::new("kept");
         let (t, f) = (tokens(Some(&folder)), Fake::default());
         t.get(Want::Living, soon(), &f).unwrap();
         f.script.lock().unwrap().push(Ok(token("t1", "", 1000)));

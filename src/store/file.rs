@@ -147,8 +147,7 @@ impl Folder {
     /// Opens what is called `name`, closed on exec and never as one of the three standard descriptors. `flags` as for
     /// `open`; a new file is its owner's alone.
     pub(crate) fn open_file(&self, name: &str, flags: i32) -> io::Result<File> {
-        #[cfg(test)]
-        super::tests::fault("open", name)?;
+        super::fault("open", name)?;
         sys::open_at(&self.fd, name, flags)
     }
 
@@ -186,14 +185,11 @@ impl Folder {
         self.remove(&fresh)?;
         let mut file = self.open_file(&fresh, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL)?;
         let write = |file: &mut File| {
-            #[cfg(test)]
-            super::tests::fault("write", name)?;
+            super::fault("write", name)?;
             file.write_all(bytes)?;
-            #[cfg(test)]
-            super::tests::fault("sync", name)?;
+            super::fault("sync", name)?;
             file.sync_all()?;
-            #[cfg(test)]
-            super::tests::fault("rename", name)?;
+            super::fault("rename", name)?;
             sys::rename_at(&self.fd, &fresh, name)
         };
         if let Err(e) = write(&mut file) {
@@ -206,9 +202,8 @@ impl Folder {
 
     /// Makes the names in the folder durable. A rename that is *found* is made durable by its finder, with this.
     pub(crate) fn sync(&self) -> io::Result<()> {
-        #[cfg(test)]
-        super::tests::fault("sync-folder", "")?;
-        match self.fd.sync_all() {
+        super::fault("sync-folder", "")?;
+        match super::fault("fsync-folder", "").and_then(|()| self.fd.sync_all()) {
             // Some network and user-space file systems have no such thing.
             Err(e) if matches!(e.raw_os_error(), Some(libc::EINVAL | libc::ENOTSUP)) => {
                 if !self.unsyncable.swap(true, Ordering::Relaxed) {
@@ -254,11 +249,9 @@ impl Folder {
         let mark = random::<8>()
             .map_err(|_| ("the system gives no random numbers", io::Error::from_raw_os_error(libc::EIO)))?;
         use std::os::unix::fs::FileExt;
-        #[cfg(test)]
-        super::tests::fault("write", TRIED).map_err(|e| ("it cannot be written to", e))?;
+        super::fault("write", TRIED).map_err(|e| ("it cannot be written to", e))?;
         file.write_all_at(hex::lower(&mark).as_bytes(), 0).map_err(|e| ("it cannot be written to", e))?;
-        #[cfg(test)]
-        super::tests::fault("sync", TRIED).map_err(|e| ("it cannot be synced", e))?;
+        super::fault("sync", TRIED).map_err(|e| ("it cannot be synced", e))?;
         file.sync_data().map_err(|e| ("it cannot be synced", e))?;
         self.sync().map_err(|e| ("it cannot be synced", e))
     }

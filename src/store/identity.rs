@@ -231,9 +231,14 @@ const WEAK: &str = "weak:";
 
 /// What a copied card does not carry.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Machine(Vec<(&'static str, String)>);
+pub(crate) struct Machine(pub(super) Vec<(&'static str, String)>);
 
 impl Machine {
+    #[cfg(test)]
+    pub(super) fn of(sources: &[(&'static str, &str)]) -> Machine {
+        Machine(sources.iter().map(|(k, v)| (*k, (*v).to_owned())).collect())
+    }
+
     /// Reads what the system tells below `root`, which is `/` but in tests.
     pub(crate) fn read(root: &Path) -> Machine {
         let mut all = Vec::new();
@@ -242,9 +247,9 @@ impl Machine {
             let text = String::from_utf8_lossy(&text);
             let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_ascii_lowercase();
             // All zeros, all f, or nothing: nobody's number.
-            if text.chars().any(|c| c.is_ascii_alphanumeric() && c != '0')
-                && text.chars().any(|c| c.is_ascii_alphanumeric() && c != 'f')
-            {
+            let digits = text.trim_start_matches("0x");
+            let other_than = |not| digits.chars().any(|c| c.is_ascii_alphanumeric() && c != not);
+            if other_than('0') && other_than('f') {
                 all.push((kind, text));
             }
         };
@@ -278,7 +283,7 @@ impl Machine {
     }
 
     /// Each source as a hash that tells nothing of it, in a fixed order.
-    fn hashed(&self, installation: &[u8; 16]) -> Vec<String> {
+    pub(super) fn hashed(&self, installation: &[u8; 16]) -> Vec<String> {
         let mut out = Vec::new();
         for (kind, text) in &self.0 {
             let sum = digest::digest(

@@ -132,7 +132,9 @@ struct Open {
     head: Option<Head>,
     /// Up to here everything is read.
     read_to: u64,
-    /// The number of the last record.
+    /// The number of the last record that was read; in a file written anew they begin below the head's.
+    seen: u64,
+    /// The highest number that was given.
     last: u64,
 }
 
@@ -177,11 +179,7 @@ impl SyncHandle {
     /// it may be relied upon: the file is poisoned for every process.
     pub(crate) fn sync(&self) -> Result<Duration> {
         let start = Instant::now();
-        let synced = (|| {
-            #[cfg(test)]
-            super::tests::fault("sync-data", &self.shared.name)?;
-            self.file.sync_data()
-        })();
+        let synced = super::fault("sync-data", &self.shared.name).and_then(|()| self.file.sync_data());
         if let Err(e) = synced {
             self.shared.poison("it cannot be synced");
             return Err(failed("it cannot be synced", &self.shared.shown(), &e));
@@ -398,7 +396,7 @@ impl Journal {
         }
         let mut text = String::with_capacity(records.iter().map(|r| r.len() + 24).sum());
         for (record, number) in records.iter().zip(next..) {
-            if !record.starts_with(&["{\"n\":", &number.to_string(), ","].concat()) {
+            if leading_number(record) != Some(number) {
                 return Err(Error::new(
                     KL_E_INTERNAL,
                     "a record for the journal has another number than the next",
@@ -411,8 +409,7 @@ impl Journal {
             return Err(Error::new(KL_E_JOURNAL_FULL, "the journal: it has reached its bound"));
         }
         let written = (|| {
-            #[cfg(test)]
-            super::tests::fault("append", &self.shared.name)?;
+            super::fault("append", &self.shared.name)?;
             if open.file.metadata()?.len() != open.read_to {
                 open.file.set_len(open.read_to)?;
             }
@@ -426,6 +423,7 @@ impl Journal {
         }
         open.read_to += text.len() as u64;
         open.last = next + records.len() as u64 - 1;
+        open.seen = open.last;
         self.mark_high(false);
         Ok(())
     }
@@ -442,7 +440,7 @@ impl Journal {
     }
 
     /// Writes the file anew with these records, whole or not at all; durable when it returns. Their numbers are those they
-    /// had.
+    /// had, and they grow.
     pub(crate) fn replace(&mut self, pass: &Pass<'_>, records: &[String]) -> Result<()> {
         self.ready(pass)?;
         self.rewrite(records)
@@ -619,7 +617,8 @@ impl Journal {
                     failed("its folder cannot be synced", &self.shared.shown(), &e)
                 })?;
         }
-        self.open = Some(Open { file: Arc::new(file), read_only, id, head: None, read_to: 0, last: 0 });
+        self.open =
+            Some(Open { file: Arc::new(file), read_only, id, head: None, read_to: 0, seen: 0, last: 0 });
         Ok(())
     }
 
@@ -672,7 +671,8 @@ impl Journal {
                 found(Found::Record(json));
             }
         }
-        open.last = scanned.last;
+        open.seen = scanned.last;
+        open.last = open.seen.max(open.head.as_ref().map_or(0, |h| h.at));
         open.read_to += scanned.read as u64;
         if self.damage.is_none() {
             self.damage = scanned.damage.map(|at| ["byte ", &at.to_string()].concat());
@@ -801,8 +801,13 @@ impl Journal {
         // Twice: without its generation nothing of a file can be checked.
         push_line(&mut text, &json, None);
         push_line(&mut text, &json, None);
+        let mut seen = 0;
         for record in records {
             let at = text.len() as u64;
+            // Out of its order a record would be read as damage.
+            seen = leading_number(record).filter(|n| *n > seen && *n <= last).ok_or_else(|| {
+                Error::new(KL_E_INTERNAL, "the records for the journal are not in the order of their numbers")
+            })?;
             push_line(&mut text, record, Some((generation, at)));
         }
         if text.len() as u64 > LARGEST {
@@ -819,6 +824,7 @@ impl Journal {
                     id,
                     head: parse_head(json.as_bytes()).map(|h| h.head),
                     read_to: text.len() as u64,
+                    seen: last,
                     last,
                 });
                 self.shared.synced.fetch_max(last, Ordering::SeqCst);
@@ -1016,8 +1022,7 @@ impl Scanned {
     fn of(open: &Open, bytes: &[u8]) -> Scanned {
         let found = if open.read_to == 0 { find_head(bytes) } else { None };
         let head = found.as_ref().map(|h| &h.head).or(open.head.as_ref()).cloned();
-        let last = open.last.max(found.as_ref().map_or(0, |h| h.head.at));
-        let mut scanned = Scanned::records(bytes, open.read_to, head.as_ref(), last);
+        let mut scanned = Scanned::records(bytes, open.read_to, head.as_ref(), open.seen);
         scanned.head = found;
         scanned
     }
@@ -1080,6 +1085,11 @@ impl Scanned {
         s.read = at;
         s
     }
+}
+
+/// The number a record was written with: `{"n":7,`.
+fn leading_number(record: &str) -> Option<u64> {
+    record.strip_prefix("{\"n\":")?.split_once(',')?.0.parse().ok()
 }
 
 fn number(json: &[u8]) -> Option<u64> {
@@ -1189,7 +1199,6 @@ fn crc32(parts: &[&[u8]]) -> u32 {
 
 fn read_from(file: &File, mut at: u64, into: &mut Vec<u8>, name: &str) -> io::Result<()> {
     let mut chunk = [0; 8192];
-    let _ = name;
     loop {
         match file.read_at(&mut chunk, at) {
             Ok(0) => break,
@@ -1201,18 +1210,14 @@ fn read_from(file: &File, mut at: u64, into: &mut Vec<u8>, name: &str) -> io::Re
             Err(e) => return Err(e),
         }
     }
-    #[cfg(test)]
-    super::tests::garble(name, into);
+    super::garble(name, into);
     Ok(())
 }
 
 /// A place where a test kills the making of the files.
 #[inline]
 fn step(what: &str) -> Result<()> {
-    #[cfg(test)]
-    super::tests::fault("step", what).map_err(|e| Error::os(KL_E_JOURNAL, what, &e))?;
-    let _ = what;
-    Ok(())
+    super::fault("step", what).map_err(|e| Error::os(KL_E_JOURNAL, what, &e))
 }
 
 #[cfg(test)]

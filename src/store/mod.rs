@@ -17,6 +17,8 @@ pub(crate) mod owners;
 pub(crate) mod token_file;
 
 #[cfg(test)]
+mod folder_tests;
+#[cfg(test)]
 mod tests;
 
 use crate::error::{Error, Result};
@@ -61,4 +63,21 @@ fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
         *byte = u8::from_str_radix(text.get(2 * i..2 * i + 2)?, 16).ok()?;
     }
     Some(out)
+}
+
+/// Where the tests of this room put a fault in the way of a file operation. Nothing anywhere else.
+#[inline]
+fn fault(operation: &str, name: &str) -> io::Result<()> {
+    #[cfg(test)]
+    tests::fault(operation, name)?;
+    let _ = (operation, name);
+    Ok(())
+}
+
+/// Where they make a read go wrong.
+#[inline]
+fn garble(name: &str, bytes: &mut [u8]) {
+    #[cfg(test)]
+    tests::garble(name, bytes);
+    let _ = (name, bytes);
 }

@@ -255,3 +255,10 @@ fn this_process() -> String {
     };
     known().unwrap_or_default()
 }
+
+/// What a second copy of the library in this process would see: its own table of open files, which is empty.
+#[cfg(test)]
+pub(super) fn forget_all_in(folder: &Folder, name: &str) {
+    let id = folder.stat(&[name, ".owners"].concat()).unwrap().unwrap().id;
+    OPENED.lock().unwrap().retain(|o| o.id != id);
+}

@@ -1,7 +1,55 @@
 //! Faults that the tests of the store put in the way of its file operations, on their own thread.
 
+use super::file::Folder;
+use crate::error::Result;
+use crate::transport::Deadline;
 use std::cell::RefCell;
+use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// A folder for one test, gone with it.
+pub(super) struct Place(PathBuf);
+
+impl Place {
+    pub(super) fn new() -> Place {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let n = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("kiosklink-store-{}-{n}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).unwrap();
+        Place(path)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(super) fn folder(&self) -> Arc<Folder> {
+        Arc::new(Folder::open(&self.0, false).unwrap())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        no_faults();
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(super) fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(20))
+}
+
+pub(super) fn pause(time: Duration) -> Result<()> {
+    std::thread::sleep(time);
+    Ok(())
+}
 
 thread_local! {
     static FAULTS: RefCell<Vec<(String, u32, i32)>> = const { RefCell::new(Vec::new()) };

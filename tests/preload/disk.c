@@ -59,6 +59,16 @@ int open64(const char *path, int flags, ...) {
   return real(path, flags, mode);
 }
 
+int openat(int folder, const char *path, int flags, ...) {
+  REAL(int (*real)(int, const char *, int, ...), "openat");
+  va_list args;
+  va_start(args, flags);
+  mode_t mode = (flags & O_CREAT) != 0 ? va_arg(args, mode_t) : 0;
+  va_end(args);
+  if (is_journal(path) && (flags & O_ACCMODE) != O_RDONLY && refused(0, "open")) return -1;
+  return real(folder, path, flags, mode);
+}
+
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
   REAL(ssize_t (*real)(int, const void *, size_t, off64_t), "pwrite64");
   if (is_journal_fd(fd)) {
