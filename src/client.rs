@@ -1,6 +1,5 @@
 //! One account on one platform: the verbs as ordinary methods.
 
-use crate::clock::{Clock, Source, monotonic_ms};
 use crate::codes::{self, Turns};
 use crate::command::{
     Act, Began, Begin, Command, CommandKind, Commands, End, JournalInfo, Moved, Physical, SettledBy, Ticket,
@@ -16,6 +15,7 @@ use crate::platform::{
     self, Answer, Draft, Fate, Kind, Moment, Nature, Op, Platform, Token, TokenSource, Way, rules,
 };
 use crate::status::*;
+use crate::time::clock::{Clock, Estimate, SigningTime, Source, monotonic_ms};
 use crate::token::{Caller, Tokens, Want};
 use crate::transport::{Deadline, Failure, Purpose, Reply, Stats, Transport};
 use md5::{Digest, Md5};
@@ -38,8 +38,6 @@ const ATTEMPTS: u32 = 3;
 const PAUSE_MS: u64 = 500;
 /// How often a read is tried that the platform puts off, if there is time: the pauses then are the platform's.
 const LIMITED: u32 = 6;
-/// A refused signature is put down to the clock when the platform's own time is further off than this.
-const CLOCK_OFF_MS: i64 = 30_000;
 
 /// One account on one platform. Cheap to clone; every clone is the same client. Any number of threads may use it.
 #[derive(Clone)]
@@ -206,11 +204,8 @@ impl Client {
         self.0.platform.draft(op).map_err(not_done)?;
         let mut asked = false;
         loop {
-            let clock = &self.0.clock;
-            let began = Began {
-                at: clock.now_ms().div_euclid(1000),
-                platform_time: clock.source() == Source::Platform,
-            };
+            let now = self.now();
+            let began = Began { at: now.ms.div_euclid(1000), platform_time: now.source == Source::Platform };
             let ticket = match self.0.commands.begin(request_id, act.clone(), began, deadline)? {
                 Begin::Recorded(command) => return Ok(*command),
                 Begin::Ask(why) if asked => return Err(why),
@@ -594,7 +589,7 @@ impl Client {
     /// for byte. What it tells of a command is recorded: what the machine did, and that an opening whose answer was lost was
     /// taken.
     pub fn event_parse(&self, headers: &str, body: &[u8]) -> Result<Event> {
-        let mut event = self.0.platform.event(headers, body, self.0.clock.now_ms())?;
+        let mut event = self.0.platform.event(headers, body, self.now_ms())?;
         event.duplicate = self.0.seen.before(&event.identity);
         if let Some(physical) = self.0.platform.event_movement(&event) {
             // What nobody signed is a reason to ask.
@@ -686,12 +681,17 @@ impl Client {
 
     /// The platform's time as this client knows it, Unix milliseconds.
     pub fn now_ms(&self) -> i64 {
-        self.0.clock.now_ms()
+        self.now().ms
+    }
+
+    /// The platform's time with its error bounds.
+    pub(crate) fn now(&self) -> Estimate {
+        self.0.clock.now(self.0.platform.origin().clock())
     }
 
     /// Where that time comes from.
     pub fn time_source(&self) -> Source {
-        self.0.clock.source()
+        self.now().source
     }
 
     /// Takes the client out of use after a bug was caught in it.
@@ -791,10 +791,11 @@ impl Client {
             return self.token(source, Want::Asked, purpose, deadline, limits.expires).map(|_| Answer::Pong);
         }
         let draft = inner.platform.draft(op).map_err(|e| fate(purpose, false, e))?;
-        if inner.clock.source() == Source::Floor && !matches!(op, Op::Ping) {
+        let unknown = || inner.clock.signing_time(draft.url.clock()).source == Source::Floor;
+        if unknown() && !matches!(op, Op::Ping) {
             // The device does not know the time. Any answer of the platform teaches it, a refusal too.
             if let Err(e) = self.send(&Op::Ping, Purpose::Read, deadline, Limits::default()) {
-                if inner.clock.source() == Source::Floor {
+                if unknown() {
                     return Err(fate(purpose, false, e));
                 }
             }
@@ -861,7 +862,8 @@ impl Client {
         token: &str,
     ) -> std::result::Result<(Reply, Signed), Failure> {
         let inner = &*self.0;
-        let mut signed = Signed { ms: 0, at: 0 };
+        let origin = draft.url.clock();
+        let mut signed = Signed { time: inner.clock.signing_time(origin), at: 0 };
         let reply = inner.transport.call(&draft.url, purpose, deadline, &mut || {
             if let Some(ticket) = limits.ticket {
                 ticket.sending()?;
@@ -874,8 +876,8 @@ impl Client {
                     "the command's time to live passed before it could be sent",
                 ));
             }
-            signed.ms = inner.clock.now_ms();
-            Ok((draft.seal)(&Moment { now_ms: signed.ms, token }))
+            signed.time = inner.clock.signing_time(origin);
+            Ok((draft.seal)(&Moment { now_ms: signed.time.ms, token }))
         })?;
         Ok((reply, signed))
     }
@@ -894,10 +896,17 @@ impl Client {
         let (reply, signed) = self
             .transfer(draft, purpose, deadline, limits, token)
             .map_err(|failure| fate(purpose, failure.left, failure.error))?;
-        inner.platform.answer(op, &reply).map_err(|error| {
+        let origin = draft.url.clock();
+        let answer = inner.platform.answer(op, &reply);
+        if answer.is_ok() && inner.platform.checks_time() {
+            inner.clock.accepted(origin, &signed.time);
+        }
+        answer.map_err(|error| {
             let error = scrubbed(error, token);
-            let off = inner.clock.now_ms() - (signed.ms + (monotonic_ms() - signed.at) as i64);
-            if off.abs() > CLOCK_OFF_MS && matches!(error.status(), KL_E_AUTH | KL_E_TIMESTAMP) {
+            let refused = matches!(error.status(), KL_E_AUTH | KL_E_TIMESTAMP);
+            if refused && inner.clock.refused(origin, &signed.time) {
+                let off = inner.clock.signing_time(origin).ms
+                    - (signed.time.ms + (monotonic_ms() - signed.at) as i64);
                 let error = error.with(|d| {
                     d.status = KL_E_TIMESTAMP;
                     d.advice = Advice::Retry;
@@ -945,9 +954,9 @@ struct Limits<'a> {
     ticket: Option<&'a Ticket<'a>>,
 }
 
-/// When a request was signed: by the platform's clock as it was known then, and by the device's own.
+/// When a request was signed: by the time for this origin, and by the device's own clock.
 struct Signed {
-    ms: i64,
+    time: SigningTime,
     at: u64,
 }
 
@@ -962,7 +971,7 @@ struct Fetcher<'a> {
 
 impl Caller for Fetcher<'_> {
     fn now_ms(&self) -> i64 {
-        self.client.0.clock.now_ms()
+        self.client.now_ms()
     }
 
     fn renew_before_ms(&self) -> i64 {
@@ -994,7 +1003,7 @@ impl Caller for Fetcher<'_> {
             )
             .map_err(|failure| failure.error)?;
         // The reply may just have taught the time.
-        let sent_ms = self.client.0.clock.now_ms() - (monotonic_ms() - signed.at) as i64;
+        let sent_ms = self.client.now_ms() - (monotonic_ms() - signed.at) as i64;
         let refresh = old.map_or("", |t| t.refresh.as_str());
         self.source.answer(&reply, sent_ms).map_err(|e| scrubbed(e, refresh))
     }

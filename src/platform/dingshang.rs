@@ -4,7 +4,7 @@
 //! <https://github.com/dsjsdz/docs>, folder `docs/open`. What is inferred is said at the item, and
 //! `docs/platforms/dingshang.md` lists it.
 
-use super::china::{fen, from_wall, to_wall};
+use super::china::{fen, to_wall, unix_time};
 use super::{
     Answer, Draft, Fate, Kind, Moment, Nature, Op, Platform, Query, address, form, http_error, unsupported,
 };
@@ -1034,5 +1034,5 @@ fn time(o: &Object<'_>, key: &str) -> Read<i64> {
     if text.is_empty() {
         return Ok(0);
     }
-    from_wall(&text).map(|t| t.max(0)).ok_or_else(|| Bad::new(key, "is no time like \"2024-04-27 14:00:08\""))
+    unix_time(&text).ok_or_else(|| Bad::new(key, "is no time like \"2024-04-27 14:00:08\""))
 }

@@ -241,6 +241,11 @@ pub trait Platform: Send + Sync {
     /// Whether this refusal proves that a command had no effect. An answer that proves nothing leaves it unknown.
     fn proves_not_done(&self, error: &Error) -> bool;
 
+    /// Whether a request says when it was signed, so that an answer shows that the time was right.
+    fn checks_time(&self) -> bool {
+        true
+    }
+
     /// How tokens are had, on platforms that give them.
     fn tokens(&self) -> Option<&dyn TokenSource> {
         None

@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::log::log_line;
 use crate::status::*;
 pub use crate::time::Deadline;
-use crate::time::clock::{self, Clock};
+use crate::time::clock::{self, Clock, Witness};
 use conn::{Bound, Busy, Canceller, Conn, Fault, Key};
 use dns::{Dns, Found};
 use http::Progress;
@@ -396,19 +396,20 @@ impl Transport {
             let fault = match outcome {
                 Ok(answer) => {
                     conn.used = true;
-                    let verified = conn.tls().is_some();
+                    let certificate = conn.tls().and_then(tls::validity);
                     if busy.done() && answer.reusable {
                         self.put(conn);
                     }
                     timing.first_byte_ms = progress.first_byte.map_or(0, |at| millis(at - started));
                     timing.total_ms = millis(started.elapsed());
-                    self.clock.learn(
-                        answer.headers.get("date"),
-                        answer.headers.get("age"),
-                        progress.sent_ms,
-                        progress.received_ms,
-                        verified,
-                    );
+                    let witness = Witness {
+                        date: answer.headers.get("date"),
+                        age: answer.headers.get("age"),
+                        sent_ms: progress.sent_ms,
+                        received_ms: progress.received_ms,
+                        certificate,
+                    };
+                    self.clock.witness(origin.clock(), &witness);
                     log_line!(
                         Debug,
                         "{} {origin}: status {} in {} ms{}",

@@ -266,6 +266,10 @@ impl Platform for Youzan {
             || matches!(d.http_status, 301..=308 | 400..=407 | 411 | 413..=415 | 429 | 431)
     }
 
+    fn checks_time(&self) -> bool {
+        false
+    }
+
     fn tokens(&self) -> Option<&dyn TokenSource> {
         Some(self)
     }
