@@ -95,7 +95,11 @@ fn begin() -> u32 {
     generation()
 }
 
+/// The handler of `fork`. It trusts no page: there is one thread, and it is another process for certain.
 extern "C" fn forked() {
+    if let Some(Telling::Wiped(number)) = TELLING.get() {
+        number.store(0, Ordering::Relaxed);
+    }
     renew();
 }
 
@@ -106,6 +110,7 @@ fn renew() -> u32 {
     let fresh = LAST.fetch_add(1, Ordering::Relaxed) + 1;
     if let Some(Telling::Wiped(number)) = TELLING.get() {
         if let Err(winner) = number.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed) {
+            // Another thread of this child was here first.
             return winner;
         }
     }
