@@ -15,7 +15,7 @@ use crate::platform::{
     self, Answer, Draft, Fate, Kind, Moment, Nature, Op, Platform, Token, TokenSource, Way, rules,
 };
 use crate::status::*;
-use crate::time::clock::{Clock, Estimate, SigningTime, Source, monotonic_ms};
+use crate::time::clock::{Clock, Estimate, Origin, SigningTime, Source, monotonic_ms};
 use crate::token::{Caller, Tokens, Want};
 use crate::transport::{Deadline, Failure, Purpose, Reply, Stats, Transport};
 use md5::{Digest, Md5};
@@ -882,6 +882,22 @@ impl Client {
         Ok((reply, signed))
     }
 
+    /// Tells the clock what an answer says of the time that its request was signed by. True if it was refused and there
+    /// is another.
+    fn judged(&self, origin: Origin<'_>, signed: &SigningTime, error: Option<&Error>) -> bool {
+        let inner = &*self.0;
+        let Some(error) = error else {
+            if inner.platform.checks_time() {
+                inner.clock.accepted(origin, signed);
+            }
+            return false;
+        };
+        // A token that ended has nothing to do with it.
+        matches!(error.status(), KL_E_AUTH | KL_E_TIMESTAMP)
+            && !inner.platform.tokens().is_some_and(|source| source.is_dead(error))
+            && inner.clock.refused(origin, signed)
+    }
+
     /// One request and its answer with this token.
     fn exchange(
         &self,
@@ -898,13 +914,10 @@ impl Client {
             .map_err(|failure| fate(purpose, failure.left, failure.error))?;
         let origin = draft.url.clock();
         let answer = inner.platform.answer(op, &reply);
-        if answer.is_ok() && inner.platform.checks_time() {
-            inner.clock.accepted(origin, &signed.time);
-        }
+        let another = self.judged(origin, &signed.time, answer.as_ref().err());
         answer.map_err(|error| {
             let error = scrubbed(error, token);
-            let refused = matches!(error.status(), KL_E_AUTH | KL_E_TIMESTAMP);
-            if refused && inner.clock.refused(origin, &signed.time) {
+            if another {
                 let off = inner.clock.signing_time(origin).ms
                     - (signed.time.ms + (monotonic_ms() - signed.at) as i64);
                 let error = error.with(|d| {
@@ -1005,7 +1018,9 @@ impl Caller for Fetcher<'_> {
         // The reply may just have taught the time.
         let sent_ms = self.client.now_ms() - (monotonic_ms() - signed.at) as i64;
         let refresh = old.map_or("", |t| t.refresh.as_str());
-        self.source.answer(&reply, sent_ms).map_err(|e| scrubbed(e, refresh))
+        let answer = self.source.answer(&reply, sent_ms);
+        self.client.judged(draft.url.clock(), &signed.time, answer.as_ref().err());
+        answer.map_err(|e| scrubbed(e, refresh))
     }
 }
 
