@@ -95,7 +95,11 @@ fn begin() -> u32 {
     generation()
 }
 
+/// The handler of `fork`. It trusts no page: there is one thread, and it is another process for certain.
 extern "C" fn forked() {
+    if let Some(Telling::Wiped(number)) = TELLING.get() {
+        number.store(0, Ordering::Relaxed);
+    }
     renew();
 }
 
@@ -106,6 +110,7 @@ fn renew() -> u32 {
     let fresh = LAST.fetch_add(1, Ordering::Relaxed) + 1;
     if let Some(Telling::Wiped(number)) = TELLING.get() {
         if let Err(winner) = number.compare_exchange(0, fresh, Ordering::Relaxed, Ordering::Relaxed) {
+            // Another thread of this child was here first.
             return winner;
         }
     }
@@ -152,5 +157,37 @@ impl<T: Send + Sync> PerProcess<T> {
                 &self.0.replace(old, Of { generation, _parent: old, value }).value
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_threads_of_a_process_have_one() {
+        static SHARED: PerProcess<AtomicU32> = PerProcess::new();
+        let made = AtomicU32::new(0);
+        std::thread::scope(|s| {
+            for _ in 0..8 {
+                s.spawn(|| {
+                    let shared = SHARED.get_or(|parent| {
+                        assert!(parent.is_none());
+                        made.fetch_add(1, Ordering::Relaxed);
+                        AtomicU32::new(0)
+                    });
+                    shared.fetch_add(1, Ordering::Relaxed);
+                });
+            }
+        });
+        assert_eq!(SHARED.get().load(Ordering::Relaxed), 8);
+        assert!(made.load(Ordering::Relaxed) >= 1);
+    }
+
+    #[test]
+    fn one_start_of_the_system_has_one_name() {
+        assert!(boot_id().is_empty() || boot_id().len() == 36);
+        assert!(std::ptr::eq(boot_id(), boot_id()));
+        assert_eq!(check(), generation());
     }
 }

@@ -533,4 +533,55 @@ mod tests {
             unsafe { libc::_exit(2) };
         }
     }
+
+    static HOOKED: AtomicU32 = AtomicU32::new(0);
+
+    fn hook() {
+        HOOKED.store(std::process::id(), Ordering::Relaxed);
+    }
+
+    #[test]
+    fn a_child_is_another_process_and_its_hooks_have_run() {
+        let before = crate::process::generation();
+        assert!(crate::process::on_fork_child(hook) && crate::process::on_fork_child(hook));
+        // SAFETY: the child compares numbers and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let mut told = HOOKED.load(Ordering::Relaxed) == std::process::id();
+            let generation = crate::process::generation();
+            told &= generation != before && generation == crate::process::check();
+            told &= generation == crate::process::generation();
+            // A child of the child is a third one.
+            // SAFETY: as above.
+            let grandchild = unsafe { libc::fork() };
+            if grandchild == 0 {
+                let told = ![before, generation].contains(&crate::process::generation())
+                    && HOOKED.load(Ordering::Relaxed) == std::process::id();
+                // SAFETY: ends the process, no more.
+                unsafe { libc::_exit(i32::from(!told)) };
+            }
+            let mut status = -1;
+            // SAFETY: a valid place, a child of ours; and the end.
+            unsafe {
+                told &= libc::waitpid(grandchild, &mut status, 0) == grandchild && status == 0;
+                libc::_exit(i32::from(!told));
+            }
+        }
+        let mut status = -1;
+        // SAFETY: a valid place, and a child of ours.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert_eq!(status, 0);
+        assert_eq!(crate::process::generation(), before);
+        assert_eq!(HOOKED.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_is_published_stays() {
+        static ONE: Published<String> = Published::nothing();
+        let first = ONE.get_or(|| "first".to_owned());
+        assert_eq!(ONE.get_or(|| "second".to_owned()), first);
+        assert_eq!(ONE.replace(None, "late".to_owned()), first, "who comes late is given what is there");
+        assert_eq!(ONE.replace(Some(first), "next".to_owned()), "next");
+        assert_eq!((ONE.get().unwrap().as_str(), first.as_str()), ("next", "first"));
+    }
 }

@@ -14,7 +14,7 @@ use crate::platform::{Answer, Draft, Moment, Op, Query, Span, Step, Token, Token
 use crate::status::*;
 use crate::sys;
 use crate::time::Deadline;
-use crate::time::clock::{Source, monotonic_ms};
+use crate::time::clock::{Origin, SigningTime, Source, monotonic_ms};
 use crate::token::{Caller, Want};
 use crate::transport::{Failure, Purpose, Reply};
 use std::time::Duration;
@@ -25,8 +25,6 @@ const ATTEMPTS: u32 = 3;
 const PAUSE_MS: u64 = 500;
 /// How often a read is tried that the platform puts off, if there is time: the pauses then are the platform's.
 const LIMITED: u32 = 6;
-/// A refused signature is put down to the clock when the platform's own time is further off than this.
-const CLOCK_OFF_MS: i64 = 30_000;
 /// A first byte that leaves later than this after the last check means that the process was stopped between the two.
 const LATE_MS: u64 = 1000;
 /// How often it is tried to be the only one.
@@ -41,9 +39,9 @@ pub(crate) struct Call<'a> {
     pub expires: Option<u64>,
 }
 
-/// When a request was signed: by the platform's clock as it was known then, and by the device's own.
+/// When a request was signed: by the time for this origin, and by the device's own clock.
 struct Signed {
-    ms: i64,
+    time: SigningTime,
     at: u64,
     /// On the boot clock.
     checked_ms: u64,
@@ -232,10 +230,11 @@ impl<'a> Call<'a> {
             return self.access(source, Want::Asked, purpose).map(|_| Answer::Pong);
         }
         let draft = inner.platform.draft(op).map_err(|e| judged(judge, false, e))?;
-        if inner.clock.source() == Source::Floor && !matches!(op, Op::Ping) {
+        let timeless = || inner.clock.signing_time(draft.url.clock()).source == Source::Floor;
+        if timeless() && !matches!(op, Op::Ping) {
             // The device does not know the time. Any answer of the platform teaches it, a refusal too.
             if let Err(e) = self.send_as(&Op::Ping, Purpose::Read, Purpose::Read, None) {
-                if inner.clock.source() == Source::Floor {
+                if timeless() {
                     return Err(judged(judge, false, e));
                 }
             }
@@ -294,7 +293,8 @@ impl<'a> Call<'a> {
         token: &str,
     ) -> std::result::Result<(Reply, Signed), Failure> {
         let inner = self.inner();
-        let mut signed = Signed { ms: 0, at: 0, checked_ms: 0 };
+        let origin = draft.url.clock();
+        let mut signed = Signed { time: inner.clock.signing_time(origin), at: 0, checked_ms: 0 };
         let reply = inner.transport.call(&draft.url, purpose, self.deadline, &self.token, &mut || {
             if let Some(claim) = claim {
                 claim.sending(self.deadline.remaining(), self.platform_time(), &self.token)?;
@@ -309,8 +309,8 @@ impl<'a> Call<'a> {
                     "the command's time to live passed before it could be sent",
                 ));
             }
-            signed.ms = inner.clock.now_ms();
-            Ok((draft.seal)(&Moment { now_ms: signed.ms, token }))
+            signed.time = inner.clock.signing_time(origin);
+            Ok((draft.seal)(&Moment { now_ms: signed.time.ms, token }))
         });
         let first = match &reply {
             Ok(reply) => reply.timing.first_write,
@@ -324,11 +324,25 @@ impl<'a> Call<'a> {
 
     /// The platform's time now, with its bounds; `None` if the platform has not told it.
     fn platform_time(&self) -> Option<Span> {
-        let clock = &self.inner().clock;
-        (clock.source() == Source::Platform).then(|| {
-            let now = clock.now_ms();
-            Span { earliest_ms: now - 1500, latest_ms: now + 1500 }
-        })
+        let inner = self.inner();
+        let now = inner.clock.now(inner.platform.origin().clock());
+        (now.source == Source::Platform).then_some(Span { earliest_ms: now.lo_ms, latest_ms: now.hi_ms })
+    }
+
+    /// Tells the clock what an answer says of the time that its request was signed by. True if it was refused and there
+    /// is another time to try.
+    fn timed(&self, origin: Origin<'_>, signed: &SigningTime, error: Option<&Error>) -> bool {
+        let inner = self.inner();
+        let Some(error) = error else {
+            if inner.platform.checks_time() {
+                inner.clock.accepted(origin, signed);
+            }
+            return false;
+        };
+        // A token that ended has nothing to do with it.
+        matches!(error.status(), KL_E_AUTH | KL_E_TIMESTAMP)
+            && !inner.platform.tokens().is_some_and(|source| source.is_dead(error))
+            && inner.clock.refused(origin, signed)
     }
 
     /// One request and its answer with this token.
@@ -345,18 +359,18 @@ impl<'a> Call<'a> {
         let (reply, signed) = self
             .transfer(draft, purpose, claim, token)
             .map_err(|failure| judged(judge, failure.left, failure.error))?;
-        inner.platform.answer(op, &reply).map_err(|error| {
+        let origin = draft.url.clock();
+        let answer = inner.platform.answer(op, &reply);
+        let another = self.timed(origin, &signed.time, answer.as_ref().err());
+        answer.map_err(|error| {
             let error = scrubbed(error, token);
-            let off = inner.clock.now_ms() - (signed.ms + (monotonic_ms() - signed.at) as i64);
             let refused = error.details().outcome == Outcome::NotDone || purpose == Purpose::Read;
-            let error = if refused
-                && off.abs() > CLOCK_OFF_MS
-                && matches!(error.status(), KL_E_AUTH | KL_E_TIMESTAMP)
-            {
+            let error = if refused && another {
+                let then = signed.time.ms + (monotonic_ms() - signed.at) as i64;
+                let s = ((inner.clock.signing_time(origin).ms - then) / 1000).to_string();
                 error.with(|d| {
                     d.status = KL_E_TIMESTAMP;
                     d.advice = Advice::Retry;
-                    let s = (off / 1000).to_string();
                     d.message.push_str(
                         &["; the time it was signed at was ", &s, " s off, which is mended now"].concat(),
                     );
@@ -377,7 +391,7 @@ struct Fetcher<'c, 'a> {
 
 impl Caller for Fetcher<'_, '_> {
     fn now_ms(&self) -> i64 {
-        self.call.inner().clock.now_ms()
+        self.call.client.now_ms()
     }
 
     fn renew_before_ms(&self) -> i64 {

@@ -14,7 +14,7 @@ impl Client {
     /// taken. That a callback came before is known across restarts.
     pub fn event_parse(&self, headers: &str, body: &[u8]) -> Result<Event> {
         let call = self.look()?;
-        let now_ms = self.0.clock.now_ms();
+        let now_ms = self.now_ms();
         let mut event = self.0.platform.event(headers, body, now_ms)?;
         event.duplicate = self.seen_before(&event.identity, now_ms.div_euclid(1000));
         if let Some(physical) = self.0.platform.event_movement(&event) {

@@ -18,7 +18,7 @@ use crate::platform::{self, Answer, Nature, Op, Platform};
 use crate::status::*;
 use crate::store::file::Folder;
 use crate::time::Deadline;
-use crate::time::clock::{Clock, Source};
+use crate::time::clock::{Clock, Estimate, Source};
 use crate::token::Tokens;
 use crate::transport::{Stats, Transport};
 use call::{Call, mismatch};
@@ -325,14 +325,19 @@ impl Client {
         self.0.transport.stats()
     }
 
+    /// The platform's time with its error bounds.
+    pub(crate) fn now(&self) -> Estimate {
+        self.0.clock.now(self.0.platform.origin().clock())
+    }
+
     /// The platform's time as this client knows it, Unix milliseconds.
     pub fn now_ms(&self) -> i64 {
-        self.0.clock.now_ms()
+        self.now().ms
     }
 
     /// Where that time comes from.
     pub fn time_source(&self) -> Source {
-        self.0.clock.source()
+        self.now().source
     }
 
     /// Takes the client out of use after a bug was caught in it.

@@ -1,6 +1,6 @@
 //! Sums in yuan. Times are in [`crate::time::calendar`].
 
-pub(super) use crate::time::calendar::{from_wall, to_wall};
+pub(super) use crate::time::calendar::{to_wall, unix_time};
 
 /// `"12.3"` as 1230 fen, digit by digit: no fraction of a yuan has an exact binary one. `None` if it is no price or finer than a fen.
 pub(super) fn fen(text: &str) -> Option<i64> {

@@ -5,8 +5,8 @@
 //! error. [`strict`] reads what money or doors hang on: an odd or missing value is an error that names the field. Both read
 //! the same spellings of the same value, exactly, and guess nothing.
 
-use super::china;
 use crate::json::{Bad, Json, Kind, Object};
+use crate::time::calendar;
 use std::borrow::Cow;
 
 /// What a strict reader gives: the value, or which field is wrong and why.
@@ -220,16 +220,7 @@ pub fn scaled(text: &str, places: i32) -> Option<i64> {
 /// A point in time, Unix seconds, as vendors write it: China's wall clock, with or without a zone, or a number of seconds or
 /// milliseconds. `Some(0)` for a database's zero; `None` if it is empty or no time.
 pub fn time(text: &str) -> Option<i64> {
-    if text.is_empty() {
-        return None;
-    }
-    if let Ok(number) = text.parse::<i64>() {
-        return Some(if number.unsigned_abs() >= 100_000_000_000 { number.div_euclid(1000) } else { number });
-    }
-    if text.starts_with("0000-00-00") || text.starts_with("0001-01-01") {
-        return Some(0);
-    }
-    china::from_wall(&text.replacen('T', " ", 1))
+    if text.is_empty() { None } else { calendar::unix_time(text) }
 }
 
 #[cfg(test)]

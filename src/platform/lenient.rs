@@ -87,29 +87,15 @@ fn fen(text: &str) -> Option<i64> {
     }
 }
 
-/// A time of day in China, `2020-01-31 12:00:00`, in Unix seconds; a number is taken as Unix seconds or milliseconds. 0 if
-/// not told.
+/// A time as [`unix_time`](china::unix_time) reads it, in Unix seconds. 0 if not told.
 pub(super) fn time(o: &Object<'_>, keys: &[&str]) -> Read<i64> {
     for key in keys {
         let text = text(o, &[key])?;
         if !text.is_empty() {
-            return china_time(&text).ok_or_else(|| bad(key, "is no time"));
+            return china::unix_time(&text).ok_or_else(|| bad(key, "is no time"));
         }
     }
     Ok(0)
-}
-
-fn china_time(text: &str) -> Option<i64> {
-    if let Ok(number) = text.parse::<i64>() {
-        return Some(if number.unsigned_abs() >= 100_000_000_000 { number.div_euclid(1000) } else { number });
-    }
-    // What means "never" in many databases.
-    if text.starts_with("0000-00-00") {
-        return Some(0);
-    }
-    // A fraction of a second may follow, nothing else.
-    let (whole, _) = text.split_once('.').unwrap_or((text, ""));
-    china::from_wall(&whole.replacen('T', " ", 1))
 }
 
 /// Unix seconds as a time of day in China, `2020-01-31 12:00:00`.
@@ -176,12 +162,12 @@ mod tests {
 
     #[test]
     fn times_are_of_china() {
-        assert_eq!(china_time("2020-01-01 00:00:00"), Some(1_577_808_000));
+        assert_eq!(china::unix_time("2020-01-01 00:00:00"), Some(1_577_808_000));
         assert_eq!(china_text(1_577_808_000), "2020-01-01 00:00:00");
-        assert_eq!(china_time("1516245348962"), Some(1_516_245_348));
-        assert_eq!(china_time("2021-02-29 00:00:00"), None);
-        assert_eq!(china_time("0000-00-00 00:00:00"), Some(0));
-        assert_eq!(china_time("2020-01-01"), None);
+        assert_eq!(china::unix_time("1516245348962"), Some(1_516_245_348));
+        assert_eq!(china::unix_time("2021-02-29 00:00:00"), None);
+        assert_eq!(china::unix_time("0000-00-00 00:00:00"), Some(0));
+        assert_eq!(china::unix_time("2020-01-01"), None);
         assert_eq!(time(&object(r#"{"t":""}"#), &["t"]).unwrap(), 0);
     }
 }

@@ -283,6 +283,11 @@ pub trait Speaks: Send + Sync {
         false
     }
 
+    /// Whether a request says when it was signed, so that an answer shows that the time was right.
+    fn checks_time(&self) -> bool {
+        true
+    }
+
     /// How tokens are had, on platforms that give them.
     fn tokens(&self) -> Option<&dyn TokenSource> {
         None

@@ -31,7 +31,7 @@ use crate::log::log_line;
 use crate::status::*;
 use crate::sys;
 pub use crate::time::Deadline;
-use crate::time::clock::{self, Clock};
+use crate::time::clock::{self, Clock, Validity, Witness};
 use dns::{Dns, Found};
 use http::Progress;
 use link::{Bound, Busy, Conn, Fault, Key};
@@ -518,11 +518,11 @@ impl Transport {
                 conn.unfence();
                 conn.used = true;
                 conn.kept_ms = answer.kept_ms;
-                let verified = conn.tls().is_some();
+                let certificate = conn.tls().and_then(tls::validity);
                 if answer.reusable {
                     self.keep(conn, busy);
                 }
-                Ok(self.reply(call, method, answer, verified, &progress, timing))
+                Ok(self.reply(call, method, answer, certificate, &progress, timing))
             }
             Err(fault) => {
                 let fault = call.bound.blame(fault);
@@ -575,20 +575,21 @@ impl Transport {
         call: &Call<'_>,
         method: &str,
         answer: http::Answer,
-        verified: bool,
+        certificate: Option<Validity>,
         progress: &Progress,
         mut timing: Timing,
     ) -> Reply {
         let started = call.started;
         timing.first_byte_ms = progress.first_byte.map_or(0, |at| millis(at - started));
         timing.total_ms = millis(started.elapsed());
-        self.clock.learn(
-            answer.headers.get("date"),
-            answer.headers.get("age"),
-            progress.sent_ms,
-            progress.received_ms,
-            verified,
-        );
+        let witness = Witness {
+            date: answer.headers.get("date"),
+            age: answer.headers.get("age"),
+            sent_ms: progress.sent_ms,
+            received_ms: progress.received_ms,
+            certificate,
+        };
+        self.clock.witness(call.origin.clock(), &witness);
         log_line!(
             Debug,
             "{method} {}: status {} in {} ms{}",

@@ -1,12 +1,14 @@
 //! TLS: who is trusted, at what time, and what to call it when it fails.
 
 use super::{ClientCert, Roots};
-use crate::clock::{Clock, format_time};
 use crate::error::{Error, Result};
 use crate::status::*;
+use crate::time::calendar::asn1_time;
+use crate::time::clock::{Clock, Validity, format_time};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{
-    ResolvesClientCert, Resumption, verify_server_cert_signed_by_trust_anchor, verify_server_name,
+    ClientConnection, ResolvesClientCert, Resumption, verify_server_cert_signed_by_trust_anchor,
+    verify_server_name,
 };
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::server::ParsedCertificate;
@@ -221,18 +223,26 @@ impl Verifier {
     /// begins after the build, the present may well lie in its validity, and refusing it would keep every such
     /// device offline for good; so the chain is then checked at that beginning. What is given up: with no clock at
     /// all, the end of a certificate's validity is only enforced against the build time. A clock that is set, by
-    /// NTP, `kl_set_time` or the first verified answer, closes that gap.
+    /// NTP, `kl_set_time` or the first verified answer of this server, closes that gap.
     fn valid_time(
         &self,
         leaf: &ParsedCertificate<'_>,
         intermediates: &[CertificateDer<'_>],
         name: &str,
     ) -> std::result::Result<i64, rustls::Error> {
-        let clock = self.clock.certificate();
+        let clock = self.clock.certificate_of(name);
         let check = |at| self.chain(leaf, intermediates, &self.roots, at);
         let clock_is_unset = !clock.confirmed && clock.system_s < clock.floor_s;
-        match check(clock.now_s) {
-            Ok(()) => Ok(clock.now_s),
+        // One wrong clock of somebody else must not put everything offline.
+        let (at, found) = match (check(clock.now_s), clock.or_s) {
+            (Err(error), Some(or_s)) if time_of(&error).is_some() => match check(or_s) {
+                Err(other) if !clock_is_unset && time_of(&other).is_some() => (clock.now_s, Err(error)),
+                found => (or_s, found),
+            },
+            (found, _) => (clock.now_s, found),
+        };
+        match found {
+            Ok(()) => Ok(at),
             Err(error) => match time_of(&error) {
                 Some(When::NotBefore(mut from)) if clock_is_unset => {
                     // An intermediate may begin later still; a path has few certificates.
@@ -556,6 +566,21 @@ fn names_in(certificate: &[u8]) -> Vec<String> {
         };
     }
     names
+}
+
+/// When the server's own certificate begins and ends.
+pub(super) fn validity(tls: &ClientConnection) -> Option<Validity> {
+    let (_, certificate, _) = element(tls.peer_certificates()?.first()?)?;
+    let (_, signed, _) = element(certificate)?;
+    // Version, unless it is the first; serial number, algorithm, issuer; then the validity.
+    let (tag, _, mut rest) = element(signed)?;
+    for _ in 0..if tag == 0xa0 { 3 } else { 2 } {
+        rest = element(rest)?.2;
+    }
+    let (_, both, _) = element(rest)?;
+    let (tag, begin, rest) = element(both)?;
+    let (end_tag, end, _) = element(rest)?;
+    Some(Validity { not_before_s: asn1_time(tag, begin)?, not_after_s: asn1_time(end_tag, end)? })
 }
 
 /// The first element of some DER: its tag, its content, and what follows it.

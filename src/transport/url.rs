@@ -1,5 +1,6 @@
 //! Web addresses, as narrow as a platform's base URL needs them.
 
+use crate::time::clock::Origin;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -64,6 +65,11 @@ impl Url {
         }
         let path_and_query = if tail.starts_with('/') { tail.to_owned() } else { format!("/{tail}") };
         Ok(Url { scheme, host, port, path_and_query })
+    }
+
+    /// Whose clock answers come by.
+    pub fn clock(&self) -> Origin<'_> {
+        Origin { host: &self.host, port: self.port }
     }
 
     /// Whether both lead to the same server: scheme, host and port.

@@ -6,7 +6,7 @@
 
 pub mod keys;
 
-use super::china::{fen, from_wall, to_wall};
+use super::china::{fen, to_wall, unix_time};
 use super::{
     Answer, CallsBack, Draft, Kind, Known, Maturity, Moment, Nature, Op, Query, Recovers, Speaks, Verdict,
     address, form, http_error, unsupported,
@@ -1058,5 +1058,5 @@ fn time(o: &Object<'_>, key: &str) -> Read<i64> {
     if text.is_empty() {
         return Ok(0);
     }
-    from_wall(&text).map(|t| t.max(0)).ok_or_else(|| Bad::new(key, "is no time like \"2024-04-27 14:00:08\""))
+    unix_time(&text).ok_or_else(|| Bad::new(key, "is no time like \"2024-04-27 14:00:08\""))
 }

@@ -260,6 +260,10 @@ impl Speaks for Youzan {
         })
     }
 
+    fn checks_time(&self) -> bool {
+        false
+    }
+
     fn tokens(&self) -> Option<&dyn TokenSource> {
         Some(self)
     }
