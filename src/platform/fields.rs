@@ -217,19 +217,54 @@ pub fn scaled(text: &str, places: i32) -> Option<i64> {
     Some(if negative { -value } else { value })
 }
 
-/// A point in time, Unix seconds, as vendors write it: China's wall clock, with or without a zone, or a number of seconds or
-/// milliseconds. `Some(0)` for a database's zero; `None` if it is empty or no time.
+/// A point in time, Unix seconds, as vendors write it: China's wall clock, or with a zone behind it that one's (`Z`, `±hhmm`,
+/// `±hh:mm`), with or without a fraction of a second; or a number of seconds or milliseconds. `Some(0)` for a database's zero;
+/// `None` if it is empty or no time.
 pub fn time(text: &str) -> Option<i64> {
-    if text.is_empty() {
-        return None;
-    }
+    let text = text.trim();
     if let Ok(number) = text.parse::<i64>() {
         return Some(if number.unsigned_abs() >= 100_000_000_000 { number.div_euclid(1000) } else { number });
     }
     if text.starts_with("0000-00-00") || text.starts_with("0001-01-01") {
         return Some(0);
     }
-    china::from_wall(&text.replacen('T', " ", 1))
+    let (wall, rest) = text.split_at_checked("2020-01-31 12:00:00".len())?;
+    let zone = match rest.strip_prefix('.') {
+        None => rest,
+        Some(fraction) => {
+            let zone = fraction.trim_start_matches(|c: char| c.is_ascii_digit());
+            if zone.len() == fraction.len() {
+                return None;
+            }
+            zone
+        }
+    };
+    let in_china = china::from_wall(&wall.replacen('T', " ", 1))?;
+    in_china.checked_add(CHINA_S - offset_s(zone)?)
+}
+
+/// China's wall clock against UTC.
+const CHINA_S: i64 = 8 * 3600;
+
+/// How far a zone's wall clock is ahead of UTC, in seconds; China's for none.
+fn offset_s(zone: &str) -> Option<i64> {
+    let (ahead, digits) = match zone.as_bytes() {
+        [] => return Some(CHINA_S),
+        [b'Z'] => return Some(0),
+        [b'+', digits @ ..] => (1, digits),
+        [b'-', digits @ ..] => (-1, digits),
+        _ => return None,
+    };
+    let [a, b, c, d] = match *digits {
+        [a, b, c, d] | [a, b, b':', c, d] => [a, b, c, d],
+        _ => return None,
+    };
+    if ![a, b, c, d].iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let two = |x: u8, y: u8| i64::from(x - b'0') * 10 + i64::from(y - b'0');
+    let (hours, minutes) = (two(a, b), two(c, d));
+    (hours <= 14 && minutes < 60).then_some(ahead * (hours * 3600 + minutes * 60))
 }
 
 #[cfg(test)]
@@ -287,6 +322,48 @@ mod tests {
         for none in ["l", "m", "c", "e", "n", "nothing"] {
             assert!(lenient::list(&o, &[none]).is_empty(), "{none}");
         }
+    }
+
+    #[test]
+    // FAULTS B10.
+    fn a_zone_counts_wherever_it_stands() {
+        let noon_in_china = 1_577_851_200;
+        for text in [
+            "2020-01-01 12:00:00",
+            "2020-01-01T12:00:00",
+            "2020-01-01 12:00:00.5",
+            "2020-01-01T04:00:00Z",
+            "2020-01-01T04:00:00.000Z",
+            "2020-01-01T04:00:00.000+0000",
+            "2020-01-01T04:00:00+00:00",
+            "2020-01-01T12:00:00.123456+0800",
+            "2020-01-01 12:00:00+08:00",
+            "2019-12-31T23:30:00.0-04:30",
+            "1577851200",
+            "1577851200999",
+            " 2020-01-01 12:00:00 ",
+        ] {
+            assert_eq!(time(text), Some(noon_in_china), "{text}");
+        }
+        for text in [
+            "",
+            "soon",
+            "2020-01-01",
+            "2020-01-01 12:00",
+            "2020-01-01 13:16:42.xyz",
+            "2020-01-01 13:16:42.",
+            "2020-01-01 13:16:42z",
+            "2020-01-01 13:16:42 UTC",
+            "2020-01-01 13:16:42+8",
+            "2020-01-01 13:16:42+08:0",
+            "2020-01-01 13:16:42+2500",
+            "2020-01-01 13:16:42.5+0860",
+            "2021-02-29 00:00:00",
+            "2020-01-01 12:00:0\u{e9}",
+        ] {
+            assert_eq!(time(text), None, "{text}");
+        }
+        assert_eq!(time("0000-00-00 00:00:00"), Some(0));
     }
 
     #[test]
