@@ -445,6 +445,12 @@
  */
 #define KL_KEY_GRANT_ID "grant_id"
 /**
+ * yes declares that nobody but this kiosk redeems codes of this shop: no other kiosk, no shop assistant, no
+ * other program. A code that was used while a lost request could be carried out then counts as redeemed by
+ * it. A false declaration gives goods out twice. yes or no. Default: no. Only youzan.
+ */
+#define KL_KEY_SOLE_REDEEMER "sole_redeemer"
+/**
  * The user's access token, from a login with the vendor's desktop program; a person renews it about every
  * three months. Only zhiyun.
  */

@@ -219,6 +219,7 @@ impl Client {
 
     /// One pickup code, looked up without using it.
     pub fn code_lookup(&self, query: &CodeQuery) -> Result<PickupCode> {
+        let query = &CodeQuery { code: self.0.platform.canonical_code(&query.code), ..query.clone() };
         match self.read(&Op::CodeLookup(query))? {
             Answer::Code(code) => Ok(*code),
             other => Err(mismatch(&other)),

@@ -34,7 +34,7 @@ impl Client {
     /// Redeems a pickup code: at most once for one `request_id`, as [`Client::door_open`] says. The code is used in its one
     /// spelling: without blanks and invisible characters, full-width digits as the usual ones.
     pub fn code_redeem(&self, r: &RedeemRequest) -> Result<Command> {
-        self.command(Work::redeem(r))
+        self.command(Work::redeem(r, &*self.0.platform))
     }
 
     /// Whether this request could be sent: what the platform's rules and the settings refuse, without sending or recording
@@ -45,7 +45,7 @@ impl Client {
 
     /// The same for a redemption.
     pub fn redeem_check(&self, r: &RedeemRequest) -> Result<()> {
-        self.sendable(&Work::redeem(r))
+        self.sendable(&Work::redeem(r, &*self.0.platform))
     }
 
     fn sendable(&self, work: &Work) -> Result<()> {

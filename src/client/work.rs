@@ -4,8 +4,7 @@ use crate::command::Act;
 use crate::error::Result;
 use crate::hex;
 use crate::model::*;
-use crate::platform::Op;
-use crate::platform::toolbox::canonical_code;
+use crate::platform::{Op, Platform};
 use md5::{Digest, Md5};
 
 /// A request that can be done at most once for its name.
@@ -20,8 +19,8 @@ pub(super) enum Work {
 
 impl Work {
     /// A redemption; its code in the one spelling that wire, journal and guard use.
-    pub fn redeem(r: &RedeemRequest) -> Work {
-        Work::Redeem(RedeemRequest { code: canonical_code(&r.code), ..r.clone() })
+    pub fn redeem(r: &RedeemRequest, platform: &dyn Platform) -> Work {
+        Work::Redeem(RedeemRequest { code: platform.canonical_code(&r.code), ..r.clone() })
     }
 
     pub fn op(&self) -> Op<'_> {

@@ -217,8 +217,9 @@ pub fn scaled(text: &str, places: i32) -> Option<i64> {
     Some(if negative { -value } else { value })
 }
 
-/// A point in time, Unix seconds, as vendors write it: China's wall clock, with or without a zone, or a number of seconds or
-/// milliseconds. `Some(0)` for a database's zero; `None` if it is empty or no time.
+/// A point in time, Unix seconds, as vendors write it: China's wall clock, or with a zone behind it that one's (`Z`, `±hhmm`,
+/// `±hh:mm`), with or without a fraction of a second; or a number of seconds or milliseconds. `Some(0)` for a database's zero;
+/// `None` if it is empty or no time.
 pub fn time(text: &str) -> Option<i64> {
     if text.is_empty() { None } else { calendar::unix_time(text) }
 }
@@ -278,6 +279,48 @@ mod tests {
         for none in ["l", "m", "c", "e", "n", "nothing"] {
             assert!(lenient::list(&o, &[none]).is_empty(), "{none}");
         }
+    }
+
+    #[test]
+    // FAULTS B10.
+    fn a_zone_counts_wherever_it_stands() {
+        let noon_in_china = 1_577_851_200;
+        for text in [
+            "2020-01-01 12:00:00",
+            "2020-01-01T12:00:00",
+            "2020-01-01 12:00:00.5",
+            "2020-01-01T04:00:00Z",
+            "2020-01-01T04:00:00.000Z",
+            "2020-01-01T04:00:00.000+0000",
+            "2020-01-01T04:00:00+00:00",
+            "2020-01-01T12:00:00.123456+0800",
+            "2020-01-01 12:00:00+08:00",
+            "2019-12-31T23:30:00.0-04:30",
+            "1577851200",
+            "1577851200999",
+            " 2020-01-01 12:00:00 ",
+        ] {
+            assert_eq!(time(text), Some(noon_in_china), "{text}");
+        }
+        for text in [
+            "",
+            "soon",
+            "2020-01-01",
+            "2020-01-01 12:00",
+            "2020-01-01 13:16:42.xyz",
+            "2020-01-01 13:16:42.",
+            "2020-01-01 13:16:42z",
+            "2020-01-01 13:16:42 UTC",
+            "2020-01-01 13:16:42+8",
+            "2020-01-01 13:16:42+08:0",
+            "2020-01-01 13:16:42+2500",
+            "2020-01-01 13:16:42.5+0860",
+            "2021-02-29 00:00:00",
+            "2020-01-01 12:00:0\u{e9}",
+        ] {
+            assert_eq!(time(text), None, "{text}");
+        }
+        assert_eq!(time("0000-00-00 00:00:00"), Some(0));
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Values that platforms write now as a number, now as a text: read either way, exactly, and never guessed.
 
 use super::china;
-use crate::json::{Bad, Json, Kind, Object, decimal};
-use std::borrow::Cow;
+use crate::json::{Bad, Kind, Object};
 
 type Read<T> = std::result::Result<T, Bad>;
 
@@ -59,35 +58,8 @@ pub(super) fn yes(o: &Object<'_>, keys: &[&str]) -> Read<Option<bool>> {
     }
 }
 
-/// Degrees; 0 if not told.
-pub(super) fn degrees(o: &Object<'_>, key: &str) -> Read<f64> {
-    let text = text(o, &[key])?;
-    if text.is_empty() {
-        return Ok(0.0);
-    }
-    decimal(&text).ok_or_else(|| bad(key, "is no number"))
-}
-
-/// A sum that the platform writes in yuan, `"12.3"`, in fen.
-pub(super) fn yuan(o: &Object<'_>, keys: &[&str]) -> Read<Option<i64>> {
-    for key in keys {
-        let text = text(o, &[key])?;
-        if !text.is_empty() {
-            return fen(&text).map(Some).ok_or_else(|| bad(key, "is no sum in yuan"));
-        }
-    }
-    Ok(None)
-}
-
-/// A sum that may be negative: what goes back.
-fn fen(text: &str) -> Option<i64> {
-    match text.strip_prefix('-') {
-        Some(rest) => china::fen(rest).map(|sum| -sum),
-        None => china::fen(text),
-    }
-}
-
-/// A time as [`unix_time`](china::unix_time) reads it, in Unix seconds. 0 if not told.
+/// A time of day in China, `2020-01-31 12:00:00`, in Unix seconds; a number is taken as Unix seconds or milliseconds. 0 if
+/// not told.
 pub(super) fn time(o: &Object<'_>, keys: &[&str]) -> Read<i64> {
     for key in keys {
         let text = text(o, &[key])?;
@@ -98,55 +70,13 @@ pub(super) fn time(o: &Object<'_>, keys: &[&str]) -> Read<i64> {
     Ok(0)
 }
 
-/// Unix seconds as a time of day in China, `2020-01-31 12:00:00`.
-pub(super) fn china_text(unix_s: i64) -> String {
-    china::to_wall(unix_s).unwrap_or_default()
-}
-
-/// An object that may also be written as a text holding JSON; `None` if it is missing or empty.
-pub(super) fn nested<'a>(value: Option<Json<'a>>) -> Read<Option<Cow<'a, str>>> {
-    match value {
-        None => Ok(None),
-        Some(v) if v.kind() == Kind::String => {
-            let text = v.string()?;
-            Ok(if text.trim().is_empty() { None } else { Some(text) })
-        }
-        Some(v) => Ok(Some(Cow::Borrowed(v.text()))),
-    }
-}
-
-/// Whether a value is one of the ways to write nothing: an empty text, an empty list.
-pub(super) fn nothing(value: Json<'_>) -> bool {
-    matches!(value.text(), "\"\"" | "[]")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Json;
 
     fn object(text: &str) -> Object<'_> {
         Json::parse(text.as_bytes()).unwrap().object().unwrap()
-    }
-
-    #[test]
-    fn yuan_become_fen_without_a_float() {
-        for (yuan, want) in [
-            ("0.01", Some(1)),
-            ("0.1", Some(10)),
-            ("19.99", Some(1999)),
-            ("1", Some(100)),
-            ("-3.50", Some(-350)),
-            ("8.1000", Some(810)),
-            ("90071992547409.93", Some(9_007_199_254_740_993)),
-            ("0.001", None),
-            (".5", None),
-            ("1e2", None),
-            ("1,00", None),
-            ("9223372036854775807", None),
-        ] {
-            assert_eq!(fen(yuan), want, "{yuan}");
-        }
-        assert_eq!(yuan(&object(r#"{"a":"","b":0.29}"#), &["a", "b"]).unwrap(), Some(29));
     }
 
     #[test]
@@ -163,7 +93,6 @@ mod tests {
     #[test]
     fn times_are_of_china() {
         assert_eq!(china::unix_time("2020-01-01 00:00:00"), Some(1_577_808_000));
-        assert_eq!(china_text(1_577_808_000), "2020-01-01 00:00:00");
         assert_eq!(china::unix_time("1516245348962"), Some(1_516_245_348));
         assert_eq!(china::unix_time("2021-02-29 00:00:00"), None);
         assert_eq!(china::unix_time("0000-00-00 00:00:00"), Some(0));

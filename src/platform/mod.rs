@@ -288,6 +288,12 @@ pub trait Speaks: Send + Sync {
         true
     }
 
+    /// The one spelling of a code on this platform, for wire, journal and guard: two spellings that it takes for the same
+    /// code give the same text.
+    fn canonical_code(&self, code: &str) -> String {
+        toolbox::canonical_code(code)
+    }
+
     /// How tokens are had, on platforms that give them.
     fn tokens(&self) -> Option<&dyn TokenSource> {
         None

@@ -62,11 +62,11 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         platform: Kind::Youzan, verb: "code_redeem", call: "selffetchcode.apply, virtualcode.apply, virtualticket.verifyticket",
-        key: "the code",
+        key: "the code; self-fetch codes also extra_info, with the library's number",
         repeat_asks: false,
-        query: "selffetchcode.get, virtualcode.get, virtualticket.get: used since it was begun, or still unused a minute later",
+        query: "selffetchcode.get: used with our number; virtualcode.get, virtualticket.get: when it was used; still unused a minute after the call's deadline",
         movement: "",
-        unknowable: "a used code whose lookup gives no time (self-fetch codes), or when the platform's time was not known then; a single ticket has no lookup",
+        unknowable: "a code used while the request could be carried out, unless sole_redeemer=yes; one used without a number of ours or a readable time; a single ticket has no lookup",
     },
 ];
 
