@@ -1,7 +1,5 @@
 //! `application/x-www-form-urlencoded`, both ways.
 
-use std::fmt::Write;
-
 /// Writes fields in their order.
 pub(super) fn encode<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut out = String::new();
@@ -55,13 +53,18 @@ const PLAIN: [bool; 256] = {
 
 /// Reads fields in their order. `Err` says what is wrong.
 pub(super) fn decode(body: &[u8]) -> Result<Vec<(String, String)>, String> {
-    let mut fields: Vec<(String, String)> = Vec::new();
+    decode_bytes(body)?.into_iter().map(|(name, value)| Ok((name, utf8(value)?))).collect()
+}
+
+/// The same; the values may be in any charset.
+pub(super) fn decode_bytes(body: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let mut fields: Vec<(String, Vec<u8>)> = Vec::new();
     for pair in body.split(|b| *b == b'&').filter(|p| !p.is_empty()) {
         let cut = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
         let name = unescape(&pair[..cut])?;
-        let value = unescape(pair.get(cut + 1..).unwrap_or(b""))?;
+        let value = unescape_bytes(pair.get(cut + 1..).unwrap_or(b""))?;
         if fields.iter().any(|(n, _)| *n == name) {
-            return Err(format!("the field {name} occurs twice"));
+            return Err(["the field ", &name, " occurs twice"].concat());
         }
         fields.push((name, value));
     }
@@ -69,6 +72,10 @@ pub(super) fn decode(body: &[u8]) -> Result<Vec<(String, String)>, String> {
 }
 
 pub(super) fn unescape(text: &[u8]) -> Result<String, String> {
+    utf8(unescape_bytes(text)?)
+}
+
+fn unescape_bytes(text: &[u8]) -> Result<Vec<u8>, String> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [first, tail @ ..] = rest {
@@ -87,12 +94,12 @@ pub(super) fn unescape(text: &[u8]) -> Result<String, String> {
             (other, _) => out.push(other),
         }
     }
-    String::from_utf8(out).map_err(|e| {
-        let mut why = String::from("not UTF-8");
-        // Writing to a String cannot fail.
-        write!(why, " (byte {} of a field)", e.utf8_error().valid_up_to()).unwrap_or_default();
-        why
-    })
+    Ok(out)
+}
+
+fn utf8(bytes: Vec<u8>) -> Result<String, String> {
+    String::from_utf8(bytes)
+        .map_err(|e| ["not UTF-8 (byte ", &e.utf8_error().valid_up_to().to_string(), " of a field)"].concat())
 }
 
 #[cfg(test)]
