@@ -51,11 +51,6 @@ const PLAIN: [bool; 256] = {
     plain
 };
 
-/// Reads fields in their order. `Err` says what is wrong.
-pub(super) fn decode(body: &[u8]) -> Result<Vec<(String, String)>, String> {
-    decode_bytes(body)?.into_iter().map(|(name, value)| Ok((name, utf8(value)?))).collect()
-}
-
 /// The same; the values may be in any charset.
 pub(super) fn decode_bytes(body: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
     let mut fields: Vec<(String, Vec<u8>)> = Vec::new();
@@ -105,6 +100,10 @@ fn utf8(bytes: Vec<u8>) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn decode(body: &[u8]) -> Result<Vec<(String, String)>, String> {
+        decode_bytes(body)?.into_iter().map(|(name, value)| Ok((name, utf8(value)?))).collect()
+    }
 
     #[test]
     fn what_is_written_is_read_back() {

@@ -12,14 +12,11 @@ use crate::settings::Settings;
 use crate::status::*;
 use crate::transport::{Reply, Request, Scheme, Url};
 
-mod china;
 pub mod dingshang;
 pub mod fields;
 mod form;
-mod lenient;
 pub mod proof;
 pub mod refusals;
-pub mod rules;
 pub mod toolbox;
 pub mod yopoint;
 pub mod youzan;
@@ -273,16 +270,6 @@ pub trait Speaks: Send + Sync {
     /// unknown for everything but reads.
     fn answer(&self, op: &Op<'_>, reply: &Reply) -> Result<Answer>;
 
-    /// (old)
-    fn receipt_of(&self, _op: &Op<'_>, _order: &Order) -> Option<Receipt> {
-        None
-    }
-
-    /// (old)
-    fn creates_blindly(&self) -> bool {
-        false
-    }
-
     /// Whether a request says when it was signed, so that an answer shows that the time was right.
     fn checks_time(&self) -> bool {
         true
@@ -342,11 +329,6 @@ pub enum Step {
 
 /// How it is found out what became of a command. Nothing here acts: it only reads.
 pub trait Recovers {
-    /// (old)
-    fn proves_not_done(&self, _error: &Error) -> bool {
-        false
-    }
-
     /// How long a request of this kind may still take effect after its call has ended.
     fn maturity(&self, act: &Act) -> Maturity;
 

@@ -7,6 +7,7 @@
 use crate::error::{Error, Result, quoted};
 use crate::json::{Bad, Json, Object};
 use crate::platform::fields::strict;
+use crate::settings::Settings;
 use crate::status::{self, *};
 
 /// What one refusal means.
@@ -68,6 +69,14 @@ impl Refusals {
         own_rows(platform, table)
             .map(|own| Refusals { rows, own })
             .map_err(|why| Error::new(KL_E_CONFIG_FILE, ["refusals_file: ", &why].concat()))
+    }
+
+    /// The platform's rows with those of the account's `refusals_file`, if it names one.
+    pub fn of_account(rows: &'static [Row], config: &Settings) -> Result<Refusals> {
+        let Some(path) = config.get("refusals_file") else { return Ok(Refusals::new(rows)) };
+        let table = std::fs::read(path)
+            .map_err(|e| Error::os(KL_E_CONFIG_FILE, ["refusals_file: ", path].concat(), &e))?;
+        Refusals::with_table(rows, config.platform().name(), &table)
     }
 
     /// What this name means under this HTTP status; `None` if no row says so: then it proves nothing.

@@ -3,13 +3,14 @@
 use super::records::receipt_of;
 use super::{EXCHANGE, OPEN_DOOR, Yopoint};
 use crate::command::{Act, Physical};
-use crate::error::{Error, Outcome, Result};
+use crate::error::Result;
 use crate::event::{Event, EventKind};
 use crate::model::*;
 use crate::platform::proof::Row;
 use crate::platform::toolbox::canonical_code;
-use crate::platform::{Answer, Known, Maturity, Query, Recovers, Span, Verdict, china};
+use crate::platform::{Answer, Known, Maturity, Query, Recovers, Span, Verdict};
 use crate::status::KL_E_NOT_FOUND;
+use crate::time::calendar;
 
 /// How far the platform's own clock and the time that a list goes by may lie beside ours, in seconds.
 const LIST_MARGIN_S: i64 = 600;
@@ -72,10 +73,6 @@ pub const PROOF: &[Row] = &[
 ];
 
 impl Recovers for Yopoint {
-    fn proves_not_done(&self, error: &Error) -> bool {
-        error.details().outcome == Outcome::NotDone
-    }
-
     fn maturity(&self, _act: &Act) -> Maturity {
         Maturity {
             hold_ms: 60_000,
@@ -297,7 +294,7 @@ fn time_in(receipt_no: &str) -> Option<i64> {
     }
     let (d, t) = digits[..12].split_at(6);
     let part = |text: &str, between: &str| [&text[..2], between, &text[2..4], between, &text[4..]].concat();
-    china::from_wall(&["20", &part(d, "-"), " ", &part(t, ":")].concat())
+    calendar::unix_time(&["20", &part(d, "-"), " ", &part(t, ":")].concat())
 }
 
 /// What an order says of its door; `None`: nothing yet. A fresh order may say 0, shut, before the door has opened.

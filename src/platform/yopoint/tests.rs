@@ -1160,6 +1160,8 @@ fn a_vending_order_is_made_by_its_token() {
         order_no: String::new(),
         trade_no: String::new(),
         digest: String::new(),
+        visit_id: String::new(),
+        context: String::new(),
     };
     let ours = known(&act, MARK, true);
     let queries = platform.queries(&ours);

@@ -11,7 +11,7 @@ use super::Youzan;
 use super::records::{self, Part, Usage};
 use super::requests::{Voucher, voucher};
 use crate::command::{Act, Physical};
-use crate::error::{Error, Outcome, Result};
+use crate::error::Result;
 use crate::json::Json;
 use crate::model::*;
 use crate::status::*;
@@ -71,10 +71,6 @@ const HOSTS_MS: i64 = 2_000;
 const MARK_DIGITS: usize = 24;
 
 impl Recovers for Youzan {
-    fn proves_not_done(&self, error: &Error) -> bool {
-        error.details().outcome == Outcome::NotDone
-    }
-
     fn maturity(&self, _act: &Act) -> Maturity {
         Maturity {
             hold_ms: 60_000,

@@ -1,12 +1,13 @@
 //! What goes out: which API a verb is, and with which parameters.
 
 use super::super::toolbox::{argument, canonical_code, keep_reserved, required};
-use super::super::{Kind, Nature, Op, china, form, unsupported};
+use super::super::{Kind, Nature, Op, form, unsupported};
 use super::Youzan;
 use crate::error::{Error, Result};
 use crate::json::{self, Writer};
 use crate::model::*;
 use crate::status::*;
+use crate::time::calendar;
 use crate::transport::{Request, Url};
 
 /// The largest page of most lists.
@@ -123,8 +124,8 @@ fn order_list(query: &OrderQuery, page: PageRequest) -> Result<(&'static str, St
         return Err(argument("the period", why));
     }
     let mut w = Writer::new();
-    w.text("start_created", &china::to_wall(query.from).unwrap_or_default());
-    w.text("end_created", &china::to_wall(query.to).unwrap_or_default());
+    w.text("start_created", &calendar::to_wall(query.from).unwrap_or_default());
+    w.text("end_created", &calendar::to_wall(query.to).unwrap_or_default());
     let reserved = ["start_created", "end_created", "page_no", "page_size"];
     Ok((TRADES_SOLD_GET, whole(paged(w, &page)?, query.extra_json.as_deref(), &reserved)?))
 }
