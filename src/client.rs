@@ -3,8 +3,8 @@
 use crate::clock::{Clock, Source, monotonic_ms};
 use crate::codes::{self, Turns};
 use crate::command::{
-    Act, Began, Begin, Command, CommandKind, Commands, End, JournalInfo, Moved, Physical, SettledBy, Ticket,
-    not_done, unknown,
+    Act, Began, Begin, Command, CommandFilter, CommandKind, Commands, End, JournalInfo, Moved, Physical,
+    SettledBy, Ticket, not_done, unknown,
 };
 use crate::config::Config;
 use crate::error::{Advice, Error, Outcome, Result, words};
@@ -1222,6 +1222,77 @@ impl<T: Record> Pages<T> {
             all.push(item);
         }
         Ok(all)
+    }
+}
+
+// surface: the lead replaces these
+impl Client {
+    /// A new name for an act: nobody else's, and never given again.
+    pub fn request_id_new(&self) -> Result<String> {
+        use std::io::Read;
+        self.check()?;
+        let mut random = [0u8; 16];
+        std::fs::File::open("/dev/urandom")
+            .and_then(|mut f| f.read_exact(&mut random))
+            .map_err(|e| Error::os(KL_E_RESOURCE, "there is no source of random numbers", &e))?;
+        Ok(hex::lower(&random))
+    }
+
+    /// Whether the platform has a call for it. Sends nothing.
+    pub fn can(&self, verb: Verb) -> bool {
+        use Verb::*;
+        match self.0.platform.kind() {
+            _ if matches!(verb, Ping | Call) => true,
+            Kind::Yopoint => {
+                matches!(verb, CabinetList | StockFetch | DoorOpen | OrderGet | OrderList)
+                    || matches!(verb, PaymentReport | RefundApply | AppealFile | EventParse)
+            }
+            Kind::Dingshang => !matches!(verb, OrderList | AppealFile | UserGet | CompanyGet),
+            Kind::Youzan => {
+                matches!(verb, CabinetList | StockFetch | CodeRedeem | CodeLookup | OrderGet | OrderList)
+                    || verb == EventParse
+            }
+            Kind::Zhiyun => matches!(verb, UserGet | CompanyGet),
+        }
+    }
+
+    /// What [`Client::door_open`] would refuse of this request before it sends anything. Sends and records nothing.
+    pub fn door_check(&self, r: &DoorRequest) -> Result<()> {
+        self.check()?;
+        r.check_texts()?;
+        self.0.platform.draft(&Op::DoorOpen(r)).map(drop)
+    }
+
+    /// What [`Client::code_redeem`] would refuse of this request before it sends anything. Sends and records nothing.
+    pub fn redeem_check(&self, r: &RedeemRequest) -> Result<()> {
+        self.check()?;
+        r.check_texts()?;
+        self.0.platform.draft(&Op::CodeRedeem(r)).map(drop)
+    }
+
+    /// As [`Client::command_settle`] by a person, who says so although it is too early to say *not done*.
+    pub fn command_overrule(&self, request_id: &str, outcome: Outcome, note: &str) -> Result<()> {
+        self.command_settle(request_id, outcome, SettledBy::Person, note)
+    }
+
+    /// A person decides to go on with a journal that is missing, older or copied; the note is kept.
+    pub fn journal_adopt(&self, _note: &str) -> Result<()> {
+        self.check()?;
+        self.0.commands.info().map(drop)
+    }
+
+    /// The commands after this `sequence`, the oldest first. Sends nothing.
+    pub fn commands_list(&self, since: u64, state: CommandFilter) -> Result<Vec<Command>> {
+        self.check()?;
+        let all = self.0.commands.remembered()?;
+        let wanted = |c: &Command| match state {
+            CommandFilter::Any => true,
+            CommandFilter::Open => c.outcome == Outcome::Unknown,
+            CommandFilter::Done => c.outcome == Outcome::Done,
+            CommandFilter::NotDone => c.outcome == Outcome::NotDone,
+            CommandFilter::Unknown => c.outcome == Outcome::Unknown && c.status != KL_E_IN_FLIGHT,
+        };
+        Ok(all.into_iter().filter(|c| c.sequence > since && wanted(c)).collect())
     }
 }
 

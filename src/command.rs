@@ -139,6 +139,35 @@ pub struct Command {
     pub sequence: u64,
     /// When it was begun, Unix seconds by the client's clock: for people, nothing depends on it.
     pub started_at: i64,
+    /// When its first byte was about to leave, Unix seconds by the client's clock; 0 if none was.
+    pub sent_at: i64,
+    /// How long ago it was begun, in milliseconds, whatever the clocks were set to meanwhile.
+    pub age_ms: u64,
+    /// How long it is too early to say *not done* of it, in milliseconds; 0: it is taken now.
+    pub mature_in_ms: u32,
+    /// The customer's visit that it belongs to; empty for none.
+    pub visit_id: String,
+    /// The caller's own words, as they were given with it.
+    pub context: String,
+    /// The number by which the platform's record shows that it is ours; empty where the platform keeps none.
+    pub mark: String,
+}
+
+/// Which commands to list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(i32)]
+pub enum CommandFilter {
+    /// All that are remembered.
+    #[default]
+    Any = 0,
+    /// Those under way and those unknown.
+    Open = 1,
+    /// Those that are done.
+    Done = 2,
+    /// Those that are not done.
+    NotDone = 3,
+    /// Those of which it is not known, without those under way.
+    Unknown = 4,
 }
 
 /// How a journal does.
@@ -162,6 +191,14 @@ pub struct JournalInfo {
     pub sync_total_us: u64,
     /// Where it is damaged; empty if it is whole.
     pub damage: String,
+    /// The installation that it belongs to; empty without a `state_dir`.
+    pub installation: String,
+    /// How often the installation was adopted by a person.
+    pub epoch: u32,
+    /// The kind of file system that it is on, `ext4`; empty if that is not known.
+    pub file_system: String,
+    /// The names of done commands that are remembered.
+    pub names: u64,
 }
 
 /// How a command ended.
@@ -477,13 +514,22 @@ impl Commands {
 
     /// The unsettled commands, the oldest first.
     pub(crate) fn pending(&self) -> Result<Vec<Command>> {
+        self.listed(|state| matches!(state, State::Unknown | State::InFlight))
+    }
+
+    /// All that are remembered, the oldest first.
+    pub(crate) fn remembered(&self) -> Result<Vec<Command>> {
+        self.listed(|_| true)
+    }
+
+    fn listed(&self, wanted: fn(State) -> bool) -> Result<Vec<Command>> {
         self.inside(Deadline::after(LOCK_MS), |book| {
             book.whole()?;
             book.bury_orphans();
             let mut all: Vec<Command> = book
                 .entries
                 .iter()
-                .filter(|(_, e)| matches!(e.state, State::Unknown | State::InFlight))
+                .filter(|(_, e)| wanted(e.state))
                 .map(|(id, e)| e.command(id, true))
                 .collect();
             all.sort_by_key(|c| c.sequence);
@@ -652,6 +698,7 @@ impl Commands {
                 sync_max_us: book.sync_max_us,
                 sync_total_us: book.sync_total_us,
                 damage: journal.and_then(Journal::damage).unwrap_or_default().to_owned(),
+                ..JournalInfo::default()
             })
         })
     }
@@ -1080,6 +1127,12 @@ impl Entry {
             message: self.message.clone(),
             sequence: self.n,
             started_at: self.started_at,
+            sent_at: 0,
+            age_ms: 0,
+            mature_in_ms: 0,
+            visit_id: self.act.belongs_to().0.to_owned(),
+            context: self.act.belongs_to().1.to_owned(),
+            mark: String::new(),
         }
     }
 
@@ -1165,6 +1218,15 @@ impl Act {
         }
     }
 
+    /// The visit, and the caller's own words.
+    fn belongs_to(&self) -> (&str, &str) {
+        match self {
+            Act::Door(r) => (&r.visit_id, &r.context),
+            Act::Redeem(r) => (&r.visit_id, &r.context),
+            Act::Write { .. } => ("", ""),
+        }
+    }
+
     /// What it is about, for comparing: the same name must stand for the same.
     fn target(&self) -> String {
         let parts: [&str; 5] = match self {
@@ -1222,7 +1284,9 @@ impl Act {
                     .text("order_no", &r.order_no)
                     .text("item_no", &r.item_no)
                     .text("notify_url", &r.notify_url)
-                    .text("extra_json", r.extra_json.as_deref().unwrap_or_default());
+                    .text("extra_json", r.extra_json.as_deref().unwrap_or_default())
+                    .text("visit_id", &r.visit_id)
+                    .text("context", &r.context);
             }
             Act::Redeem(r) => {
                 w.text("act", "redeem")
@@ -1233,7 +1297,9 @@ impl Act {
                     .text("trade_no", &r.trade_no)
                     .text("notify_url", &r.notify_url)
                     .text("redeemer", &r.redeemer)
-                    .text("extra_json", r.extra_json.as_deref().unwrap_or_default());
+                    .text("extra_json", r.extra_json.as_deref().unwrap_or_default())
+                    .text("visit_id", &r.visit_id)
+                    .text("context", &r.context);
             }
             Act::Write { verb, order_no, trade_no, digest } => {
                 w.text("act", verb)
@@ -1258,6 +1324,8 @@ impl Act {
                 notify_url: text("notify_url"),
                 ttl_ms: 0,
                 extra_json,
+                visit_id: text("visit_id"),
+                context: text("context"),
                 ..DoorRequest::default()
             }),
             "redeem" => Act::Redeem(RedeemRequest {
@@ -1275,6 +1343,8 @@ impl Act {
                 redeemer: text("redeemer"),
                 ttl_ms: 0,
                 extra_json,
+                visit_id: text("visit_id"),
+                context: text("context"),
                 ..RedeemRequest::default()
             }),
             verb => Act::Write {

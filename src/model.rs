@@ -2,6 +2,9 @@
 //! states as one enum. An empty text, a -1 where it says so, or `Unknown` is what the platform did not tell.
 //! The platform's own record stays readable beside every item as `json`.
 
+use crate::error::{Error, Result};
+use crate::status::KL_E_ARGUMENT;
+
 /// A cabinet, locker or vending machine.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cabinet {
@@ -585,4 +588,99 @@ pub struct Claim {
     /// The number by which the platform's record shows that this act is ours. The library sets it; the caller leaves it
     /// empty.
     pub mark: String,
+}
+
+/// The longest `visit_id`, in bytes.
+pub const KL_VISIT_ID_MAX: usize = 64;
+
+/// The longest `context`, in bytes.
+pub const KL_CONTEXT_MAX: usize = 512;
+
+/// The longest of the other texts of a command, in bytes.
+pub const KL_TEXT_MAX: usize = 1024;
+
+/// The longest `extra_json` or `channel_json` of a command, in bytes.
+pub const KL_EXTRA_JSON_MAX: usize = 8192;
+
+/// Refuses a text of a command that is longer than it may be: one large record must not push others out of the journal.
+fn within(name: &str, text: &str, most: usize) -> Result<()> {
+    if text.len() <= most {
+        return Ok(());
+    }
+    let (is, most) = (text.len().to_string(), most.to_string());
+    Err(Error::new(KL_E_ARGUMENT, [name, " has ", &is, " bytes; at most ", &most, " are taken"].concat()))
+}
+
+/// [`within`] for each field, by its own name.
+macro_rules! bounded {
+    ($request:ident: $($text:ident)*; $($json:ident)*) => {
+        impl $request {
+            /// Refuses a text that is longer than it may be, by its name. The name of the act itself is the journal's to
+            /// judge.
+            pub fn check_texts(&self) -> Result<()> {
+                within("visit_id", &self.visit_id, KL_VISIT_ID_MAX)?;
+                within("context", &self.context, KL_CONTEXT_MAX)?;
+                $(within(stringify!($text), &self.$text, KL_TEXT_MAX)?;)*
+                $(within(stringify!($json), self.$json.as_deref().unwrap_or_default(), KL_EXTRA_JSON_MAX)?;)*
+                Ok(())
+            }
+        }
+    };
+}
+
+bounded!(DoorRequest: cabinet_id door user_id order_no item_no notify_url; extra_json);
+bounded!(RedeemRequest: code cabinet_id product_id trade_no notify_url redeemer; extra_json);
+bounded!(PaymentReport: notify_url order_no cabinet_id trade_no; channel_json extra_json);
+bounded!(Claim: order_no cabinet_id reason remarks phone; extra_json);
+bounded!(OrderCreate: cabinet_id trade_no notify_url; extra_json);
+
+/// What a platform may be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+#[allow(missing_docs)]
+pub enum Verb {
+    Ping = 1,
+    CabinetList = 2,
+    StockFetch = 3,
+    DoorOpen = 4,
+    CodeRedeem = 5,
+    CodeLookup = 6,
+    CodeList = 7,
+    CodeCreate = 8,
+    CodeCancel = 9,
+    OrderGet = 10,
+    OrderList = 11,
+    OrderCreate = 12,
+    PaymentReport = 13,
+    RefundApply = 14,
+    AppealFile = 15,
+    UserGet = 16,
+    CompanyGet = 17,
+    EventParse = 18,
+    Call = 19,
+}
+
+impl Verb {
+    /// All of them, by their numbers.
+    pub const ALL: [Verb; 19] = [
+        Verb::Ping,
+        Verb::CabinetList,
+        Verb::StockFetch,
+        Verb::DoorOpen,
+        Verb::CodeRedeem,
+        Verb::CodeLookup,
+        Verb::CodeList,
+        Verb::CodeCreate,
+        Verb::CodeCancel,
+        Verb::OrderGet,
+        Verb::OrderList,
+        Verb::OrderCreate,
+        Verb::PaymentReport,
+        Verb::RefundApply,
+        Verb::AppealFile,
+        Verb::UserGet,
+        Verb::CompanyGet,
+        Verb::EventParse,
+        Verb::Call,
+    ];
 }
