@@ -79,6 +79,86 @@ fn a_pickup_code_becomes_goods_once() {
     assert_eq!(opened.len(), 2, "{opened:?}");
 }
 
+/// FAULTS A13: codes come again, for another customer; and a customer whose goods did not come types theirs again.
+#[test]
+fn a_code_that_comes_again_is_another_visit() {
+    let sim = simulator();
+    let file = accounts(&sim, "pickup-again");
+    let mut all: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    for account in ["youzan", "yopoint"] {
+        let state = file.parent().unwrap().join(format!("state-{account}"));
+        std::fs::create_dir_all(&state).unwrap();
+        all["accounts"][account]["state_dir"] = json!(state);
+    }
+    std::fs::write(&file, all.to_string()).unwrap();
+    control(&sim, "POST", "/_sim/yopoint/settings", json!({"door_open_ms": 300}));
+    let code = "10000000001";
+    let pickup = || {
+        let mut program = Command::new(programs().join("pickup"));
+        run(program.arg(&file).args(["youzan", "", code, "yopoint", CABINET]))
+    };
+    let redeemed = || requests(&sim, "youzan.trade.selffetchcode.apply").len();
+    // The cabinet fails after the code was redeemed: the customer types it again, and goes on where it was.
+    control(&sim, "POST", "/_sim/doors", json!({"cabinet": CABINET, "door": 1, "action": "offline"}));
+    let (status, text) = pickup();
+    assert_eq!(status, 3, "{text}");
+    assert!(text.contains("The code is redeemed") && text.contains("KL_E_OFFLINE"), "{text}");
+    control(&sim, "POST", "/_sim/doors", json!({"cabinet": CABINET, "door": 1, "action": "online"}));
+    let (status, text) = pickup();
+    assert_eq!(status, 0, "{text}");
+    assert!(text.contains("The code was redeemed earlier."), "{text}");
+    assert_eq!((redeemed(), openings(&sim).len()), (1, 1));
+    // That visit is over. Whoever types the code now is told what the shop says of it.
+    let (status, text) = pickup();
+    assert_eq!(status, 1, "{text}");
+    assert!(text.contains("KL_E_CODE_USED"), "{text}");
+    assert_eq!((redeemed(), openings(&sim).len()), (2, 1));
+    // The shop gives the same code to somebody else: goods for goods.
+    let mut orders = control(&sim, "GET", "/_sim/youzan/orders", Value::Null);
+    let order = orders.as_array_mut().unwrap().iter_mut().find(|o| o["pickup"]["code"] == code).unwrap();
+    let mut fresh = order["pickup"].take();
+    fresh["used"] = json!(false);
+    fresh["used_ms"] = json!(0);
+    let path = format!("/_sim/youzan/orders/{}", order["tid"].as_str().unwrap());
+    control(&sim, "PATCH", &path, json!({"pickup": fresh}));
+    let (status, text) = pickup();
+    assert_eq!(status, 0, "{text}");
+    assert!(text.contains("The code is redeemed") && !text.contains("earlier"), "{text}");
+    assert_eq!((redeemed(), openings(&sim).len()), (3, 2));
+}
+
+#[test]
+fn without_a_name_a_second_run_is_a_second_customer() {
+    let sim = simulator();
+    let file = accounts(&sim, "open-twice");
+    let mut all: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let state = file.parent().unwrap().join("state");
+    std::fs::create_dir_all(&state).unwrap();
+    all["accounts"]["yopoint"]["state_dir"] = json!(state);
+    std::fs::write(&file, all.to_string()).unwrap();
+    control(&sim, "POST", "/_sim/yopoint/settings", json!({"door_open_ms": 200, "recognition_ms": 50}));
+    let open = || {
+        let mut program = Command::new(programs().join("open_door"));
+        run(program.arg(&file).args(["yopoint", CABINET]))
+    };
+    for n in 1..=2 {
+        let (code, text) = open();
+        assert_eq!(code, 0, "{text}");
+        assert!(text.contains("The payment is reported") && !text.contains("earlier run"), "{text}");
+        assert_eq!(openings(&sim).len(), n);
+    }
+    // What comes after the opening fails: the next run finds the order whose payment was not reported.
+    fault(&sim, "cabinet.order.get", json!({"fault": "drop_before_acting", "count": 10}));
+    let (code, text) = open();
+    assert_eq!(code, 3, "{text}");
+    control(&sim, "DELETE", "/_sim/faults", Value::Null);
+    let (code, text) = open();
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(text.matches("was not reported").count(), 1, "{text}");
+    assert_eq!(text.matches("The payment is reported").count(), 2, "{text}");
+    assert_eq!(openings(&sim).len(), 4);
+}
+
 #[test]
 fn valgrind_needs_no_suppressions_where_there_is_no_cipher() {
     let sim = simulator();
@@ -228,11 +308,16 @@ fn null_in_every_pointer_of_every_function() {
                 )
                 .unwrap();
             } else if result == "kl_outcome" && !optional {
-                // Nothing was named that could have been done.
+                // Nothing was named that could have been done, but where the name stands alone and nobody can be asked.
+                let wanted = if name == "kl_command_resolve" && param == "client" {
+                    "KL_UNKNOWN"
+                } else {
+                    "KL_NOT_DONE"
+                };
                 checks += 1;
                 writeln!(
                     source,
-                    "kl_outcome o = {call}; if (o != KL_NOT_DONE || err.outcome != o || err.status != KL_E_NULL) {{ \
+                    "kl_outcome o = {call}; if (o != {wanted} || err.outcome != o || err.status != KL_E_NULL) {{ \
                      bad++; printf(\"{name}: {param} NULL is %d, %s\\n\", (int)o, kl_status_name(err.status)); }} }}"
                 )
                 .unwrap();
@@ -290,7 +375,10 @@ fn an_answer_that_is_not_looked_at_is_warned_of() {
     std::fs::write(&file, source).unwrap();
     let compile = |compiler: &str, more: &[&str]| {
         let mut command = Command::new(compiler);
-        command.args(["-std=c11", "-Wall", "-fsyntax-only", "-I"]).arg(root().join("include")).args(more);
+        command
+            .args(["-std=c11", "-Wall", "-c", "-o", "/dev/null", "-I"])
+            .arg(root().join("include"))
+            .args(more);
         run(command.arg(&file))
     };
     for compiler in ["gcc", "clang"] {
