@@ -103,7 +103,7 @@ long open_door(long number) {
   snprintf(request_id, sizeof request_id, "bench-%ld-%ld", (long)getpid(), number);
   request.request_id = request_id;
   request.cabinet_id = cabinet;
-  if (kl_door_open(client, &request, &door, &err) != KL_OK) return explain();
+  if (kl_door_open(client, &request, &door, &err) != KL_DONE) return explain();
   checksum += (int64_t)strlen(kl_command_view(door)->order_no);
   kl_command_free(door);
   return 1;

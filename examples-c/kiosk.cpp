@@ -27,7 +27,7 @@ Result explain(const char *what, const kl::Error &err) {
   if (err.platform_code() != 0) {
     std::printf("  The platform says %ld %s\n", static_cast<long>(err.platform_code()), err.platform_message());
   }
-  if (err.outcome() == KL_OUTCOME_UNKNOWN) {
+  if (err.outcome() == KL_UNKNOWN) {
     std::printf("  It may have happened: %s.\n", err.advice() == KL_ADVICE_CALL_PERSON
                                                      ? "a person must look"
                                                      : "find out before anybody tries again");
@@ -90,11 +90,11 @@ Result settle_the_past(const char *account, const kl::Client &client) {
     if (!err) {
       std::printf("it was done.\n");
       if (one.kind == KL_COMMAND_DOOR) follow(client, one.request_id);
-    } else if (err.outcome() == KL_OUTCOME_NOT_DONE) {
+    } else if (err.outcome() == KL_NOT_DONE) {
       std::printf("it was not done. The customer may try again under the same name.\n");
     } else {
-      // Here firmware with a contact at the door says what it saw: command_settle(…, KL_BY_SENSOR, …). Without one a
-      // person looks and says so. Until then this door takes no other command (KL_E_BLOCKED).
+      // Here firmware with a contact at the door says what it saw: command_settle(…, KL_BY_SENSOR, …), that nothing
+      // opened not before one.mature_in_ms is over. Without one a person looks and says so.
       result = explain("nobody knows yet", err);
     }
   }
@@ -135,7 +135,7 @@ Result redeem(const kl::Client &shop, const char *visit, const char *code) {
   switch (err.status()) {
     case KL_OK: std::printf("The code is redeemed%s.\n", command->recorded ? " (it was before)" : ""); return ALL_DONE;
     case KL_E_CODE_USED: std::printf("This code was used before, by somebody else.\n"); return NOT_DONE;
-    case KL_E_CODE_EXPIRED: std::printf("This code has ended.\n"); return NOT_DONE;
+    case KL_E_CODE_EXPIRED: std::printf("This code has expired.\n"); return NOT_DONE;
     case KL_E_NOT_FOUND: std::printf("There is no such code.\n"); return NOT_DONE;
     default: return explain("The code was not redeemed", err);
   }

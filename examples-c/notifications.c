@@ -59,7 +59,7 @@ static int is_paid(kl_client *client, const char *order_no) {
 static int settle(kl_client *client, const kl_event_info *event) {
   kl_error err = KL_ERROR_INIT;
   kl_response *answer = NULL;
-  char trade_no[80];
+  char trade_no[80], report_id[KL_REQUEST_ID_MAX + 1];
   if (event->amount < 0 || event->report_url[0] == '\0') {
     printf("order %s: no amount or no report address, ask again\n", event->order_no);
     return 0;
@@ -71,10 +71,20 @@ static int settle(kl_client *client, const kl_event_info *event) {
   report.notify_url = event->report_url;
   report.order_no = event->order_no;
   report.trade_no = trade_no;
-  int done = kl_payment_report(client, &report, &answer, &err) == KL_OK;
+  /* An order is paid once: its number names the report, which is sent at most once under it. */
+  snprintf(report_id, sizeof report_id, "paid-%.100s", event->order_no);
+  report.request_id = report_id;
+  kl_outcome outcome = kl_payment_report(client, &report, &answer, &err);
   kl_response_free(answer);
+  int done = outcome == KL_DONE;
   if (!done) explain("the payment report failed", &err);
-  if (!done && err.outcome == KL_OUTCOME_UNKNOWN) done = is_paid(client, event->order_no);
+  /* Asked, never sent again: what the order says decides, and is kept. */
+  if (outcome == KL_UNKNOWN && is_paid(client, event->order_no)) {
+    done = 1;
+    if (kl_command_settle(client, report_id, KL_DONE, KL_BY_SENSOR, "the order is paid", &err) != KL_OK) {
+      explain("what the order says could not be kept", &err);
+    }
+  }
   if (done) printf("order %s: charged %" PRId64 " fen and reported\n", event->order_no, event->amount);
   return done;
 }
@@ -243,7 +253,7 @@ static void serve(kl_client *client, int fd) {
   }
   if (!act(client, event, &err)) {
     /* Any code but 0: come again. The repetition then is no duplicate. */
-    kl_event_set_reply(event, 1, "NOT_YET", NULL, &err);
+    if (kl_event_set_reply(event, 1, "NOT_YET", NULL, &err) != KL_OK) explain("the answer cannot be changed", &err);
   }
   answer(fd, "200 OK", "application/json", kl_event_reply(event));
   kl_event_free(event);

@@ -2,8 +2,12 @@
  *
  *   open_door ACCOUNTS.json ACCOUNT CABINET_ID [REQUEST_ID]
  *
- * REQUEST_ID names this customer's action. Real firmware makes it before the first try, keeps it, and uses it
- * again after a crash: under one name the door opens at most once.
+ * REQUEST_ID names this customer's action: under one name the door opens at most once, so somebody who tries the same
+ * action again gives the same name. Without one the library makes a new name, which is a new customer: a second run opens
+ * again. The name of the payment report is made beforehand too and kept in the command's context.
+ *
+ * First comes what the last run left behind (with a state_dir in the account): doors of which nobody knows whether they
+ * opened, and orders whose payment was not reported.
  *
  * Exit: 0 the door opened and the order is paid or was free, 1 it did not open, 2 nobody knows whether it opened,
  * 3 it opened but what came after went wrong, 64 wrong use. */
@@ -14,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #define POLL_EVERY_MS 250
 #define POLL_TIMES 240
@@ -59,6 +62,8 @@ static kl_orders *wait_for_goods(kl_client *client, const char *order_no, kl_err
   return NULL;
 }
 
+/* From the opened door to the reported payment. The name of the report is the door's context: under one name it is sent at
+ * most once, however often this is begun again. */
 static int follow(kl_client *client, const kl_command_info *command) {
   kl_error err = KL_ERROR_INIT;
   kl_orders *orders = wait_for_goods(client, command->order_no, &err);
@@ -89,19 +94,24 @@ static int follow(kl_client *client, const kl_command_info *command) {
       kl_orders_free(orders);
       return 3;
     }
-    /* Here the firmware charges the customer. Then the platform must be told, or the order stays unpaid. */
+    /* Here the firmware charges the customer, once for an order, as its books have it. Then the platform must be told, or
+     * the order stays unpaid. */
     kl_payment_report_request report = KL_PAYMENT_REPORT_REQUEST_INIT;
     report.result = KL_PAYMENT_PAID;
     report.amount = order->amount;
     report.notify_url = command->notify_url;
     report.order_no = order->order_no;
     report.trade_no = "WX-4200001234";
+    report.request_id = command->context;
+    report.visit_id = command->visit_id;
     kl_response *answer = NULL;
-    if (kl_payment_report(client, &report, &answer, &err) != KL_OK) {
-      explain("The payment could not be reported", &err);
-    } else {
-      printf("The payment is reported, the platform answers %s.\n", kl_response_json(answer));
-      result = 0;
+    switch (kl_payment_report(client, &report, &answer, &err)) {
+      case KL_DONE:
+        printf("The payment is reported, the platform answers %s.\n", kl_response_json(answer));
+        result = 0;
+        break;
+      case KL_NOT_DONE: explain("The payment could not be reported", &err); break;
+      default: explain("Nobody knows whether the payment is reported: the order tells", &err); break;
     }
     kl_response_free(answer);
   }
@@ -109,21 +119,69 @@ static int follow(kl_client *client, const kl_command_info *command) {
   return result;
 }
 
+/* What the last run left behind. A door of which it is not known holds up others at the cabinet, so it comes first. */
+static void look_back(kl_client *client) {
+  kl_error err = KL_ERROR_INIT;
+  kl_commands *left = NULL;
+  if (kl_command_pending(client, &left, &err) != KL_OK) explain("The journal cannot be read", &err);
+  for (size_t i = 0; i < kl_commands_count(left); i++) {
+    const kl_command_info *info = kl_commands_at(left, i);
+    kl_command *now = NULL;
+    switch (kl_command_resolve(client, info->request_id, &now, &err)) {
+      case KL_DONE: printf("From an earlier run: %s was done.\n", info->request_id); break;
+      case KL_NOT_DONE: printf("From an earlier run: %s was not done.\n", info->request_id); break;
+      default:
+        /* Firmware with a contact at the door says here what it saw: kl_command_settle(..., KL_BY_SENSOR, ...). That it
+         * opened is taken at any time, that it did not only when info->mature_in_ms is over. Without a contact a person
+         * looks. */
+        explain(info->request_id, &err);
+        break;
+    }
+    kl_command_free(now);
+  }
+  kl_commands_free(left);
+
+  left = NULL;
+  if (kl_command_list(client, 0, KL_COMMANDS_DONE, &left, &err) != KL_OK) explain("The journal cannot be read", &err);
+  for (size_t i = 0; i < kl_commands_count(left); i++) {
+    const kl_command_info *info = kl_commands_at(left, i);
+    if (info->kind != KL_COMMAND_DOOR || info->context[0] == '\0' || info->physical == KL_PHYSICAL_FAILED) continue;
+    kl_command *report = NULL;
+    int reported = kl_command_get(client, info->context, &report, NULL) == KL_OK &&
+                   kl_command_view(report)->outcome == KL_DONE;
+    kl_command_free(report);
+    if (!reported) {
+      printf("From an earlier run: the payment of order %s was not reported.\n", info->order_no);
+      follow(client, info);
+    }
+  }
+  kl_commands_free(left);
+}
+
 static int open_door(kl_client *client, const char *cabinet_id, const char *request_id) {
   kl_error err = KL_ERROR_INIT;
+  char made_up[KL_REQUEST_ID_MAX + 1], report_id[KL_REQUEST_ID_MAX + 1];
   kl_door_request request = KL_DOOR_REQUEST_INIT;
-  request.request_id = request_id;
+  if ((request_id == NULL && kl_request_id_new(client, made_up, sizeof made_up, &err) != KL_OK) ||
+      kl_request_id_new(client, report_id, sizeof report_id, &err) != KL_OK) {
+    explain("No name could be made", &err);
+    return 1;
+  }
+  request.request_id = request_id != NULL ? request_id : made_up;
   request.cabinet_id = cabinet_id;
   request.user_id = "customer-1";
+  request.context = report_id;
 
   kl_command *command = NULL;
-  if (kl_door_open(client, &request, &command, &err) != KL_OK) {
-    explain("The door was not opened", &err);
-    if (err.outcome == KL_OUTCOME_UNKNOWN) {
+  switch (kl_door_open(client, &request, &command, &err)) {
+    case KL_DONE: break;
+    case KL_NOT_DONE:
+      explain("The door was not opened", &err);
+      return 1;
+    default:
+      explain("The door was not opened, as far as is known", &err);
       printf("  It may have opened: look before anybody tries again.\n");
       return 2;
-    }
-    return 1;
   }
   const kl_command_info *info = kl_command_view(command);
   printf("The door opens%s: order %s.\n", info->recorded ? " (recorded earlier, nothing was sent)" : "",
@@ -142,10 +200,6 @@ int main(int argc, char **argv) {
     fprintf(stderr, "this program needs ABI %d, the library has %u\n", KL_ABI_VERSION, (unsigned)kl_abi_version());
     return 64;
   }
-  char made_up[64];
-  snprintf(made_up, sizeof made_up, "visit-%" PRIdMAX "-%ld", (intmax_t)time(NULL), (long)getpid());
-  const char *request_id = argc == 5 ? argv[4] : made_up;
-
   kl_error err = KL_ERROR_INIT;
   kl_config *config = NULL;
   kl_client *client = NULL;
@@ -158,7 +212,8 @@ int main(int argc, char **argv) {
     explain("The platform cannot be used", &err);
   } else {
     printf("The platform answers.\n");
-    result = open_door(client, argv[3], request_id);
+    look_back(client);
+    result = open_door(client, argv[3], argc == 5 ? argv[4] : NULL);
   }
   kl_client_free(client);
   kl_config_free(config);

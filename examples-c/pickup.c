@@ -1,6 +1,9 @@
-/* A customer types a pickup code: it is redeemed, the goods are released, and somebody looks whether they came. Started
- * again with the same code, after a crash or by a customer who types it twice, it goes on where it was: nothing is
- * redeemed or released again (with a state_dir in the account; without one, only within one run).
+/* A customer types a pickup code: it is redeemed, the goods are released, and somebody looks whether they came.
+ *
+ * The visit has the names, not the code: codes come again, for another customer. Both names are made by the library before
+ * the first try and kept in its journal (with a state_dir in the account; without one, only within one run): the second one
+ * and the code are the first command's context. So the same code, typed again after a crash while this visit is not over,
+ * goes on where it was, and nothing is redeemed or released twice; typed after it is over, it is a new visit.
  *
  *   pickup ACCOUNTS.json SHOP MACHINE CODE [CABINETS CABINET]
  *
@@ -18,10 +21,19 @@
 
 #define NOTIFY_URL "https://kiosk.example/notify/f3a91c" /* Dingshang signs nothing: let nobody guess yours. */
 #define WAIT_MS 150000                                   /* A machine's result takes up to two minutes. */
+#define VISIT_MS 600000                                  /* So long a customer may stand there with one code. */
+#define ID_SIZE (KL_REQUEST_ID_MAX + 1)
+
+/* What a visit is called. It is what the journal gives back: nothing else is kept. */
+struct visit {
+  char visit_id[KL_VISIT_ID_MAX + 1];
+  char redeem_id[ID_SIZE];
+  char release_id[ID_SIZE];
+};
 
 static void explain(const char *what, const kl_error *err) {
   printf("%s: %s (%s)\n", what, err->message, kl_status_name(err->status));
-  if (err->outcome == KL_OUTCOME_UNKNOWN) printf("  It may have happened: look before anybody tries again.\n");
+  if (err->outcome == KL_UNKNOWN) printf("  It may have happened: look before anybody tries again.\n");
 }
 
 static kl_client *connect_to(const char *accounts, const char *account) {
@@ -48,7 +60,7 @@ static int make_code(kl_client *shop, const char *machine, char *code, size_t si
     }
     if (request.product_id == NULL) {
       printf("The machine is empty.\n");
-    } else if (kl_code_create(shop, &request, &codes, &err) == KL_OK) {
+    } else if (kl_code_create(shop, &request, &codes, &err) == KL_DONE) {
       snprintf(code, size, "%s", kl_codes_at(codes, 0)->code);
       printf("The shop made the code %s.\n", code);
     }
@@ -91,7 +103,7 @@ static void look_back(kl_client *client) {
   for (size_t i = 0; i < kl_commands_count(left); i++) {
     const kl_command_info *info = kl_commands_at(left, i);
     kl_command *now = NULL;
-    if (kl_command_resolve(client, info->request_id, &now, &err) == KL_OK) {
+    if (kl_command_resolve(client, info->request_id, &now, &err) == KL_DONE) {
       printf("From an earlier run: %s was done.\n", info->request_id);
     } else {
       explain(info->request_id, &err);
@@ -101,34 +113,71 @@ static void look_back(kl_client *client) {
   kl_commands_free(left);
 }
 
-/* The command of an earlier run with this name if it was done, else NULL. */
-static kl_command *done_before(kl_client *client, const char *request_id) {
-  kl_error err = KL_ERROR_INIT;
-  kl_command *known = NULL;
-  if (kl_command_get(client, request_id, &known, &err) != KL_OK) return NULL;
-  if (kl_command_view(known)->outcome == KL_OUTCOME_DONE) return known;
-  kl_command_free(known);
-  return NULL;
+/* Whether the goods of a visit were released, or cannot be any more: then the same code begins a new visit. */
+static int is_over(kl_client *doors, const char *release_id) {
+  kl_command *release = NULL;
+  int over = kl_command_get(doors, release_id, &release, NULL) == KL_OK &&
+             kl_command_view(release)->outcome == KL_DONE;
+  kl_command_free(release);
+  return over;
 }
 
-/* The code, redeemed now or earlier. NULL if it is not; then *result says what that means. */
-static kl_command *redeem_code(kl_client *shop, const char *machine, const char *code, int dispenses, int *result) {
-  char request_id[96], product[64] = "";
-  /* Named after the code: whoever types it twice, or after a power cut, redeems it once. */
-  snprintf(request_id, sizeof request_id, "redeem-%s", code);
-  kl_command *redeemed = done_before(shop, request_id);
-  if (redeemed != NULL) {
-    printf("The code was redeemed earlier.\n");
-    return redeemed;
+/* The visit of a moment ago with this code that is not over. 1 if there is one. */
+static int find_visit(kl_client *shop, kl_client *doors, const char *code, struct visit *visit) {
+  kl_error err = KL_ERROR_INIT;
+  kl_commands *all = NULL;
+  int found = 0;
+  if (kl_command_list(shop, 0, KL_COMMANDS_ANY, &all, &err) != KL_OK) explain("The journal cannot be read", &err);
+  for (size_t i = 0; i < kl_commands_count(all); i++) {
+    const kl_command_info *info = kl_commands_at(all, i);
+    const char *blank = strchr(info->context, ' ');
+    if (info->kind != KL_COMMAND_REDEEM || info->outcome == KL_NOT_DONE || info->age_ms > VISIT_MS) continue;
+    if (blank == NULL || strcmp(blank + 1, code) != 0) continue;
+    snprintf(visit->visit_id, sizeof visit->visit_id, "%s", info->visit_id);
+    snprintf(visit->redeem_id, sizeof visit->redeem_id, "%s", info->request_id);
+    snprintf(visit->release_id, sizeof visit->release_id, "%.*s", (int)(blank - info->context), info->context);
+    found = !is_over(doors, visit->release_id);
   }
+  kl_commands_free(all);
+  return found;
+}
+
+/* The names of a new visit. 1 if they could be made. */
+static int begin_visit(kl_client *shop, kl_client *doors, struct visit *visit) {
+  kl_error err = KL_ERROR_INIT;
+  if (kl_request_id_new(shop, visit->visit_id, sizeof visit->visit_id, &err) == KL_OK &&
+      kl_request_id_new(shop, visit->redeem_id, sizeof visit->redeem_id, &err) == KL_OK &&
+      kl_request_id_new(doors, visit->release_id, sizeof visit->release_id, &err) == KL_OK) {
+    return 1;
+  }
+  explain("No names", &err);
+  return 0;
+}
+
+/* The code, redeemed now or earlier in this visit. NULL if it is not; then *result says what that means. */
+static kl_command *redeem_code(kl_client *shop, const char *machine, const char *code, const struct visit *visit,
+                               int again, int dispenses, int *result) {
+  char product[64] = "", context[KL_CONTEXT_MAX + 1];
+  kl_command *redeemed = NULL;
   kl_redeem_request redeem = KL_REDEEM_REQUEST_INIT;
-  redeem.request_id = request_id;
+  snprintf(context, sizeof context, "%s %s", visit->release_id, code);
+  redeem.request_id = visit->redeem_id;
+  redeem.visit_id = visit->visit_id;
+  redeem.context = context;
   redeem.code = code;
+  if (again && kl_command_get(shop, visit->redeem_id, &redeemed, NULL) == KL_OK) {
+    if (kl_command_view(redeemed)->outcome == KL_DONE) {
+      printf("The code was redeemed earlier.\n");
+      return redeemed;
+    }
+    kl_command_free(redeemed);
+    redeemed = NULL;
+  }
   if (dispenses) {
     find_product(shop, machine, code, product, sizeof product);
     if (product[0] == '\0') {
       printf("No goods of this machine have such a code. Nothing is released.\n");
-      *result = 1;
+      *result = again ? 2 : 1;
       return NULL;
     }
     redeem.cabinet_id = machine;
@@ -138,9 +187,10 @@ static kl_command *redeem_code(kl_client *shop, const char *machine, const char 
     redeem.redeemer = "kiosk-7";
   }
   kl_error err = KL_ERROR_INIT;
-  if (kl_code_redeem(shop, &redeem, &redeemed, &err) != KL_OK) {
+  kl_outcome outcome = kl_code_redeem(shop, &redeem, &redeemed, &err);
+  if (outcome != KL_DONE) {
     explain("The code was not redeemed", &err);
-    *result = err.outcome == KL_OUTCOME_UNKNOWN ? 2 : 1;
+    *result = outcome == KL_NOT_DONE ? 1 : 2;
     return NULL;
   }
   const char *order_no = kl_command_view(redeemed)->order_no;
@@ -170,7 +220,8 @@ int main(int argc, char **argv) {
     return 64;
   }
   const char *machine = argv[3];
-  char code[64], release_id[96];
+  char code[64];
+  struct visit visit;
   snprintf(code, sizeof code, "%s", argv[4]);
 
   kl_error err = KL_ERROR_INIT;
@@ -178,29 +229,38 @@ int main(int argc, char **argv) {
   kl_client *shop = connect_to(argv[1], argv[2]);
   kl_client *cabinets = argc == 7 ? connect_to(argv[1], argv[5]) : NULL;
   kl_client *doors = argc == 7 ? cabinets : shop;
-  int result = 1;
+  int result = 1, again;
   if (shop == NULL || doors == NULL) goto end;
   look_back(shop);
   if (doors != shop) look_back(doors);
   if (strcmp(code, "new") == 0 && make_code(shop, machine, code, sizeof code) != 0) goto end;
-  redeemed = redeem_code(shop, machine, code, doors == shop, &result);
-  if (redeemed == NULL) goto end;
+  again = find_visit(shop, doors, code, &visit);
+  if (!again && !begin_visit(shop, doors, &visit)) goto end;
 
   kl_door_request release = KL_DOOR_REQUEST_INIT;
-  snprintf(release_id, sizeof release_id, "release-%s", code);
-  release.request_id = release_id;
+  release.request_id = visit.release_id;
+  release.visit_id = visit.visit_id;
   release.cabinet_id = doors == shop ? machine : argv[6];
+  /* Before the code is used up: would this door be refused? */
+  if (doors != shop && kl_door_check(doors, &release, &err) != KL_OK) {
+    explain("This door cannot be opened", &err);
+    goto end;
+  }
+  redeemed = redeem_code(shop, machine, code, &visit, again, doors == shop, &result);
+  if (redeemed == NULL) goto end;
+
   if (doors == shop) {
     release.order_no = kl_command_view(redeemed)->order_no;
     release.item_no = kl_command_view(redeemed)->item_no;
   }
-  if (kl_door_open(doors, &release, &released, &err) != KL_OK) {
+  kl_outcome outcome = kl_door_open(doors, &release, &released, &err);
+  if (outcome != KL_DONE) {
     explain("The goods were not released", &err);
-    result = err.outcome == KL_OUTCOME_UNKNOWN ? 2 : 3;
+    result = outcome == KL_NOT_DONE ? 3 : 2;
     goto end;
   }
   printf(kl_command_view(released)->recorded ? "The goods were released earlier.\n" : "The goods are being released.\n");
-  result = wait_for(doors, release_id, doors == shop ? "The goods are out." : "The door was open and is shut.");
+  result = wait_for(doors, visit.release_id, doors == shop ? "The goods are out." : "The door was open and is shut.");
 
 end:
   kl_command_free(released);

@@ -2,11 +2,12 @@
  * lockers and vending cabinets.
  *
  * The rules, in short (docs/conventions.md has them whole):
- *  1. What can fail returns kl_status (0 is KL_OK) and writes err, which is yours and may be NULL.
- *  2. NULL, bad UTF-8, a freed or foreign handle: an error code, never a crash. Every _free(NULL) does nothing.
- *  3. Out-pointers are NULL after an error.
+ *  1. What acts at a platform, or tells what became of an act, returns kl_outcome: KL_DONE, KL_NOT_DONE or KL_UNKNOWN.
+ *     What reads, prepares, waits or settles returns kl_status: 0 is KL_OK. Both write err, which is yours and may be NULL.
+ *  2. NULL, bad UTF-8, a freed or foreign handle: an error, never a crash. Every _free(NULL) does nothing.
+ *  3. Out-pointers are NULL from the beginning of a call, and hold a handle only if it worked.
  *  4. Nothing here is for free(): handles and results have one _free each, every const char * is borrowed.
- *  5. Structs that you allocate begin with struct_size; use their _INIT macros.
+ *  5. Structs that you allocate begin with struct_size; use their _INIT macros, or {0}.
  *  6. Durations are milliseconds, points in time Unix seconds, money fen, text UTF-8.
  *  7. A client may be used from any number of threads; everything else from one at a time.
  *  8. Nothing is printed, no environment variable is read, SIGPIPE is never raised.
@@ -18,6 +19,15 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+/* What a call returns is to be looked at. Define it to nothing before the include to do without the warnings. */
+#ifndef KL_MUST_USE
+#if defined(__GNUC__)
+#define KL_MUST_USE __attribute__((__warn_unused_result__))
+#else
+#define KL_MUST_USE
+#endif
+#endif
 
 /** The longest request_id, in bytes. */
 #define KL_REQUEST_ID_MAX 128
@@ -43,13 +53,13 @@
 /** It was redeemed. */
 #define KL_CODE_STATE_USED 2
 
-/** It has ended. */
+/** It has expired. */
 #define KL_CODE_STATE_EXPIRED 3
 
-/** The money is on its way back. */
+/** A refund is in progress. */
 #define KL_CODE_STATE_REFUNDING 4
 
-/** It was taken out of use. */
+/** It is disabled. */
 #define KL_CODE_STATE_DISABLED 5
 
 /** The command opens a door or pushes goods out. */
@@ -105,18 +115,6 @@
 
 /** Youzan: an e-voucher. */
 #define KL_CODE_VOUCHER 2
-
-/** The call was no command. */
-#define KL_OUTCOME_NONE 0
-
-/** The platform took the command. */
-#define KL_OUTCOME_DONE 1
-
-/** The command did not happen and will not. */
-#define KL_OUTCOME_NOT_DONE 2
-
-/** The command may have happened. Find out; never send it again under another request_id. */
-#define KL_OUTCOME_UNKNOWN 3
 
 /** Nothing in particular. */
 #define KL_ADVICE_NONE 0
@@ -217,6 +215,9 @@
 /** The number of this header's ABI. It moves when a program built with an older header would break. */
 #define KL_ABI_VERSION 1
 
+/** The version of this header as a number that grows: 10000 * major + 100 * minor + patch. */
+#define KL_VERSION_NUMBER 100
+
 /** Nothing is logged. */
 #define KL_LOG_OFF 0
 
@@ -309,6 +310,18 @@
 
 /** The payment failed. */
 #define KL_PAYMENT_FAILED -1
+
+/** The longest visit_id, in bytes. */
+#define KL_VISIT_ID_MAX 64
+
+/** The longest context, in bytes. */
+#define KL_CONTEXT_MAX 512
+
+/** The longest of the other texts of a command, in bytes. */
+#define KL_TEXT_MAX 1024
+
+/** The longest extra_json or channel_json of a command, in bytes. */
+#define KL_EXTRA_JSON_MAX 8192
 
 /* The platforms, for kl_config_new. */
 #define KL_PLATFORM_YOPOINT "yopoint"
@@ -501,30 +514,39 @@ typedef struct kl_stock_iter kl_stock_iter;
 /** A person. Opaque. */
 typedef struct kl_user kl_user;
 
+/**
+ * What became of an act: KL_DONE, KL_NOT_DONE or KL_UNKNOWN. 0 is none of them, so a zeroed struct never says done.
+ */
+typedef int32_t kl_outcome;
+
 /** What a call answers: 0 is KL_OK, anything else one of the KL_E_* codes. */
 typedef int32_t kl_status;
 
 /**
- * Why a call failed. Yours, on the stack if you like: kl_error err = KL_ERROR_INIT;. Every call that is given one
- * writes it, on success too. Texts are UTF-8, terminated, cut at a character, and never hold a secret.
+ * Why a call failed. Yours, on the stack if you like: kl_error err = KL_ERROR_INIT; or = {0}. Every call that is given
+ * one writes it, on success too. Texts are UTF-8, terminated, cut at a character, and never hold a secret.
  */
 typedef struct kl_error {
-  /** sizeof(kl_error), set by KL_ERROR_INIT. */
+  /** sizeof(kl_error), set by KL_ERROR_INIT; 0 for the size that it had in the first release. */
   uint32_t struct_size;
-  /** What the call returned. */
+  /** Why: KL_OK or KL_E_*. What a function that returns kl_status returned. */
   kl_status status;
-  /** For commands and other writes: KL_OUTCOME_*. */
-  int32_t outcome;
+  /**
+   * What became of the act; 0 for a call that only reads. What a function that returns kl_outcome returned.
+   */
+  kl_outcome outcome;
   /** What to do about it: KL_ADVICE_*. */
   int32_t advice;
   /** The HTTP status of the answer, 0 if there was none. */
   int32_t http_status;
-  /** The platform's own code, 0 if it gave none. */
+  /** The platform's own code, 0 if it gave none, or none that is a number. */
   int32_t platform_code;
   /** The system's errno, 0 if the system was not the reason. */
   int32_t os_errno;
-  /** How long the platform asks to wait, in milliseconds; 0 if it does not say. */
+  /** How long to wait before the next try, in milliseconds; 0 if nobody says. */
   uint32_t retry_after_ms;
+  /** The platform's own name or code of the refusal, whole (ERR_SIGN, 10025); empty if it gave none. */
+  char platform_name[96];
   /** The platform's own words. */
   char platform_message[128];
   /** One sentence for a log or a technician. */
@@ -548,6 +570,9 @@ typedef struct kl_stats {
   /** Those of them that went over a kept connection. */
   uint32_t reused;
 } kl_stats;
+
+/** A verb, for kl_client_can: KL_VERB_*, named as the functions are. */
+typedef int32_t kl_verb;
 
 /**
  * Which codes: kl_code_query q = KL_CODE_QUERY_INIT;. Texts may be NULL where the platform does not ask for them.
@@ -749,18 +774,31 @@ typedef struct kl_door_request {
   const char *notify_url;
   /** More parameters for the platform, a JSON object. */
   const char *extra_json;
+  /**
+   * The customer's visit that it belongs to, at most KL_VISIT_ID_MAX bytes. Commands of one visit are found again by it.
+   */
+  const char *visit_id;
+  /**
+   * Your own words, at most KL_CONTEXT_MAX bytes: kept with the command and given back by it, after a restart too.
+   */
+  const char *context;
 } kl_door_request;
 
 /**
- * A code to be redeemed: kl_redeem_request r = KL_REDEEM_REQUEST_INIT;. Texts may be NULL but for the first two.
+ * A code to be redeemed: kl_redeem_request r = KL_REDEEM_REQUEST_INIT;. Texts may be NULL but for request_id and code.
  */
 typedef struct kl_redeem_request {
   /** sizeof this struct. */
   uint32_t struct_size;
   /** Not to be sent later than this after the call, in milliseconds; 0 for the setting command_ttl_ms. */
   uint32_t ttl_ms;
+  /** What the code is for: KL_CODE_*. */
+  int32_t kind;
+  /** 0. */
+  uint32_t reserved;
   /**
-   * Your name for this customer's action, 1 to 128 bytes; under the same name a code is redeemed at most once.
+   * Your name for this customer's action, 1 to 128 bytes; under the same name a code is redeemed at most once. Name the
+   * visit, never the code: codes come again.
    */
   const char *request_id;
   /** The code that the customer typed. */
@@ -771,7 +809,7 @@ typedef struct kl_redeem_request {
   const char *product_id;
   /**
    * Your own order number, where the platform keeps one (Dingshang: trade_id, 20 to 32 characters); NULL to have one
-   * made from request_id.
+   * made.
    */
   const char *trade_no;
   /** Where the platform shall report the delivery (Dingshang, which wants one). */
@@ -780,14 +818,31 @@ typedef struct kl_redeem_request {
   const char *redeemer;
   /** More parameters for the platform, a JSON object. */
   const char *extra_json;
-  /** What the code is for: KL_CODE_*. */
-  int32_t kind;
+  /**
+   * The customer's visit that it belongs to, at most KL_VISIT_ID_MAX bytes. Commands of one visit are found again by it.
+   */
+  const char *visit_id;
+  /**
+   * Your own words, at most KL_CONTEXT_MAX bytes: kept with the command and given back by it, after a restart too.
+   */
+  const char *context;
 } kl_redeem_request;
+
+/** Which commands kl_command_list lists: KL_COMMANDS_*. */
+typedef int32_t kl_command_filter;
 
 /** What is known of a command. Lives as long as its kl_command; texts are never NULL. */
 typedef struct kl_command_info {
   /** Your name for it. */
   const char *request_id;
+  /** The customer's visit that it belongs to; empty for none. */
+  const char *visit_id;
+  /** Your own words, as they were given with it. */
+  const char *context;
+  /**
+   * The number by which the platform's record shows that it is ours; empty where the platform keeps none.
+   */
+  const char *mark;
   /** The platform's order that it made or belongs to. */
   const char *order_no;
   /**
@@ -802,24 +857,6 @@ typedef struct kl_command_info {
   const char *notify_url;
   /** The platform's data as JSON. */
   const char *json;
-  /** 1 if this was answered from memory and nothing was sent this time. */
-  int32_t recorded;
-  /** What it does: KL_COMMAND_*. */
-  int32_t kind;
-  /** What became of it: KL_OUTCOME_DONE, KL_OUTCOME_NOT_DONE or KL_OUTCOME_UNKNOWN. */
-  int32_t outcome;
-  /** What the machine did, another question: KL_PHYSICAL_*. */
-  int32_t physical;
-  /** Who told what became of it: KL_BY_*. */
-  int32_t settled_by;
-  /**
-   * Why it is not done: KL_E_IN_FLIGHT while it is under way, else how its call ended; KL_OK for done.
-   */
-  kl_status status;
-  /** Its place in the order of all commands of the account; grows whatever the clock does. */
-  uint64_t sequence;
-  /** When it was begun, Unix seconds by the client's clock; for people. */
-  int64_t started_at;
   /** The cabinet. */
   const char *cabinet_id;
   /** The door, or the lane. */
@@ -828,6 +865,32 @@ typedef struct kl_command_info {
   const char *physical_error;
   /** status as a sentence, or the note of whoever settled it. */
   const char *message;
+  /** What it does: KL_COMMAND_*. */
+  int32_t kind;
+  /** What became of it. */
+  kl_outcome outcome;
+  /** What the machine did, another question: KL_PHYSICAL_*. */
+  int32_t physical;
+  /** Who told what became of it: KL_BY_*. */
+  int32_t settled_by;
+  /**
+   * Why it is not done: KL_E_IN_FLIGHT while it is under way, else how its call ended; KL_OK for done.
+   */
+  kl_status status;
+  /** 1 if this was answered from memory and nothing was sent this time. */
+  int32_t recorded;
+  /** How long it is too early to settle it as not done, in milliseconds; 0: it is taken now. */
+  uint32_t mature_in_ms;
+  /** 0. */
+  uint32_t reserved;
+  /** Its place in the order of all commands of the account; grows whatever the clock does. */
+  uint64_t sequence;
+  /** How long ago it was begun, in milliseconds, whatever the clocks were set to meanwhile. */
+  uint64_t age_ms;
+  /** When it was begun, Unix seconds by the client's clock; for people. */
+  int64_t started_at;
+  /** When its first byte was about to leave, Unix seconds by the client's clock; 0 if none was. */
+  int64_t sent_at;
 } kl_command_info;
 
 /** How the journal of commands does. Yours: kl_journal_info info = KL_JOURNAL_INFO_INIT;. */
@@ -852,8 +915,18 @@ typedef struct kl_journal_info {
   uint64_t sync_total_us;
   /** Where it is; cut if it is longer. */
   char path[256];
+  /** The names of done commands that are remembered. */
+  uint64_t names;
+  /** How often a person adopted the installation's journal. */
+  uint32_t epoch;
+  /** 0. */
+  uint32_t reserved;
   /** Where it is damaged. */
   char damage[64];
+  /** The installation that it belongs to; empty without state_dir. */
+  char installation[64];
+  /** The kind of file system that it is on, ext4; empty if that is not known. */
+  char file_system[32];
 } kl_journal_info;
 
 /**
@@ -1031,7 +1104,7 @@ typedef struct kl_stock_item {
   /** The address of a picture. */
   const char *image_url;
   /**
-   * The lanes that hold it, row-column parted by commas (Dingshang: the lane's name, A21, which is the door of
+   * The lanes that hold it, row-column separated by commas (Dingshang: the lane's name, A21, which is the door of
    * kl_door_open).
    */
   const char *lanes;
@@ -1109,6 +1182,10 @@ typedef struct kl_payment_report_request {
    * call sends it at most once, and nothing is remembered.
    */
   const char *request_id;
+  /** The customer's visit that it belongs to, at most KL_VISIT_ID_MAX bytes; may be NULL. */
+  const char *visit_id;
+  /** Your own words, kept with it and given back, at most KL_CONTEXT_MAX bytes; may be NULL. */
+  const char *context;
 } kl_payment_report_request;
 
 /** A refund or an appeal: kl_claim_request r = KL_CLAIM_REQUEST_INIT;. */
@@ -1134,6 +1211,10 @@ typedef struct kl_claim_request {
    * call sends it at most once, and nothing is remembered.
    */
   const char *request_id;
+  /** The customer's visit that it belongs to, at most KL_VISIT_ID_MAX bytes; may be NULL. */
+  const char *visit_id;
+  /** Your own words, kept with it and given back, at most KL_CONTEXT_MAX bytes; may be NULL. */
+  const char *context;
 } kl_claim_request;
 
 /** Goods for an order to be made. */
@@ -1165,9 +1246,94 @@ typedef struct kl_order_create_request {
    * call sends it at most once, and nothing is remembered.
    */
   const char *request_id;
+  /** The customer's visit that it belongs to, at most KL_VISIT_ID_MAX bytes; may be NULL. */
+  const char *visit_id;
+  /** Your own words, kept with it and given back, at most KL_CONTEXT_MAX bytes; may be NULL. */
+  const char *context;
 } kl_order_create_request;
 
-/** It worked. A command that answers this is *done*. */
+/** kl_ping. */
+#define KL_VERB_PING 1
+
+/** kl_cabinet_list, kl_cabinet_iter_new. */
+#define KL_VERB_CABINET_LIST 2
+
+/** kl_stock_fetch, kl_stock_fetch_page, kl_stock_iter_new. */
+#define KL_VERB_STOCK_FETCH 3
+
+/** kl_door_open. */
+#define KL_VERB_DOOR_OPEN 4
+
+/** kl_code_redeem. */
+#define KL_VERB_CODE_REDEEM 5
+
+/** kl_code_lookup. */
+#define KL_VERB_CODE_LOOKUP 6
+
+/** kl_code_list. */
+#define KL_VERB_CODE_LIST 7
+
+/** kl_code_create. */
+#define KL_VERB_CODE_CREATE 8
+
+/** kl_code_cancel. */
+#define KL_VERB_CODE_CANCEL 9
+
+/** kl_order_get. */
+#define KL_VERB_ORDER_GET 10
+
+/** kl_order_list, kl_order_iter_new. */
+#define KL_VERB_ORDER_LIST 11
+
+/** kl_order_create. */
+#define KL_VERB_ORDER_CREATE 12
+
+/** kl_payment_report. */
+#define KL_VERB_PAYMENT_REPORT 13
+
+/** kl_refund_apply. */
+#define KL_VERB_REFUND_APPLY 14
+
+/** kl_appeal_file. */
+#define KL_VERB_APPEAL_FILE 15
+
+/** kl_user_get. */
+#define KL_VERB_USER_GET 16
+
+/** kl_company_get. */
+#define KL_VERB_COMPANY_GET 17
+
+/** kl_event_parse. */
+#define KL_VERB_EVENT_PARSE 18
+
+/** kl_call. */
+#define KL_VERB_CALL 19
+
+/** All that are remembered. */
+#define KL_COMMANDS_ANY 0
+
+/** Those under way and those unknown. */
+#define KL_COMMANDS_OPEN 1
+
+/** Those that are done. */
+#define KL_COMMANDS_DONE 2
+
+/** Those that are not done. */
+#define KL_COMMANDS_NOT_DONE 3
+
+/** Those of which it is not known, without those under way. */
+#define KL_COMMANDS_UNKNOWN 4
+
+/** The platform took it. */
+#define KL_DONE 1
+
+/** It did not happen and will not. */
+#define KL_NOT_DONE 2
+
+/** It may have happened. Find out; never send it again under another request_id. */
+#define KL_UNKNOWN 3
+
+/** It worked. */
 #define KL_OK 0
 
 /** A pointer that must not be NULL is NULL. */
@@ -1195,7 +1361,8 @@ typedef struct kl_order_create_request {
 #define KL_E_UNSUPPORTED 8
 
 /**
- * Not now: called from inside the log callback, or another thread is making codes for the same cabinet.
+ * Not now: another command is under way at the same door, codes are being made for the same cabinet, or the call comes
+ * from inside the log callback.
  */
 #define KL_E_BUSY 9
 
@@ -1327,7 +1494,7 @@ typedef struct kl_order_create_request {
  */
 #define KL_E_CODE_USED 520
 
-/** The pickup code has ended. */
+/** The pickup code has expired. */
 #define KL_E_CODE_EXPIRED 521
 
 /** The order is in no state for this: unpaid, expired, closed, refunded, or delivered before. */
@@ -1441,7 +1608,7 @@ typedef struct kl_order_create_request {
 
 #ifdef __cplusplus
 extern "C" {
-#endif // __cplusplus
+#endif
 
 /**
  * Makes any call of the platform by its own name, with its own parameters as a JSON object, sent exactly as given;
@@ -1450,15 +1617,15 @@ extern "C" {
  * Yopoint: cabinet.order.list. Dingshang: POST /products, the method and the path below /api/openapi/v1; the
  * parameters are sent as texts, signed and wrapped (for POST /orders as they are).
  *
- * Calls that are known to only read are tried again when the network fails; all others are sent once, and the error's
- * outcome says what became of them. A command that has a verb of its own is refused (KL_E_ARGUMENT), because only the
- * verb guards it. End the result with kl_response_free.
+ * Calls that are known to only read are tried again when the network fails, and answer KL_DONE or KL_NOT_DONE; all
+ * others are sent once, and KL_UNKNOWN says that they may have happened. A command that has a verb of its own is
+ * refused (KL_E_ARGUMENT), because only the verb guards it. End the result with kl_response_free.
  */
-kl_status kl_call(kl_client *client,
-                  const char *method,
-                  const char *params_json,
-                  kl_response **out,
-                  kl_error *err);
+KL_MUST_USE kl_outcome kl_call(kl_client *client,
+                               const char *method,
+                               const char *params_json,
+                               kl_response **out,
+                               kl_error *err);
 
 /**
  * The platform's data as JSON text; "null" if it sent none. Borrowed from the response. NULL if this is no
@@ -1473,7 +1640,7 @@ void kl_response_free(kl_response *response);
  * Makes a client. Checks every setting, reads the CA and certificate files, sends nothing and starts no thread; works
  * without a network. config may be freed afterwards. End it with kl_client_free.
  */
-kl_status kl_client_new(const kl_config *config, kl_client **out, kl_error *err);
+KL_MUST_USE kl_status kl_client_new(const kl_config *config, kl_client **out, kl_error *err);
 
 /**
  * Frees a client. Its calls in flight on other threads end with KL_E_CANCELLED, its iterators with KL_E_HANDLE; what
@@ -1485,93 +1652,103 @@ void kl_client_free(kl_client *client);
  * Ends every call in flight on this client with KL_E_CANCELLED, from any other thread. Calls that start later work.
  * A command whose first byte had left is then unknown, as its error says.
  */
-kl_status kl_client_cancel(kl_client *client, kl_error *err);
+KL_MUST_USE kl_status kl_client_cancel(kl_client *client, kl_error *err);
 
 /**
  * Opens the connection before it is needed, or proves that the open one is alive: the next call is one round trip.
  * Call it when a customer walks up. Blocks up to timeout_ms.
  */
-kl_status kl_client_warm(kl_client *client, kl_error *err);
+KL_MUST_USE kl_status kl_client_warm(kl_client *client, kl_error *err);
 
 /**
  * Asks the platform whether it is there and takes the credentials (Yopoint: api.test; Youzan: a token;
  * Zhiyun: authorize). Tried again inside
  * timeout_ms when the network fails.
  */
-kl_status kl_ping(kl_client *client, kl_error *err);
+KL_MUST_USE kl_status kl_ping(kl_client *client, kl_error *err);
 
 /**
  * The time as this client knows it, in Unix seconds, and where it comes from (KL_TIME_*). Sends nothing. A device
  * without a clock may set its own by it once the source is KL_TIME_PLATFORM. source may be NULL.
  */
-kl_status kl_client_time(kl_client *client, int64_t *unix_seconds, int32_t *source, kl_error *err);
+KL_MUST_USE kl_status kl_client_time(kl_client *client, int64_t *unix_seconds, int32_t *source, kl_error *err);
 
 /** Counts of what the network layer did, for a status page and for tests. Sends nothing. */
-kl_status kl_client_stats(kl_client *client, kl_stats *out, kl_error *err);
+KL_MUST_USE kl_status kl_client_stats(kl_client *client, kl_stats *out, kl_error *err);
+
+/**
+ * Whether the client's platform has such a call: 1, or 0 (also for what is no client or no verb). The others answer
+ * KL_E_UNSUPPORTED. Sends nothing.
+ */
+int32_t kl_client_can(kl_client *client, kl_verb verb);
 
 /**
  * Looks a code up without using it, as a list of one (Dingshang: by POST /products/{id}/pickup_code, which finds only
  * codes that can still be used; Youzan: trade.selffetchcode.get and its like). KL_E_NOT_FOUND if there is no such
  * code. Tried again inside timeout_ms when the network fails. End the result with kl_codes_free.
  */
-kl_status kl_code_lookup(kl_client *client,
-                         const kl_code_query *query,
-                         kl_codes **out,
-                         kl_error *err);
+KL_MUST_USE kl_status kl_code_lookup(kl_client *client,
+                                     const kl_code_query *query,
+                                     kl_codes **out,
+                                     kl_error *err);
 
 /**
  * The codes of some goods that can still be used (Dingshang: POST /products/{id}/pickup_code). Tried again inside
  * timeout_ms when the network fails. End the result with kl_codes_free.
  */
-kl_status kl_code_list(kl_client *client,
-                       const kl_code_query *query,
-                       kl_codes **out,
-                       kl_error *err);
+KL_MUST_USE kl_status kl_code_list(kl_client *client,
+                                   const kl_code_query *query,
+                                   kl_codes **out,
+                                   kl_error *err);
 
 /**
  * Makes codes and gives exactly the new ones (Dingshang: POST /pickup_codes, whose own answer is empty: the codes are
  * listed before and after, each step within timeout_ms, and one creation at a time for each cabinet; another one waits,
- * and ends with KL_E_BUSY). Sent at most once: if the answer is lost but the list shows the new codes, that is KL_OK;
+ * and ends with KL_E_BUSY). Sent at most once: if the answer is lost but the list shows the new codes, that is KL_DONE;
  * after *unknown* list the codes before you make more. Codes that another program makes for the same goods at the same
  * moment cannot always be told apart; then the outcome is *unknown* too. End the result with kl_codes_free.
  */
-kl_status kl_code_create(kl_client *client,
-                         const kl_code_create_request *request,
-                         kl_codes **out,
-                         kl_error *err);
+KL_MUST_USE kl_outcome kl_code_create(kl_client *client,
+                                      const kl_code_create_request *request,
+                                      kl_codes **out,
+                                      kl_error *err);
 
 /**
  * Cancels one code, or all of a cabinet (Dingshang: PUT /pickup_codes; the codes are deleted, so that cancelling twice
  * answers KL_E_NOT_FOUND). Sent at most once. End the result with
  * kl_response_free.
  */
-kl_status kl_code_cancel(kl_client *client,
-                         const kl_code_cancel_request *request,
-                         kl_response **out,
-                         kl_error *err);
+KL_MUST_USE kl_outcome kl_code_cancel(kl_client *client,
+                                      const kl_code_cancel_request *request,
+                                      kl_response **out,
+                                      kl_error *err);
 
-/** How many codes the list holds; 0 if this is no list. */
+/** How many codes the list holds; 0 if the handle is not a list. */
 size_t kl_codes_count(const kl_codes *list);
 
-/** A code of the list; NULL behind its end. Borrowed from the list. */
+/** A code of the list; NULL if index is not below the count. Borrowed from the list. */
 const kl_pickup_code *kl_codes_at(const kl_codes *list, size_t index);
 
 /** Frees a list. NULL does nothing. */
 void kl_codes_free(kl_codes *list);
 
 /**
- * Opens a door (Yopoint: cabinet.open.door). KL_OK means *done*: the platform took the command; that the bolt
- * moved is told later, by KL_EVENT_DOOR_CLOSED or the order, and kl_command_wait waits for it. Otherwise outcome in
- * the error says whether it is *not done* (safe to try again) or *unknown* (it may have opened).
+ * Opens a door (Yopoint: cabinet.open.door). What is returned is what became of the *name*, of this call and of any
+ * before it:
+ *
+ * - KL_DONE: the platform took the command, and out holds it. That the bolt moved is told later, by
+ *   KL_EVENT_DOOR_CLOSED or the order, and kl_command_wait waits for it.
+ * - KL_NOT_DONE: it did not happen and will not. The same name may be tried again.
+ * - KL_UNKNOWN: it may have opened. kl_command_resolve, a callback, a sensor or a person tells.
  *
  * The same request_id again never opens twice: after *done* it gives the recorded answer; after *unknown* it asks the
  * platform what became of it, and only if that proves that nothing happened is it sent, else the answer is
- * KL_E_UNSETTLED. With state_dir that holds across restarts and power cuts, for every unsettled command and at least
- * the newest 400 settled ones: the intent is on the disk before the first byte leaves (KL_E_JOURNAL… and nothing sent if
- * it cannot be), and all processes that share the folder share it. While a command at a door is unknown, others there are
- * KL_E_BLOCKED.
+ * KL_E_UNSETTLED. With state_dir that holds across restarts and power cuts, as docs/journal.md says: the intent is
+ * on the disk before the first byte leaves (KL_E_JOURNAL... and nothing sent if it cannot be), and all processes that
+ * share the folder share it. While a command at a door is unknown, others there are KL_E_BLOCKED.
  *
- * Sent at most once, over a fresh connection or one proven alive, never later than ttl_ms.
+ * Sent at most once, over a fresh connection or one proven alive, never later than ttl_ms. What its result needs is
+ * reserved before (KL_E_RESOURCE, and nothing is sent).
  *
  * Dingshang: dispenses the item item_no of the order order_no (POST /deliveries), or, as a test, what the lane
  * door holds (POST /deliveries/debug); what came of it is in the order after 120 s at the latest, and comes as
@@ -1579,37 +1756,53 @@ void kl_codes_free(kl_codes *list);
  *
  * End the result with kl_command_free.
  */
-kl_status kl_door_open(kl_client *client,
-                       const kl_door_request *request,
-                       kl_command **out,
-                       kl_error *err);
+KL_MUST_USE kl_outcome kl_door_open(kl_client *client,
+                                    const kl_door_request *request,
+                                    kl_command **out,
+                                    kl_error *err);
 
 /**
- * Redeems a pickup code (Dingshang: POST /consumes; Youzan: trade.selffetchcode.apply and its like). KL_OK means
- * *done*: the code is used, and the goods may be released. Otherwise outcome says *not done* or *unknown*, as for
- * kl_door_open; a code that was used before, by somebody else, is KL_E_CODE_USED and *not done*.
+ * What kl_door_open would refuse of this request, by the same rules: KL_OK if nothing. Sends nothing and records nothing,
+ * so it says nothing of what the platform or an earlier command of this name will say. Check the door of a visit before its
+ * code is redeemed.
+ */
+KL_MUST_USE kl_status kl_door_check(kl_client *client,
+                                    const kl_door_request *request,
+                                    kl_error *err);
+
+/**
+ * Redeems a pickup code (Dingshang: POST /consumes; Youzan: trade.selffetchcode.apply and its like). KL_DONE: the
+ * code is used, and the goods may be released. KL_NOT_DONE and KL_UNKNOWN as for kl_door_open; a code that was used
+ * before, by somebody else, is KL_E_CODE_USED and *not done*.
  *
  * Sent at most once for a request_id, but on Dingshang, where sending the same redemption again is the way to ask what
  * became of it: the refusal of a used code names its order, and if that order bears this request's number the answer is
- * *done*. On Youzan kl_code_lookup tells what became of an *unknown* one: a used code was redeemed.
+ * *done*. On Youzan kl_command_resolve looks an *unknown* one up.
  *
  * Dingshang moves nothing yet: dispense item_no of order_no with kl_door_open, under a request_id of its own.
  *
  * End the result with kl_command_free.
  */
-kl_status kl_code_redeem(kl_client *client,
-                         const kl_redeem_request *request,
-                         kl_command **out,
-                         kl_error *err);
+KL_MUST_USE kl_outcome kl_code_redeem(kl_client *client,
+                                      const kl_redeem_request *request,
+                                      kl_command **out,
+                                      kl_error *err);
+
+/**
+ * What kl_code_redeem would refuse of this request, as kl_door_check says for doors. Sends nothing and records nothing.
+ */
+KL_MUST_USE kl_status kl_redeem_check(kl_client *client,
+                                      const kl_redeem_request *request,
+                                      kl_error *err);
 
 /**
  * What is recorded of a command, whatever became of it: read outcome, physical and status of the result. Sends
  * nothing. KL_E_NOT_FOUND if there is none of this name. End the result with kl_command_free.
  */
-kl_status kl_command_get(kl_client *client,
-                         const char *request_id,
-                         kl_command **out,
-                         kl_error *err);
+KL_MUST_USE kl_status kl_command_get(kl_client *client,
+                                     const char *request_id,
+                                     kl_command **out,
+                                     kl_error *err);
 
 /**
  * Waits until it is known what the machine did, for at most timeout_ms; 0 asks once. KL_OK: the door opened, or the
@@ -1624,65 +1817,106 @@ kl_status kl_command_get(kl_client *client,
  * notify.close.door and cabinet.order.get, Dingshang by POST /orders/{id} and POST /deliveries/{id}, up to 120 s
  * after the command. End the result with kl_command_free.
  */
-kl_status kl_command_wait(kl_client *client,
-                          const char *request_id,
-                          uint32_t timeout_ms,
-                          kl_command **out,
-                          kl_error *err);
+KL_MUST_USE kl_status kl_command_wait(kl_client *client,
+                                      const char *request_id,
+                                      uint32_t timeout_ms,
+                                      kl_command **out,
+                                      kl_error *err);
 
 /**
  * Finds out what became of a command without ever doing it again: from the record, or by asking the platform in the way
- * that docs/journal.md lists. KL_OK means *done*; otherwise outcome says *not done* (the same request_id may be
- * tried again) or *unknown*. After a restart call it for each that kl_command_pending lists. When the advice is
- * KL_ADVICE_CALL_PERSON, asking again will not help: a sensor or a person decides (kl_command_settle). End the result
- * with kl_command_free.
+ * that docs/journal.md lists. KL_DONE, and out holds it; KL_NOT_DONE: the same request_id may be tried again;
+ * KL_UNKNOWN: it is still not known. After a restart call it for each that kl_command_pending lists. When the advice is
+ * KL_ADVICE_CALL_PERSON, asking again will not help: a sensor or a person decides (kl_command_settle). A name that was
+ * never begun is KL_E_NOT_FOUND and *not done*. End the result with kl_command_free.
  */
-kl_status kl_command_resolve(kl_client *client,
-                             const char *request_id,
-                             kl_command **out,
-                             kl_error *err);
+KL_MUST_USE kl_outcome kl_command_resolve(kl_client *client,
+                                          const char *request_id,
+                                          kl_command **out,
+                                          kl_error *err);
 
 /**
- * Decides an unknown command by what was seen at the machine: outcome is KL_OUTCOME_DONE or KL_OUTCOME_NOT_DONE, by is
- * KL_BY_SENSOR or KL_BY_PERSON, note may be NULL and is kept. Frees the door for new commands. Sends nothing. Telling
- * the same twice is well; a command that is settled the other way stays so (KL_E_REQUEST_ID). Ask the sensor late enough: a
- * request may still be on its way to the machine when its caller has given up or is gone, so look a minute after the command
- * was begun before you settle it as not done.
+ * Decides an unknown command by what was seen at the machine: outcome is KL_DONE or KL_NOT_DONE, by is
+ * KL_BY_SENSOR or KL_BY_PERSON, note may be NULL and is kept. Frees the door for new commands. Sends nothing. Settling
+ * twice with the same outcome is no error; a command that is settled the other way is not changed (KL_E_REQUEST_ID).
+ *
+ * *Done* is taken at any time. *Not done* is KL_E_TOO_EARLY while the request may still reach the machine
+ * (mature_in_ms of the command, retry_after_ms of the error): look then, not before.
  */
-kl_status kl_command_settle(kl_client *client,
-                            const char *request_id,
-                            int32_t outcome,
-                            int32_t by,
-                            const char *note,
-                            kl_error *err);
+KL_MUST_USE kl_status kl_command_settle(kl_client *client,
+                                        const char *request_id,
+                                        kl_outcome outcome,
+                                        int32_t by,
+                                        const char *note,
+                                        kl_error *err);
+
+/**
+ * A person decides an unknown command although it is too early to say *not done*: they take it on themselves that nothing
+ * is on its way any more. Never for a program to call by itself. Otherwise as kl_command_settle with KL_BY_PERSON;
+ * note says who and why, and is kept. Sends nothing.
+ */
+KL_MUST_USE kl_status kl_command_overrule(kl_client *client,
+                                          const char *request_id,
+                                          kl_outcome outcome,
+                                          const char *note,
+                                          kl_error *err);
+
+/**
+ * A new name for an act, written to buf: this library never gives it again, nor does another. Make it when the act is
+ * decided on, keep it (a file, a row of your own) before the first try, and use it at every try. size bytes are yours;
+ * KL_REQUEST_ID_MAX + 1 always do. KL_E_ARGUMENT, and an empty text, if they do not. Sends nothing.
+ */
+KL_MUST_USE kl_status kl_request_id_new(kl_client *client,
+                                        char *buf,
+                                        size_t size,
+                                        kl_error *err);
+
+/**
+ * The commands that are remembered whole, the oldest first: those with a sequence above since (0 for all) that filter
+ * names. Sends nothing. End the result with kl_commands_free.
+ */
+KL_MUST_USE kl_status kl_command_list(kl_client *client,
+                                      uint64_t since,
+                                      kl_command_filter filter,
+                                      kl_commands **out,
+                                      kl_error *err);
 
 /**
  * The commands that are under way or unknown, the oldest first: after a start, what the last run left behind. Sends nothing.
  * End the result with kl_commands_free.
  */
-kl_status kl_command_pending(kl_client *client,
-                             kl_commands **out,
-                             kl_error *err);
+KL_MUST_USE kl_status kl_command_pending(kl_client *client,
+                                         kl_commands **out,
+                                         kl_error *err);
 
-/** How many commands the list holds; 0 if this is no list. */
+/** How many commands the list holds; 0 if the handle is not a list. */
 size_t kl_commands_count(const kl_commands *list);
 
-/** A command of the list; NULL behind its end. Borrowed from the list. */
+/** A command of the list; NULL if index is not below the count. Borrowed from the list. */
 const kl_command_info *kl_commands_at(const kl_commands *list, size_t index);
 
 /** Frees a list. NULL does nothing. */
 void kl_commands_free(kl_commands *list);
 
 /** How the journal does: its size, what is unsettled, how long the disk takes. Sends nothing. */
-kl_status kl_journal_read(kl_client *client, kl_journal_info *out, kl_error *err);
+KL_MUST_USE kl_status kl_journal_read(kl_client *client, kl_journal_info *out, kl_error *err);
 
 /**
  * After KL_E_JOURNAL_DAMAGED, when a person has decided to go on: puts the damaged file aside, beside the new one, and
  * keeps every record that could be read. What the damaged part knew is lost: a request_id from there would be sent
  * again. Does nothing to a journal that is whole. Sends nothing.
  */
-kl_status kl_journal_repair(kl_client *client,
-                            kl_error *err);
+KL_MUST_USE kl_status kl_journal_repair(kl_client *client,
+                                        kl_error *err);
+
+/**
+ * After KL_E_JOURNAL_MISSING, KL_E_JOURNAL_OLDER or KL_E_JOURNAL_COPIED, when a person has decided to go on with what
+ * there is: a new epoch begins, and names from before are not given again. What the lost journal knew is lost: look at what
+ * was under way first. note says who and why, and is kept. Sends nothing.
+ */
+KL_MUST_USE kl_status kl_journal_adopt(kl_client *client,
+                                       const char *note,
+                                       kl_error *err);
 
 /** What is known of a command. Borrowed from it; NULL if this is no command. */
 const kl_command_info *kl_command_view(const kl_command *command);
@@ -1693,27 +1927,27 @@ void kl_command_free(kl_command *command);
 /**
  * Starts the settings of an account on a platform, named as in KL_PLATFORM_*. End it with kl_config_free.
  */
-kl_status kl_config_new(const char *platform, kl_config **out, kl_error *err);
+KL_MUST_USE kl_status kl_config_new(const char *platform, kl_config **out, kl_error *err);
 
 /**
  * Reads the settings of account from a JSON file, {"accounts": {"NAME": {"platform": "yopoint", …}}}, with the
  * keys of kl_config_set. account may be NULL if the file holds one. Relative paths in the file count from its own
  * folder. KL_E_CONFIG_FILE, KL_E_CONFIG_KEY or KL_E_CONFIG_VALUE say what is wrong and where.
  */
-kl_status kl_config_load(const char *json_path, const char *account, kl_config **out, kl_error *err);
+KL_MUST_USE kl_status kl_config_load(const char *json_path, const char *account, kl_config **out, kl_error *err);
 
 /**
  * Sets one value; the same key again replaces it. Keys are the macros KL_KEY_*. A key that the platform does not
  * know is KL_E_CONFIG_KEY and the message names the nearest one; a value of the wrong form is KL_E_CONFIG_VALUE.
  * The value is copied.
  */
-kl_status kl_config_set(kl_config *config, const char *key, const char *value, kl_error *err);
+KL_MUST_USE kl_status kl_config_set(kl_config *config, const char *key, const char *value, kl_error *err);
 
 /** Frees settings; clients made from them keep their own copy. NULL does nothing. */
 void kl_config_free(kl_config *config);
 
 /**
- * Verifies a callback and takes it apart. headers are the header lines of the HTTP request, parted by newlines (may
+ * Verifies and parses a callback. headers are the header lines of the HTTP request, separated by newlines (may
  * be NULL); body is its body, byte for byte, len long. For a payment page of the older vending flow the body is the
  * query string, and for Youzan's encrypted market messages as well (message=…).
  *
@@ -1728,12 +1962,12 @@ void kl_config_free(kl_config *config);
  *
  * Sends nothing. End the result with kl_event_free.
  */
-kl_status kl_event_parse(kl_client *client,
-                         const char *headers,
-                         const uint8_t *body,
-                         size_t len,
-                         kl_event **out,
-                         kl_error *err);
+KL_MUST_USE kl_status kl_event_parse(kl_client *client,
+                                     const char *headers,
+                                     const uint8_t *body,
+                                     size_t len,
+                                     kl_event **out,
+                                     kl_error *err);
 
 /** What the callback says. Borrowed from the event; NULL if this is no event. */
 const kl_event_info *kl_event_view(const kl_event *event);
@@ -1751,11 +1985,11 @@ const char *kl_event_reply(const kl_event *event);
  * KL_EVENT_REFUND_APPROVED asks for (its fields are not published). For KL_EVENT_REFUND_REQUESTED its fields stand
  * beside the code, as the older flow reads refundsRawData and refundsTime.
  */
-kl_status kl_event_set_reply(kl_event *event,
-                             int32_t code,
-                             const char *message,
-                             const char *data_json,
-                             kl_error *err);
+KL_MUST_USE kl_status kl_event_set_reply(kl_event *event,
+                                         int32_t code,
+                                         const char *message,
+                                         const char *data_json,
+                                         kl_error *err);
 
 /** Frees an event. NULL does nothing. */
 void kl_event_free(kl_event *event);
@@ -1764,7 +1998,7 @@ void kl_event_free(kl_event *event);
  * The person behind the account (Zhiyun: userService/getUserInfo). Tried again inside timeout_ms when the network
  * fails. End the result with kl_user_free.
  */
-kl_status kl_user_get(kl_client *client, kl_user **out, kl_error *err);
+KL_MUST_USE kl_status kl_user_get(kl_client *client, kl_user **out, kl_error *err);
 
 /** What is known of a person. Borrowed from it; NULL if this is no user. */
 const kl_user_info *kl_user_view(const kl_user *user);
@@ -1776,7 +2010,7 @@ void kl_user_free(kl_user *user);
  * The company behind the account (Zhiyun: companyService/getCompanyInfo). Tried again inside timeout_ms when the
  * network fails. End the result with kl_company_free.
  */
-kl_status kl_company_get(kl_client *client, kl_company **out, kl_error *err);
+KL_MUST_USE kl_status kl_company_get(kl_client *client, kl_company **out, kl_error *err);
 
 /** What is known of a company. Borrowed from it; NULL if this is no company. */
 const kl_company_info *kl_company_view(const kl_company *company);
@@ -1808,15 +2042,15 @@ const char *kl_status_name(kl_status status);
  * returns, no line is being delivered to the callback that was set before, so what it uses may be freed. Any thread,
  * but not from inside the callback (KL_E_BUSY).
  */
-kl_status kl_set_log(int32_t level, kl_log_fn callback, void *user, kl_error *err);
+KL_MUST_USE kl_status kl_set_log(int32_t level, kl_log_fn callback, void *user, kl_error *err);
 
 /**
  * Hands in a time that the firmware trusts more than the device's clock (GPS, modem, NTP), in Unix seconds. From
- * then on certificates are checked by it, counted on by the monotonic clock; requests are signed by it until the
+ * then on certificates are checked by it, advanced by the monotonic clock; requests are signed by it until the
  * platform's own time is known. 0 forgets it. For the whole process, from any thread. KL_E_ARGUMENT for a time
  * before this library was built or half a century after.
  */
-kl_status kl_set_time(int64_t unix_seconds, kl_error *err);
+KL_MUST_USE kl_status kl_set_time(int64_t unix_seconds, kl_error *err);
 
 /**
  * The account's cabinets (Yopoint: cabinet.list, https://yopointapi.apifox.cn/api-140618274; Dingshang: POST
@@ -1824,15 +2058,15 @@ kl_status kl_set_time(int64_t unix_seconds, kl_error *err);
  * them if page is NULL. Tried again inside timeout_ms when the network fails. End the result with
  * kl_cabinets_free.
  */
-kl_status kl_cabinet_list(kl_client *client,
-                          const kl_page *page,
-                          kl_cabinets **out,
-                          kl_error *err);
+KL_MUST_USE kl_status kl_cabinet_list(kl_client *client,
+                                      const kl_page *page,
+                                      kl_cabinets **out,
+                                      kl_error *err);
 
-/** How many cabinets the list holds; 0 if this is no list. */
+/** How many cabinets the list holds; 0 if the handle is not a list. */
 size_t kl_cabinets_count(const kl_cabinets *list);
 
-/** A cabinet of the list; NULL behind its end. Borrowed from the list. */
+/** A cabinet of the list; NULL if index is not below the count. Borrowed from the list. */
 const kl_cabinet *kl_cabinets_at(const kl_cabinets *list, size_t index);
 
 /** How many cabinets there are in all; -1 if the platform does not say. */
@@ -1848,18 +2082,18 @@ void kl_cabinets_free(kl_cabinets *list);
  * Walks the account's cabinets page by page, page_size at a time (0 for the most that the platform documents),
  * holding one page in memory. Sends nothing yet. End it with kl_cabinet_iter_free.
  */
-kl_status kl_cabinet_iter_new(kl_client *client,
-                              uint32_t page_size,
-                              kl_cabinet_iter **out,
-                              kl_error *err);
+KL_MUST_USE kl_status kl_cabinet_iter_new(kl_client *client,
+                                          uint32_t page_size,
+                                          kl_cabinet_iter **out,
+                                          kl_error *err);
 
 /**
  * The next cabinet in *item, or NULL there after the last one, both with KL_OK. It is borrowed until the next call.
  * After an error the same page is asked for again.
  */
-kl_status kl_cabinet_iter_next(kl_cabinet_iter *iter,
-                               const kl_cabinet **item,
-                               kl_error *err);
+KL_MUST_USE kl_status kl_cabinet_iter_next(kl_cabinet_iter *iter,
+                                           const kl_cabinet **item,
+                                           kl_error *err);
 
 /** Frees an iterator. NULL does nothing. */
 void kl_cabinet_iter_free(kl_cabinet_iter *iter);
@@ -1871,26 +2105,26 @@ void kl_cabinet_iter_free(kl_cabinet_iter *iter);
  * items.onsale.get, the goods of the whole shop whatever cabinet_id says). Tried again inside timeout_ms when the
  * network fails; each page has that long. End the result with kl_stock_free.
  */
-kl_status kl_stock_fetch(kl_client *client,
-                         const char *cabinet_id,
-                         kl_stock **out,
-                         kl_error *err);
+KL_MUST_USE kl_status kl_stock_fetch(kl_client *client,
+                                     const char *cabinet_id,
+                                     kl_stock **out,
+                                     kl_error *err);
 
 /**
  * One page of the goods of a cabinet, with more parameters for the platform if extra_json, a JSON object, is not
  * NULL. page NULL means all pages. End the result with kl_stock_free.
  */
-kl_status kl_stock_fetch_page(kl_client *client,
-                              const char *cabinet_id,
-                              const kl_page *page,
-                              const char *extra_json,
-                              kl_stock **out,
-                              kl_error *err);
+KL_MUST_USE kl_status kl_stock_fetch_page(kl_client *client,
+                                          const char *cabinet_id,
+                                          const kl_page *page,
+                                          const char *extra_json,
+                                          kl_stock **out,
+                                          kl_error *err);
 
-/** How many kinds of goods the list holds; 0 if this is no list. */
+/** How many kinds of goods the list holds; 0 if the handle is not a list. */
 size_t kl_stock_count(const kl_stock *stock);
 
-/** An item of the list; NULL behind its end. Borrowed from the list. */
+/** An item of the list; NULL if index is not below the count. Borrowed from the list. */
 const kl_stock_item *kl_stock_at(const kl_stock *stock, size_t index);
 
 /** How many kinds of goods there are in all; -1 if the platform does not say. */
@@ -1906,18 +2140,18 @@ void kl_stock_free(kl_stock *stock);
  * Walks the goods of a cabinet page by page, holding one page in memory. page_size 0 means the most that the
  * platform documents; extra_json may be NULL. Sends nothing yet. End it with kl_stock_iter_free.
  */
-kl_status kl_stock_iter_new(kl_client *client,
-                            const char *cabinet_id,
-                            uint32_t page_size,
-                            const char *extra_json,
-                            kl_stock_iter **out,
-                            kl_error *err);
+KL_MUST_USE kl_status kl_stock_iter_new(kl_client *client,
+                                        const char *cabinet_id,
+                                        uint32_t page_size,
+                                        const char *extra_json,
+                                        kl_stock_iter **out,
+                                        kl_error *err);
 
 /**
  * The next item in *item, or NULL there after the last one, both with KL_OK. It is borrowed until the next call.
  * After an error the same page is asked for again.
  */
-kl_status kl_stock_iter_next(kl_stock_iter *iter, const kl_stock_item **item, kl_error *err);
+KL_MUST_USE kl_status kl_stock_iter_next(kl_stock_iter *iter, const kl_stock_item **item, kl_error *err);
 
 /** Frees an iterator. NULL does nothing. */
 void kl_stock_iter_free(kl_stock_iter *iter);
@@ -1926,10 +2160,10 @@ void kl_stock_iter_free(kl_stock_iter *iter);
  * One order (Yopoint: cabinet.order.get, https://yopointapi.apifox.cn/api-150924989, or consumer.order.get;
  * Dingshang: POST /orders/{order_no}, which needs cabinet_id too), as a list of one. Tried again inside timeout_ms when the network fails. End the result with kl_orders_free.
  */
-kl_status kl_order_get(kl_client *client,
-                       const kl_order_ref *order,
-                       kl_orders **out,
-                       kl_error *err);
+KL_MUST_USE kl_status kl_order_get(kl_client *client,
+                                   const kl_order_ref *order,
+                                   kl_orders **out,
+                                   kl_error *err);
 
 /**
  * The orders of a period (Yopoint: cabinet.order.list, https://yopointapi.apifox.cn/api-151045316, or
@@ -1937,16 +2171,16 @@ kl_status kl_order_get(kl_client *client,
  * platform lists at once (Youzan: 89 days) are split and joined, oldest first; a page of one is refused. Tried again inside timeout_ms when the network
  * fails. End the result with kl_orders_free.
  */
-kl_status kl_order_list(kl_client *client,
-                        const kl_order_query *query,
-                        const kl_page *page,
-                        kl_orders **out,
-                        kl_error *err);
+KL_MUST_USE kl_status kl_order_list(kl_client *client,
+                                    const kl_order_query *query,
+                                    const kl_page *page,
+                                    kl_orders **out,
+                                    kl_error *err);
 
-/** How many orders the list holds; 0 if this is no list. */
+/** How many orders the list holds; 0 if the handle is not a list. */
 size_t kl_orders_count(const kl_orders *list);
 
-/** An order of the list; NULL behind its end. Borrowed from the list. */
+/** An order of the list; NULL if index is not below the count. Borrowed from the list. */
 const kl_order *kl_orders_at(const kl_orders *list, size_t index);
 
 /** How many orders there are in all; -1 if the platform does not say. */
@@ -1962,17 +2196,17 @@ void kl_orders_free(kl_orders *list);
  * Walks the orders of a period page by page, holding one page in memory. page_size 0 means the most that the
  * platform documents. Sends nothing yet; the query is copied. End it with kl_order_iter_free.
  */
-kl_status kl_order_iter_new(kl_client *client,
-                            const kl_order_query *query,
-                            uint32_t page_size,
-                            kl_order_iter **out,
-                            kl_error *err);
+KL_MUST_USE kl_status kl_order_iter_new(kl_client *client,
+                                        const kl_order_query *query,
+                                        uint32_t page_size,
+                                        kl_order_iter **out,
+                                        kl_error *err);
 
 /**
  * The next order in *item, or NULL there after the last one, both with KL_OK. It is borrowed until the next call.
  * After an error the same page is asked for again.
  */
-kl_status kl_order_iter_next(kl_order_iter *iter, const kl_order **item, kl_error *err);
+KL_MUST_USE kl_status kl_order_iter_next(kl_order_iter *iter, const kl_order **item, kl_error *err);
 
 /** Frees an iterator. NULL does nothing. */
 void kl_order_iter_free(kl_order_iter *iter);
@@ -1984,10 +2218,10 @@ void kl_order_iter_free(kl_order_iter *iter);
  * status 1 or 6, within 20 minutes of making the order; the amount and the channel's answer are not sent. End the result with
  * kl_response_free.
  */
-kl_status kl_payment_report(kl_client *client,
-                            const kl_payment_report_request *request,
-                            kl_response **out,
-                            kl_error *err);
+KL_MUST_USE kl_outcome kl_payment_report(kl_client *client,
+                                         const kl_payment_report_request *request,
+                                         kl_response **out,
+                                         kl_error *err);
 
 /**
  * Asks for a full refund on the customer's behalf (Yopoint: cabinet.order.refund.apply). Staff approve it later; the
@@ -1995,50 +2229,50 @@ kl_status kl_payment_report(kl_client *client,
  * Dingshang: PUT /orders/{order_no} with status 2 marks the order and returns the stock; it moves no money. KL_E_BLOCKED, and nothing
  * sent, while it is not known what became of a command of this order. End the result with kl_response_free.
  */
-kl_status kl_refund_apply(kl_client *client,
-                          const kl_claim_request *request,
-                          kl_response **out,
-                          kl_error *err);
+KL_MUST_USE kl_outcome kl_refund_apply(kl_client *client,
+                                       const kl_claim_request *request,
+                                       kl_response **out,
+                                       kl_error *err);
 
 /**
  * Disputes the goods of an order on the customer's behalf (Yopoint: cabinet.order.user.appeal). Before payment the
  * corrected goods come as KL_EVENT_RECOGNIZED again; after it a new order comes as KL_EVENT_ORDER_REPLACED and the
  * old one is refunded. Parameter names beside the order number are inferred. End the result with kl_response_free.
  */
-kl_status kl_appeal_file(kl_client *client,
-                         const kl_claim_request *request,
-                         kl_response **out,
-                         kl_error *err);
+KL_MUST_USE kl_outcome kl_appeal_file(kl_client *client,
+                                      const kl_claim_request *request,
+                                      kl_response **out,
+                                      kl_error *err);
 
 /**
  * Makes an order (Dingshang: POST /orders). The result holds one order with its number and yours, and nothing else
  * yet: ask for the rest with kl_order_get. Sent at most once; after *unknown* look for your number before you make
  * another. End the result with kl_orders_free.
  */
-kl_status kl_order_create(kl_client *client,
-                          const kl_order_create_request *request,
-                          kl_orders **out,
-                          kl_error *err);
+KL_MUST_USE kl_outcome kl_order_create(kl_client *client,
+                                       const kl_order_create_request *request,
+                                       kl_orders **out,
+                                       kl_error *err);
 
 
 /* Initial values for the structs that you allocate. */
-#define KL_ERROR_INIT {sizeof(kl_error), 0, 0, 0, 0, 0, 0, 0, {0}, {0}}
+#define KL_ERROR_INIT {sizeof(kl_error), 0, 0, 0, 0, 0, 0, 0, {0}, {0}, {0}}
 #define KL_STATS_INIT {sizeof(kl_stats), 0, 0, 0, 0, 0, 0}
 #define KL_CODE_QUERY_INIT {sizeof(kl_code_query), 0, NULL, NULL, NULL, NULL}
 #define KL_CODE_CREATE_REQUEST_INIT {sizeof(kl_code_create_request), 0, 0, 0, 0, NULL, NULL, NULL}
 #define KL_CODE_CANCEL_REQUEST_INIT {sizeof(kl_code_cancel_request), 0, NULL, NULL, NULL}
-#define KL_DOOR_REQUEST_INIT {sizeof(kl_door_request), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
-#define KL_REDEEM_REQUEST_INIT {sizeof(kl_redeem_request), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0}
-#define KL_JOURNAL_INFO_INIT {sizeof(kl_journal_info), 0, 0, 0, 0, 0, 0, 0, 0, {0}, {0}}
+#define KL_DOOR_REQUEST_INIT {sizeof(kl_door_request), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
+#define KL_REDEEM_REQUEST_INIT {sizeof(kl_redeem_request), 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
+#define KL_JOURNAL_INFO_INIT {sizeof(kl_journal_info), 0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, 0, 0, {0}, {0}, {0}}
 #define KL_PAGE_INIT {sizeof(kl_page), 0, 0}
 #define KL_ORDER_REF_INIT {sizeof(kl_order_ref), 0, NULL, NULL, NULL, NULL}
 #define KL_ORDER_QUERY_INIT {sizeof(kl_order_query), 0, 0, 0, NULL}
-#define KL_PAYMENT_REPORT_REQUEST_INIT {sizeof(kl_payment_report_request), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
-#define KL_CLAIM_REQUEST_INIT {sizeof(kl_claim_request), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
-#define KL_ORDER_CREATE_REQUEST_INIT {sizeof(kl_order_create_request), 0, NULL, NULL, NULL, NULL, NULL, NULL}
+#define KL_PAYMENT_REPORT_REQUEST_INIT {sizeof(kl_payment_report_request), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
+#define KL_CLAIM_REQUEST_INIT {sizeof(kl_claim_request), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
+#define KL_ORDER_CREATE_REQUEST_INIT {sizeof(kl_order_create_request), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
 
 #ifdef __cplusplus
 }  // extern "C"
-#endif  // __cplusplus
+#endif
 
 #endif  /* KIOSKLINK_H */

@@ -67,8 +67,8 @@ class KIOSKLINK_PUBLIC_TYPE Error : public std::exception {
   kl_status status() const noexcept { return raw_.status; }
   /// The name of the status, "KL_E_TIMEOUT_DNS". Static.
   const char *name() const noexcept { return kl_status_name(raw_.status); }
-  /// What became of a command or another write: KL_OUTCOME_*.
-  std::int32_t outcome() const noexcept { return raw_.outcome; }
+  /// What became of an act: KL_DONE, KL_NOT_DONE or KL_UNKNOWN; 0 for a call that only reads.
+  kl_outcome outcome() const noexcept { return raw_.outcome; }
   /// What to do about it: KL_ADVICE_*.
   std::int32_t advice() const noexcept { return raw_.advice; }
   /// The HTTP status of the answer, 0 if there was none.
@@ -77,8 +77,10 @@ class KIOSKLINK_PUBLIC_TYPE Error : public std::exception {
   std::int32_t platform_code() const noexcept { return raw_.platform_code; }
   /// The system's errno, 0 if the system was not the reason.
   std::int32_t os_errno() const noexcept { return raw_.os_errno; }
-  /// How long the platform asks to wait, in milliseconds; 0 if it does not say.
+  /// How long to wait before the next try, in milliseconds; 0 if nobody says.
   std::uint32_t retry_after_ms() const noexcept { return raw_.retry_after_ms; }
+  /// The platform's own name or code of the refusal, whole, empty if it gave none. Lives as long as this object.
+  const char *platform_name() const noexcept { return raw_.platform_name; }
   /// The platform's own words, empty if it gave none. Lives as long as this object.
   const char *platform_message() const noexcept { return raw_.platform_message; }
   /// One sentence for a log or a technician, without a secret. Lives as long as this object.
@@ -98,6 +100,9 @@ class KIOSKLINK_PUBLIC_TYPE Error : public std::exception {
 // What the classes below are made of. Their members are yours to use; the templates' names and parameters are not.
 
 namespace detail {
+
+// What a call returned stands in its error too.
+inline void seen(std::int32_t) noexcept {}
 
 #if KIOSKLINK_EXCEPTIONS
 // The bridge from one form of a call to the other.
@@ -257,7 +262,7 @@ class Walk : public Handle<T, Free> {
   /// is asked for again. Borrowed until the next step.
   const Item *next(Error &err) & noexcept {
     const Item *item = nullptr;
-    Next(this->get(), &item, err.raw());
+    detail::seen(Next(this->get(), &item, err.raw()));
     return item;
   }
   const Item *next(Error &err) && = delete;
@@ -288,13 +293,13 @@ class Walk : public Handle<T, Free> {
       if (err_ == nullptr) {
         Error err;
         item_ = nullptr;
-        Next(walk_, &item_, err.raw());
+        detail::seen(Next(walk_, &item_, err.raw()));
         if (err) throw Error(err);
         return *this;
       }
 #endif
       item_ = nullptr;
-      Next(walk_, &item_, err_->raw());
+      detail::seen(Next(walk_, &item_, err_->raw()));
       return *this;
     }
     void operator++(int) { ++*this; }
@@ -393,7 +398,7 @@ class Command : public detail::Record<kl_command, kl_command_info, kl_command_fr
   explicit Command(kl_command *handle) noexcept : Record(handle) {}
 };
 
-/// Commands that are under way or unknown: a list of kl_command_info, oldest first.
+/// Commands: a list of kl_command_info, oldest first.
 class Commands
     : public detail::List<kl_commands, kl_command_info, kl_commands_free, kl_commands_count, kl_commands_at> {
  public:
@@ -515,6 +520,25 @@ inline Lines refunded_lines(const kl_order &order) noexcept {
 inline Lines lines(const kl_event_info &event) noexcept { return Lines(event.lines, event.line_count); }
 
 // ---------------------------------------------------------------------------------------------------------------------
+// A name for an act.
+
+/// A request_id that Client::request_id_new made: nobody else's. Keep it before the first try. Copies are the same name.
+class RequestId {
+ public:
+  /// Empty.
+  RequestId() noexcept { text_[0] = '\0'; }
+  /// The name, empty if none was made. Lives as long as this object.
+  const char *c_str() const & noexcept { return text_; }
+  const char *c_str() const && = delete;
+  /// Whether there is one.
+  explicit operator bool() const noexcept { return text_[0] != '\0'; }
+
+ private:
+  friend class Client;
+  char text_[KL_REQUEST_ID_MAX + 1];
+};
+
+// ---------------------------------------------------------------------------------------------------------------------
 // What you ask with: the C structs, begun right. Set the other fields by name, as in C. Calls take the C struct, so a
 // `kl_door_request r = KL_DOOR_REQUEST_INIT;` does as well. Texts are copied by the call: let them live so long.
 
@@ -619,13 +643,13 @@ class Config : public detail::Handle<kl_config, kl_config_free> {
   /// Starts the settings of an account on a platform, KL_PLATFORM_*. Empty if that failed.
   Config(const char *platform, Error &err) noexcept {
     kl_config *out = nullptr;
-    kl_config_new(platform, &out, err.raw());
+    detail::seen(kl_config_new(platform, &out, err.raw()));
     reset(out);
   }
   /// Reads the settings of an account from a JSON file; account may be nullptr if the file holds one.
   static Config load(const char *json_path, const char *account, Error &err) noexcept {
     kl_config *out = nullptr;
-    kl_config_load(json_path, account, &out, err.raw());
+    detail::seen(kl_config_load(json_path, account, &out, err.raw()));
     return Config(out);
   }
   /// Sets one value; keys are KL_KEY_*. Both are copied. The error is that of this value: look before the next.
@@ -671,7 +695,7 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
   /// Makes a client from settings: checks them and reads the certificate files; sends nothing. Empty if that failed.
   Client(const Config &config, Error &err) noexcept {
     kl_client *out = nullptr;
-    kl_client_new(config.get(), &out, err.raw());
+    detail::seen(kl_client_new(config.get(), &out, err.raw()));
     reset(out);
   }
 
@@ -684,14 +708,23 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
   /// The time as this client knows it. Both fields are 0 if that failed. Sends nothing.
   Time time(Error &err) const noexcept {
     Time time = {0, 0};
-    kl_client_time(get(), &time.unix_seconds, &time.source, err.raw());
+    detail::seen(kl_client_time(get(), &time.unix_seconds, &time.source, err.raw()));
     return time;
   }
   /// What the network layer did so far. Sends nothing.
   kl_stats stats(Error &err) const noexcept {
     kl_stats stats = KL_STATS_INIT;
-    kl_client_stats(get(), &stats, err.raw());
+    detail::seen(kl_client_stats(get(), &stats, err.raw()));
     return stats;
+  }
+
+  /// Whether the platform has such a call, KL_VERB_*: kl_client_can. Sends nothing.
+  bool can(kl_verb verb) const noexcept { return kl_client_can(get(), verb) == 1; }
+  /// A new name for an act: kl_request_id_new. Empty if that failed. Sends nothing.
+  RequestId request_id_new(Error &err) const noexcept {
+    RequestId name;
+    detail::seen(kl_request_id_new(get(), name.text_, sizeof name.text_, err.raw()));
+    return name;
   }
 
   /// All cabinets of the account: kl_cabinet_list.
@@ -701,14 +734,14 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
   /// A walk through them, page_size at a time (0 for the most that the platform documents). Sends nothing yet.
   CabinetIter cabinet_iter(std::uint32_t page_size, Error &err) const noexcept {
     kl_cabinet_iter *out = nullptr;
-    kl_cabinet_iter_new(get(), page_size, &out, err.raw());
+    detail::seen(kl_cabinet_iter_new(get(), page_size, &out, err.raw()));
     return CabinetIter(out);
   }
 
   /// All goods of a cabinet: kl_stock_fetch.
   Stock stock_fetch(const char *cabinet_id, Error &err) const noexcept {
     kl_stock *out = nullptr;
-    kl_stock_fetch(get(), cabinet_id, &out, err.raw());
+    detail::seen(kl_stock_fetch(get(), cabinet_id, &out, err.raw()));
     return Stock(out);
   }
   /// One page of them; extra_json, more parameters as a JSON object, may be nullptr.
@@ -725,14 +758,14 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
   StockIter stock_iter(const char *cabinet_id, std::uint32_t page_size, const char *extra_json,
                        Error &err) const noexcept {
     kl_stock_iter *out = nullptr;
-    kl_stock_iter_new(get(), cabinet_id, page_size, extra_json, &out, err.raw());
+    detail::seen(kl_stock_iter_new(get(), cabinet_id, page_size, extra_json, &out, err.raw()));
     return StockIter(out);
   }
 
   /// One order, as a list of one: kl_order_get.
   Orders order_get(const kl_order_ref &order, Error &err) const noexcept {
     kl_orders *out = nullptr;
-    kl_order_get(get(), &order, &out, err.raw());
+    detail::seen(kl_order_get(get(), &order, &out, err.raw()));
     return Orders(out);
   }
   /// All orders of a period: kl_order_list.
@@ -745,56 +778,56 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
   /// nothing yet.
   OrderIter order_iter(const kl_order_query &query, std::uint32_t page_size, Error &err) const noexcept {
     kl_order_iter *out = nullptr;
-    kl_order_iter_new(get(), &query, page_size, &out, err.raw());
+    detail::seen(kl_order_iter_new(get(), &query, page_size, &out, err.raw()));
     return OrderIter(out);
   }
   /// Makes an order, at most once: kl_order_create. The outcome is in err.
   Orders order_create(const kl_order_create_request &request, Error &err) const noexcept {
     kl_orders *out = nullptr;
-    kl_order_create(get(), &request, &out, err.raw());
+    detail::seen(kl_order_create(get(), &request, &out, err.raw()));
     return Orders(out);
   }
   /// Reports that an order was paid, or that the payment failed: kl_payment_report. The outcome is in err.
   Response payment_report(const kl_payment_report_request &request, Error &err) const noexcept {
     kl_response *out = nullptr;
-    kl_payment_report(get(), &request, &out, err.raw());
+    detail::seen(kl_payment_report(get(), &request, &out, err.raw()));
     return Response(out);
   }
   /// Asks for a refund on the customer's behalf: kl_refund_apply. The outcome is in err.
   Response refund_apply(const kl_claim_request &request, Error &err) const noexcept {
     kl_response *out = nullptr;
-    kl_refund_apply(get(), &request, &out, err.raw());
+    detail::seen(kl_refund_apply(get(), &request, &out, err.raw()));
     return Response(out);
   }
   /// Disputes the goods of an order on the customer's behalf: kl_appeal_file. The outcome is in err.
   Response appeal_file(const kl_claim_request &request, Error &err) const noexcept {
     kl_response *out = nullptr;
-    kl_appeal_file(get(), &request, &out, err.raw());
+    detail::seen(kl_appeal_file(get(), &request, &out, err.raw()));
     return Response(out);
   }
 
   /// Looks a code up without using it, as a list of one: kl_code_lookup.
   Codes code_lookup(const kl_code_query &query, Error &err) const noexcept {
     kl_codes *out = nullptr;
-    kl_code_lookup(get(), &query, &out, err.raw());
+    detail::seen(kl_code_lookup(get(), &query, &out, err.raw()));
     return Codes(out);
   }
   /// The codes of some goods that can still be used: kl_code_list.
   Codes code_list(const kl_code_query &query, Error &err) const noexcept {
     kl_codes *out = nullptr;
-    kl_code_list(get(), &query, &out, err.raw());
+    detail::seen(kl_code_list(get(), &query, &out, err.raw()));
     return Codes(out);
   }
   /// Makes codes, at most once: kl_code_create. The outcome is in err.
   Codes code_create(const kl_code_create_request &request, Error &err) const noexcept {
     kl_codes *out = nullptr;
-    kl_code_create(get(), &request, &out, err.raw());
+    detail::seen(kl_code_create(get(), &request, &out, err.raw()));
     return Codes(out);
   }
   /// Cancels one code, or all of a cabinet: kl_code_cancel. The outcome is in err.
   Response code_cancel(const kl_code_cancel_request &request, Error &err) const noexcept {
     kl_response *out = nullptr;
-    kl_code_cancel(get(), &request, &out, err.raw());
+    detail::seen(kl_code_cancel(get(), &request, &out, err.raw()));
     return Response(out);
   }
 
@@ -802,47 +835,55 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
   /// err.outcome() says *not done* (safe to try again) or *unknown* (it may have opened).
   Command door_open(const kl_door_request &request, Error &err) const noexcept {
     kl_command *out = nullptr;
-    kl_door_open(get(), &request, &out, err.raw());
+    detail::seen(kl_door_open(get(), &request, &out, err.raw()));
     return Command(out);
   }
   /// Redeems a pickup code, at most once for a request_id: kl_code_redeem. A command comes back only if it is *done*;
   /// otherwise err.outcome() says *not done* or *unknown*.
   Command code_redeem(const kl_redeem_request &request, Error &err) const noexcept {
     kl_command *out = nullptr;
-    kl_code_redeem(get(), &request, &out, err.raw());
+    detail::seen(kl_code_redeem(get(), &request, &out, err.raw()));
     return Command(out);
   }
+  /// What door_open would refuse of this request: kl_door_check. Sends nothing.
+  kl_status door_check(const kl_door_request &request, Error &err) const noexcept {
+    return kl_door_check(get(), &request, err.raw());
+  }
+  /// What code_redeem would refuse of this request: kl_redeem_check. Sends nothing.
+  kl_status redeem_check(const kl_redeem_request &request, Error &err) const noexcept {
+    return kl_redeem_check(get(), &request, err.raw());
+  }
 
-  /// Verifies a callback and takes it apart: kl_event_parse. headers are the HTTP request's header lines, parted by
+  /// Verifies and parses a callback: kl_event_parse. headers are the HTTP request's header lines, separated by
   /// newlines, and may be nullptr; body is its body, byte for byte. The event may outlive the client.
   Event event_parse(const char *headers, const void *body, std::size_t len, Error &err) const noexcept {
     kl_event *out = nullptr;
-    kl_event_parse(get(), headers, static_cast<const std::uint8_t *>(body), len, &out, err.raw());
+    detail::seen(kl_event_parse(get(), headers, static_cast<const std::uint8_t *>(body), len, &out, err.raw()));
     return Event(out);
   }
   /// The person behind the account: kl_user_get.
   User user_get(Error &err) const noexcept {
     kl_user *out = nullptr;
-    kl_user_get(get(), &out, err.raw());
+    detail::seen(kl_user_get(get(), &out, err.raw()));
     return User(out);
   }
   /// The company behind the account: kl_company_get.
   Company company_get(Error &err) const noexcept {
     kl_company *out = nullptr;
-    kl_company_get(get(), &out, err.raw());
+    detail::seen(kl_company_get(get(), &out, err.raw()));
     return Company(out);
   }
   /// Makes any call of the platform by its own name: kl_call. params_json, a JSON object, may be nullptr.
   Response call(const char *method, const char *params_json, Error &err) const noexcept {
     kl_response *out = nullptr;
-    kl_call(get(), method, params_json, &out, err.raw());
+    detail::seen(kl_call(get(), method, params_json, &out, err.raw()));
     return Response(out);
   }
 
   /// What is recorded of a command, whatever became of it: kl_command_get. Sends nothing.
   Command command_get(const char *request_id, Error &err) const noexcept {
     kl_command *out = nullptr;
-    kl_command_get(get(), request_id, &out, err.raw());
+    detail::seen(kl_command_get(get(), request_id, &out, err.raw()));
     return Command(out);
   }
   /// Waits up to timeout_ms for what physically came of a command: kl_command_wait. A command comes back only if the
@@ -850,7 +891,7 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
   /// callback about it that event_parse takes meanwhile, on any thread, ends the wait.
   Command command_wait(const char *request_id, std::uint32_t timeout_ms, Error &err) const noexcept {
     kl_command *out = nullptr;
-    kl_command_wait(get(), request_id, timeout_ms, &out, err.raw());
+    detail::seen(kl_command_wait(get(), request_id, timeout_ms, &out, err.raw()));
     return Command(out);
   }
   /// Finds out what became of a command without ever doing it again: kl_command_resolve. A command comes back only if
@@ -858,30 +899,46 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
   /// asking again.
   Command command_resolve(const char *request_id, Error &err) const noexcept {
     kl_command *out = nullptr;
-    kl_command_resolve(get(), request_id, &out, err.raw());
+    detail::seen(kl_command_resolve(get(), request_id, &out, err.raw()));
     return Command(out);
   }
-  /// A sensor (KL_BY_SENSOR) or a person (KL_BY_PERSON) decides what became of a command, KL_OUTCOME_DONE or
-  /// KL_OUTCOME_NOT_DONE: kl_command_settle. note may be nullptr.
-  kl_status command_settle(const char *request_id, std::int32_t outcome, std::int32_t by, const char *note,
+  /// A sensor (KL_BY_SENSOR) or a person (KL_BY_PERSON) decides what became of a command, KL_DONE or KL_NOT_DONE:
+  /// kl_command_settle. note may be nullptr. KL_E_TOO_EARLY while the request may still reach the machine.
+  kl_status command_settle(const char *request_id, kl_outcome outcome, std::int32_t by, const char *note,
                            Error &err) const noexcept {
     return kl_command_settle(get(), request_id, outcome, by, note, err.raw());
+  }
+  /// A person decides although it is too early to say not done: kl_command_overrule. note says who and why.
+  kl_status command_overrule(const char *request_id, kl_outcome outcome, const char *note, Error &err) const noexcept {
+    return kl_command_overrule(get(), request_id, outcome, note, err.raw());
+  }
+  /// The commands with a sequence above since that filter names, KL_COMMANDS_*, oldest first: kl_command_list. Sends
+  /// nothing.
+  Commands command_list(std::uint64_t since, kl_command_filter filter, Error &err) const noexcept {
+    kl_commands *out = nullptr;
+    detail::seen(kl_command_list(get(), since, filter, &out, err.raw()));
+    return Commands(out);
   }
   /// Every command that is under way or unknown, oldest first: kl_command_pending. For after a start. Sends nothing.
   Commands command_pending(Error &err) const noexcept {
     kl_commands *out = nullptr;
-    kl_command_pending(get(), &out, err.raw());
+    detail::seen(kl_command_pending(get(), &out, err.raw()));
     return Commands(out);
   }
   /// How the journal does: kl_journal_read. Sends nothing.
   kl_journal_info journal_read(Error &err) const noexcept {
     kl_journal_info info = KL_JOURNAL_INFO_INIT;
-    kl_journal_read(get(), &info, err.raw());
+    detail::seen(kl_journal_read(get(), &info, err.raw()));
     return info;
   }
   /// After KL_E_JOURNAL_DAMAGED, when a person has decided to go on: kl_journal_repair. What the damaged part knew is
   /// lost.
   kl_status journal_repair(Error &err) const noexcept { return kl_journal_repair(get(), err.raw()); }
+  /// After KL_E_JOURNAL_MISSING, _OLDER or _COPIED, when a person has decided to go on: kl_journal_adopt. note says who
+  /// and why.
+  kl_status journal_adopt(const char *note, Error &err) const noexcept {
+    return kl_journal_adopt(get(), note, err.raw());
+  }
 
 #if KIOSKLINK_EXCEPTIONS
   // The same calls without an error argument. All of them throw Error, a command that is not *done* included.
@@ -1057,7 +1114,7 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
     return detail::unless(err, command_resolve(request_id, err));
   }
   /// @overload
-  void command_settle(const char *request_id, std::int32_t outcome, std::int32_t by, const char *note = nullptr) const {
+  void command_settle(const char *request_id, kl_outcome outcome, std::int32_t by, const char *note = nullptr) const {
     Error err;
     detail::unless(err, command_settle(request_id, outcome, by, note, err));
   }
@@ -1076,22 +1133,52 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
     Error err;
     detail::unless(err, journal_repair(err));
   }
+  /// @overload
+  void journal_adopt(const char *note) const {
+    Error err;
+    detail::unless(err, journal_adopt(note, err));
+  }
+  /// @overload
+  RequestId request_id_new() const {
+    Error err;
+    return detail::unless(err, request_id_new(err));
+  }
+  /// @overload
+  void door_check(const kl_door_request &request) const {
+    Error err;
+    detail::unless(err, door_check(request, err));
+  }
+  /// @overload
+  void redeem_check(const kl_redeem_request &request) const {
+    Error err;
+    detail::unless(err, redeem_check(request, err));
+  }
+  /// @overload
+  void command_overrule(const char *request_id, kl_outcome outcome, const char *note) const {
+    Error err;
+    detail::unless(err, command_overrule(request_id, outcome, note, err));
+  }
+  /// @overload
+  Commands command_list(std::uint64_t since = 0, kl_command_filter filter = KL_COMMANDS_ANY) const {
+    Error err;
+    return detail::unless(err, command_list(since, filter, err));
+  }
 #endif
 
  private:
   Cabinets cabinets(const kl_page *page, Error &err) const noexcept {
     kl_cabinets *out = nullptr;
-    kl_cabinet_list(get(), page, &out, err.raw());
+    detail::seen(kl_cabinet_list(get(), page, &out, err.raw()));
     return Cabinets(out);
   }
   Stock stock(const char *cabinet_id, const kl_page *page, const char *extra_json, Error &err) const noexcept {
     kl_stock *out = nullptr;
-    kl_stock_fetch_page(get(), cabinet_id, page, extra_json, &out, err.raw());
+    detail::seen(kl_stock_fetch_page(get(), cabinet_id, page, extra_json, &out, err.raw()));
     return Stock(out);
   }
   Orders orders(const kl_order_query &query, const kl_page *page, Error &err) const noexcept {
     kl_orders *out = nullptr;
-    kl_order_list(get(), &query, page, &out, err.raw());
+    detail::seen(kl_order_list(get(), &query, page, &out, err.raw()));
     return Orders(out);
   }
 };
@@ -1157,7 +1244,7 @@ template <typename Sink> class Log {
 #endif
   /// Ends; waits for lines that are being delivered.
   ~Log() {
-    if (began_) kl_set_log(KL_LOG_OFF, nullptr, nullptr, nullptr);
+    if (began_) detail::seen(kl_set_log(KL_LOG_OFF, nullptr, nullptr, nullptr));
   }
   Log(const Log &) = delete;
   Log &operator=(const Log &) = delete;

@@ -19,7 +19,7 @@ HEADER = os.path.join(HERE, os.pardir, "include", "kiosklink.h")
 
 # The sets of numbers that become enumerations: prefix, class, what it is about. The longest prefix wins.
 ENUMS = [
-    ("KL_OUTCOME_", "Outcome", "What became of a command or another write."),
+    ("", "Outcome", "What became of a command or another write."),
     ("KL_ADVICE_", "Advice", "What to do about an error."),
     ("KL_TIME_", "TimeSource", "Where a client's time comes from."),
     ("KL_CODE_STATE_", "CodeState", "The state of a pickup code."),
@@ -34,10 +34,31 @@ ENUMS = [
     ("KL_DELIVERY_", "DeliveryState", "What became of goods that a machine pushes out."),
     ("KL_PAYMENT_", "PaymentResult", "What is reported of a payment."),
     ("KL_COMMAND_", "CommandKind", "What a command is."),
+    ("KL_COMMANDS_", "CommandFilter", "Which commands to list."),
+    ("KL_VERB_", "Verb", "What a platform may be asked for."),
     ("KL_PHYSICAL_", "Physical", "Whether something moved after a command."),
     ("KL_BY_", "SettledBy", "Who settled what became of a command."),
     ("KL_E_", "Status", "What a call answers."),
 ]
+
+# Those whose names have no beginning in common.
+EXACT = {
+    "KL_OK": ("Status", "OK"),
+    "KL_DONE": ("Outcome", "DONE"),
+    "KL_NOT_DONE": ("Outcome", "NOT_DONE"),
+    "KL_UNKNOWN": ("Outcome", "UNKNOWN"),
+}
+
+# Numbers that belong to no set.
+ALONE = (
+    "KL_ABI_VERSION",
+    "KL_VERSION_NUMBER",
+    "KL_REQUEST_ID_MAX",
+    "KL_VISIT_ID_MAX",
+    "KL_CONTEXT_MAX",
+    "KL_TEXT_MAX",
+    "KL_EXTRA_JSON_MAX",
+)
 
 SCALARS = {
     "int32_t": "c_int32",
@@ -47,6 +68,9 @@ SCALARS = {
     "size_t": "c_size_t",
     "double": "c_double",
     "kl_status": "c_int32",
+    "kl_outcome": "c_int32",
+    "kl_verb": "c_int32",
+    "kl_command_filter": "c_int32",
 }
 
 
@@ -95,10 +119,10 @@ def parse(text: str) -> Header:
     plain = re.sub(r"//[^\n]*", " ", plain)
     named = {c.name for c in constants}
     for found in re.finditer(r"^#define (\w+)(.*)$", plain, flags=re.M):
-        if found.group(1) not in named and not re.match(r"KIOSKLINK_H$|KL_\w+_INIT$", found.group(1)):
+        if found.group(1) not in named and not re.match(r"KIOSKLINK_H$|KL_MUST_USE$|KL_\w+_INIT$", found.group(1)):
             raise ValueError("not understood: %s" % found.group(0))
     plain = re.sub(r"^#.*$", "", plain, flags=re.M)
-    plain = plain.replace('extern "C" {', "")
+    plain = plain.replace('extern "C" {', "").replace("KL_MUST_USE ", "")
 
     structs: Dict[str, List[Tuple[str, str]]] = {}
 
@@ -117,7 +141,8 @@ def parse(text: str) -> Header:
         handle = re.match(r"^typedef struct (\w+) (\w+)$", statement)
         callback = re.match(r"^typedef (.+?)\(\*(\w+)\)\((.*)\)$", statement)
         function = re.match(r"^(?!typedef)(.+?[\s*])(\w+)\((.*)\)$", statement)
-        if not statement or statement == "typedef int32_t kl_status":
+        number = re.match(r"^typedef int32_t (\w+)$", statement)
+        if not statement or (number and number.group(1) in SCALARS):
             continue
         if handle and handle.group(1) == handle.group(2):
             handles.append(handle.group(1))
@@ -139,7 +164,7 @@ def ctype(header: Header, kind: str) -> str:
         return SCALARS[kind]
     if kind in header.callbacks:
         return kind
-    if kind in ("const char *", "const uint8_t *"):
+    if kind in ("const char *", "char *", "const uint8_t *"):
         return "c_char_p"
     if kind == "void *":
         return "c_void_p"
@@ -207,7 +232,9 @@ def abi(header: Header) -> str:
             out += ['    "%s": (' % name, "        %s," % result, "        (%s)," % kinds[:-2], "    ),"]
         else:
             out += [line]
-    out += ["}", ""]
+    out += ["}", "", '"""The functions that answer what became of an act, not a status."""', "ACTS = ("]
+    out += ['    "%s",' % name for name, function in header.functions.items() if function.result == "kl_outcome"]
+    out += [")", ""]
     return "\n".join(out)
 
 
@@ -215,13 +242,16 @@ def enums(header: Header) -> str:
     """The text of kiosklink/enums.py."""
     groups: Dict[str, List[Tuple[str, str, str]]] = {}
     prefixes = sorted(ENUMS, key=lambda e: -len(e[0]))
+    groups["Outcome"] = [("NONE", "0", "The call only read.")]
     for constant in header.constants:
-        if constant.value.startswith('"') or constant.name in ("KL_ABI_VERSION", "KL_REQUEST_ID_MAX"):
+        if constant.value.startswith('"') or constant.name in ALONE:
             continue
-        if constant.name == "KL_OK":
-            groups.setdefault("Status", []).append(("OK", constant.value, constant.doc))
+        if constant.name in EXACT:
+            name, label = EXACT[constant.name]
+            groups.setdefault(name, []).append((label, constant.value, constant.doc))
+            continue
         for prefix, name, _ in prefixes:
-            if constant.name.startswith(prefix):
+            if prefix and constant.name.startswith(prefix):
                 member = (constant.name[len(prefix) :], constant.value, constant.doc)
                 groups.setdefault(name, []).append(member)
                 break

@@ -662,25 +662,27 @@ pub enum Verb {
 
 impl Verb {
     /// All of them, by their numbers.
-    pub const ALL: [Verb; 19] = [
-        Verb::Ping,
-        Verb::CabinetList,
-        Verb::StockFetch,
-        Verb::DoorOpen,
-        Verb::CodeRedeem,
-        Verb::CodeLookup,
-        Verb::CodeList,
-        Verb::CodeCreate,
-        Verb::CodeCancel,
-        Verb::OrderGet,
-        Verb::OrderList,
-        Verb::OrderCreate,
-        Verb::PaymentReport,
-        Verb::RefundApply,
-        Verb::AppealFile,
-        Verb::UserGet,
-        Verb::CompanyGet,
-        Verb::EventParse,
-        Verb::Call,
-    ];
+    pub fn all() -> [Verb; 19] {
+        [
+            Verb::Ping,
+            Verb::CabinetList,
+            Verb::StockFetch,
+            Verb::DoorOpen,
+            Verb::CodeRedeem,
+            Verb::CodeLookup,
+            Verb::CodeList,
+            Verb::CodeCreate,
+            Verb::CodeCancel,
+            Verb::OrderGet,
+            Verb::OrderList,
+            Verb::OrderCreate,
+            Verb::PaymentReport,
+            Verb::RefundApply,
+            Verb::AppealFile,
+            Verb::UserGet,
+            Verb::CompanyGet,
+            Verb::EventParse,
+            Verb::Call,
+        ]
+    }
 }

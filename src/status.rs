@@ -6,7 +6,7 @@
 /// What a call answers: 0 is `KL_OK`, anything else one of the `KL_E_*` codes.
 pub type kl_status = i32;
 
-/// It worked. A command that answers this is *done*.
+/// It worked.
 pub const KL_OK: kl_status = 0;
 
 /// A pointer that must not be NULL is NULL.
@@ -25,7 +25,8 @@ pub const KL_E_RETIRED: kl_status = 6;
 pub const KL_E_INTERNAL: kl_status = 7;
 /// The platform has no such call; nothing was sent.
 pub const KL_E_UNSUPPORTED: kl_status = 8;
-/// Not now: called from inside the log callback, or another thread is making codes for the same cabinet.
+/// Not now: another command is under way at the same door, codes are being made for the same cabinet, or the call comes
+/// from inside the log callback.
 pub const KL_E_BUSY: kl_status = 9;
 /// The system refused memory, a thread or a file descriptor.
 pub const KL_E_RESOURCE: kl_status = 10;
@@ -115,7 +116,7 @@ pub const KL_E_TIMESTAMP: kl_status = 508;
 
 /// The pickup code was redeemed before, and not by this request: a command that answers this is *not done*.
 pub const KL_E_CODE_USED: kl_status = 520;
-/// The pickup code has ended.
+/// The pickup code has expired.
 pub const KL_E_CODE_EXPIRED: kl_status = 521;
 /// The order is in no state for this: unpaid, expired, closed, refunded, or delivered before.
 pub const KL_E_ORDER_STATE: kl_status = 522;

@@ -386,6 +386,7 @@ fn the_settings_are_those_of_the_source() {
             Form::Text => "text".into(),
             Form::Millis(low, high) => format!("{low} to {high} ms"),
             Form::Bytes(low, high) => format!("{low} to {high} bytes"),
+            Form::Count(low, high) => format!("{low} to {high}"),
             Form::YesNo => "`yes`, `no`".into(),
             Form::OneOf(words) => words.iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", "),
             Form::Url => "https address".into(),
@@ -410,26 +411,31 @@ fn the_settings_are_those_of_the_source() {
 }
 
 #[test]
-fn the_rules_of_lost_answers_are_those_of_the_source() {
-    let mut table = String::from(
-        "| platform | verb | call | the platform knows it by | asked by | the movement | what stays unknown |\n|---|---|---|---|---|---|---|\n",
-    );
-    for r in kiosklink::platform::rules::RULES {
-        let or = |text: &'static str, none: &'static str| if text.is_empty() { none } else { text };
-        writeln!(
-            table,
-            "| {} | `{}` | `{}` | {} | {} | {} | {} |",
-            r.platform.name(),
-            r.verb,
-            r.call,
-            r.key,
-            or(r.query, "nobody can be asked"),
-            or(r.movement, "nothing moves"),
-            r.unknowable
-        )
-        .unwrap();
+fn the_proofs_are_those_of_the_source() {
+    let mut table = String::new();
+    for (kind, rows) in kiosklink::platform::proof::rows() {
+        writeln!(table, "\n### {}\n", kind.name()).unwrap();
+        if rows.is_empty() {
+            table.push_str("It only reads: there is nothing to prove.\n");
+        }
+        for r in rows {
+            let or = |text: &'static str, none: &'static str| if text.is_empty() { none } else { text };
+            writeln!(table, "**`{}`** (`{}`)\n", r.verb, r.call).unwrap();
+            for (what, text) in [
+                ("the mark", or(r.mark, "the platform keeps nothing of ours")),
+                ("*done* is proved by", r.done),
+                ("*not done* is proved by", r.not_done),
+                ("the movement", or(r.movement, "nothing moves")),
+                ("stays unknown", or(r.unknowable, "nothing")),
+                ("source", r.source),
+                ("the vendor would have to confirm", or(r.to_confirm, "nothing")),
+            ] {
+                writeln!(table, "- {what}: {text}").unwrap();
+            }
+            table.push('\n');
+        }
     }
-    generated("docs/journal.md", "rules", &table);
+    generated("docs/proof.md", "proof", &table);
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod common;
 
 use common::root;
 use kiosklink::config::Config;
-use kiosklink::error::{Advice, Error};
+use kiosklink::error::{Advice, Error, Outcome};
 use kiosklink::model::{DoorRequest, RedeemRequest};
 use kiosklink::platform::{self, Op, Platform};
 use kiosklink::status::{self, *};
@@ -102,7 +102,7 @@ fn yopoint() {
         let body = format!(r#"{{"error_code":-1,"error_msg":"{name}"}}"#);
         let e = refused(&*p, &Op::DoorOpen(&request), &body);
         assert_promised(&e, &body, -1, status, advised(&errors, status));
-        assert_eq!(p.proves_not_done(&e), status != KL_E_PLATFORM, "{name}");
+        assert_eq!(e.details().outcome == Outcome::NotDone, status != KL_E_PLATFORM, "{name}");
         assert!(e.message().contains(name), "{e}");
     };
     let rows = table(&page("platforms/yopoint.md"), "| word in `error_msg` |");
@@ -159,7 +159,7 @@ fn dingshang() {
         assert!(proves || row[3] == "**unknown**", "{row:?}");
         assert_promised(&e, &body, code, status, advised(&errors, status));
         assert_eq!(advice(&row[2]), if proves { e.details().advice } else { Advice::AskFirst }, "{row:?}");
-        assert_eq!(p.proves_not_done(&e), proves, "{row:?}");
+        assert_eq!(e.details().outcome == Outcome::NotDone, proves, "{row:?}");
         assert!(e.message().contains(&row[4]), "{row:?}: {e}");
     }
     // Both generations.
@@ -172,7 +172,7 @@ fn dingshang() {
         let body = format!(r#"{{"code":0,"message":"{message}","data":null}}"#);
         let e = refused(&*p, &Op::CodeRedeem(&request), &body);
         assert_promised(&e, &body, 0, status, advised(&errors, status));
-        assert_eq!(p.proves_not_done(&e), proves, "{message}");
+        assert_eq!(e.details().outcome == Outcome::NotDone, proves, "{message}");
     }
 }
 
@@ -218,12 +218,12 @@ fn youzan() {
                     let e = answer(body);
                     assert_promised(&e, body, code, status, wanted);
                     assert_eq!(e.details().retry_after_ms > 0, status == KL_E_RATE_LIMIT, "{body}");
-                    assert_eq!(p.proves_not_done(&e), row[2] == "yes", "{body}");
+                    assert_eq!(e.details().outcome == Outcome::NotDone, row[2] == "yes", "{body}");
                     assert!(matches!(row[2].as_str(), "yes" | "no"), "{row:?}");
                     // A text is compared whole: with a letter more it is another one.
                     if !plain && !own && !token {
                         let other = answer(&body.replace(&text, &format!("{text}…")));
-                        assert!(!p.proves_not_done(&other), "{body}");
+                        assert!(other.details().outcome != Outcome::NotDone, "{body}");
                     }
                     for (number, name) in [(1000, "client_secret"), (1103, "client_id or grant_id")] {
                         assert!(!plain || !token || code != number || e.message().contains(name), "{e}");

@@ -79,6 +79,86 @@ fn a_pickup_code_becomes_goods_once() {
     assert_eq!(opened.len(), 2, "{opened:?}");
 }
 
+/// FAULTS A13: codes come again, for another customer; and a customer whose goods did not come types theirs again.
+#[test]
+fn a_code_that_comes_again_is_another_visit() {
+    let sim = simulator();
+    let file = accounts(&sim, "pickup-again");
+    let mut all: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    for account in ["youzan", "yopoint"] {
+        let state = file.parent().unwrap().join(format!("state-{account}"));
+        std::fs::create_dir_all(&state).unwrap();
+        all["accounts"][account]["state_dir"] = json!(state);
+    }
+    std::fs::write(&file, all.to_string()).unwrap();
+    control(&sim, "POST", "/_sim/yopoint/settings", json!({"door_open_ms": 300}));
+    let code = "10000000001";
+    let pickup = || {
+        let mut program = Command::new(programs().join("pickup"));
+        run(program.arg(&file).args(["youzan", "", code, "yopoint", CABINET]))
+    };
+    let redeemed = || requests(&sim, "youzan.trade.selffetchcode.apply").len();
+    // The cabinet fails after the code was redeemed: the customer types it again, and goes on where it was.
+    control(&sim, "POST", "/_sim/doors", json!({"cabinet": CABINET, "door": 1, "action": "offline"}));
+    let (status, text) = pickup();
+    assert_eq!(status, 3, "{text}");
+    assert!(text.contains("The code is redeemed") && text.contains("KL_E_OFFLINE"), "{text}");
+    control(&sim, "POST", "/_sim/doors", json!({"cabinet": CABINET, "door": 1, "action": "online"}));
+    let (status, text) = pickup();
+    assert_eq!(status, 0, "{text}");
+    assert!(text.contains("The code was redeemed earlier."), "{text}");
+    assert_eq!((redeemed(), openings(&sim).len()), (1, 1));
+    // That visit is over. Whoever types the code now is told what the shop says of it.
+    let (status, text) = pickup();
+    assert_eq!(status, 1, "{text}");
+    assert!(text.contains("KL_E_CODE_USED"), "{text}");
+    assert_eq!((redeemed(), openings(&sim).len()), (2, 1));
+    // The shop gives the same code to somebody else: goods for goods.
+    let mut orders = control(&sim, "GET", "/_sim/youzan/orders", Value::Null);
+    let order = orders.as_array_mut().unwrap().iter_mut().find(|o| o["pickup"]["code"] == code).unwrap();
+    let mut fresh = order["pickup"].take();
+    fresh["used"] = json!(false);
+    fresh["used_ms"] = json!(0);
+    let path = format!("/_sim/youzan/orders/{}", order["tid"].as_str().unwrap());
+    control(&sim, "PATCH", &path, json!({"pickup": fresh}));
+    let (status, text) = pickup();
+    assert_eq!(status, 0, "{text}");
+    assert!(text.contains("The code is redeemed") && !text.contains("earlier"), "{text}");
+    assert_eq!((redeemed(), openings(&sim).len()), (3, 2));
+}
+
+#[test]
+fn without_a_name_a_second_run_is_a_second_customer() {
+    let sim = simulator();
+    let file = accounts(&sim, "open-twice");
+    let mut all: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let state = file.parent().unwrap().join("state");
+    std::fs::create_dir_all(&state).unwrap();
+    all["accounts"]["yopoint"]["state_dir"] = json!(state);
+    std::fs::write(&file, all.to_string()).unwrap();
+    control(&sim, "POST", "/_sim/yopoint/settings", json!({"door_open_ms": 200, "recognition_ms": 50}));
+    let open = || {
+        let mut program = Command::new(programs().join("open_door"));
+        run(program.arg(&file).args(["yopoint", CABINET]))
+    };
+    for n in 1..=2 {
+        let (code, text) = open();
+        assert_eq!(code, 0, "{text}");
+        assert!(text.contains("The payment is reported") && !text.contains("earlier run"), "{text}");
+        assert_eq!(openings(&sim).len(), n);
+    }
+    // What comes after the opening fails: the next run finds the order whose payment was not reported.
+    fault(&sim, "cabinet.order.get", json!({"fault": "drop_before_acting", "count": 10}));
+    let (code, text) = open();
+    assert_eq!(code, 3, "{text}");
+    control(&sim, "DELETE", "/_sim/faults", Value::Null);
+    let (code, text) = open();
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(text.matches("was not reported").count(), 1, "{text}");
+    assert_eq!(text.matches("The payment is reported").count(), 2, "{text}");
+    assert_eq!(openings(&sim).len(), 4);
+}
+
 #[test]
 fn valgrind_needs_no_suppressions_where_there_is_no_cipher() {
     let sim = simulator();
@@ -151,6 +231,7 @@ fn prototypes() -> Vec<Prototype> {
     }
     plain.push_str(rest);
     let plain = plain.lines().filter(|l| !l.starts_with('#')).collect::<Vec<_>>().join(" ");
+    let plain = plain.replace("KL_MUST_USE ", "");
     let mut found = Vec::new();
     for statement in plain.split(';') {
         let statement = statement.trim().trim_start_matches("extern \"C\" {").trim();
@@ -178,6 +259,9 @@ fn prototypes() -> Vec<Prototype> {
 /// The pointers that may be NULL, by the header's own words.
 const OPTIONAL: &[&str] =
     &["err", "user", "callback", "account", "page", "params_json", "extra_json", "headers"];
+/// What generated programs begin with: they look at `err` where a call acts, and not at all where it must only not crash.
+const FRONT: &str = "#define KL_MUST_USE\n#include <kiosklink.h>\n#include <stdio.h>\n";
+
 const OPTIONAL_IN: &[(&str, &str)] = &[
     ("kl_client_time", "source"),
     ("kl_event_set_reply", "message"),
@@ -193,8 +277,9 @@ fn null_in_every_pointer_of_every_function() {
     for name in exports.lines() {
         assert!(names.contains(&name), "{name} is exported but was not found in the header");
     }
-    let mut source = String::from(
-        "#include <kiosklink.h>\n#include <stdio.h>\nint main(int argc, char **argv) {\n\
+    let mut source = String::from(FRONT);
+    source.push_str(
+        "int main(int argc, char **argv) {\n\
          (void)argc; int bad = 0; kl_error err = KL_ERROR_INIT;\n\
          kl_config *config = NULL; kl_client *client = NULL;\n\
          if (kl_config_load(argv[1], \"yopoint\", &config, &err) || kl_client_new(config, &client, &err)) return 64;\n",
@@ -220,6 +305,20 @@ fn null_in_every_pointer_of_every_function() {
                     "kl_status s = {call}; if (s == KL_OK) {{ bad++; printf(\"{name}: {param} NULL is KL_OK\\n\"); }} \
                      else if (s != KL_E_NULL) {{ bad++; \
                      printf(\"{name}: {param} NULL is %s\\n\", kl_status_name(s)); }} }}"
+                )
+                .unwrap();
+            } else if result == "kl_outcome" && !optional {
+                // Nothing was named that could have been done, but where the name stands alone and nobody can be asked.
+                let wanted = if name == "kl_command_resolve" && param == "client" {
+                    "KL_UNKNOWN"
+                } else {
+                    "KL_NOT_DONE"
+                };
+                checks += 1;
+                writeln!(
+                    source,
+                    "kl_outcome o = {call}; if (o != {wanted} || err.outcome != o || err.status != KL_E_NULL) {{ \
+                     bad++; printf(\"{name}: {param} NULL is %d, %s\\n\", (int)o, kl_status_name(err.status)); }} }}"
                 )
                 .unwrap();
             } else {
@@ -266,10 +365,78 @@ fn compiled(name: &str, source: &str, library: &str) -> PathBuf {
     program
 }
 
+/// What is not looked at is warned of, at a door above all.
+#[test]
+fn an_answer_that_is_not_looked_at_is_warned_of() {
+    let folder = scratch("must-use");
+    let file = folder.join("must-use.c");
+    let source = "#include <kiosklink.h>\nvoid f(kl_client *c, kl_door_request *r, kl_command **o) {\n\
+                  kl_door_open(c, r, o, NULL); kl_ping(c, NULL); kl_command_free(*o);\n}\n";
+    std::fs::write(&file, source).unwrap();
+    let compile = |compiler: &str, more: &[&str]| {
+        let mut command = Command::new(compiler);
+        command
+            .args(["-std=c11", "-Wall", "-c", "-o", "/dev/null", "-I"])
+            .arg(root().join("include"))
+            .args(more);
+        run(command.arg(&file))
+    };
+    for compiler in ["gcc", "clang"] {
+        let (code, said) = compile(compiler, &[]);
+        assert_eq!(code, 0, "{said}");
+        assert!(said.contains("kl_door_open") || said.contains("3:1"), "{compiler}: {said}");
+        assert_eq!(said.matches("-Wunused-result").count(), 2, "{compiler}: {said}");
+        assert_eq!(compile(compiler, &["-DKL_MUST_USE="]), (0, String::new()));
+    }
+}
+
+/// FAULTS B8: with no room for its result nothing is sent, and what was not sent is not done.
+#[test]
+fn with_the_table_of_handles_full_nothing_is_sent() {
+    let source = "#include <kiosklink.h>\n#include <stdio.h>\n\
+        #define ACT(call) do { kl_outcome o = (call); \\\n\
+          if (o != KL_NOT_DONE || err.status != KL_E_RESOURCE || err.outcome != o) { \\\n\
+            bad++; printf(\"%s: %d %s\\n\", #call, (int)o, kl_status_name(err.status)); } } while (0)\n\
+        int main(int argc, char **argv) {\n\
+          (void)argc; int bad = 0; kl_error err = {0}; kl_config *config = NULL, *one = NULL; kl_client *client = NULL;\n\
+          kl_stats before = KL_STATS_INIT, after = KL_STATS_INIT; kl_command *command = NULL; kl_orders *orders = NULL;\n\
+          kl_response *response = NULL; kl_codes *codes = NULL;\n\
+          kl_door_request door = {0}; kl_payment_report_request paid = {0}; kl_code_create_request codes_r = {0};\n\
+          kl_order_create_request order = {0}; kl_claim_request claim = {0}; kl_redeem_request redeem = {0};\n\
+          if (kl_config_load(argv[1], \"yopoint\", &config, &err) != KL_OK) return 64;\n\
+          if (kl_client_new(config, &client, &err) != KL_OK || kl_ping(client, &err) != KL_OK) return 64;\n\
+          long made = 0; while (kl_config_new(\"yopoint\", &one, &err) == KL_OK) made++;\n\
+          if (err.status != KL_E_RESOURCE || made < 100000) bad++;\n\
+          if (kl_client_stats(client, &before, &err) != KL_OK) bad++;\n\
+          door.request_id = \"full\"; door.cabinet_id = \"5f6da2362201410011000001\";\n\
+          redeem.request_id = \"full-code\"; redeem.code = \"123456\";\n\
+          paid.result = KL_PAYMENT_PAID; paid.amount = 1; paid.order_no = \"VI1\"; paid.notify_url = argv[2];\n\
+          codes_r.cabinet_id = order.cabinet_id = \"1\"; claim.order_no = \"VI1\";\n\
+          ACT(kl_door_open(client, &door, &command, &err));\n\
+          ACT(kl_code_redeem(client, &redeem, &command, &err));\n\
+          ACT(kl_payment_report(client, &paid, &response, &err));\n\
+          ACT(kl_refund_apply(client, &claim, &response, &err));\n\
+          ACT(kl_appeal_file(client, &claim, &response, &err));\n\
+          ACT(kl_order_create(client, &order, &orders, &err));\n\
+          ACT(kl_code_create(client, &codes_r, &codes, &err));\n\
+          ACT(kl_call(client, \"any.thing\", NULL, &response, &err));\n\
+          if (kl_client_stats(client, &after, &err) != KL_OK || after.requests != before.requests) bad++;\n\
+          kl_config_free(one); kl_config_free(config);\n\
+          if (kl_door_open(client, &door, &command, &err) != KL_DONE) { bad++; printf(\"%s\\n\", err.message); }\n\
+          printf(\"%d wrong\\n\", bad); return bad != 0; }\n";
+    let program = compiled("full", source, "lib");
+    let sim = simulator();
+    let accounts = accounts(&sim, "full-accounts");
+    let (code, text) = run(Command::new(program).arg(accounts).arg(format!("{}/yopoint/paid", sim.origin())));
+    assert_eq!((code, text.as_str()), (0, "0 wrong\n"));
+    assert_eq!(openings(&sim).len(), 1);
+}
+
 #[test]
 fn no_panic_crosses_the_border_anywhere() {
-    let mut source = String::from(
-        "#include <kiosklink.h>\n#include <stdio.h>\nvoid kl_test_panic_at(uint32_t n);\n\
+    let mut source = String::from(FRONT);
+    source.push_str(
+        "void kl_test_panic_at(uint32_t n);\n\
          static kl_config *config;\n\
          static kl_client *fresh(void) { kl_client *c = NULL; kl_client_new(config, &c, NULL); return c; }\n\
          int main(int argc, char **argv) {\n(void)argc; int bad = 0; kl_error err = KL_ERROR_INIT;\n\
@@ -281,8 +448,8 @@ fn no_panic_crosses_the_border_anywhere() {
         let on_client =
             params.first().is_some_and(|(kind, param)| kind == "kl_client *" && param == "client");
         // The first guarded piece is the look-up of the handle, the second the call itself.
-        for at in if on_client && result == "kl_status" && name != "kl_client_cancel" { 1..=2 } else { 1..=1 }
-        {
+        let tells = result == "kl_status" || result == "kl_outcome";
+        for at in if on_client && tells && name != "kl_client_cancel" { 1..=2 } else { 1..=1 } {
             source.push_str("{ kl_client *client = fresh(); ");
             let given: Vec<String> = params
                 .iter()
@@ -291,14 +458,28 @@ fn no_panic_crosses_the_border_anywhere() {
                 .collect();
             let call = format!("{name}({})", given.join(", "));
             write!(source, "kl_test_panic_at({at}); ").unwrap();
-            if result == "kl_status" && name != "kl_client_free" {
+            if tells && name != "kl_client_free" {
                 forced += 1;
-                write!(
-                    source,
-                    "kl_status s = {call}; kl_test_panic_at(0); if (s != KL_E_INTERNAL) {{ bad++; \
-                     printf(\"{name} at {at}: %s\\n\", kl_status_name(s)); }} "
-                )
-                .unwrap();
+                if result == "kl_status" {
+                    write!(
+                        source,
+                        "kl_status s = {call}; kl_test_panic_at(0); if (s != KL_E_INTERNAL) {{ bad++; \
+                         printf(\"{name} at {at}: %s\\n\", kl_status_name(s)); }} "
+                    )
+                    .unwrap();
+                } else {
+                    // Where the call itself broke off it is not known what happened; before it nothing did, and what the
+                    // name stands for is not known.
+                    let wanted =
+                        if at == 2 || name == "kl_command_resolve" { "KL_UNKNOWN" } else { "KL_NOT_DONE" };
+                    write!(
+                        source,
+                        "kl_outcome o = {call}; kl_test_panic_at(0); if (o != {wanted} || err.outcome != o || \
+                         err.status != KL_E_INTERNAL) {{ bad++; printf(\"{name} at {at}: %d %s\\n\", (int)o, \
+                         kl_status_name(err.status)); }} "
+                    )
+                    .unwrap();
+                }
                 if at == 2 {
                     write!(
                         source,
@@ -332,22 +513,29 @@ fn valid(kind: &str, param: &str, n: usize, source: &mut String) -> String {
         "kl_error *" => "&err".into(),
         "const char *" => "\"x\"".into(),
         "const uint8_t *" => "(const uint8_t *)\"x\"".into(),
+        "char *" => {
+            write!(source, "char v{n}[200] = \"\"; ").unwrap();
+            format!("v{n}")
+        }
         "void *" => "NULL".into(),
         "kl_log_fn" => "NULL".into(),
         "int64_t *" | "int32_t *" => {
             write!(source, "{bare} v{n} = 0; ").unwrap();
             format!("&v{n}")
         }
-        "size_t" | "int32_t" | "uint32_t" | "int64_t" | "kl_status" => {
+        "size_t" | "int32_t" | "uint32_t" | "int64_t" | "uint64_t" | "kl_status" | "kl_outcome"
+        | "kl_verb" | "kl_command_filter" => {
             // A length that a NULL does not have; everything else is 0.
-            (if param == "len" { "1" } else { "0" }).into()
+            (if param == "len" || param == "size" { "200" } else { "0" }).into()
         }
         _ if kind.ends_with("**") => {
             let inner = kind.strip_suffix('*').unwrap();
             write!(source, "{inner} v{n} = NULL; ").unwrap();
             format!("&v{n}")
         }
-        _ if kind.starts_with("const ") && has_init(bare) || bare == "kl_stats" => {
+        _ if kind.starts_with("const ") && has_init(bare)
+            || ["kl_stats", "kl_journal_info"].contains(&bare) =>
+        {
             write!(source, "{bare} v{n} = {}_INIT; ", bare.to_uppercase()).unwrap();
             format!("&v{n}")
         }
@@ -374,7 +562,7 @@ fn the_header_alone_compiles_in_every_dialect() {
     std::fs::copy(&c, &cpp).unwrap();
     let mut tried = 0;
     for (compilers, standards, file) in [
-        (["gcc", "clang"], &["c99", "c11", "c17"][..], &c),
+        (["gcc", "clang"], &["c90", "c99", "c11", "c17"][..], &c),
         (["g++", "clang++"], &["c++11", "c++20"][..], &cpp),
     ] {
         for compiler in compilers {
@@ -389,7 +577,7 @@ fn the_header_alone_compiles_in_every_dialect() {
             }
         }
     }
-    assert_eq!(tried, 10);
+    assert_eq!(tried, 12);
 }
 
 #[test]

@@ -19,7 +19,7 @@ mod table;
 mod verbs;
 
 use args::Wish;
-use out::{OUTPUT, PIPE, Stop, USAGE, error_json, error_words, exit_code, note, say};
+use out::{OUTPUT, PIPE, Stop, USAGE, error_json_of, error_words, exit_code, note, say};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -32,15 +32,18 @@ fn main() -> ExitCode {
         Ok(Wish::Run(given)) => {
             let done = (given.verb.run)(&given);
             // Said before the secrets are forgotten.
-            if let Err(Stop::Failed(error)) = &done {
-                return ExitCode::from(failed(error, given.json()));
+            match &done {
+                Err(Stop::Failed(error)) => return ExitCode::from(failed(error, "", given.json())),
+                Err(Stop::Act(error, id)) => return ExitCode::from(failed(error, id, given.json())),
+                _ => {}
             }
             (given.json(), done)
         }
     };
     ExitCode::from(match done {
         Ok(code) => code,
-        Err(Stop::Failed(error)) => failed(&error, json),
+        Err(Stop::Failed(error)) => failed(&error, "", json),
+        Err(Stop::Act(error, id)) => failed(&error, &id, json),
         Err(Stop::Usage(why)) => {
             note(&format!("kiosklink: {why}"));
             USAGE
@@ -54,13 +57,13 @@ fn main() -> ExitCode {
 }
 
 /// Tells of an error: to a program where it reads, to a person where errors stand.
-fn failed(error: &kiosklink::error::Error, json: bool) -> u8 {
+fn failed(error: &kiosklink::error::Error, request_id: &str, json: bool) -> u8 {
     let code = exit_code(error);
     if !json {
         note(&error_words(error));
         return code;
     }
-    match say(&error_json(error)) {
+    match say(&error_json_of(error, request_id)) {
         Ok(()) | Err(Stop::Pipe) => code,
         Err(_) => OUTPUT,
     }

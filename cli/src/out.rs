@@ -17,6 +17,8 @@ pub enum Stop {
     Usage(String),
     /// The library said no.
     Failed(Error),
+    /// The library said no to the act with this `request_id`.
+    Act(Error, String),
     /// The reader of the output left.
     Pipe,
     /// The output could not be written.
@@ -95,7 +97,9 @@ pub fn name_of(error: &Error) -> &'static str {
 /// An error for a person.
 pub fn error_words(error: &Error) -> String {
     let outcome = match error.details().outcome {
-        Outcome::None | Outcome::Done => "",
+        Outcome::None => "",
+        Outcome::Done => "\nIt was done all the same.",
+        Outcome::NotDone if error.details().advice == Advice::Fix => "\nNothing was done.",
         Outcome::NotDone => "\nNothing was done; trying again is safe.",
         Outcome::Unknown => "\nIt is NOT KNOWN whether it happened: never repeat it under another name.",
     };
@@ -121,6 +125,11 @@ pub fn outcome_word(outcome: Outcome) -> &'static str {
 
 /// An error for a program.
 pub fn error_json(error: &Error) -> String {
+    error_json_of(error, "")
+}
+
+/// The same of an act with this `request_id`; empty for none.
+pub fn error_json_of(error: &Error, request_id: &str) -> String {
     let d = error.details();
     let advice = match d.advice {
         Advice::None => "none",
@@ -134,8 +143,10 @@ pub fn error_json(error: &Error) -> String {
     if d.outcome != Outcome::None {
         w.text("outcome", outcome_word(d.outcome));
     }
+    w.text("request_id", request_id);
     w.int("http_status", d.http_status.into()).int("platform_code", d.platform_code.into());
     w.int("os_errno", d.os_errno.into()).int("retry_after_ms", d.retry_after_ms.into());
+    w.text("platform_name", &mask(&d.platform_name));
     w.text("platform_message", &mask(&d.platform_message)).text("message", &mask(&d.message));
     w.finish()
 }

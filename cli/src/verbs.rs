@@ -249,13 +249,18 @@ pub fn orders_export(given: &Given) -> Done {
 }
 
 /// The caller's name for a command; a made-up one is told before anything is sent.
-fn request_id(given: &Given) -> String {
+fn request_id(given: &Given, client: &Client) -> Result<String, Stop> {
     if let Some(id) = given.get("request-id") {
-        return id.to_owned();
+        return Ok(id.to_owned());
     }
-    let id = format!("cli-{}-{}", system_ms(), std::process::id());
+    let id = client.request_id_new()?;
     note(&format!("request_id {id}"));
-    id
+    Ok(id)
+}
+
+/// An act that has a name ends with it.
+fn act<T>(request_id: &str, done: kiosklink::error::Result<T>) -> Result<T, Stop> {
+    done.map_err(|error| Stop::Act(error, request_id.to_owned()))
 }
 
 fn taken(given: &Given, command: &Command) -> Done {
@@ -276,8 +281,9 @@ fn taken(given: &Given, command: &Command) -> Done {
 /// `kiosklink open`
 pub fn open(given: &Given) -> Done {
     let client = client(given)?;
-    let command = client.door_open(&DoorRequest {
-        request_id: request_id(given),
+    let request_id = request_id(given, &client)?;
+    let done = client.door_open(&DoorRequest {
+        request_id: request_id.clone(),
         cabinet_id: given.arg(0),
         door: given.text("door"),
         user_id: given.text("user"),
@@ -287,7 +293,8 @@ pub fn open(given: &Given) -> Done {
         ttl_ms: given.number("ttl-ms", 0)?,
         extra_json: extra(given),
         ..DoorRequest::default()
-    })?;
+    });
+    let command = act(&request_id, done)?;
     if given.has("wait-ms") {
         return crate::commands::moved(given, &client, &command.request_id, given.number("wait-ms", 0)?);
     }
@@ -308,8 +315,9 @@ fn code_kind(given: &Given) -> Result<CodeKind, Stop> {
 /// `kiosklink redeem`
 pub fn redeem(given: &Given) -> Done {
     let (client, kind) = (client(given)?, code_kind(given)?);
-    let command = client.code_redeem(&RedeemRequest {
-        request_id: request_id(given),
+    let request_id = request_id(given, &client)?;
+    let done = client.code_redeem(&RedeemRequest {
+        request_id: request_id.clone(),
         kind,
         code: given.arg(0),
         cabinet_id: given.text("cabinet"),
@@ -320,7 +328,8 @@ pub fn redeem(given: &Given) -> Done {
         ttl_ms: given.number("ttl-ms", 0)?,
         extra_json: extra(given),
         ..RedeemRequest::default()
-    })?;
+    });
+    let command = act(&request_id, done)?;
     taken(given, &command)
 }
 
@@ -414,7 +423,7 @@ pub fn order_create(given: &Given) -> Done {
             .map_err(|_| Stop::Usage(format!("--item takes ID or ID:N, not {}", quoted(item))))?;
         lines.push((id.to_owned(), count));
     }
-    let receipt = client(given)?.order_create(&OrderCreate {
+    let done = client(given)?.order_create(&OrderCreate {
         cabinet_id: given.arg(0),
         trade_no: given.text("trade-no"),
         notify_url: given.text("notify-url"),
@@ -422,7 +431,8 @@ pub fn order_create(given: &Given) -> Done {
         extra_json: extra(given),
         request_id: given.text("request-id"),
         ..OrderCreate::default()
-    })?;
+    });
+    let receipt = act(&given.text("request-id"), done)?;
     let row: Row = vec![
         ("order_no", text(&receipt.order_no)),
         ("item_no", text(&receipt.item_no)),
@@ -434,7 +444,7 @@ pub fn order_create(given: &Given) -> Done {
 
 /// `kiosklink payment report`
 pub fn payment_report(given: &Given) -> Done {
-    data(&client(given)?.payment_report(&PaymentReport {
+    let done = client(given)?.payment_report(&PaymentReport {
         notify_url: given.text("notify-url"),
         order_no: given.arg(0),
         cabinet_id: given.text("cabinet"),
@@ -445,7 +455,8 @@ pub fn payment_report(given: &Given) -> Done {
         extra_json: extra(given),
         request_id: given.text("request-id"),
         ..PaymentReport::default()
-    })?)
+    });
+    data(&act(&given.text("request-id"), done)?)
 }
 
 fn claim(given: &Given) -> Claim {
@@ -463,12 +474,14 @@ fn claim(given: &Given) -> Claim {
 
 /// `kiosklink refund`
 pub fn refund(given: &Given) -> Done {
-    data(&client(given)?.refund_apply(&claim(given))?)
+    let done = client(given)?.refund_apply(&claim(given));
+    data(&act(&given.text("request-id"), done)?)
 }
 
 /// `kiosklink appeal`
 pub fn appeal(given: &Given) -> Done {
-    data(&client(given)?.appeal_file(&claim(given))?)
+    let done = client(given)?.appeal_file(&claim(given));
+    data(&act(&given.text("request-id"), done)?)
 }
 
 /// `kiosklink user`

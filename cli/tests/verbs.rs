@@ -167,15 +167,18 @@ fn a_door_opens_once_and_the_code_says_what_became_of_it() {
     let openings = || sim.control("GET", "/_sim/openings", json!(null)).1.as_array().map_or(0, Vec::len);
     let before = openings();
     let (code, said, err) = run(&file, "yopoint", &["open", CABINET, "--door", "1"]);
-    assert!(code == 0 && err.starts_with("request_id cli-") && said.contains("order_no"), "{said}{err}");
+    assert!(code == 0 && err.starts_with("request_id ") && said.contains("order_no"), "{said}{err}");
+    assert!(said.contains(err.trim().trim_start_matches("request_id ")), "{said}{err}");
     assert_eq!(openings(), before + 1);
     // The platform acts and its answer is lost: nobody knows, and nothing is sent again.
     sim.control("POST", "/_sim/faults", json!({"method": "cabinet.open.door", "fault": "act_then_drop"}));
     let (code, told) = json_of(&file, "yopoint", &["open", CABINET, "--door", "1", "--request-id", "a"]);
     assert_eq!((code, &told["outcome"]), (3, &json!("unknown")), "{told}");
+    assert_eq!(told["request_id"], "a");
     // It is refused before anything happens.
     let (code, told) = json_of(&file, "yopoint", &["open", "no-such-cabinet", "--request-id", "b"]);
     assert_eq!((code, &told["outcome"]), (2, &json!("not_done")), "{told}");
+    assert_eq!(told["request_id"], "b");
 }
 
 #[test]

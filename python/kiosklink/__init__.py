@@ -23,6 +23,7 @@ from .enums import (
     Advice,
     CodeKind,
     CodeState,
+    CommandFilter,
     CommandKind,
     DeliveryState,
     DoorState,
@@ -38,6 +39,7 @@ from .enums import (
     SignedWith,
     Status,
     TimeSource,
+    Verb,
 )
 from .errors import *  # noqa: F403 - its __all__ is the list
 from .models import (
@@ -86,7 +88,7 @@ def status_name(status: int) -> str:
 def set_time(time: Optional[Time]) -> None:
     """Hands in a time that is trusted more than the device's clock (GPS, modem, NTP); ``None`` forgets it.
 
-    For the whole process: certificates are checked by it, counted on by the monotonic clock. Any thread.
+    For the whole process: certificates are checked by it, advanced by the monotonic clock. Any thread.
     """
     _native.library().call("kl_set_time", _native.seconds(time, "time"))
 
@@ -99,6 +101,7 @@ __all__ = [
     "CodeKind",
     "CodeState",
     "Command",
+    "CommandFilter",
     "CommandKind",
     "Company",
     "DeliveryState",
@@ -129,6 +132,7 @@ __all__ = [
     "Time",
     "TimeSource",
     "User",
+    "Verb",
     "__version__",
     "abi_version",
     "build_info",

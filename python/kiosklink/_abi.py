@@ -45,10 +45,6 @@ KL_BY_JOURNAL = 6
 KL_CODE_PICKUP = 0
 KL_CODE_VIRTUAL = 1
 KL_CODE_VOUCHER = 2
-KL_OUTCOME_NONE = 0
-KL_OUTCOME_DONE = 1
-KL_OUTCOME_NOT_DONE = 2
-KL_OUTCOME_UNKNOWN = 3
 KL_ADVICE_NONE = 0
 KL_ADVICE_RETRY = 1
 KL_ADVICE_ASK_FIRST = 2
@@ -80,6 +76,7 @@ KL_SIGNED_PAY_KEY = 2
 KL_SIGNED_CONTENT_ONLY = 3
 KL_SIGNED_ENCRYPTED = 4
 KL_ABI_VERSION = 1
+KL_VERSION_NUMBER = 100
 KL_LOG_OFF = 0
 KL_LOG_ERROR = 1
 KL_LOG_WARN = 2
@@ -111,6 +108,10 @@ KL_DELIVERY_AWAITING_PICKUP = 4
 KL_DELIVERY_OUT_OF_STOCK = 5
 KL_PAYMENT_PAID = 1
 KL_PAYMENT_FAILED = -1
+KL_VISIT_ID_MAX = 64
+KL_CONTEXT_MAX = 512
+KL_TEXT_MAX = 1024
+KL_EXTRA_JSON_MAX = 8192
 KL_PLATFORM_YOPOINT = "yopoint"
 KL_PLATFORM_DINGSHANG = "dingshang"
 KL_PLATFORM_YOUZAN = "youzan"
@@ -142,6 +143,33 @@ KL_KEY_CLIENT_ID = "client_id"
 KL_KEY_CLIENT_SECRET = "client_secret"
 KL_KEY_GRANT_ID = "grant_id"
 KL_KEY_ACCESS_TOKEN = "access_token"
+KL_VERB_PING = 1
+KL_VERB_CABINET_LIST = 2
+KL_VERB_STOCK_FETCH = 3
+KL_VERB_DOOR_OPEN = 4
+KL_VERB_CODE_REDEEM = 5
+KL_VERB_CODE_LOOKUP = 6
+KL_VERB_CODE_LIST = 7
+KL_VERB_CODE_CREATE = 8
+KL_VERB_CODE_CANCEL = 9
+KL_VERB_ORDER_GET = 10
+KL_VERB_ORDER_LIST = 11
+KL_VERB_ORDER_CREATE = 12
+KL_VERB_PAYMENT_REPORT = 13
+KL_VERB_REFUND_APPLY = 14
+KL_VERB_APPEAL_FILE = 15
+KL_VERB_USER_GET = 16
+KL_VERB_COMPANY_GET = 17
+KL_VERB_EVENT_PARSE = 18
+KL_VERB_CALL = 19
+KL_COMMANDS_ANY = 0
+KL_COMMANDS_OPEN = 1
+KL_COMMANDS_DONE = 2
+KL_COMMANDS_NOT_DONE = 3
+KL_COMMANDS_UNKNOWN = 4
+KL_DONE = 1
+KL_NOT_DONE = 2
+KL_UNKNOWN = 3
 KL_OK = 0
 KL_E_NULL = 1
 KL_E_ARGUMENT = 2
@@ -265,6 +293,7 @@ class kl_error(Structure):
         ("platform_code", c_int32),
         ("os_errno", c_int32),
         ("retry_after_ms", c_uint32),
+        ("platform_name", c_char * 96),
         ("platform_message", c_char * 128),
         ("message", c_char * 256),
     ]
@@ -392,6 +421,8 @@ class kl_door_request(Structure):
         ("item_no", c_char_p),
         ("notify_url", c_char_p),
         ("extra_json", c_char_p),
+        ("visit_id", c_char_p),
+        ("context", c_char_p),
     ]
 
 
@@ -399,6 +430,8 @@ class kl_redeem_request(Structure):
     _fields_ = [
         ("struct_size", c_uint32),
         ("ttl_ms", c_uint32),
+        ("kind", c_int32),
+        ("reserved", c_uint32),
         ("request_id", c_char_p),
         ("code", c_char_p),
         ("cabinet_id", c_char_p),
@@ -407,30 +440,38 @@ class kl_redeem_request(Structure):
         ("notify_url", c_char_p),
         ("redeemer", c_char_p),
         ("extra_json", c_char_p),
-        ("kind", c_int32),
+        ("visit_id", c_char_p),
+        ("context", c_char_p),
     ]
 
 
 class kl_command_info(Structure):
     _fields_ = [
         ("request_id", c_char_p),
+        ("visit_id", c_char_p),
+        ("context", c_char_p),
+        ("mark", c_char_p),
         ("order_no", c_char_p),
         ("item_no", c_char_p),
         ("delivery_no", c_char_p),
         ("notify_url", c_char_p),
         ("json", c_char_p),
-        ("recorded", c_int32),
+        ("cabinet_id", c_char_p),
+        ("door", c_char_p),
+        ("physical_error", c_char_p),
+        ("message", c_char_p),
         ("kind", c_int32),
         ("outcome", c_int32),
         ("physical", c_int32),
         ("settled_by", c_int32),
         ("status", c_int32),
+        ("recorded", c_int32),
+        ("mature_in_ms", c_uint32),
+        ("reserved", c_uint32),
         ("sequence", c_uint64),
+        ("age_ms", c_uint64),
         ("started_at", c_int64),
-        ("cabinet_id", c_char_p),
-        ("door", c_char_p),
-        ("physical_error", c_char_p),
-        ("message", c_char_p),
+        ("sent_at", c_int64),
     ]
 
 
@@ -446,7 +487,12 @@ class kl_journal_info(Structure):
         ("sync_max_us", c_uint64),
         ("sync_total_us", c_uint64),
         ("path", c_char * 256),
+        ("names", c_uint64),
+        ("epoch", c_uint32),
+        ("reserved", c_uint32),
         ("damage", c_char * 64),
+        ("installation", c_char * 64),
+        ("file_system", c_char * 32),
     ]
 
 
@@ -588,6 +634,8 @@ class kl_payment_report_request(Structure):
         ("channel_json", c_char_p),
         ("extra_json", c_char_p),
         ("request_id", c_char_p),
+        ("visit_id", c_char_p),
+        ("context", c_char_p),
     ]
 
 
@@ -602,6 +650,8 @@ class kl_claim_request(Structure):
         ("phone", c_char_p),
         ("extra_json", c_char_p),
         ("request_id", c_char_p),
+        ("visit_id", c_char_p),
+        ("context", c_char_p),
     ]
 
 
@@ -622,6 +672,8 @@ class kl_order_create_request(Structure):
         ("notify_url", c_char_p),
         ("extra_json", c_char_p),
         ("request_id", c_char_p),
+        ("visit_id", c_char_p),
+        ("context", c_char_p),
     ]
 
 
@@ -667,6 +719,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "kl_ping": (c_int32, (c_void_p, POINTER(kl_error))),
     "kl_client_time": (c_int32, (c_void_p, POINTER(c_int64), POINTER(c_int32), POINTER(kl_error))),
     "kl_client_stats": (c_int32, (c_void_p, POINTER(kl_stats), POINTER(kl_error))),
+    "kl_client_can": (c_int32, (c_void_p, c_int32)),
     "kl_code_lookup": (c_int32, (c_void_p, POINTER(kl_code_query), POINTER(c_void_p), POINTER(kl_error))),
     "kl_code_list": (c_int32, (c_void_p, POINTER(kl_code_query), POINTER(c_void_p), POINTER(kl_error))),
     "kl_code_create": (c_int32, (c_void_p, POINTER(kl_code_create_request), POINTER(c_void_p), POINTER(kl_error))),
@@ -675,17 +728,23 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "kl_codes_at": (POINTER(kl_pickup_code), (c_void_p, c_size_t)),
     "kl_codes_free": (None, (c_void_p,)),
     "kl_door_open": (c_int32, (c_void_p, POINTER(kl_door_request), POINTER(c_void_p), POINTER(kl_error))),
+    "kl_door_check": (c_int32, (c_void_p, POINTER(kl_door_request), POINTER(kl_error))),
     "kl_code_redeem": (c_int32, (c_void_p, POINTER(kl_redeem_request), POINTER(c_void_p), POINTER(kl_error))),
+    "kl_redeem_check": (c_int32, (c_void_p, POINTER(kl_redeem_request), POINTER(kl_error))),
     "kl_command_get": (c_int32, (c_void_p, c_char_p, POINTER(c_void_p), POINTER(kl_error))),
     "kl_command_wait": (c_int32, (c_void_p, c_char_p, c_uint32, POINTER(c_void_p), POINTER(kl_error))),
     "kl_command_resolve": (c_int32, (c_void_p, c_char_p, POINTER(c_void_p), POINTER(kl_error))),
     "kl_command_settle": (c_int32, (c_void_p, c_char_p, c_int32, c_int32, c_char_p, POINTER(kl_error))),
+    "kl_command_overrule": (c_int32, (c_void_p, c_char_p, c_int32, c_char_p, POINTER(kl_error))),
+    "kl_request_id_new": (c_int32, (c_void_p, c_char_p, c_size_t, POINTER(kl_error))),
+    "kl_command_list": (c_int32, (c_void_p, c_uint64, c_int32, POINTER(c_void_p), POINTER(kl_error))),
     "kl_command_pending": (c_int32, (c_void_p, POINTER(c_void_p), POINTER(kl_error))),
     "kl_commands_count": (c_size_t, (c_void_p,)),
     "kl_commands_at": (POINTER(kl_command_info), (c_void_p, c_size_t)),
     "kl_commands_free": (None, (c_void_p,)),
     "kl_journal_read": (c_int32, (c_void_p, POINTER(kl_journal_info), POINTER(kl_error))),
     "kl_journal_repair": (c_int32, (c_void_p, POINTER(kl_error))),
+    "kl_journal_adopt": (c_int32, (c_void_p, c_char_p, POINTER(kl_error))),
     "kl_command_view": (POINTER(kl_command_info), (c_void_p,)),
     "kl_command_free": (None, (c_void_p,)),
     "kl_config_new": (c_int32, (c_char_p, POINTER(c_void_p), POINTER(kl_error))),
@@ -755,3 +814,17 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "kl_appeal_file": (c_int32, (c_void_p, POINTER(kl_claim_request), POINTER(c_void_p), POINTER(kl_error))),
     "kl_order_create": (c_int32, (c_void_p, POINTER(kl_order_create_request), POINTER(c_void_p), POINTER(kl_error))),
 }
+
+"""The functions that answer what became of an act, not a status."""
+ACTS = (
+    "kl_call",
+    "kl_code_create",
+    "kl_code_cancel",
+    "kl_door_open",
+    "kl_code_redeem",
+    "kl_command_resolve",
+    "kl_payment_report",
+    "kl_refund_apply",
+    "kl_appeal_file",
+    "kl_order_create",
+)

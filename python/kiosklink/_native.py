@@ -75,12 +75,12 @@ class Library:
         return getattr(self.cdll, name)
 
     def call(self, name: str, *arguments: Any) -> None:
-        """Calls a function that answers kl_status and takes kl_error last; raises what it answers but KL_OK."""
+        """Calls a function that takes kl_error last; raises what it answers but KL_OK, or KL_DONE if it acts."""
         error = _abi.kl_error()
         error.struct_size = ctypes.sizeof(error)
-        status = self.function(name)(*arguments, ctypes.byref(error))
-        if status != _abi.KL_OK:
-            raise self.error(status, error)
+        answer = self.function(name)(*arguments, ctypes.byref(error))
+        if answer != (_abi.KL_DONE if name in _abi.ACTS else _abi.KL_OK):
+            raise self.error(error)
 
     def make(self, name: str, *arguments: Any) -> int:
         """Calls a function that makes a handle: its out-pointer comes last but one."""
@@ -88,17 +88,18 @@ class Library:
         self.call(name, *arguments, ctypes.byref(out))
         return out.value or 0
 
-    def error(self, status: int, error: Any) -> Error:
+    def error(self, error: Any) -> Error:
         """The exception of a kl_error."""
         return make(
             string(error.message),
             {
-                "status": status,
-                "name": string(self.function("kl_status_name")(status)),
+                "status": error.status,
+                "name": string(self.function("kl_status_name")(error.status)),
                 "outcome": error.outcome,
                 "advice": error.advice,
                 "http_status": error.http_status,
                 "platform_code": error.platform_code,
+                "platform_name": string(error.platform_name),
                 "platform_message": string(error.platform_message),
                 "os_errno": error.os_errno,
                 "retry_after_ms": error.retry_after_ms,

@@ -37,7 +37,7 @@ from ._native import (
     text,
     u32,
 )
-from .enums import CodeKind, OrderKind, PaymentResult, SettledBy, TimeSource
+from .enums import CodeKind, CommandFilter, OrderKind, PaymentResult, SettledBy, TimeSource
 from .errors import ArgumentError, ClosedError, Error
 from .models import (
     Cabinet,
@@ -250,6 +250,10 @@ class Client(_Owner):
         trip. Call it when a customer walks up."""
         self._lib.call("kl_client_warm", self._handle)
 
+    def can(self, verb: int) -> bool:
+        """Whether the platform has such a call (:class:`Verb`); the others raise :class:`UnsupportedError`. Sends nothing."""
+        return bool(self._lib.function("kl_client_can")(self._handle, i32(verb, "verb")))
+
     def ping(self) -> None:
         """Asks the platform whether it is there and takes the credentials."""
         self._lib.call("kl_ping", self._handle)
@@ -385,6 +389,15 @@ class Client(_Owner):
 
     # ---- Commands: sent at most once for a request_id ----
 
+    def request_id_new(self) -> str:
+        """A new name for an act: this library never gives it again, nor does another. Sends nothing.
+
+        Make it when the act is decided on, keep it before the first try, and use it at every try.
+        """
+        room = ctypes.create_string_buffer(_abi.KL_REQUEST_ID_MAX + 1)
+        self._lib.call("kl_request_id_new", self._handle, room, len(room))
+        return string(room.value)
+
     def open_door(
         self,
         request_id: str,
@@ -397,12 +410,15 @@ class Client(_Owner):
         notify_url: Optional[str] = None,
         ttl_ms: int = 0,
         extra: Json = None,
+        visit_id: Optional[str] = None,
+        context: Optional[str] = None,
     ) -> Command:
         """Opens a door. Returning means *done*: the platform took the command; that the bolt moved is told later.
 
-        ``request_id`` is your name for this customer's action, 1 to 128 bytes, made before the first try and kept: under
-        one name the door opens at most once. ``ttl_ms``: not to be sent later than that after the call; 0 for the setting
-        ``command_ttl_ms``.
+        ``request_id`` is your name for this customer's action, 1 to 128 bytes, made before the first try and kept
+        (:meth:`request_id_new`): under one name the door opens at most once. ``ttl_ms``: not to be sent later than that
+        after the call; 0 for the setting ``command_ttl_ms``. ``visit_id`` is the customer's visit, ``context`` your own
+        words (64 and 512 bytes at most): both are kept with the command and given back by it, after a restart too.
 
         Raises :class:`NotDone` (it may be tried again under the same name) or :class:`OutcomeUnknown` (it may have
         opened). The same name again never opens twice: after *done* it gives the recorded answer, after *unknown* it asks
@@ -410,20 +426,35 @@ class Client(_Owner):
         setting ``state_dir`` that holds across restarts and for all processes that share the folder. While a command at
         a door is unknown, others there raise :class:`Blocked`. :meth:`wait` tells whether the door moved.
         """
-        raw = request(
-            _abi.kl_door_request,
-            ttl_ms=u32(ttl_ms, "ttl_ms"),
-            request_id=text(request_id, "request_id"),
-            cabinet_id=text(cabinet_id, "cabinet_id"),
-            door=text(door, "door"),
-            user_id=text(user_id, "user_id"),
-            order_no=text(order_no, "order_no"),
-            item_no=text(item_no, "item_no"),
-            notify_url=text(notify_url, "notify_url"),
-            extra_json=json_text(extra, "extra"),
+        raw = _door(
+            request_id, cabinet_id, door, user_id, order_no, item_no, notify_url, ttl_ms, extra, visit_id, context
         )
         made = self._lib.make("kl_door_open", self._handle, ctypes.byref(raw))
         return self._view(made, "kl_command", models.command)
+
+    def check_door(
+        self,
+        request_id: str,
+        cabinet_id: str,
+        *,
+        door: Optional[str] = None,
+        user_id: Optional[str] = None,
+        order_no: Optional[str] = None,
+        item_no: Optional[str] = None,
+        notify_url: Optional[str] = None,
+        ttl_ms: int = 0,
+        extra: Json = None,
+        visit_id: Optional[str] = None,
+        context: Optional[str] = None,
+    ) -> None:
+        """Raises what :meth:`open_door` would refuse of these arguments before it sends anything. Sends nothing.
+
+        Check the door of a visit before its code is redeemed.
+        """
+        raw = _door(
+            request_id, cabinet_id, door, user_id, order_no, item_no, notify_url, ttl_ms, extra, visit_id, context
+        )
+        self._lib.call("kl_door_check", self._handle, ctypes.byref(raw))
 
     def redeem_code(
         self,
@@ -438,27 +469,63 @@ class Client(_Owner):
         redeemer: Optional[str] = None,
         ttl_ms: int = 0,
         extra: Json = None,
+        visit_id: Optional[str] = None,
+        context: Optional[str] = None,
     ) -> Command:
         """Redeems a pickup code. Returning means *done*: the code is used, and the goods may be released.
 
-        ``request_id`` and exceptions are those of :meth:`open_door`; a code that somebody else used is :class:`CodeUsed`
-        and :class:`NotDone`.
+        ``request_id``, ``visit_id``, ``context`` and exceptions are those of :meth:`open_door`; name the visit and never
+        the code, which comes again. A code that somebody else used is :class:`CodeUsed` and :class:`NotDone`.
         """
-        raw = request(
-            _abi.kl_redeem_request,
-            ttl_ms=u32(ttl_ms, "ttl_ms"),
-            request_id=text(request_id, "request_id"),
-            code=text(code, "code"),
-            cabinet_id=text(cabinet_id, "cabinet_id"),
-            product_id=text(product_id, "product_id"),
-            trade_no=text(trade_no, "trade_no"),
-            notify_url=text(notify_url, "notify_url"),
-            redeemer=text(redeemer, "redeemer"),
-            extra_json=json_text(extra, "extra"),
-            kind=i32(kind, "kind"),
+        raw = _redeem(
+            request_id,
+            code,
+            kind,
+            cabinet_id,
+            product_id,
+            trade_no,
+            notify_url,
+            redeemer,
+            ttl_ms,
+            extra,
+            visit_id,
+            context,
         )
         made = self._lib.make("kl_code_redeem", self._handle, ctypes.byref(raw))
         return self._view(made, "kl_command", models.command)
+
+    def check_redeem(
+        self,
+        request_id: str,
+        code: str,
+        *,
+        kind: int = CodeKind.PICKUP,
+        cabinet_id: Optional[str] = None,
+        product_id: Optional[str] = None,
+        trade_no: Optional[str] = None,
+        notify_url: Optional[str] = None,
+        redeemer: Optional[str] = None,
+        ttl_ms: int = 0,
+        extra: Json = None,
+        visit_id: Optional[str] = None,
+        context: Optional[str] = None,
+    ) -> None:
+        """Raises what :meth:`redeem_code` would refuse of these arguments before it sends anything. Sends nothing."""
+        raw = _redeem(
+            request_id,
+            code,
+            kind,
+            cabinet_id,
+            product_id,
+            trade_no,
+            notify_url,
+            redeemer,
+            ttl_ms,
+            extra,
+            visit_id,
+            context,
+        )
+        self._lib.call("kl_redeem_check", self._handle, ctypes.byref(raw))
 
     # ---- What became of commands; none of these does anything again ----
 
@@ -493,8 +560,10 @@ class Client(_Owner):
     ) -> None:
         """Decides an unknown command by what was seen at the machine, and frees the door for others. Sends nothing.
 
-        ``outcome`` is ``Outcome.DONE`` or ``Outcome.NOT_DONE``, ``by`` is ``SettledBy.SENSOR`` or ``.PERSON``. Saying the
-        same twice is well; a command that is settled the other way stays so (:class:`RequestIdError`).
+        ``outcome`` is ``Outcome.DONE`` or ``Outcome.NOT_DONE``, ``by`` is ``SettledBy.SENSOR`` or ``.PERSON``. Settling twice
+        with the same outcome is no error; a command that is settled the other way is not changed
+        (:class:`RequestIdError`). *Done* is taken at any time, *not done* raises :class:`TooEarly` while the request may
+        still reach the machine.
         """
         self._lib.call(
             "kl_command_settle",
@@ -504,6 +573,24 @@ class Client(_Owner):
             i32(by, "by"),
             text(note, "note"),
         )
+
+    def overrule(self, request_id: str, outcome: int, note: str) -> None:
+        """A person decides an unknown command although it is too early to say *not done*. Never for a program to call by
+        itself. ``note`` says who and why, and is kept. Otherwise as :meth:`settle`."""
+        self._lib.call(
+            "kl_command_overrule",
+            self._handle,
+            text(request_id, "request_id"),
+            i32(outcome, "outcome"),
+            text(note, "note"),
+        )
+
+    def commands(self, since: int = 0, which: int = CommandFilter.ANY) -> Page[Command]:
+        """The commands that are remembered whole, the oldest first: those with a ``sequence`` above ``since``. Sends
+        nothing."""
+        low = number(since, "since", 0, 2**64 - 1)
+        made = self._lib.make("kl_command_list", self._handle, low, i32(which, "which"))
+        return self._list(made, "kl_commands", models.command)
 
     def pending(self) -> Page[Command]:
         """The commands that are under way or unknown, the oldest first: after a start, what the last run left behind.
@@ -523,6 +610,14 @@ class Client(_Owner):
         What the damaged part knew is lost: a ``request_id`` from there would be sent again. Sends nothing.
         """
         self._lib.call("kl_journal_repair", self._handle)
+
+    def adopt_journal(self, note: str) -> None:
+        """After ``Status.JOURNAL_MISSING``, ``JOURNAL_OLDER`` or ``JOURNAL_COPIED``, when a person has decided to go on.
+
+        What the lost journal knew is lost: look first at what was under way. ``note`` says who and why, and is kept. Sends
+        nothing.
+        """
+        self._lib.call("kl_journal_adopt", self._handle, text(note, "note"))
 
     # ---- Other writes: sent at most once a call, and at most once under a request_id if they are given one ----
 
@@ -569,6 +664,8 @@ class Client(_Owner):
         notify_url: Optional[str] = None,
         request_id: Optional[str] = None,
         extra: Json = None,
+        visit_id: Optional[str] = None,
+        context: Optional[str] = None,
     ) -> Order:
         """Makes an order of goods, pairs of product id and number. Gives its number and yours and nothing else yet.
 
@@ -587,6 +684,8 @@ class Client(_Owner):
             notify_url=text(notify_url, "notify_url"),
             request_id=text(request_id, "request_id"),
             extra_json=json_text(extra, "extra"),
+            visit_id=text(visit_id, "visit_id"),
+            context=text(context, "context"),
         )
         made = self._lib.make("kl_order_create", self._handle, ctypes.byref(raw))
         return self._list(made, "kl_orders", models.order)[0]
@@ -603,6 +702,8 @@ class Client(_Owner):
         channel: Json = None,
         request_id: Optional[str] = None,
         extra: Json = None,
+        visit_id: Optional[str] = None,
+        context: Optional[str] = None,
     ) -> Any:
         """Reports that an order was paid, or that the payment failed. Gives the platform's data.
 
@@ -620,6 +721,8 @@ class Client(_Owner):
             channel_json=json_text(channel, "channel"),
             request_id=text(request_id, "request_id"),
             extra_json=json_text(extra, "extra"),
+            visit_id=text(visit_id, "visit_id"),
+            context=text(context, "context"),
         )
         return self._answer(self._lib.make("kl_payment_report", self._handle, ctypes.byref(raw)))
 
@@ -633,9 +736,11 @@ class Client(_Owner):
         phone: Optional[str] = None,
         request_id: Optional[str] = None,
         extra: Json = None,
+        visit_id: Optional[str] = None,
+        context: Optional[str] = None,
     ) -> Any:
         """Asks for a full refund on the customer's behalf. Gives the platform's data."""
-        raw = _claim(order_no, cabinet_id, reason, remarks, phone, request_id, extra)
+        raw = _claim(order_no, cabinet_id, reason, remarks, phone, request_id, extra, visit_id, context)
         return self._answer(self._lib.make("kl_refund_apply", self._handle, ctypes.byref(raw)))
 
     def file_appeal(
@@ -648,9 +753,11 @@ class Client(_Owner):
         phone: Optional[str] = None,
         request_id: Optional[str] = None,
         extra: Json = None,
+        visit_id: Optional[str] = None,
+        context: Optional[str] = None,
     ) -> Any:
         """Disputes the goods of an order on the customer's behalf. Gives the platform's data."""
-        raw = _claim(order_no, cabinet_id, reason, remarks, phone, request_id, extra)
+        raw = _claim(order_no, cabinet_id, reason, remarks, phone, request_id, extra, visit_id, context)
         return self._answer(self._lib.make("kl_appeal_file", self._handle, ctypes.byref(raw)))
 
     # ---- Everything else ----
@@ -664,7 +771,7 @@ class Client(_Owner):
         return self._answer(made)
 
     def parse_event(self, headers: Headers, body: Union[bytes, bytearray, memoryview]) -> Event:
-        """Verifies a callback and takes it apart. Sends nothing.
+        """Verifies and parses a callback. Sends nothing.
 
         ``headers``: the request's headers, as a mapping, as pairs, or a WSGI ``environ``; ``None`` if the platform puts
         nothing there. ``body``: its body, byte for byte; for a payment page and for Youzan's market messages the query
@@ -745,6 +852,66 @@ def _code_query(
     )
 
 
+def _door(
+    request_id: str,
+    cabinet_id: str,
+    door: Optional[str],
+    user_id: Optional[str],
+    order_no: Optional[str],
+    item_no: Optional[str],
+    notify_url: Optional[str],
+    ttl_ms: int,
+    extra: Json,
+    visit_id: Optional[str],
+    context: Optional[str],
+) -> Any:
+    return request(
+        _abi.kl_door_request,
+        ttl_ms=u32(ttl_ms, "ttl_ms"),
+        request_id=text(request_id, "request_id"),
+        cabinet_id=text(cabinet_id, "cabinet_id"),
+        door=text(door, "door"),
+        user_id=text(user_id, "user_id"),
+        order_no=text(order_no, "order_no"),
+        item_no=text(item_no, "item_no"),
+        notify_url=text(notify_url, "notify_url"),
+        extra_json=json_text(extra, "extra"),
+        visit_id=text(visit_id, "visit_id"),
+        context=text(context, "context"),
+    )
+
+
+def _redeem(
+    request_id: str,
+    code: str,
+    kind: int,
+    cabinet_id: Optional[str],
+    product_id: Optional[str],
+    trade_no: Optional[str],
+    notify_url: Optional[str],
+    redeemer: Optional[str],
+    ttl_ms: int,
+    extra: Json,
+    visit_id: Optional[str],
+    context: Optional[str],
+) -> Any:
+    return request(
+        _abi.kl_redeem_request,
+        ttl_ms=u32(ttl_ms, "ttl_ms"),
+        kind=i32(kind, "kind"),
+        request_id=text(request_id, "request_id"),
+        code=text(code, "code"),
+        cabinet_id=text(cabinet_id, "cabinet_id"),
+        product_id=text(product_id, "product_id"),
+        trade_no=text(trade_no, "trade_no"),
+        notify_url=text(notify_url, "notify_url"),
+        redeemer=text(redeemer, "redeemer"),
+        extra_json=json_text(extra, "extra"),
+        visit_id=text(visit_id, "visit_id"),
+        context=text(context, "context"),
+    )
+
+
 def _claim(
     order_no: str,
     cabinet_id: Optional[str],
@@ -753,6 +920,8 @@ def _claim(
     phone: Optional[str],
     request_id: Optional[str],
     extra: Json,
+    visit_id: Optional[str],
+    context: Optional[str],
 ) -> Any:
     return request(
         _abi.kl_claim_request,
@@ -763,6 +932,8 @@ def _claim(
         phone=text(phone, "phone"),
         request_id=text(request_id, "request_id"),
         extra_json=json_text(extra, "extra"),
+        visit_id=text(visit_id, "visit_id"),
+        context=text(context, "context"),
     )
 
 
@@ -787,7 +958,7 @@ def _pairs(headers: Any) -> Iterator[Tuple[Any, Any]]:
 
 
 def _header_lines(headers: Headers) -> Optional[str]:
-    """Header lines, parted by newlines. A newline inside one would make a header that nobody sent."""
+    """Header lines, separated by newlines. A newline inside one would make a header that nobody sent."""
     if headers is None:
         return None
     lines: List[str] = []

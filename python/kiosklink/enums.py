@@ -25,16 +25,16 @@ class Outcome(_Open):
     """What became of a command or another write."""
 
     NONE = 0
-    """The call was no command."""
+    """The call only read."""
 
     DONE = 1
-    """The platform took the command."""
+    """The platform took it."""
 
     NOT_DONE = 2
-    """The command did not happen and will not."""
+    """It did not happen and will not."""
 
     UNKNOWN = 3
-    """The command may have happened. Find out; never send it again under another request_id."""
+    """It may have happened. Find out; never send it again under another request_id."""
 
 
 class Advice(_Open):
@@ -85,13 +85,13 @@ class CodeState(_Open):
     """It was redeemed."""
 
     EXPIRED = 3
-    """It has ended."""
+    """It has expired."""
 
     REFUNDING = 4
-    """The money is on its way back."""
+    """A refund is in progress."""
 
     DISABLED = 5
-    """It was taken out of use."""
+    """It is disabled."""
 
 
 class CodeKind(_Open):
@@ -311,6 +311,86 @@ class CommandKind(_Open):
     """The command is another write that was given a request_id."""
 
 
+class CommandFilter(_Open):
+    """Which commands to list."""
+
+    ANY = 0
+    """All that are remembered."""
+
+    OPEN = 1
+    """Those under way and those unknown."""
+
+    DONE = 2
+    """Those that are done."""
+
+    NOT_DONE = 3
+    """Those that are not done."""
+
+    UNKNOWN = 4
+    """Those of which it is not known, without those under way."""
+
+
+class Verb(_Open):
+    """What a platform may be asked for."""
+
+    PING = 1
+    """kl_ping."""
+
+    CABINET_LIST = 2
+    """kl_cabinet_list, kl_cabinet_iter_new."""
+
+    STOCK_FETCH = 3
+    """kl_stock_fetch, kl_stock_fetch_page, kl_stock_iter_new."""
+
+    DOOR_OPEN = 4
+    """kl_door_open."""
+
+    CODE_REDEEM = 5
+    """kl_code_redeem."""
+
+    CODE_LOOKUP = 6
+    """kl_code_lookup."""
+
+    CODE_LIST = 7
+    """kl_code_list."""
+
+    CODE_CREATE = 8
+    """kl_code_create."""
+
+    CODE_CANCEL = 9
+    """kl_code_cancel."""
+
+    ORDER_GET = 10
+    """kl_order_get."""
+
+    ORDER_LIST = 11
+    """kl_order_list, kl_order_iter_new."""
+
+    ORDER_CREATE = 12
+    """kl_order_create."""
+
+    PAYMENT_REPORT = 13
+    """kl_payment_report."""
+
+    REFUND_APPLY = 14
+    """kl_refund_apply."""
+
+    APPEAL_FILE = 15
+    """kl_appeal_file."""
+
+    USER_GET = 16
+    """kl_user_get."""
+
+    COMPANY_GET = 17
+    """kl_company_get."""
+
+    EVENT_PARSE = 18
+    """kl_event_parse."""
+
+    CALL = 19
+    """kl_call."""
+
+
 class Physical(_Open):
     """Whether something moved after a command."""
 
@@ -359,7 +439,7 @@ class Status(_Open):
     """What a call answers."""
 
     OK = 0
-    """It worked. A command that answers this is *done*."""
+    """It worked."""
 
     NULL = 1
     """A pointer that must not be NULL is NULL."""
@@ -386,7 +466,8 @@ class Status(_Open):
     """The platform has no such call; nothing was sent."""
 
     BUSY = 9
-    """Not now: called from inside the log callback, or another thread is making codes for the same cabinet."""
+    """Not now: another command is under way at the same door, codes are being made for the same cabinet, or the call
+    comes from inside the log callback."""
 
     RESOURCE = 10
     """The system refused memory, a thread or a file descriptor."""
@@ -511,7 +592,7 @@ class Status(_Open):
     """The pickup code was redeemed before, and not by this request: a command that answers this is *not done*."""
 
     CODE_EXPIRED = 521
-    """The pickup code has ended."""
+    """The pickup code has expired."""
 
     ORDER_STATE = 522
     """The order is in no state for this: unpaid, expired, closed, refunded, or delivered before."""

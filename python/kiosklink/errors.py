@@ -9,7 +9,7 @@ A door whose answer got lost raises an exception that is a :class:`NetworkError`
 that failed is neither of the last two. Write the question about the outcome first::
 
     try:
-        client.open_door("visit-0001", cabinet)
+        client.open_door(request_id, cabinet)
     except kiosklink.OutcomeUnknown:
         ...  # it may have opened: find out, never send it under another name
     except kiosklink.Error as error:
@@ -29,6 +29,7 @@ __all__ = [
     "Cancelled",
     "ClosedError",
     "CodeExpired",
+    "CodeTries",
     "CodeUsed",
     "CommandError",
     "ConfigError",
@@ -55,10 +56,12 @@ __all__ = [
     "ProtocolError",
     "RateLimited",
     "RequestIdError",
+    "RequestTooOld",
     "ResourceError",
     "Stale",
     "Timeout",
     "TlsError",
+    "TooEarly",
     "Unknowable",
     "Unsettled",
     "UnsupportedError",
@@ -96,6 +99,9 @@ class Error(Exception):
     platform_code: int
     """The platform's own code, 0 if it gave none."""
 
+    platform_name: str
+    """The platform's own name or code of the refusal, whole (``ERR_SIGN``, ``10025``); empty if it gave none."""
+
     platform_message: str
     """The platform's own words."""
 
@@ -103,7 +109,7 @@ class Error(Exception):
     """The system's errno, 0 if the system was not the reason."""
 
     retry_after_ms: int
-    """How long the platform asks to wait, in milliseconds; 0 if it does not say."""
+    """How long to wait before the next try, in milliseconds; 0 if nobody says."""
 
     def __init__(
         self,
@@ -115,6 +121,7 @@ class Error(Exception):
         advice: int = Advice.FIX,
         http_status: int = 0,
         platform_code: int = 0,
+        platform_name: str = "",
         platform_message: str = "",
         os_errno: int = 0,
         retry_after_ms: int = 0,
@@ -127,6 +134,7 @@ class Error(Exception):
         self.advice = Advice(advice)
         self.http_status = http_status
         self.platform_code = platform_code
+        self.platform_name = platform_name
         self.platform_message = platform_message
         self.os_errno = os_errno
         self.retry_after_ms = retry_after_ms
@@ -249,7 +257,7 @@ class CodeUsed(PlatformError):
 
 
 class CodeExpired(PlatformError):
-    """The pickup code has ended."""
+    """The pickup code has expired."""
 
 
 class OrderStateError(PlatformError):
@@ -296,8 +304,21 @@ class Unknowable(CommandError):
     """This platform never tells whether something moved."""
 
 
+class TooEarly(CommandError):
+    """Too early to say *not done*: the request may still reach the platform. ``retry_after_ms`` is the time left."""
+
+
+class RequestTooOld(CommandError):
+    """The name was issued so long ago that its outcome is not kept any more; nothing was sent."""
+
+
+class CodeTries(CommandError):
+    """Too many wrong codes in a short time; nothing was sent. ``retry_after_ms`` says when the next one is taken."""
+
+
 class JournalError(Error):
-    """The journal of commands cannot be read or written; see ``os_errno``. Nothing was sent."""
+    """The journal of commands cannot be read or written, is gone, older or copied, or its folder cannot keep one.
+    Nothing was sent; see ``status`` and ``os_errno``."""
 
 
 class EventError(Error):
@@ -335,6 +356,7 @@ _EXACT: Dict[int, Type[Error]] = {
     523: AccountError,
     524: Duplicate,
     525: AccountError,
+    526: CodeTries,
     600: RequestIdError,
     601: Stale,
     602: InFlight,
@@ -343,6 +365,8 @@ _EXACT: Dict[int, Type[Error]] = {
     605: Pending,
     606: NotMoved,
     607: Unknowable,
+    608: TooEarly,
+    609: RequestTooOld,
     700: EventSignatureError,
 }
 _RANGES: Tuple[Tuple[int, int, Type[Error]], ...] = (

@@ -253,6 +253,12 @@ class Command(_Record):
 
     request_id: str
     """Your name for it."""
+    visit_id: str
+    """The customer's visit that it belongs to; empty for none."""
+    context: str
+    """Your own words, as they were given with it."""
+    mark: str = field(repr=False)
+    """The number by which the platform's record shows that it is ours; empty where the platform keeps none."""
     order_no: str
     """The platform's order that it made or belongs to."""
     item_no: str
@@ -262,8 +268,13 @@ class Command(_Record):
     notify_url: str = field(repr=False)
     """Where the payment of that order must be reported (``report_payment``); empty if the platform gave none."""
     json: str = field(repr=False)
-    recorded: bool
-    """Answered from memory: nothing was sent this time."""
+    cabinet_id: str
+    door: str
+    """The door, or the lane."""
+    physical_error: str
+    """Why the machine did not do it, in the platform's words."""
+    message: str
+    """``status`` as a sentence, or the note of whoever settled it."""
     kind: CommandKind
     outcome: Outcome
     """What became of it."""
@@ -273,17 +284,18 @@ class Command(_Record):
     """Who told what became of it."""
     status: Status
     """Why it is not done: ``Status.IN_FLIGHT`` while it is under way, else how its call ended; OK for done."""
+    recorded: bool
+    """Answered from memory: nothing was sent this time."""
+    mature_in_ms: int
+    """How long it is too early to settle it as not done, in milliseconds; 0: it is taken now."""
     sequence: int
     """Its place in the order of all commands of the account; grows whatever the clock does."""
+    age_ms: int
+    """How long ago it was begun, in milliseconds, whatever the clocks were set to meanwhile."""
     started_at: Optional[int]
     """When it was begun, by the client's clock; for people."""
-    cabinet_id: str
-    door: str
-    """The door, or the lane."""
-    physical_error: str
-    """Why the machine did not do it, in the platform's words."""
-    message: str
-    """``status`` as a sentence, or the note of whoever settled it."""
+    sent_at: Optional[int]
+    """When its first byte was about to leave, by the client's clock; None if none was."""
 
 
 @dataclass(frozen=True)
@@ -306,8 +318,16 @@ class JournalInfo:
     sync_total_us: int
     path: str
     """Where it is; cut if it is longer than 255 bytes."""
+    names: int
+    """The names of done commands that are remembered."""
+    epoch: int
+    """How often a person adopted the installation's journal."""
     damage: str
     """Where it is damaged."""
+    installation: str
+    """The installation that it belongs to; empty without ``state_dir``."""
+    file_system: str
+    """The kind of file system that it is on, ``ext4``; empty if that is not known."""
 
 
 @dataclass(frozen=True)
@@ -526,23 +546,29 @@ def command(raw: Any) -> Command:
     """A copy of a kl_command_info."""
     return Command(
         request_id=string(raw.request_id),
+        visit_id=string(raw.visit_id),
+        context=string(raw.context),
+        mark=string(raw.mark),
         order_no=string(raw.order_no),
         item_no=string(raw.item_no),
         delivery_no=string(raw.delivery_no),
         notify_url=string(raw.notify_url),
         json=string(raw.json),
-        recorded=bool(raw.recorded),
+        cabinet_id=string(raw.cabinet_id),
+        door=string(raw.door),
+        physical_error=string(raw.physical_error),
+        message=string(raw.message),
         kind=CommandKind(raw.kind),
         outcome=Outcome(raw.outcome),
         physical=Physical(raw.physical),
         settled_by=SettledBy(raw.settled_by),
         status=Status(raw.status),
+        recorded=bool(raw.recorded),
+        mature_in_ms=raw.mature_in_ms,
         sequence=raw.sequence,
+        age_ms=raw.age_ms,
         started_at=when(raw.started_at),
-        cabinet_id=string(raw.cabinet_id),
-        door=string(raw.door),
-        physical_error=string(raw.physical_error),
-        message=string(raw.message),
+        sent_at=when(raw.sent_at),
     )
 
 
@@ -558,7 +584,11 @@ def journal_info(raw: Any) -> JournalInfo:
         sync_max_us=raw.sync_max_us,
         sync_total_us=raw.sync_total_us,
         path=string(raw.path),
+        names=raw.names,
+        epoch=raw.epoch,
         damage=string(raw.damage),
+        installation=string(raw.installation),
+        file_system=string(raw.file_system),
     )
 
 

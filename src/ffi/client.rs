@@ -3,10 +3,12 @@
 use super::config::{HeldConfig, kl_config};
 use super::error::kl_error;
 use super::handle::{self, Held};
-use super::{guard, text, with_client};
+use super::text::{self, caller_struct};
+use super::{guard, look, make, with_client};
 use crate::client::Client;
 use crate::clock::Source;
 use crate::error::Error;
+use crate::model::Verb;
 use crate::status::*;
 use std::sync::PoisonError;
 
@@ -49,6 +51,8 @@ pub struct kl_stats {
     pub reused: u32,
 }
 
+caller_struct!(kl_stats { struct_size, lookups, connects, handshakes, resumed, requests, reused });
+
 /// Makes a client. Checks every setting, reads the CA and certificate files, sends nothing and starts no thread; works
 /// without a network. `config` may be freed afterwards. End it with `kl_client_free`.
 #[unsafe(no_mangle)]
@@ -57,16 +61,11 @@ pub unsafe extern "C" fn kl_client_new(
     out: *mut *mut kl_client,
     err: *mut kl_error,
 ) -> kl_status {
-    guard(err, || {
-        // SAFETY: conventions, rule 2: NULL or valid for the call.
-        unsafe { text::clear("out", out)? };
+    make(out, err, || {
         crate::process::check();
         let config = handle::get::<HeldConfig>(config.cast())?;
         let settings = config.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let handle = handle::put(Client::new(&settings)?)?;
-        // SAFETY: `clear` found it not NULL.
-        unsafe { out.write(handle.cast()) };
-        Ok(())
+        Client::new(&settings)
     })
 }
 
@@ -145,16 +144,99 @@ pub unsafe extern "C" fn kl_client_stats(
 ) -> kl_status {
     with_client(client, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
-        let mut known: kl_stats = unsafe { text::request("out", out.cast_const())? };
-        let s = client.stats();
-        known.lookups = s.lookups;
-        known.connects = s.connects;
-        known.handshakes = s.handshakes;
-        known.resumed = s.resumed;
-        known.requests = s.requests;
-        known.reused = s.reused;
-        // SAFETY: `request` found it not NULL; never more than the caller's size is written.
-        unsafe { text::store(&known, out, known.struct_size as usize) };
-        Ok(())
+        unsafe {
+            text::answer("out", out, |known| {
+                let s = client.stats();
+                known.lookups = s.lookups;
+                known.connects = s.connects;
+                known.handshakes = s.handshakes;
+                known.resumed = s.resumed;
+                known.requests = s.requests;
+                known.reused = s.reused;
+                Ok(())
+            })
+        }
     })
+}
+
+/// A verb, for `kl_client_can`: `KL_VERB_*`, named as the functions are.
+pub type kl_verb = i32;
+
+/// `kl_ping`.
+pub const KL_VERB_PING: kl_verb = 1;
+/// `kl_cabinet_list`, `kl_cabinet_iter_new`.
+pub const KL_VERB_CABINET_LIST: kl_verb = 2;
+/// `kl_stock_fetch`, `kl_stock_fetch_page`, `kl_stock_iter_new`.
+pub const KL_VERB_STOCK_FETCH: kl_verb = 3;
+/// `kl_door_open`.
+pub const KL_VERB_DOOR_OPEN: kl_verb = 4;
+/// `kl_code_redeem`.
+pub const KL_VERB_CODE_REDEEM: kl_verb = 5;
+/// `kl_code_lookup`.
+pub const KL_VERB_CODE_LOOKUP: kl_verb = 6;
+/// `kl_code_list`.
+pub const KL_VERB_CODE_LIST: kl_verb = 7;
+/// `kl_code_create`.
+pub const KL_VERB_CODE_CREATE: kl_verb = 8;
+/// `kl_code_cancel`.
+pub const KL_VERB_CODE_CANCEL: kl_verb = 9;
+/// `kl_order_get`.
+pub const KL_VERB_ORDER_GET: kl_verb = 10;
+/// `kl_order_list`, `kl_order_iter_new`.
+pub const KL_VERB_ORDER_LIST: kl_verb = 11;
+/// `kl_order_create`.
+pub const KL_VERB_ORDER_CREATE: kl_verb = 12;
+/// `kl_payment_report`.
+pub const KL_VERB_PAYMENT_REPORT: kl_verb = 13;
+/// `kl_refund_apply`.
+pub const KL_VERB_REFUND_APPLY: kl_verb = 14;
+/// `kl_appeal_file`.
+pub const KL_VERB_APPEAL_FILE: kl_verb = 15;
+/// `kl_user_get`.
+pub const KL_VERB_USER_GET: kl_verb = 16;
+/// `kl_company_get`.
+pub const KL_VERB_COMPANY_GET: kl_verb = 17;
+/// `kl_event_parse`.
+pub const KL_VERB_EVENT_PARSE: kl_verb = 18;
+/// `kl_call`.
+pub const KL_VERB_CALL: kl_verb = 19;
+
+/// Whether the client's platform has such a call: 1, or 0 (also for what is no client or no verb). The others answer
+/// `KL_E_UNSUPPORTED`. Sends nothing.
+#[unsafe(no_mangle)]
+pub extern "C" fn kl_client_can(client: *mut kl_client, verb: kl_verb) -> i32 {
+    let verb = Verb::all().into_iter().find(|known| *known as i32 == verb);
+    look(client.cast(), 0, |client: &Client| verb.is_some_and(|verb| client.can(verb)).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_numbers_are_those_of_the_model() {
+        let all = [
+            KL_VERB_PING,
+            KL_VERB_CABINET_LIST,
+            KL_VERB_STOCK_FETCH,
+            KL_VERB_DOOR_OPEN,
+            KL_VERB_CODE_REDEEM,
+            KL_VERB_CODE_LOOKUP,
+            KL_VERB_CODE_LIST,
+            KL_VERB_CODE_CREATE,
+            KL_VERB_CODE_CANCEL,
+            KL_VERB_ORDER_GET,
+            KL_VERB_ORDER_LIST,
+            KL_VERB_ORDER_CREATE,
+            KL_VERB_PAYMENT_REPORT,
+            KL_VERB_REFUND_APPLY,
+            KL_VERB_APPEAL_FILE,
+            KL_VERB_USER_GET,
+            KL_VERB_COMPANY_GET,
+            KL_VERB_EVENT_PARSE,
+            KL_VERB_CALL,
+        ];
+        assert_eq!(all, Verb::all().map(|verb| verb as i32));
+        assert!(all.iter().enumerate().all(|(n, verb)| n as i32 + 1 == *verb));
+    }
 }

@@ -3,10 +3,11 @@
 use super::call::{kl_response, respond};
 use super::client::kl_client;
 use super::command::code_kind;
-use super::error::kl_error;
+use super::error::{kl_error, kl_outcome};
 use super::handle::Held;
 use super::read::{Kept, List, Show, kl_order};
-use super::{text, with_client, with_client_write};
+use super::text::{self, caller_struct};
+use super::{Name, act, give};
 use crate::error::Result;
 use crate::model::{CodeCancel, CodeCreate, CodeQuery, PickupCode};
 use crate::status::kl_status;
@@ -18,11 +19,11 @@ pub const KL_CODE_STATE_UNKNOWN: i32 = 0;
 pub const KL_CODE_STATE_UNUSED: i32 = 1;
 /// It was redeemed.
 pub const KL_CODE_STATE_USED: i32 = 2;
-/// It has ended.
+/// It has expired.
 pub const KL_CODE_STATE_EXPIRED: i32 = 3;
-/// The money is on its way back.
+/// A refund is in progress.
 pub const KL_CODE_STATE_REFUNDING: i32 = 4;
-/// It was taken out of use.
+/// It is disabled.
 pub const KL_CODE_STATE_DISABLED: i32 = 5;
 
 /// A pickup code. Texts are never NULL, and empty where the platform does not tell.
@@ -115,6 +116,19 @@ pub struct kl_code_cancel_request {
     pub extra_json: *const c_char,
 }
 
+caller_struct!(kl_code_query { struct_size, kind, code, cabinet_id, product_id, extra_json });
+caller_struct!(kl_code_create_request {
+    struct_size,
+    count,
+    length,
+    reserved,
+    expires_at,
+    cabinet_id,
+    product_id,
+    extra_json,
+});
+caller_struct!(kl_code_cancel_request { struct_size, reserved, cabinet_id, id, extra_json });
+
 /// A list of pickup codes. Opaque.
 pub struct kl_codes {
     _private: [u8; 0],
@@ -171,14 +185,11 @@ pub unsafe extern "C" fn kl_code_lookup(
     out: *mut *mut kl_codes,
     err: *mut kl_error,
 ) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client(client, err, |client| {
+    give(client, out, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {
-            text::clear("out", out)?;
             let query = self::query(query)?;
-            List::<kl_pickup_code>::these(&[client.code_lookup(&query)?], out)
+            Ok(List::<kl_pickup_code>::these(&[client.code_lookup(&query)?]))
         }
     })
 }
@@ -192,21 +203,18 @@ pub unsafe extern "C" fn kl_code_list(
     out: *mut *mut kl_codes,
     err: *mut kl_error,
 ) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client(client, err, |client| {
+    give(client, out, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {
-            text::clear("out", out)?;
             let query = self::query(query)?;
-            List::<kl_pickup_code>::these(&client.code_list(&query)?.items, out)
+            Ok(List::<kl_pickup_code>::these(&client.code_list(&query)?.items))
         }
     })
 }
 
 /// Makes codes and gives exactly the new ones (Dingshang: `POST /pickup_codes`, whose own answer is empty: the codes are
 /// listed before and after, each step within `timeout_ms`, and one creation at a time for each cabinet; another one waits,
-/// and ends with `KL_E_BUSY`). Sent at most once: if the answer is lost but the list shows the new codes, that is `KL_OK`;
+/// and ends with `KL_E_BUSY`). Sent at most once: if the answer is lost but the list shows the new codes, that is `KL_DONE`;
 /// after *unknown* list the codes before you make more. Codes that another program makes for the same goods at the same
 /// moment cannot always be told apart; then the outcome is *unknown* too. End the result with `kl_codes_free`.
 #[unsafe(no_mangle)]
@@ -215,13 +223,10 @@ pub unsafe extern "C" fn kl_code_create(
     request: *const kl_code_create_request,
     out: *mut *mut kl_codes,
     err: *mut kl_error,
-) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client_write(client, err, |client| {
+) -> kl_outcome {
+    act(client, out, err, Name::None, |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {
-            text::clear("out", out)?;
             let r = text::request("request", request)?;
             let create = CodeCreate {
                 cabinet_id: text::need("cabinet_id", r.cabinet_id)?.to_owned(),
@@ -231,7 +236,8 @@ pub unsafe extern "C" fn kl_code_create(
                 expires_at: r.expires_at,
                 extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
             };
-            List::<kl_pickup_code>::these(&client.code_create(&create)?, out)
+            let kept = Kept::reserved()?;
+            Ok(List::<kl_pickup_code>::kept(&client.code_create(&create)?, kept))
         }
     })
 }
@@ -245,31 +251,28 @@ pub unsafe extern "C" fn kl_code_cancel(
     request: *const kl_code_cancel_request,
     out: *mut *mut kl_response,
     err: *mut kl_error,
-) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client_write(client, err, |client| {
+) -> kl_outcome {
+    act(client, out, err, Name::None, |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {
-            text::clear("out", out)?;
             let r = text::request("request", request)?;
             let cancel = CodeCancel {
                 cabinet_id: text::need("cabinet_id", r.cabinet_id)?.to_owned(),
                 id: text::owned("id", r.id)?,
                 extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
             };
-            respond(client.code_cancel(&cancel)?, out)
+            client.code_cancel(&cancel).map(respond)
         }
     })
 }
 
-/// How many codes the list holds; 0 if this is no list.
+/// How many codes the list holds; 0 if the handle is not a list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_codes_count(list: *const kl_codes) -> usize {
     List::<kl_pickup_code>::count(list.cast())
 }
 
-/// A code of the list; NULL behind its end. Borrowed from the list.
+/// A code of the list; NULL if `index` is not below the count. Borrowed from the list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_codes_at(list: *const kl_codes, index: usize) -> *const kl_pickup_code {
     List::<kl_pickup_code>::at(list.cast(), index)

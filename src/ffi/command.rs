@@ -1,15 +1,17 @@
 //! Commands: acts that cannot be undone, each sent at most once for its `request_id`.
 
 use super::client::kl_client;
-use super::error::{KL_OUTCOME_DONE, KL_OUTCOME_NOT_DONE, kl_error, mark_done};
-use super::handle::{self, Held};
+use super::error::{KL_DONE, KL_NOT_DONE, kl_error, kl_outcome};
+use super::handle::Held;
 use super::read::{Kept, List, Show};
-use super::{guard, text, with_client, with_client_write};
-use crate::command::{Act, Command, SettledBy};
+use super::text::{self, caller_struct};
+use super::{Name, act, end, give, look, wait, with_client};
+use crate::command::{Act, Command, CommandFilter, SettledBy};
 use crate::error::{Error, Outcome, Result};
 use crate::model::{CodeKind, DoorRequest, RedeemRequest};
 use crate::status::*;
 use std::ffi::c_char;
+use std::mem::offset_of;
 
 /// A command that the platform took. Opaque.
 pub struct kl_command {
@@ -21,6 +23,12 @@ pub struct kl_command {
 pub struct kl_command_info {
     /// Your name for it.
     pub request_id: *const c_char,
+    /// The customer's visit that it belongs to; empty for none.
+    pub visit_id: *const c_char,
+    /// Your own words, as they were given with it.
+    pub context: *const c_char,
+    /// The number by which the platform's record shows that it is ours; empty where the platform keeps none.
+    pub mark: *const c_char,
     /// The platform's order that it made or belongs to.
     pub order_no: *const c_char,
     /// The item of that order that can be dispensed, where the platform numbers them (Dingshang: `record_id`).
@@ -31,22 +39,6 @@ pub struct kl_command_info {
     pub notify_url: *const c_char,
     /// The platform's `data` as JSON.
     pub json: *const c_char,
-    /// 1 if this was answered from memory and nothing was sent this time.
-    pub recorded: i32,
-    /// What it does: `KL_COMMAND_*`.
-    pub kind: i32,
-    /// What became of it: `KL_OUTCOME_DONE`, `KL_OUTCOME_NOT_DONE` or `KL_OUTCOME_UNKNOWN`.
-    pub outcome: i32,
-    /// What the machine did, another question: `KL_PHYSICAL_*`.
-    pub physical: i32,
-    /// Who told what became of it: `KL_BY_*`.
-    pub settled_by: i32,
-    /// Why it is not done: `KL_E_IN_FLIGHT` while it is under way, else how its call ended; `KL_OK` for done.
-    pub status: kl_status,
-    /// Its place in the order of all commands of the account; grows whatever the clock does.
-    pub sequence: u64,
-    /// When it was begun, Unix seconds by the client's clock; for people.
-    pub started_at: i64,
     /// The cabinet.
     pub cabinet_id: *const c_char,
     /// The door, or the lane.
@@ -55,6 +47,30 @@ pub struct kl_command_info {
     pub physical_error: *const c_char,
     /// `status` as a sentence, or the note of whoever settled it.
     pub message: *const c_char,
+    /// What it does: `KL_COMMAND_*`.
+    pub kind: i32,
+    /// What became of it.
+    pub outcome: kl_outcome,
+    /// What the machine did, another question: `KL_PHYSICAL_*`.
+    pub physical: i32,
+    /// Who told what became of it: `KL_BY_*`.
+    pub settled_by: i32,
+    /// Why it is not done: `KL_E_IN_FLIGHT` while it is under way, else how its call ended; `KL_OK` for done.
+    pub status: kl_status,
+    /// 1 if this was answered from memory and nothing was sent this time.
+    pub recorded: i32,
+    /// How long it is too early to settle it as not done, in milliseconds; 0: it is taken now.
+    pub mature_in_ms: u32,
+    /// 0.
+    pub reserved: u32,
+    /// Its place in the order of all commands of the account; grows whatever the clock does.
+    pub sequence: u64,
+    /// How long ago it was begun, in milliseconds, whatever the clocks were set to meanwhile.
+    pub age_ms: u64,
+    /// When it was begun, Unix seconds by the client's clock; for people.
+    pub started_at: i64,
+    /// When its first byte was about to leave, Unix seconds by the client's clock; 0 if none was.
+    pub sent_at: i64,
 }
 
 /// The command opens a door or pushes goods out.
@@ -125,23 +141,30 @@ impl Show for Command {
         };
         kl_command_info {
             request_id: kept.text(&self.request_id),
+            visit_id: kept.text(&self.visit_id),
+            context: kept.text(&self.context),
+            mark: kept.text(&self.mark),
             order_no: kept.text(&self.receipt.order_no),
             item_no: kept.text(&self.receipt.item_no),
             delivery_no: kept.text(&self.receipt.delivery_no),
             notify_url: kept.text(&self.receipt.notify_url),
             json: kept.text(&self.receipt.json),
-            recorded: self.recorded.into(),
+            cabinet_id: kept.text(cabinet_id),
+            door: kept.text(door),
+            physical_error: kept.text(&self.physical_error),
+            message: kept.text(&self.message),
             kind: self.kind as i32,
             outcome: self.outcome as i32,
             physical: self.physical as i32,
             settled_by: self.settled_by as i32,
             status: self.status,
+            recorded: self.recorded.into(),
+            mature_in_ms: self.mature_in_ms,
+            reserved: 0,
             sequence: self.sequence,
+            age_ms: self.age_ms,
             started_at: self.started_at,
-            cabinet_id: kept.text(cabinet_id),
-            door: kept.text(door),
-            physical_error: kept.text(&self.physical_error),
-            message: kept.text(&self.message),
+            sent_at: self.sent_at,
         }
     }
 }
@@ -173,31 +196,73 @@ pub struct kl_door_request {
     pub notify_url: *const c_char,
     /// More parameters for the platform, a JSON object.
     pub extra_json: *const c_char,
+    /// The customer's visit that it belongs to, at most `KL_VISIT_ID_MAX` bytes. Commands of one visit are found again by it.
+    pub visit_id: *const c_char,
+    /// Your own words, at most `KL_CONTEXT_MAX` bytes: kept with the command and given back by it, after a restart too.
+    pub context: *const c_char,
 }
 
-unsafe fn give(command: &Command, out: *mut *mut kl_command) -> Result<()> {
-    let mut texts = Kept::default();
-    let info = command.show(&mut texts);
-    // The command is what it is even if there is no room to say so.
-    let handle = handle::put(HeldCommand { info, _texts: texts })
-        .map_err(|e| e.with(|d| d.outcome = command.outcome))?;
+caller_struct!(kl_door_request {
+    struct_size,
+    ttl_ms,
+    request_id,
+    cabinet_id,
+    door,
+    user_id,
+    order_no,
+    item_no,
+    notify_url,
+    extra_json,
+    visit_id,
+    context,
+});
+
+/// # Safety
+/// As conventions, rules 2 and 6, say.
+unsafe fn door_request(request: *const kl_door_request) -> Result<DoorRequest> {
     // SAFETY: passed on from the caller.
-    unsafe { out.write(handle.cast()) };
-    Ok(())
+    unsafe {
+        let r = text::request("request", request)?;
+        let door = DoorRequest {
+            request_id: text::need("request_id", r.request_id)?.to_owned(),
+            cabinet_id: text::need("cabinet_id", r.cabinet_id)?.to_owned(),
+            door: text::owned("door", r.door)?,
+            user_id: text::owned("user_id", r.user_id)?,
+            order_no: text::owned("order_no", r.order_no)?,
+            item_no: text::owned("item_no", r.item_no)?,
+            notify_url: text::owned("notify_url", r.notify_url)?,
+            ttl_ms: r.ttl_ms,
+            extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
+            visit_id: text::owned("visit_id", r.visit_id)?,
+            context: text::owned("context", r.context)?,
+            ..DoorRequest::default()
+        };
+        door.check_texts()?;
+        Ok(door)
+    }
 }
 
-/// Opens a door (Yopoint: `cabinet.open.door`). `KL_OK` means *done*: the platform took the command; that the bolt
-/// moved is told later, by `KL_EVENT_DOOR_CLOSED` or the order, and `kl_command_wait` waits for it. Otherwise `outcome` in
-/// the error says whether it is *not done* (safe to try again) or *unknown* (it may have opened).
+/// A command as C sees it.
+fn hold(command: &Command, mut texts: Kept) -> HeldCommand {
+    HeldCommand { info: command.show(&mut texts), _texts: texts }
+}
+
+/// Opens a door (Yopoint: `cabinet.open.door`). What is returned is what became of the *name*, of this call and of any
+/// before it:
+///
+/// - `KL_DONE`: the platform took the command, and `out` holds it. That the bolt moved is told later, by
+///   `KL_EVENT_DOOR_CLOSED` or the order, and `kl_command_wait` waits for it.
+/// - `KL_NOT_DONE`: it did not happen and will not. The same name may be tried again.
+/// - `KL_UNKNOWN`: it may have opened. `kl_command_resolve`, a callback, a sensor or a person tells.
 ///
 /// The same `request_id` again never opens twice: after *done* it gives the recorded answer; after *unknown* it asks the
 /// platform what became of it, and only if that proves that nothing happened is it sent, else the answer is
-/// `KL_E_UNSETTLED`. With `state_dir` that holds across restarts and power cuts, for every unsettled command and at least
-/// the newest 400 settled ones: the intent is on the disk before the first byte leaves (`KL_E_JOURNAL…` and nothing sent if
-/// it cannot be), and all processes that share the folder share it. While a command at a door is unknown, others there are
-/// `KL_E_BLOCKED`.
+/// `KL_E_UNSETTLED`. With `state_dir` that holds across restarts and power cuts, as `docs/journal.md` says: the intent is
+/// on the disk before the first byte leaves (`KL_E_JOURNAL...` and nothing sent if it cannot be), and all processes that
+/// share the folder share it. While a command at a door is unknown, others there are `KL_E_BLOCKED`.
 ///
-/// Sent at most once, over a fresh connection or one proven alive, never later than `ttl_ms`.
+/// Sent at most once, over a fresh connection or one proven alive, never later than `ttl_ms`. What its result needs is
+/// reserved before (`KL_E_RESOURCE`, and nothing is sent).
 ///
 /// Dingshang: dispenses the item `item_no` of the order `order_no` (`POST /deliveries`), or, as a test, what the lane
 /// `door` holds (`POST /deliveries/debug`); what came of it is in the order after 120 s at the latest, and comes as
@@ -210,34 +275,29 @@ pub unsafe extern "C" fn kl_door_open(
     request: *const kl_door_request,
     out: *mut *mut kl_command,
     err: *mut kl_error,
-) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    let status = with_client_write(client, err, |client| {
+) -> kl_outcome {
+    let name = Name::In(request.cast(), offset_of!(kl_door_request, request_id));
+    act(client, out, err, name, |client| {
         // SAFETY: conventions, rules 2 and 6.
-        let request = unsafe {
-            text::clear("out", out)?;
-            let r = text::request("request", request)?;
-            DoorRequest {
-                request_id: text::need("request_id", r.request_id)?.to_owned(),
-                cabinet_id: text::need("cabinet_id", r.cabinet_id)?.to_owned(),
-                door: text::owned("door", r.door)?,
-                user_id: text::owned("user_id", r.user_id)?,
-                order_no: text::owned("order_no", r.order_no)?,
-                item_no: text::owned("item_no", r.item_no)?,
-                notify_url: text::owned("notify_url", r.notify_url)?,
-                ttl_ms: r.ttl_ms,
-                extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
-                ..DoorRequest::default()
-            }
-        };
-        // SAFETY: `clear` found it not NULL.
-        unsafe { give(&client.door_open(&request)?, out) }
-    });
-    if status == KL_OK {
-        mark_done(err);
-    }
-    status
+        let request = unsafe { door_request(request)? };
+        let texts = Kept::reserved()?;
+        Ok(hold(&client.door_open(&request)?, texts))
+    })
+}
+
+/// What `kl_door_open` would refuse of this request, by the same rules: `KL_OK` if nothing. Sends nothing and records nothing,
+/// so it says nothing of what the platform or an earlier command of this name will say. Check the door of a visit before its
+/// code is redeemed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_door_check(
+    client: *mut kl_client,
+    request: *const kl_door_request,
+    err: *mut kl_error,
+) -> kl_status {
+    with_client(client, err, |client| {
+        // SAFETY: conventions, rules 2 and 6.
+        client.door_check(&unsafe { door_request(request)? })
+    })
 }
 
 /// The platform's usual kind of code (Dingshang: a pickup code; Youzan: a self-fetch code).
@@ -247,7 +307,7 @@ pub const KL_CODE_VIRTUAL: i32 = 1;
 /// Youzan: an e-voucher.
 pub const KL_CODE_VOUCHER: i32 = 2;
 
-/// A code to be redeemed: `kl_redeem_request r = KL_REDEEM_REQUEST_INIT;`. Texts may be NULL but for the first two.
+/// A code to be redeemed: `kl_redeem_request r = KL_REDEEM_REQUEST_INIT;`. Texts may be NULL but for `request_id` and `code`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kl_redeem_request {
@@ -255,7 +315,12 @@ pub struct kl_redeem_request {
     pub struct_size: u32,
     /// Not to be sent later than this after the call, in milliseconds; 0 for the setting `command_ttl_ms`.
     pub ttl_ms: u32,
-    /// Your name for this customer's action, 1 to 128 bytes; under the same name a code is redeemed at most once.
+    /// What the code is for: `KL_CODE_*`.
+    pub kind: i32,
+    /// 0.
+    pub reserved: u32,
+    /// Your name for this customer's action, 1 to 128 bytes; under the same name a code is redeemed at most once. Name the
+    /// visit, never the code: codes come again.
     pub request_id: *const c_char,
     /// The code that the customer typed.
     pub code: *const c_char,
@@ -264,7 +329,7 @@ pub struct kl_redeem_request {
     /// The goods of the code, where the platform asks for them (Dingshang).
     pub product_id: *const c_char,
     /// Your own order number, where the platform keeps one (Dingshang: `trade_id`, 20 to 32 characters); NULL to have one
-    /// made from `request_id`.
+    /// made.
     pub trade_no: *const c_char,
     /// Where the platform shall report the delivery (Dingshang, which wants one).
     pub notify_url: *const c_char,
@@ -272,8 +337,53 @@ pub struct kl_redeem_request {
     pub redeemer: *const c_char,
     /// More parameters for the platform, a JSON object.
     pub extra_json: *const c_char,
-    /// What the code is for: `KL_CODE_*`.
-    pub kind: i32,
+    /// The customer's visit that it belongs to, at most `KL_VISIT_ID_MAX` bytes. Commands of one visit are found again by it.
+    pub visit_id: *const c_char,
+    /// Your own words, at most `KL_CONTEXT_MAX` bytes: kept with the command and given back by it, after a restart too.
+    pub context: *const c_char,
+}
+
+caller_struct!(kl_redeem_request {
+    struct_size,
+    ttl_ms,
+    kind,
+    reserved,
+    request_id,
+    code,
+    cabinet_id,
+    product_id,
+    trade_no,
+    notify_url,
+    redeemer,
+    extra_json,
+    visit_id,
+    context,
+});
+
+/// # Safety
+/// As conventions, rules 2 and 6, say.
+unsafe fn redeem_request(request: *const kl_redeem_request) -> Result<RedeemRequest> {
+    // SAFETY: passed on from the caller.
+    unsafe {
+        let r = text::request("request", request)?;
+        let redeem = RedeemRequest {
+            request_id: text::need("request_id", r.request_id)?.to_owned(),
+            kind: code_kind(r.kind)?,
+            code: text::need("code", r.code)?.to_owned(),
+            cabinet_id: text::owned("cabinet_id", r.cabinet_id)?,
+            product_id: text::owned("product_id", r.product_id)?,
+            trade_no: text::owned("trade_no", r.trade_no)?,
+            notify_url: text::owned("notify_url", r.notify_url)?,
+            redeemer: text::owned("redeemer", r.redeemer)?,
+            ttl_ms: r.ttl_ms,
+            extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
+            visit_id: text::owned("visit_id", r.visit_id)?,
+            context: text::owned("context", r.context)?,
+            ..RedeemRequest::default()
+        };
+        redeem.check_texts()?;
+        Ok(redeem)
+    }
 }
 
 pub(super) fn code_kind(kind: i32) -> Result<CodeKind> {
@@ -285,13 +395,13 @@ pub(super) fn code_kind(kind: i32) -> Result<CodeKind> {
     }
 }
 
-/// Redeems a pickup code (Dingshang: `POST /consumes`; Youzan: `trade.selffetchcode.apply` and its like). `KL_OK` means
-/// *done*: the code is used, and the goods may be released. Otherwise `outcome` says *not done* or *unknown*, as for
-/// `kl_door_open`; a code that was used before, by somebody else, is `KL_E_CODE_USED` and *not done*.
+/// Redeems a pickup code (Dingshang: `POST /consumes`; Youzan: `trade.selffetchcode.apply` and its like). `KL_DONE`: the
+/// code is used, and the goods may be released. `KL_NOT_DONE` and `KL_UNKNOWN` as for `kl_door_open`; a code that was used
+/// before, by somebody else, is `KL_E_CODE_USED` and *not done*.
 ///
 /// Sent at most once for a `request_id`, but on Dingshang, where sending the same redemption again is the way to ask what
 /// became of it: the refusal of a used code names its order, and if that order bears this request's number the answer is
-/// *done*. On Youzan `kl_code_lookup` tells what became of an *unknown* one: a used code was redeemed.
+/// *done*. On Youzan `kl_command_resolve` looks an *unknown* one up.
 ///
 /// Dingshang moves nothing yet: dispense `item_no` of `order_no` with `kl_door_open`, under a `request_id` of its own.
 ///
@@ -302,34 +412,27 @@ pub unsafe extern "C" fn kl_code_redeem(
     request: *const kl_redeem_request,
     out: *mut *mut kl_command,
     err: *mut kl_error,
-) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    let status = with_client_write(client, err, |client| {
+) -> kl_outcome {
+    let name = Name::In(request.cast(), offset_of!(kl_redeem_request, request_id));
+    act(client, out, err, name, |client| {
         // SAFETY: conventions, rules 2 and 6.
-        unsafe {
-            text::clear("out", out)?;
-            let r = text::request("request", request)?;
-            let redeem = RedeemRequest {
-                request_id: text::need("request_id", r.request_id)?.to_owned(),
-                kind: code_kind(r.kind)?,
-                code: text::need("code", r.code)?.to_owned(),
-                cabinet_id: text::owned("cabinet_id", r.cabinet_id)?,
-                product_id: text::owned("product_id", r.product_id)?,
-                trade_no: text::owned("trade_no", r.trade_no)?,
-                notify_url: text::owned("notify_url", r.notify_url)?,
-                redeemer: text::owned("redeemer", r.redeemer)?,
-                ttl_ms: r.ttl_ms,
-                extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
-                ..RedeemRequest::default()
-            };
-            give(&client.code_redeem(&redeem)?, out)
-        }
-    });
-    if status == KL_OK {
-        mark_done(err);
-    }
-    status
+        let request = unsafe { redeem_request(request)? };
+        let texts = Kept::reserved()?;
+        Ok(hold(&client.code_redeem(&request)?, texts))
+    })
+}
+
+/// What `kl_code_redeem` would refuse of this request, as `kl_door_check` says for doors. Sends nothing and records nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_redeem_check(
+    client: *mut kl_client,
+    request: *const kl_redeem_request,
+    err: *mut kl_error,
+) -> kl_status {
+    with_client(client, err, |client| {
+        // SAFETY: conventions, rules 2 and 6.
+        client.redeem_check(&unsafe { redeem_request(request)? })
+    })
 }
 
 /// What is recorded of a command, whatever became of it: read `outcome`, `physical` and `status` of the result. Sends
@@ -341,14 +444,10 @@ pub unsafe extern "C" fn kl_command_get(
     out: *mut *mut kl_command,
     err: *mut kl_error,
 ) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client(client, err, |client| {
+    give(client, out, err, |client| {
         // SAFETY: conventions, rule 2.
-        unsafe {
-            text::clear("out", out)?;
-            give(&client.command_get(text::need("request_id", request_id)?)?, out)
-        }
+        let request_id = unsafe { text::need("request_id", request_id)? };
+        Ok(hold(&client.command_get(request_id)?, Kept::default()))
     })
 }
 
@@ -371,58 +470,52 @@ pub unsafe extern "C" fn kl_command_wait(
     out: *mut *mut kl_command,
     err: *mut kl_error,
 ) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    let status = with_client(client, err, |client| {
+    wait(client, out, err, |client| {
         // SAFETY: conventions, rule 2.
-        unsafe {
-            text::clear("out", out)?;
-            give(&client.command_wait(text::need("request_id", request_id)?, timeout_ms)?, out)
-        }
-    });
-    if status == KL_OK {
-        mark_done(err);
-    }
-    status
+        let request_id = unsafe { text::need("request_id", request_id)? };
+        Ok(hold(&client.command_wait(request_id, timeout_ms)?, Kept::default()))
+    })
 }
 
 /// Finds out what became of a command without ever doing it again: from the record, or by asking the platform in the way
-/// that `docs/journal.md` lists. `KL_OK` means *done*; otherwise `outcome` says *not done* (the same `request_id` may be
-/// tried again) or *unknown*. After a restart call it for each that `kl_command_pending` lists. When the advice is
-/// `KL_ADVICE_CALL_PERSON`, asking again will not help: a sensor or a person decides (`kl_command_settle`). End the result
-/// with `kl_command_free`.
+/// that `docs/journal.md` lists. `KL_DONE`, and `out` holds it; `KL_NOT_DONE`: the same `request_id` may be tried again;
+/// `KL_UNKNOWN`: it is still not known. After a restart call it for each that `kl_command_pending` lists. When the advice is
+/// `KL_ADVICE_CALL_PERSON`, asking again will not help: a sensor or a person decides (`kl_command_settle`). A name that was
+/// never begun is `KL_E_NOT_FOUND` and *not done*. End the result with `kl_command_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_command_resolve(
     client: *mut kl_client,
     request_id: *const c_char,
     out: *mut *mut kl_command,
     err: *mut kl_error,
-) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    let status = with_client(client, err, |client| {
+) -> kl_outcome {
+    act(client, out, err, Name::Text(request_id), |client| {
         // SAFETY: conventions, rule 2.
-        unsafe {
-            text::clear("out", out)?;
-            give(&client.command_resolve(text::need("request_id", request_id)?)?, out)
-        }
-    });
-    if status == KL_OK {
-        mark_done(err);
-    }
-    status
+        let request_id = unsafe { text::need("request_id", request_id)? };
+        let texts = Kept::reserved()?;
+        Ok(hold(&client.command_resolve(request_id)?, texts))
+    })
 }
 
-/// Decides an unknown command by what was seen at the machine: `outcome` is `KL_OUTCOME_DONE` or `KL_OUTCOME_NOT_DONE`, `by` is
-/// `KL_BY_SENSOR` or `KL_BY_PERSON`, `note` may be NULL and is kept. Frees the door for new commands. Sends nothing. Telling
-/// the same twice is well; a command that is settled the other way stays so (`KL_E_REQUEST_ID`). Ask the sensor late enough: a
-/// request may still be on its way to the machine when its caller has given up or is gone, so look a minute after the command
-/// was begun before you settle it as not done.
+fn told(outcome: kl_outcome) -> Outcome {
+    match outcome {
+        KL_DONE => Outcome::Done,
+        KL_NOT_DONE => Outcome::NotDone,
+        _ => Outcome::None,
+    }
+}
+
+/// Decides an unknown command by what was seen at the machine: `outcome` is `KL_DONE` or `KL_NOT_DONE`, `by` is
+/// `KL_BY_SENSOR` or `KL_BY_PERSON`, `note` may be NULL and is kept. Frees the door for new commands. Sends nothing. Settling
+/// twice with the same outcome is no error; a command that is settled the other way is not changed (`KL_E_REQUEST_ID`).
+///
+/// *Done* is taken at any time. *Not done* is `KL_E_TOO_EARLY` while the request may still reach the machine
+/// (`mature_in_ms` of the command, `retry_after_ms` of the error): look then, not before.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_command_settle(
     client: *mut kl_client,
     request_id: *const c_char,
-    outcome: i32,
+    outcome: kl_outcome,
     by: i32,
     note: *const c_char,
     err: *mut kl_error,
@@ -431,17 +524,99 @@ pub unsafe extern "C" fn kl_command_settle(
         // SAFETY: conventions, rule 2.
         let (request_id, note) =
             unsafe { (text::need("request_id", request_id)?, text::optional("note", note)?) };
-        let outcome = match outcome {
-            KL_OUTCOME_DONE => Outcome::Done,
-            KL_OUTCOME_NOT_DONE => Outcome::NotDone,
-            _ => Outcome::None,
-        };
         let by = match by {
             KL_BY_SENSOR => SettledBy::Sensor,
             KL_BY_PERSON => SettledBy::Person,
             _ => SettledBy::Nobody,
         };
-        client.command_settle(request_id, outcome, by, note.unwrap_or(""))
+        client.command_settle(request_id, told(outcome), by, note.unwrap_or(""))
+    })
+}
+
+/// A person decides an unknown command although it is too early to say *not done*: they take it on themselves that nothing
+/// is on its way any more. Never for a program to call by itself. Otherwise as `kl_command_settle` with `KL_BY_PERSON`;
+/// `note` says who and why, and is kept. Sends nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_command_overrule(
+    client: *mut kl_client,
+    request_id: *const c_char,
+    outcome: kl_outcome,
+    note: *const c_char,
+    err: *mut kl_error,
+) -> kl_status {
+    with_client(client, err, |client| {
+        // SAFETY: conventions, rule 2.
+        let (request_id, note) =
+            unsafe { (text::need("request_id", request_id)?, text::need("note", note)?) };
+        client.command_overrule(request_id, told(outcome), note)
+    })
+}
+
+/// A new name for an act, written to `buf`: this library never gives it again, nor does another. Make it when the act is
+/// decided on, keep it (a file, a row of your own) before the first try, and use it at every try. `size` bytes are yours;
+/// `KL_REQUEST_ID_MAX + 1` always do. `KL_E_ARGUMENT`, and an empty text, if they do not. Sends nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_request_id_new(
+    client: *mut kl_client,
+    buf: *mut c_char,
+    size: usize,
+    err: *mut kl_error,
+) -> kl_status {
+    if !buf.is_null() && size > 0 {
+        // SAFETY: not NULL, and at least one byte is writable by the caller's promise.
+        unsafe { buf.write(0) };
+    }
+    with_client(client, err, |client| {
+        if buf.is_null() {
+            return Err(Error::new(KL_E_NULL, "buf is NULL"));
+        }
+        let name = client.request_id_new()?;
+        if name.len() >= size {
+            return Err(Error::new(KL_E_ARGUMENT, "buf is too small: KL_REQUEST_ID_MAX + 1 bytes always do"));
+        }
+        // SAFETY: `size` bytes are the caller's, and the name with its NUL is no longer.
+        unsafe {
+            std::ptr::copy_nonoverlapping(name.as_ptr().cast(), buf, name.len());
+            buf.add(name.len()).write(0);
+        }
+        Ok(())
+    })
+}
+
+/// Which commands `kl_command_list` lists: `KL_COMMANDS_*`.
+pub type kl_command_filter = i32;
+
+/// All that are remembered.
+pub const KL_COMMANDS_ANY: kl_command_filter = 0;
+/// Those under way and those unknown.
+pub const KL_COMMANDS_OPEN: kl_command_filter = 1;
+/// Those that are done.
+pub const KL_COMMANDS_DONE: kl_command_filter = 2;
+/// Those that are not done.
+pub const KL_COMMANDS_NOT_DONE: kl_command_filter = 3;
+/// Those of which it is not known, without those under way.
+pub const KL_COMMANDS_UNKNOWN: kl_command_filter = 4;
+
+/// The commands that are remembered whole, the oldest first: those with a `sequence` above `since` (0 for all) that `filter`
+/// names. Sends nothing. End the result with `kl_commands_free`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_command_list(
+    client: *mut kl_client,
+    since: u64,
+    filter: kl_command_filter,
+    out: *mut *mut kl_commands,
+    err: *mut kl_error,
+) -> kl_status {
+    give(client, out, err, |client| {
+        let filter = match filter {
+            KL_COMMANDS_ANY => CommandFilter::Any,
+            KL_COMMANDS_OPEN => CommandFilter::Open,
+            KL_COMMANDS_DONE => CommandFilter::Done,
+            KL_COMMANDS_NOT_DONE => CommandFilter::NotDone,
+            KL_COMMANDS_UNKNOWN => CommandFilter::Unknown,
+            _ => return Err(Error::new(KL_E_ARGUMENT, "filter must be one of KL_COMMANDS_*")),
+        };
+        Ok(List::<kl_command_info>::these(&client.commands_list(since, filter)?))
     })
 }
 
@@ -453,24 +628,16 @@ pub unsafe extern "C" fn kl_command_pending(
     out: *mut *mut kl_commands,
     err: *mut kl_error,
 ) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client(client, err, |client| {
-        // SAFETY: conventions, rule 2.
-        unsafe {
-            text::clear("out", out)?;
-            List::<kl_command_info>::these(&client.commands_pending()?, out)
-        }
-    })
+    give(client, out, err, |client| Ok(List::<kl_command_info>::these(&client.commands_pending()?)))
 }
 
-/// How many commands the list holds; 0 if this is no list.
+/// How many commands the list holds; 0 if the handle is not a list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_commands_count(list: *const kl_commands) -> usize {
     List::<kl_command_info>::count(list.cast())
 }
 
-/// A command of the list; NULL behind its end. Borrowed from the list.
+/// A command of the list; NULL if `index` is not below the count. Borrowed from the list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_commands_at(list: *const kl_commands, index: usize) -> *const kl_command_info {
     List::<kl_command_info>::at(list.cast(), index)
@@ -506,9 +673,38 @@ pub struct kl_journal_info {
     pub sync_total_us: u64,
     /// Where it is; cut if it is longer.
     pub path: [c_char; 256],
+    /// The names of done commands that are remembered.
+    pub names: u64,
+    /// How often a person adopted the installation's journal.
+    pub epoch: u32,
+    /// 0.
+    pub reserved: u32,
     /// Where it is damaged.
     pub damage: [c_char; 64],
+    /// The installation that it belongs to; empty without `state_dir`.
+    pub installation: [c_char; 64],
+    /// The kind of file system that it is on, `ext4`; empty if that is not known.
+    pub file_system: [c_char; 32],
 }
+
+caller_struct!(kl_journal_info {
+    struct_size,
+    damaged,
+    bytes,
+    settled,
+    unsettled,
+    syncs,
+    sync_last_us,
+    sync_max_us,
+    sync_total_us,
+    path,
+    names,
+    epoch,
+    reserved,
+    damage,
+    installation,
+    file_system,
+});
 
 /// How the journal does: its size, what is unsettled, how long the disk takes. Sends nothing.
 #[unsafe(no_mangle)]
@@ -519,21 +715,26 @@ pub unsafe extern "C" fn kl_journal_read(
 ) -> kl_status {
     with_client(client, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
-        let mut known: kl_journal_info = unsafe { text::request("out", out.cast_const())? };
-        let info = client.journal_info()?;
-        known.damaged = i32::from(!info.damage.is_empty());
-        known.bytes = info.bytes;
-        known.settled = info.settled;
-        known.unsettled = info.unsettled;
-        known.syncs = info.syncs;
-        known.sync_last_us = info.sync_last_us;
-        known.sync_max_us = info.sync_max_us;
-        known.sync_total_us = info.sync_total_us;
-        text::copy(&mut known.path, &info.path.to_string_lossy());
-        text::copy(&mut known.damage, &info.damage);
-        // SAFETY: `request` found it not NULL; never more than the caller's size is written.
-        unsafe { text::store(&known, out, known.struct_size as usize) };
-        Ok(())
+        unsafe {
+            text::answer("out", out, |known| {
+                let info = client.journal_info()?;
+                known.damaged = i32::from(!info.damage.is_empty());
+                known.bytes = info.bytes;
+                known.settled = info.settled;
+                known.unsettled = info.unsettled;
+                known.syncs = info.syncs;
+                known.sync_last_us = info.sync_last_us;
+                known.sync_max_us = info.sync_max_us;
+                known.sync_total_us = info.sync_total_us;
+                known.names = info.names;
+                known.epoch = info.epoch;
+                text::copy(&mut known.path, &info.path.to_string_lossy());
+                text::copy(&mut known.damage, &info.damage);
+                text::copy(&mut known.installation, &info.installation);
+                text::copy(&mut known.file_system, &info.file_system);
+                Ok(())
+            })
+        }
     })
 }
 
@@ -545,22 +746,64 @@ pub extern "C" fn kl_journal_repair(client: *mut kl_client, err: *mut kl_error) 
     with_client(client, err, |client| client.journal_repair().map(drop))
 }
 
+/// After `KL_E_JOURNAL_MISSING`, `KL_E_JOURNAL_OLDER` or `KL_E_JOURNAL_COPIED`, when a person has decided to go on with what
+/// there is: a new epoch begins, and names from before are not given again. What the lost journal knew is lost: look at what
+/// was under way first. `note` says who and why, and is kept. Sends nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_journal_adopt(
+    client: *mut kl_client,
+    note: *const c_char,
+    err: *mut kl_error,
+) -> kl_status {
+    with_client(client, err, |client| {
+        // SAFETY: conventions, rule 2.
+        client.journal_adopt(unsafe { text::need("note", note)? })
+    })
+}
+
 /// What is known of a command. Borrowed from it; NULL if this is no command.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_command_view(command: *const kl_command) -> *const kl_command_info {
-    let mut info = std::ptr::null();
-    guard(std::ptr::null_mut(), || {
-        info = &raw const handle::get::<HeldCommand>(command.cast())?.info;
-        Ok(())
-    });
-    info
+    look(command.cast(), std::ptr::null(), |command: &HeldCommand| &raw const command.info)
 }
 
 /// Frees a command's record here; the door stays as it is. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_command_free(command: *mut kl_command) {
-    guard(std::ptr::null_mut(), || {
-        drop(handle::take::<HeldCommand>(command.cast()));
-        Ok(())
-    });
+    end::<HeldCommand>(command.cast());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{CommandKind, Physical};
+
+    #[test]
+    fn the_numbers_are_those_of_the_rust_side() {
+        let pairs = [
+            (CommandKind::Door as i32, KL_COMMAND_DOOR),
+            (CommandKind::Redeem as i32, KL_COMMAND_REDEEM),
+            (CommandKind::Write as i32, KL_COMMAND_WRITE),
+            (Physical::None as i32, KL_PHYSICAL_NONE),
+            (Physical::Pending as i32, KL_PHYSICAL_PENDING),
+            (Physical::Confirmed as i32, KL_PHYSICAL_CONFIRMED),
+            (Physical::Failed as i32, KL_PHYSICAL_FAILED),
+            (Physical::Unknowable as i32, KL_PHYSICAL_UNKNOWABLE),
+            (SettledBy::Nobody as i32, KL_BY_NOBODY),
+            (SettledBy::Answer as i32, KL_BY_ANSWER),
+            (SettledBy::Query as i32, KL_BY_QUERY),
+            (SettledBy::Event as i32, KL_BY_EVENT),
+            (SettledBy::Sensor as i32, KL_BY_SENSOR),
+            (SettledBy::Person as i32, KL_BY_PERSON),
+            (SettledBy::Journal as i32, KL_BY_JOURNAL),
+            (CommandFilter::Any as i32, KL_COMMANDS_ANY),
+            (CommandFilter::Open as i32, KL_COMMANDS_OPEN),
+            (CommandFilter::Done as i32, KL_COMMANDS_DONE),
+            (CommandFilter::NotDone as i32, KL_COMMANDS_NOT_DONE),
+            (CommandFilter::Unknown as i32, KL_COMMANDS_UNKNOWN),
+        ];
+        for (rust, c) in pairs {
+            assert_eq!(rust, c);
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::error::kl_error;
 use super::handle::{self, Held};
-use super::{guard, text};
+use super::{end, guard, make, text};
 use crate::config::Config;
 use crate::status::kl_status;
 use std::ffi::c_char;
@@ -27,16 +27,10 @@ pub unsafe extern "C" fn kl_config_new(
     out: *mut *mut kl_config,
     err: *mut kl_error,
 ) -> kl_status {
-    guard(err, || {
+    make(out, err, || {
         // SAFETY: conventions, rule 2: NULL or valid for the call.
-        let platform = unsafe {
-            text::clear("out", out)?;
-            text::need("platform", platform)?
-        };
-        let handle = handle::put(HeldConfig(Mutex::new(Config::new(platform)?)))?;
-        // SAFETY: `clear` found it not NULL.
-        unsafe { out.write(handle.cast()) };
-        Ok(())
+        let platform = unsafe { text::need("platform", platform)? };
+        Ok(HeldConfig(Mutex::new(Config::new(platform)?)))
     })
 }
 
@@ -50,16 +44,11 @@ pub unsafe extern "C" fn kl_config_load(
     out: *mut *mut kl_config,
     err: *mut kl_error,
 ) -> kl_status {
-    guard(err, || {
+    make(out, err, || {
         // SAFETY: conventions, rule 2: NULL or valid for the call.
-        let (path, account) = unsafe {
-            text::clear("out", out)?;
-            (text::need("json_path", json_path)?, text::optional("account", account)?)
-        };
-        let handle = handle::put(HeldConfig(Mutex::new(Config::load(path, account)?)))?;
-        // SAFETY: `clear` found it not NULL.
-        unsafe { out.write(handle.cast()) };
-        Ok(())
+        let (path, account) =
+            unsafe { (text::need("json_path", json_path)?, text::optional("account", account)?) };
+        Ok(HeldConfig(Mutex::new(Config::load(path, account)?)))
     })
 }
 
@@ -84,8 +73,5 @@ pub unsafe extern "C" fn kl_config_set(
 /// Frees settings; clients made from them keep their own copy. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_config_free(config: *mut kl_config) {
-    guard(std::ptr::null_mut(), || {
-        handle::free::<HeldConfig>(config.cast());
-        Ok(())
-    });
+    end::<HeldConfig>(config.cast());
 }

@@ -4,7 +4,7 @@ use super::client::kl_client;
 use super::error::kl_error;
 use super::handle::{self, Held};
 use super::read::{Kept, Show, kl_cabinet, kl_order, kl_order_line};
-use super::{guard, text, with_client};
+use super::{end, give, guard, look, text};
 use crate::client::Client;
 use crate::error::Result;
 use crate::event::{Event, EventKind};
@@ -197,7 +197,7 @@ fn hold(client: &Client, event: Event) -> Result<HeldEvent> {
     Ok(HeldEvent { client: client.clone(), event, info, reply, _kept: kept, _cabinet: cabinet })
 }
 
-/// Verifies a callback and takes it apart. `headers` are the header lines of the HTTP request, parted by newlines (may
+/// Verifies and parses a callback. `headers` are the header lines of the HTTP request, separated by newlines (may
 /// be NULL); `body` is its body, byte for byte, `len` long. For a payment page of the older vending flow the body is the
 /// query string, and for Youzan's encrypted market messages as well (`message=…`).
 ///
@@ -220,17 +220,12 @@ pub unsafe extern "C" fn kl_event_parse(
     out: *mut *mut kl_event,
     err: *mut kl_error,
 ) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client(client, err, |client| {
+    give(client, out, err, |client| {
         // SAFETY: conventions, rule 2.
         unsafe {
-            text::clear("out", out)?;
             let headers = text::optional("headers", headers)?.unwrap_or("");
             let body = text::bytes("body", body, len)?;
-            let handle = handle::put(hold(client, client.event_parse(headers, body)?)?)?;
-            out.write(handle.cast());
-            Ok(())
+            hold(client, client.event_parse(headers, body)?)
         }
     })
 }
@@ -238,12 +233,7 @@ pub unsafe extern "C" fn kl_event_parse(
 /// What the callback says. Borrowed from the event; NULL if this is no event.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_event_view(event: *const kl_event) -> *const kl_event_info {
-    let mut info = std::ptr::null();
-    guard(std::ptr::null_mut(), || {
-        info = &raw const handle::get::<HeldEvent>(event.cast())?.info;
-        Ok(())
-    });
-    info
+    look(event.cast(), std::ptr::null(), |event: &HeldEvent| &raw const event.info)
 }
 
 /// The exact body that the platform expects as the answer; send it with HTTP 200 and `Content-Type: application/json`.
@@ -251,13 +241,9 @@ pub extern "C" fn kl_event_view(event: *const kl_event) -> *const kl_event_info 
 /// event's end; NULL if this is no event.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_event_reply(event: *const kl_event) -> *const c_char {
-    let mut text = std::ptr::null();
-    guard(std::ptr::null_mut(), || {
-        let event = handle::get::<HeldEvent>(event.cast())?;
-        text = event.reply.lock().unwrap_or_else(PoisonError::into_inner).as_ptr();
-        Ok(())
-    });
-    text
+    look(event.cast(), std::ptr::null(), |event: &HeldEvent| {
+        event.reply.lock().unwrap_or_else(PoisonError::into_inner).as_ptr()
+    })
 }
 
 /// Changes the answer. `code` 0 means taken; any other code asks the platform to come again, and the repetition then is
@@ -287,10 +273,7 @@ pub unsafe extern "C" fn kl_event_set_reply(
 /// Frees an event. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_event_free(event: *mut kl_event) {
-    guard(std::ptr::null_mut(), || {
-        handle::free::<HeldEvent>(event.cast());
-        Ok(())
-    });
+    end::<HeldEvent>(event.cast());
 }
 
 #[cfg(test)]

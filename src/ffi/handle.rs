@@ -13,6 +13,7 @@ use crate::status::*;
 use std::any::{Any, TypeId};
 use std::collections::VecDeque;
 use std::ffi::c_void;
+use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -70,12 +71,43 @@ fn process() -> &'static Process {
     })
 }
 
-/// Makes a handle.
-pub(super) fn put<T: Held>(value: T) -> Result<*mut c_void> {
-    put_any(Arc::new(value), T::KIND)
+/// What a handle needs, taken before it is known what it will hold: a place in the table, and memory. Dropped, it is
+/// free again.
+pub(super) struct Room<T> {
+    place: Place,
+    memory: Arc<MaybeUninit<T>>,
 }
 
-fn put_any(held: Anything, kind: u32) -> Result<*mut c_void> {
+/// A slot that nothing is in yet.
+struct Place {
+    process: &'static Process,
+    number: u32,
+    kind: u32,
+    filled: bool,
+}
+
+/// Takes what a handle needs.
+pub(super) fn reserve<T: Held>() -> Result<Room<T>> {
+    Ok(Room { place: place(T::KIND)?, memory: Arc::new_uninit() })
+}
+
+impl<T: Held> Room<T> {
+    /// Makes the handle. Needs nothing more, so it cannot fail.
+    pub(super) fn fill(mut self, value: T) -> *mut c_void {
+        let held: Arc<T> = match Arc::get_mut(&mut self.memory) {
+            Some(memory) => {
+                memory.write(value);
+                // SAFETY: written just now.
+                unsafe { self.memory.assume_init() }
+            }
+            // Nobody else has it; but a wrong guess here must not be undefined.
+            None => Arc::new(value),
+        };
+        self.place.fill(held)
+    }
+}
+
+fn place(kind: u32) -> Result<Place> {
     let process = process();
     let mut table = process.table.lock().unwrap_or_else(PoisonError::into_inner);
     let fresh = process.first + table.slots.len() as u32;
@@ -95,10 +127,28 @@ fn put_any(held: Anything, kind: u32) -> Result<*mut c_void> {
             fresh
         }
     };
-    let slot = &mut table.slots[(number - process.first) as usize];
-    slot.held = Some(held);
-    let bits = (number << GENERATION_BITS | slot.generation) << KIND_BITS | kind;
-    Ok(bits as usize as *mut c_void)
+    Ok(Place { process, number, kind, filled: false })
+}
+
+impl Place {
+    fn fill(mut self, held: Anything) -> *mut c_void {
+        let mut table = self.process.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = &mut table.slots[(self.number - self.process.first) as usize];
+        slot.held = Some(held);
+        self.filled = true;
+        let bits = (self.number << GENERATION_BITS | slot.generation) << KIND_BITS | self.kind;
+        bits as usize as *mut c_void
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.filled {
+            let mut table = self.process.table.lock().unwrap_or_else(PoisonError::into_inner);
+            // No handle of it was given out: it may be the next one.
+            table.free.push_front(self.number);
+        }
+    }
 }
 
 /// The thing behind a handle.
@@ -170,6 +220,10 @@ fn wrong(name: &str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn put<T: Held>(value: T) -> Result<*mut c_void> {
+        Ok(reserve::<T>()?.fill(value))
+    }
 
     struct Apple(u32);
     struct Pear;

@@ -2,9 +2,9 @@
 
 use super::client::kl_client;
 use super::error::kl_error;
-use super::handle::{self, Held};
-use super::text::{self, Arena};
-use super::{guard, with_client};
+use super::handle::Held;
+use super::text::Arena;
+use super::{end, give, look};
 use crate::status::kl_status;
 use std::ffi::c_char;
 
@@ -93,11 +93,7 @@ pub unsafe extern "C" fn kl_user_get(
     out: *mut *mut kl_user,
     err: *mut kl_error,
 ) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client(client, err, |client| {
-        // SAFETY: conventions, rule 2.
-        unsafe { text::clear("out", out)? };
+    give(client, out, err, |client| {
         let user = client.user_get()?;
         let mut texts = Arena::default();
         let info = kl_user_info {
@@ -111,31 +107,20 @@ pub unsafe extern "C" fn kl_user_get(
             now: user.now,
             is_admin: user.is_admin as i32,
         };
-        let handle = handle::put(Kept { info, _texts: texts })?;
-        // SAFETY: `clear` found it not NULL.
-        unsafe { out.write(handle.cast()) };
-        Ok(())
+        Ok(Kept { info, _texts: texts })
     })
 }
 
 /// What is known of a person. Borrowed from it; NULL if this is no user.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_user_view(user: *const kl_user) -> *const kl_user_info {
-    let mut info = std::ptr::null();
-    guard(std::ptr::null_mut(), || {
-        info = &raw const handle::get::<Kept<kl_user_info>>(user.cast())?.info;
-        Ok(())
-    });
-    info
+    look(user.cast(), std::ptr::null(), |held: &Kept<kl_user_info>| &raw const held.info)
 }
 
 /// Frees a user. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_user_free(user: *mut kl_user) {
-    guard(std::ptr::null_mut(), || {
-        handle::free::<Kept<kl_user_info>>(user.cast());
-        Ok(())
-    });
+    end::<Kept<kl_user_info>>(user.cast());
 }
 
 /// The company behind the account (Zhiyun: `companyService/getCompanyInfo`). Tried again inside `timeout_ms` when the
@@ -146,11 +131,7 @@ pub unsafe extern "C" fn kl_company_get(
     out: *mut *mut kl_company,
     err: *mut kl_error,
 ) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client(client, err, |client| {
-        // SAFETY: conventions, rule 2.
-        unsafe { text::clear("out", out)? };
+    give(client, out, err, |client| {
         let company = client.company_get()?;
         let mut texts = Arena::default();
         let info = kl_company_info {
@@ -165,29 +146,18 @@ pub unsafe extern "C" fn kl_company_get(
             created_at: company.created_at,
             now: company.now,
         };
-        let handle = handle::put(Kept { info, _texts: texts })?;
-        // SAFETY: `clear` found it not NULL.
-        unsafe { out.write(handle.cast()) };
-        Ok(())
+        Ok(Kept { info, _texts: texts })
     })
 }
 
 /// What is known of a company. Borrowed from it; NULL if this is no company.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_company_view(company: *const kl_company) -> *const kl_company_info {
-    let mut info = std::ptr::null();
-    guard(std::ptr::null_mut(), || {
-        info = &raw const handle::get::<Kept<kl_company_info>>(company.cast())?.info;
-        Ok(())
-    });
-    info
+    look(company.cast(), std::ptr::null(), |held: &Kept<kl_company_info>| &raw const held.info)
 }
 
 /// Frees a company. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_company_free(company: *mut kl_company) {
-    guard(std::ptr::null_mut(), || {
-        handle::free::<Kept<kl_company_info>>(company.cast());
-        Ok(())
-    });
+    end::<Kept<kl_company_info>>(company.cast());
 }

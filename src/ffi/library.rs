@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// The number of this header's ABI. It moves when a program built with an older header would break.
 pub const KL_ABI_VERSION: u32 = 1;
 
+/// The version of this header as a number that grows: 10000 * major + 100 * minor + patch.
+pub const KL_VERSION_NUMBER: u32 = 100;
+
 /// Nothing is logged.
 pub const KL_LOG_OFF: i32 = 0;
 /// Something failed that somebody must look at.
@@ -104,10 +107,24 @@ pub extern "C" fn kl_set_log(
 }
 
 /// Hands in a time that the firmware trusts more than the device's clock (GPS, modem, NTP), in Unix seconds. From
-/// then on certificates are checked by it, counted on by the monotonic clock; requests are signed by it until the
+/// then on certificates are checked by it, advanced by the monotonic clock; requests are signed by it until the
 /// platform's own time is known. 0 forgets it. For the whole process, from any thread. `KL_E_ARGUMENT` for a time
 /// before this library was built or half a century after.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_set_time(unix_seconds: i64, err: *mut kl_error) -> kl_status {
     guard(err, || crate::clock::set_time(unix_seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_is_the_version() {
+        let part = |text: &str| text.parse::<u32>().unwrap();
+        let number = part(env!("CARGO_PKG_VERSION_MAJOR")) * 10_000
+            + part(env!("CARGO_PKG_VERSION_MINOR")) * 100
+            + part(env!("CARGO_PKG_VERSION_PATCH"));
+        assert_eq!(KL_VERSION_NUMBER, number);
+    }
 }

@@ -2,11 +2,11 @@
 
 use super::client::kl_client;
 use super::error::kl_error;
-use super::handle::{self, Held};
-use super::text::{self, Arena};
-use super::{guard, on_client, with_client};
+use super::handle::Held;
+use super::text::{self, Arena, caller_struct};
+use super::{Kind, Out, end, give, look, on_client};
 use crate::client::{Client, Pages, Record};
-use crate::error::{Error, Outcome, Result};
+use crate::error::{Error, Result};
 use crate::model::*;
 use crate::status::*;
 use std::any::Any;
@@ -111,7 +111,7 @@ pub struct kl_stock_item {
     pub name: *const c_char,
     /// The address of a picture.
     pub image_url: *const c_char,
-    /// The lanes that hold it, `row-column` parted by commas (Dingshang: the lane's name, `A21`, which is the `door` of
+    /// The lanes that hold it, `row-column` separated by commas (Dingshang: the lane's name, `A21`, which is the `door` of
     /// `kl_door_open`).
     pub lanes: *const c_char,
     /// The platform's own record as JSON.
@@ -257,6 +257,10 @@ pub struct kl_order_ref {
     pub extra_json: *const c_char,
 }
 
+caller_struct!(kl_page { struct_size, number, size });
+caller_struct!(kl_order_query { struct_size, kind, from, to, extra_json });
+caller_struct!(kl_order_ref { struct_size, kind, order_no, trade_no, cabinet_id, extra_json });
+
 /// A list of cabinets. Opaque.
 pub struct kl_cabinets {
     _private: [u8; 0],
@@ -298,6 +302,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// One with room for as much as a command's result usually holds.
+    pub(super) fn reserved() -> Result<Kept> {
+        Ok(Kept { texts: Arena::reserved()?, ..Kept::default() })
+    }
+
     pub(super) fn text(&mut self, text: &str) -> *const c_char {
         self.texts.keep(text)
     }
@@ -441,24 +450,24 @@ impl<C: 'static> List<C>
 where
     List<C>: Held,
 {
-    /// Makes the result of a call that gives these items and no more.
-    pub(super) unsafe fn these<T: Show<Shown = C>, H>(items: &[T], out: *mut *mut H) -> Result<()> {
-        let mut kept = Kept::default();
-        let items: Vec<C> = items.iter().map(|i| i.show(&mut kept)).collect();
-        let total = items.len() as i64;
-        let handle = handle::put(List { items, total, more: 0, _kept: kept })?;
-        // SAFETY: the caller cleared it, so it is not NULL.
-        unsafe { out.write(handle.cast()) };
-        Ok(())
+    /// The result of a call that gives these items and no more.
+    pub(super) fn these<T: Show<Shown = C>>(items: &[T]) -> List<C> {
+        List::kept(items, Kept::default())
     }
 
-    /// Makes the result: one page, or everything that the pages hold.
-    unsafe fn give<T: Show<Shown = C>, H>(
+    /// The same with room for its texts that was taken before.
+    pub(super) fn kept<T: Show<Shown = C>>(items: &[T], mut kept: Kept) -> List<C> {
+        let items: Vec<C> = items.iter().map(|i| i.show(&mut kept)).collect();
+        let total = items.len() as i64;
+        List { items, total, more: 0, _kept: kept }
+    }
+
+    /// One page, or everything that the pages hold.
+    fn of<T: Show<Shown = C>>(
         one: Option<PageRequest>,
         fetch: impl FnOnce(PageRequest) -> Result<Page<T>>,
         all: impl FnOnce() -> Pages<T>,
-        out: *mut *mut H,
-    ) -> Result<()> {
+    ) -> Result<List<C>> {
         let mut kept = Kept::default();
         let (items, total, more) = match one {
             Some(request) => {
@@ -476,19 +485,11 @@ where
                 (items, total, 0)
             }
         };
-        let handle = handle::put(List { items, total, more, _kept: kept })?;
-        // SAFETY: the caller cleared it, so it is not NULL.
-        unsafe { out.write(handle.cast()) };
-        Ok(())
+        Ok(List { items, total, more, _kept: kept })
     }
 
     fn look<R>(handle: *const c_void, fallback: R, read: impl Fn(&List<C>) -> R) -> R {
-        let mut result = fallback;
-        guard(std::ptr::null_mut(), || {
-            result = read(&*handle::get::<List<C>>(handle)?);
-            Ok(())
-        });
-        result
+        look(handle, fallback, read)
     }
 
     pub(super) fn count(handle: *const c_void) -> usize {
@@ -502,10 +503,7 @@ where
     }
 
     pub(super) fn free(handle: *mut c_void) {
-        guard(std::ptr::null_mut(), || {
-            handle::free::<List<C>>(handle);
-            Ok(())
-        });
+        end::<List<C>>(handle);
     }
 }
 
@@ -543,19 +541,15 @@ impl<T: Show> Iter<T>
 where
     Iter<T>: Held,
 {
-    unsafe fn give<H>(client: &Client, pages: Pages<T>, out: *mut *mut H) -> Result<()> {
+    fn through(client: &Client, pages: Pages<T>) -> Iter<T> {
         let walk = Mutex::new(Walk { pages: Some(pages), current: None });
-        let handle = handle::put(Iter { client: client.clone(), walk })?;
-        // SAFETY: the caller cleared it, so it is not NULL.
-        unsafe { out.write(handle.cast()) };
-        Ok(())
+        Iter { client: client.clone(), walk }
     }
 
-    unsafe fn next(iter: *mut c_void, item: *mut *const T::Shown, err: *mut kl_error) -> kl_status {
-        on_client(iter, err, Outcome::None, |iter: &Iter<T>| &iter.client, &mut |iter: &Iter<T>| {
-            if item.is_null() {
-                return Err(Error::new(KL_E_NULL, "item is NULL"));
-            }
+    fn next(iter: *mut c_void, item: *mut *const T::Shown, err: *mut kl_error) -> kl_status {
+        let out = Out::cleared(item.cast::<*mut T::Shown>());
+        on_client(iter, err, Kind::Read, |iter: &Iter<T>| &iter.client, &mut |iter: &Iter<T>| {
+            out.present()?;
             let mut walk = iter.walk.lock().unwrap_or_else(PoisonError::into_inner);
             let mut pages = walk.pages.take().ok_or_else(|| {
                 Error::new(KL_E_RETIRED, "this iterator ended in an internal error; make a new one")
@@ -567,18 +561,15 @@ where
                 Box::new((found.show(&mut kept), kept))
             });
             if let Some(current) = &walk.current {
-                // SAFETY: not NULL, writable by the caller's promise; the box stays where it is until the next call.
-                unsafe { item.write(&raw const current.0) };
+                // The box stays where it is until the next call.
+                out.write((&raw const current.0).cast_mut().cast());
             }
             Ok(())
         })
     }
 
     fn free(iter: *mut c_void) {
-        guard(std::ptr::null_mut(), || {
-            handle::free::<Iter<T>>(iter);
-            Ok(())
-        });
+        end::<Iter<T>>(iter);
     }
 }
 
@@ -623,24 +614,19 @@ pub unsafe extern "C" fn kl_cabinet_list(
     out: *mut *mut kl_cabinets,
     err: *mut kl_error,
 ) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client(client, err, |client| {
+    give(client, out, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
-        unsafe {
-            text::clear("out", out)?;
-            List::give(self::page(page)?, |p| client.cabinet_list(p), || client.cabinets(0), out)
-        }
+        unsafe { List::of(self::page(page)?, |p| client.cabinet_list(p), || client.cabinets(0)) }
     })
 }
 
-/// How many cabinets the list holds; 0 if this is no list.
+/// How many cabinets the list holds; 0 if the handle is not a list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_cabinets_count(list: *const kl_cabinets) -> usize {
     List::<kl_cabinet>::count(list.cast())
 }
 
-/// A cabinet of the list; NULL behind its end. Borrowed from the list.
+/// A cabinet of the list; NULL if `index` is not below the count. Borrowed from the list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_cabinets_at(list: *const kl_cabinets, index: usize) -> *const kl_cabinet {
     List::<kl_cabinet>::at(list.cast(), index)
@@ -673,15 +659,7 @@ pub unsafe extern "C" fn kl_cabinet_iter_new(
     out: *mut *mut kl_cabinet_iter,
     err: *mut kl_error,
 ) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client(client, err, |client| {
-        // SAFETY: conventions, rule 2.
-        unsafe {
-            text::clear("out", out)?;
-            Iter::give(client, client.cabinets(page_size), out)
-        }
-    })
+    give(client, out, err, |client| Ok(Iter::through(client, client.cabinets(page_size))))
 }
 
 /// The next cabinet in `*item`, or NULL there after the last one, both with `KL_OK`. It is borrowed until the next call.
@@ -692,10 +670,7 @@ pub unsafe extern "C" fn kl_cabinet_iter_next(
     item: *mut *const kl_cabinet,
     err: *mut kl_error,
 ) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(item.cast::<*mut std::ffi::c_void>()) };
-    // SAFETY: conventions, rule 2.
-    unsafe { Iter::<Cabinet>::next(iter.cast(), item, err) }
+    Iter::<Cabinet>::next(iter.cast(), item, err)
 }
 
 /// Frees an iterator. NULL does nothing.
@@ -716,14 +691,11 @@ pub unsafe extern "C" fn kl_stock_fetch(
     out: *mut *mut kl_stock,
     err: *mut kl_error,
 ) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client(client, err, |client| {
+    give(client, out, err, |client| {
         // SAFETY: conventions, rule 2.
         unsafe {
-            text::clear("out", out)?;
             let id = text::need("cabinet_id", cabinet_id)?;
-            List::give(None, |p| client.stock_page(id, p, None), || client.stock(id, 0, None), out)
+            List::of(None, |p| client.stock_page(id, p, None), || client.stock(id, 0, None))
         }
     })
 }
@@ -739,31 +711,23 @@ pub unsafe extern "C" fn kl_stock_fetch_page(
     out: *mut *mut kl_stock,
     err: *mut kl_error,
 ) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client(client, err, |client| {
+    give(client, out, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {
-            text::clear("out", out)?;
             let id = text::need("cabinet_id", cabinet_id)?;
             let extra = text::optional("extra_json", extra_json)?;
-            List::give(
-                self::page(page)?,
-                |p| client.stock_page(id, p, extra),
-                || client.stock(id, 0, extra),
-                out,
-            )
+            List::of(self::page(page)?, |p| client.stock_page(id, p, extra), || client.stock(id, 0, extra))
         }
     })
 }
 
-/// How many kinds of goods the list holds; 0 if this is no list.
+/// How many kinds of goods the list holds; 0 if the handle is not a list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_stock_count(stock: *const kl_stock) -> usize {
     List::<kl_stock_item>::count(stock.cast())
 }
 
-/// An item of the list; NULL behind its end. Borrowed from the list.
+/// An item of the list; NULL if `index` is not below the count. Borrowed from the list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_stock_at(stock: *const kl_stock, index: usize) -> *const kl_stock_item {
     List::<kl_stock_item>::at(stock.cast(), index)
@@ -798,15 +762,12 @@ pub unsafe extern "C" fn kl_stock_iter_new(
     out: *mut *mut kl_stock_iter,
     err: *mut kl_error,
 ) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client(client, err, |client| {
+    give(client, out, err, |client| {
         // SAFETY: conventions, rule 2.
         unsafe {
-            text::clear("out", out)?;
             let id = text::need("cabinet_id", cabinet_id)?;
             let extra = text::optional("extra_json", extra_json)?;
-            Iter::give(client, client.stock(id, page_size, extra), out)
+            Ok(Iter::through(client, client.stock(id, page_size, extra)))
         }
     })
 }
@@ -819,10 +780,7 @@ pub unsafe extern "C" fn kl_stock_iter_next(
     item: *mut *const kl_stock_item,
     err: *mut kl_error,
 ) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(item.cast::<*mut std::ffi::c_void>()) };
-    // SAFETY: conventions, rule 2.
-    unsafe { Iter::<StockItem>::next(iter.cast(), item, err) }
+    Iter::<StockItem>::next(iter.cast(), item, err)
 }
 
 /// Frees an iterator. NULL does nothing.
@@ -840,12 +798,9 @@ pub unsafe extern "C" fn kl_order_get(
     out: *mut *mut kl_orders,
     err: *mut kl_error,
 ) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client(client, err, |client| {
+    give(client, out, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {
-            text::clear("out", out)?;
             let r = text::request("order", order)?;
             let wanted = OrderRef {
                 kind: order_kind(r.kind)?,
@@ -854,7 +809,7 @@ pub unsafe extern "C" fn kl_order_get(
                 cabinet_id: text::owned("cabinet_id", r.cabinet_id)?,
                 extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
             };
-            List::these(&[client.order_get(&wanted)?], out)
+            Ok(List::these(&[client.order_get(&wanted)?]))
         }
     })
 }
@@ -871,25 +826,22 @@ pub unsafe extern "C" fn kl_order_list(
     out: *mut *mut kl_orders,
     err: *mut kl_error,
 ) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client(client, err, |client| {
+    give(client, out, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {
-            text::clear("out", out)?;
             let q = order_query(query)?;
-            List::give(self::page(page)?, |p| client.order_list(&q, p), || client.orders(&q, 0), out)
+            List::of(self::page(page)?, |p| client.order_list(&q, p), || client.orders(&q, 0))
         }
     })
 }
 
-/// How many orders the list holds; 0 if this is no list.
+/// How many orders the list holds; 0 if the handle is not a list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_orders_count(list: *const kl_orders) -> usize {
     List::<kl_order>::count(list.cast())
 }
 
-/// An order of the list; NULL behind its end. Borrowed from the list.
+/// An order of the list; NULL if `index` is not below the count. Borrowed from the list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_orders_at(list: *const kl_orders, index: usize) -> *const kl_order {
     List::<kl_order>::at(list.cast(), index)
@@ -923,14 +875,9 @@ pub unsafe extern "C" fn kl_order_iter_new(
     out: *mut *mut kl_order_iter,
     err: *mut kl_error,
 ) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client(client, err, |client| {
+    give(client, out, err, |client| {
         // SAFETY: conventions, rules 2 and 6.
-        unsafe {
-            text::clear("out", out)?;
-            Iter::give(client, client.orders(&order_query(query)?, page_size), out)
-        }
+        unsafe { Ok(Iter::through(client, client.orders(&order_query(query)?, page_size))) }
     })
 }
 
@@ -942,10 +889,7 @@ pub unsafe extern "C" fn kl_order_iter_next(
     item: *mut *const kl_order,
     err: *mut kl_error,
 ) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(item.cast::<*mut std::ffi::c_void>()) };
-    // SAFETY: conventions, rule 2.
-    unsafe { Iter::<Order>::next(iter.cast(), item, err) }
+    Iter::<Order>::next(iter.cast(), item, err)
 }
 
 /// Frees an iterator. NULL does nothing.

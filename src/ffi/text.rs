@@ -53,67 +53,82 @@ pub(super) unsafe fn bytes<'a>(name: &str, bytes: *const u8, len: usize) -> Resu
     }
 }
 
-/// Sets an out-pointer to NULL before anything else is looked at; a NULL one is found out later.
+/// A struct that the caller allocates: it begins with its size.
 ///
 /// # Safety
-/// `out` is NULL or writable.
-pub(super) unsafe fn reset<T>(out: *mut *mut T) {
-    if !out.is_null() {
-        // SAFETY: not NULL, writable by the caller's promise.
-        unsafe { out.write(std::ptr::null_mut()) };
+/// All zeroes are a value of it, and its first field is a `u32`.
+pub(super) unsafe trait CallerStruct: Copy {
+    /// How many bytes it had in the first release: what a `struct_size` of 0 means. Nothing is released yet, so it is all of
+    /// it; a field that is added after that comes behind this size.
+    const FIRST: usize;
+    /// Where its fields end, and the whole.
+    const ENDS: &'static [usize];
+}
+
+pub(super) const fn size_of_field<S, F>(_: fn(&S) -> &F) -> usize {
+    size_of::<F>()
+}
+
+/// Makes a struct whose fields are named a [`CallerStruct`]. A field that is left out does not compile.
+macro_rules! caller_struct {
+    ($name:ident { $($field:ident),* $(,)? }) => {
+        // SAFETY: numbers, pointers and arrays of bytes; the size is in front, as its _INIT macro shows.
+        unsafe impl $crate::ffi::text::CallerStruct for $name {
+            const FIRST: usize = size_of::<$name>();
+            const ENDS: &'static [usize] = &[
+                $(std::mem::offset_of!($name, $field)
+                    + $crate::ffi::text::size_of_field(|s: &$name| &s.$field),)*
+                size_of::<$name>(),
+            ];
+        }
+        const _: fn($name) = |$name { $($field: _),* }| {};
+    };
+}
+pub(super) use caller_struct;
+
+/// More than a page is no struct of ours but one that was never initialised.
+const LARGEST: usize = 4096;
+
+/// How many bytes a struct of the caller's has by the size in it; `None` if it is none that such a struct has: smaller than
+/// any, cut through a field, or absurd.
+pub(super) fn size_of_theirs(given: u32, ends: &[usize], first: usize) -> Option<usize> {
+    let given = given as usize;
+    let whole = ends.last().copied().unwrap_or_default();
+    match given {
+        0 => Some(first),
+        8..=LARGEST if given > whole || ends.contains(&given) => Some(given),
+        _ => None,
     }
 }
 
-/// Sets an out-pointer to NULL, so that it never holds an old value after an error.
+/// Reads a struct of the caller's. An older, shorter one reads as if its missing fields were zero; a newer, longer one is
+/// taken if all that this version does not know is zero.
 ///
 /// # Safety
-/// `out` is NULL or writable.
-pub(super) unsafe fn clear<T>(name: &str, out: *mut *mut T) -> Result<()> {
-    if out.is_null() {
-        return Err(Error::new(KL_E_NULL, format!("{name} is NULL")));
-    }
-    // SAFETY: not NULL, writable by the caller's promise.
-    unsafe { out.write(std::ptr::null_mut()) };
-    Ok(())
-}
-
-/// Reads a struct of the caller's that begins with its size. An older, shorter one reads as if its missing fields
-/// were zero; a newer, longer one is taken if all that this version does not know is zero.
-///
-/// # Safety
-/// `from` is NULL or points to as many readable bytes as its first field says, and all zeroes are a valid `T`.
-pub(super) unsafe fn request<T: Copy>(name: &str, from: *const T) -> Result<T> {
-    // SAFETY: zeroes are a valid T by the caller's promise, and `fill` writes no more than the size of one.
+/// `from` is NULL or points to as many readable bytes as its first field says (0: the size of the first release).
+pub(super) unsafe fn request<T: CallerStruct>(name: &str, from: *const T) -> Result<T> {
+    // SAFETY: zeroes are a valid T, and `fill` writes no more than the size of one.
     unsafe {
         let mut value: T = std::mem::zeroed();
-        fill(name, from.cast(), (&raw mut value).cast(), size_of::<T>())?;
+        fill(name, from.cast(), (&raw mut value).cast(), T::ENDS, T::FIRST)?;
         Ok(value)
     }
 }
 
-/// [`request`] without its type, of which there are many: `known` bytes at `to` are its value.
+/// [`request`] without its type, of which there are many.
 ///
 /// # Safety
-/// As for [`request`]; `known` bytes at `to` are writable.
-unsafe fn fill(name: &str, from: *const u8, to: *mut u8, known: usize) -> Result<()> {
-    if from.is_null() {
-        return Err(Error::new(KL_E_NULL, format!("{name} is NULL")));
-    }
-    // SAFETY: every such struct has its size in front.
-    let given = unsafe { from.cast::<u32>().read_unaligned() } as usize;
-    // More than a page is no struct of ours but one that was never initialised.
-    if !(8..=4096).contains(&given) {
-        return Err(Error::new(
-            KL_E_ARGUMENT,
-            format!("{name}: struct_size is {given}; initialise it with its _INIT macro"),
-        ));
-    }
+/// As for [`request`]; as many bytes at `to` are writable as the last of `ends` says.
+unsafe fn fill(name: &str, from: *const u8, to: *mut u8, ends: &[usize], first: usize) -> Result<()> {
+    // SAFETY: passed on from the caller.
+    let given = unsafe { theirs(name, from, ends, first)? };
+    let known = ends.last().copied().unwrap_or_default();
     // SAFETY: `given` bytes are readable by the caller's promise.
     let tail = unsafe { std::slice::from_raw_parts(from.add(known.min(given)), given.saturating_sub(known)) };
     if tail.iter().any(|b| *b != 0) {
         return Err(Error::new(
             KL_E_ARGUMENT,
-            format!("{name} is from a newer header and uses fields that this library does not know"),
+            [name, " is from a newer header and uses fields that this library does not know"].concat(),
         ));
     }
     // SAFETY: the copy stays within both.
@@ -121,18 +136,77 @@ unsafe fn fill(name: &str, from: *const u8, to: *mut u8, known: usize) -> Result
     Ok(())
 }
 
-/// Copies what is known into a struct of the caller's, never more than it has room for.
+/// How many bytes of a struct are the caller's.
+///
+/// # Safety
+/// `from` is NULL or points to such a struct.
+unsafe fn theirs(name: &str, from: *const u8, ends: &[usize], first: usize) -> Result<usize> {
+    if from.is_null() {
+        return Err(Error::new(KL_E_NULL, [name, " is NULL"].concat()));
+    }
+    // SAFETY: every such struct has its size in front.
+    let given = unsafe { from.cast::<u32>().read_unaligned() };
+    size_of_theirs(given, ends, first).ok_or_else(|| {
+        let given = given.to_string();
+        Error::new(
+            KL_E_ARGUMENT,
+            [name, ": struct_size is ", &given, "; initialise it with its _INIT macro"].concat(),
+        )
+    })
+}
+
+/// The text that a field of a caller's struct leads to, however much else of it cannot be read; `None` if its size says
+/// nothing of whether the field is there.
+///
+/// # Safety
+/// `from` is NULL or points to a struct that begins with its size.
+pub(super) unsafe fn pointer_at(from: *const u8, at: usize) -> Option<*const c_char> {
+    if from.is_null() {
+        return Some(std::ptr::null());
+    }
+    // SAFETY: every such struct has its size in front.
+    let given = unsafe { from.cast::<u32>().read_unaligned() } as usize;
+    match given {
+        1..8 => None,
+        8..=LARGEST if given < at + size_of::<*const c_char>() => Some(std::ptr::null()),
+        // SAFETY: the field is within the size. All that have a name had it in the first release.
+        0 | 8..=LARGEST => Some(unsafe { from.add(at).cast::<*const c_char>().read_unaligned() }),
+        _ => None,
+    }
+}
+
+/// Fills a struct of the caller's.
+///
+/// # Safety
+/// `to` is NULL or points to as many writable bytes as its first field says (0: the size of the first release).
+pub(super) unsafe fn answer<T: CallerStruct>(
+    name: &str,
+    to: *mut T,
+    make: impl FnOnce(&mut T) -> Result<()>,
+) -> Result<()> {
+    // SAFETY: zeroes are a valid T; what is written stays within what is the caller's.
+    unsafe {
+        let size = theirs(name, to.cast(), T::ENDS, T::FIRST)?;
+        let mut value: T = std::mem::zeroed();
+        make(&mut value)?;
+        store_behind_size(&value, to.cast(), size);
+    }
+    Ok(())
+}
+
+/// Copies a struct to the caller's, all but the size in front, and never more than there is room for. What the caller's has
+/// more is made zero.
 ///
 /// # Safety
 /// `to` has `size` writable bytes.
-pub(super) unsafe fn store<T: Copy>(from: &T, to: *mut T, size: usize) {
-    // SAFETY: passed on from the caller.
+pub(super) unsafe fn store_behind_size<T: CallerStruct>(from: &T, to: *mut u8, size: usize) {
+    const SIZE: usize = size_of::<u32>();
+    let known = size.min(size_of::<T>());
+    // SAFETY: `known` is within both, and all of `size` is the caller's.
     unsafe {
-        std::ptr::copy_nonoverlapping(
-            std::ptr::from_ref(from).cast::<u8>(),
-            to.cast::<u8>(),
-            size.min(size_of::<T>()),
-        );
+        let from = std::ptr::from_ref(from).cast::<u8>();
+        std::ptr::copy_nonoverlapping(from.add(SIZE), to.add(SIZE), known - SIZE);
+        std::ptr::write_bytes(to.add(known), 0, size - known);
     }
 }
 
@@ -153,8 +227,21 @@ pub(super) fn copy(to: &mut [c_char], text: &str) {
 pub(super) struct Arena(Vec<Vec<u8>>);
 
 const CHUNK: usize = 2048;
+/// As much is taken beforehand where there must be room for what a platform answers: receipts are smaller.
+const RESERVED: usize = 4096;
 
 impl Arena {
+    /// One that needs no memory for as much as a command's result usually holds.
+    pub(super) fn reserved() -> Result<Arena> {
+        let mut chunk = Vec::new();
+        let mut chunks = Vec::new();
+        if chunk.try_reserve_exact(RESERVED).is_err() || chunks.try_reserve(4).is_err() {
+            return Err(Error::new(KL_E_RESOURCE, "no memory for the result; nothing was sent"));
+        }
+        chunks.push(chunk);
+        Ok(Arena(chunks))
+    }
+
     /// Keeps a text and gives its address. A NUL inside becomes a blank: C cannot hold it.
     pub(super) fn keep(&mut self, text: &str) -> *const c_char {
         if text.is_empty() {

@@ -1,15 +1,17 @@
-//! Writes that are no commands: refunds, appeals, reports of payments. Each is sent at most once; `outcome` in the
-//! error says whether it is done, not done or unknown.
+//! The other writes: orders, reports of payments, refunds, appeals. Each is sent at most once; what is returned says
+//! whether it is done, not done or unknown.
 
 use super::call::{kl_response, respond};
 use super::client::kl_client;
-use super::error::kl_error;
-use super::read::{List, kl_order, kl_orders};
-use super::{text, with_client_write};
+use super::error::{kl_error, kl_outcome};
+use super::read::{Kept, List, kl_order, kl_orders};
+use super::text::{self, CallerStruct, caller_struct};
+use super::{Name, act};
 use crate::error::{Error, Result};
 use crate::model::{Claim, Order, OrderCreate, PaymentReport};
 use crate::status::*;
 use std::ffi::c_char;
+use std::mem::offset_of;
 
 /// The customer paid.
 pub const KL_PAYMENT_PAID: i32 = 1;
@@ -42,6 +44,10 @@ pub struct kl_payment_report_request {
     /// Your name for this act, 1 to 128 bytes: under the same name it is sent at most once, as `kl_door_open` says. NULL: this
     /// call sends it at most once, and nothing is remembered.
     pub request_id: *const c_char,
+    /// The customer's visit that it belongs to, at most `KL_VISIT_ID_MAX` bytes; may be NULL.
+    pub visit_id: *const c_char,
+    /// Your own words, kept with it and given back, at most `KL_CONTEXT_MAX` bytes; may be NULL.
+    pub context: *const c_char,
 }
 
 /// A refund or an appeal: `kl_claim_request r = KL_CLAIM_REQUEST_INIT;`.
@@ -67,22 +73,91 @@ pub struct kl_claim_request {
     /// Your name for this act, 1 to 128 bytes: under the same name it is sent at most once, as `kl_door_open` says. NULL: this
     /// call sends it at most once, and nothing is remembered.
     pub request_id: *const c_char,
+    /// The customer's visit that it belongs to, at most `KL_VISIT_ID_MAX` bytes; may be NULL.
+    pub visit_id: *const c_char,
+    /// Your own words, kept with it and given back, at most `KL_CONTEXT_MAX` bytes; may be NULL.
+    pub context: *const c_char,
+}
+
+caller_struct!(kl_payment_report_request {
+    struct_size,
+    result,
+    amount,
+    notify_url,
+    order_no,
+    cabinet_id,
+    trade_no,
+    channel_json,
+    extra_json,
+    request_id,
+    visit_id,
+    context,
+});
+caller_struct!(kl_claim_request {
+    struct_size,
+    reserved,
+    order_no,
+    cabinet_id,
+    reason,
+    remarks,
+    phone,
+    extra_json,
+    request_id,
+    visit_id,
+    context,
+});
+caller_struct!(kl_order_create_request {
+    struct_size,
+    line_count,
+    lines,
+    cabinet_id,
+    trade_no,
+    notify_url,
+    extra_json,
+    request_id,
+    visit_id,
+    context,
+});
+
+/// A request with a name for its act.
+trait Called: CallerStruct {
+    const AT: usize;
+}
+
+impl Called for kl_payment_report_request {
+    const AT: usize = offset_of!(kl_payment_report_request, request_id);
+}
+
+impl Called for kl_claim_request {
+    const AT: usize = offset_of!(kl_claim_request, request_id);
+}
+
+impl Called for kl_order_create_request {
+    const AT: usize = offset_of!(kl_order_create_request, request_id);
+}
+
+fn name<R: Called>(request: *const R) -> Name {
+    Name::In(request.cast(), R::AT)
 }
 
 unsafe fn claim(request: *const kl_claim_request) -> Result<Claim> {
     // SAFETY: conventions, rules 2 and 6.
     unsafe {
         let r = text::request("request", request)?;
-        Ok(Claim {
+        let claim = Claim {
             order_no: text::need("order_no", r.order_no)?.to_owned(),
             cabinet_id: text::owned("cabinet_id", r.cabinet_id)?,
             reason: text::owned("reason", r.reason)?,
             remarks: text::owned("remarks", r.remarks)?,
             phone: text::owned("phone", r.phone)?,
             request_id: text::owned("request_id", r.request_id)?,
+            visit_id: text::owned("visit_id", r.visit_id)?,
+            context: text::owned("context", r.context)?,
             extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
             ..Claim::default()
-        })
+        };
+        claim.check_texts()?;
+        Ok(claim)
     }
 }
 
@@ -97,13 +172,10 @@ pub unsafe extern "C" fn kl_payment_report(
     request: *const kl_payment_report_request,
     out: *mut *mut kl_response,
     err: *mut kl_error,
-) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client_write(client, err, |client| {
+) -> kl_outcome {
+    act(client, out, err, name(request), |client| {
         // SAFETY: conventions, rules 2 and 6.
         unsafe {
-            text::clear("out", out)?;
             let r = text::request("request", request)?;
             let paid = match r.result {
                 KL_PAYMENT_PAID => true,
@@ -123,11 +195,14 @@ pub unsafe extern "C" fn kl_payment_report(
                 paid,
                 amount: r.amount,
                 request_id: text::owned("request_id", r.request_id)?,
+                visit_id: text::owned("visit_id", r.visit_id)?,
+                context: text::owned("context", r.context)?,
                 channel_json: text::optional("channel_json", r.channel_json)?.map(str::to_owned),
                 extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
                 ..PaymentReport::default()
             };
-            respond(client.payment_report(&report)?, out)
+            report.check_texts()?;
+            client.payment_report(&report).map(respond)
         }
     })
 }
@@ -142,15 +217,10 @@ pub unsafe extern "C" fn kl_refund_apply(
     request: *const kl_claim_request,
     out: *mut *mut kl_response,
     err: *mut kl_error,
-) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client_write(client, err, |client| {
+) -> kl_outcome {
+    act(client, out, err, name(request), |client| {
         // SAFETY: conventions, rules 2 and 6.
-        unsafe {
-            text::clear("out", out)?;
-            respond(client.refund_apply(&claim(request)?)?, out)
-        }
+        unsafe { client.refund_apply(&claim(request)?).map(respond) }
     })
 }
 
@@ -163,15 +233,10 @@ pub unsafe extern "C" fn kl_appeal_file(
     request: *const kl_claim_request,
     out: *mut *mut kl_response,
     err: *mut kl_error,
-) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client_write(client, err, |client| {
+) -> kl_outcome {
+    act(client, out, err, name(request), |client| {
         // SAFETY: conventions, rules 2 and 6.
-        unsafe {
-            text::clear("out", out)?;
-            respond(client.appeal_file(&claim(request)?)?, out)
-        }
+        unsafe { client.appeal_file(&claim(request)?).map(respond) }
     })
 }
 
@@ -206,6 +271,10 @@ pub struct kl_order_create_request {
     /// Your name for this act, 1 to 128 bytes: under the same name it is sent at most once, as `kl_door_open` says. NULL: this
     /// call sends it at most once, and nothing is remembered.
     pub request_id: *const c_char,
+    /// The customer's visit that it belongs to, at most `KL_VISIT_ID_MAX` bytes; may be NULL.
+    pub visit_id: *const c_char,
+    /// Your own words, kept with it and given back, at most `KL_CONTEXT_MAX` bytes; may be NULL.
+    pub context: *const c_char,
 }
 
 /// Makes an order (Dingshang: `POST /orders`). The result holds one order with its number and yours, and nothing else
@@ -217,13 +286,10 @@ pub unsafe extern "C" fn kl_order_create(
     request: *const kl_order_create_request,
     out: *mut *mut kl_orders,
     err: *mut kl_error,
-) -> kl_status {
-    // SAFETY: conventions, rule 3: NULL or writable.
-    unsafe { text::reset(out) };
-    with_client_write(client, err, |client| {
+) -> kl_outcome {
+    act(client, out, err, name(request), |client| {
         // SAFETY: conventions, rules 2 and 6; `lines` has `line_count` readable entries.
         unsafe {
-            text::clear("out", out)?;
             let r = text::request("request", request)?;
             let mut create = OrderCreate {
                 cabinet_id: text::need("cabinet_id", r.cabinet_id)?.to_owned(),
@@ -231,6 +297,8 @@ pub unsafe extern "C" fn kl_order_create(
                 notify_url: text::owned("notify_url", r.notify_url)?,
                 lines: Vec::new(),
                 request_id: text::owned("request_id", r.request_id)?,
+                visit_id: text::owned("visit_id", r.visit_id)?,
+                context: text::owned("context", r.context)?,
                 extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
                 ..OrderCreate::default()
             };
@@ -241,6 +309,8 @@ pub unsafe extern "C" fn kl_order_create(
                 let line = r.lines.add(i).read();
                 create.lines.push((text::need("product_id", line.product_id)?.to_owned(), line.quantity));
             }
+            create.check_texts()?;
+            let kept = Kept::reserved()?;
             let receipt = client.order_create(&create)?;
             let order = Order {
                 order_no: receipt.order_no,
@@ -251,7 +321,7 @@ pub unsafe extern "C" fn kl_order_create(
                 json: receipt.json,
                 ..Order::default()
             };
-            List::<kl_order>::these(&[order], out)
+            Ok(List::<kl_order>::kept(&[order], kept))
         }
     })
 }

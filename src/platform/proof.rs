@@ -1,6 +1,18 @@
 //! What proves what: the rows of `docs/proof.md`. Each platform keeps its own beside the code that obeys them, in
 //! `recovery.rs`.
 
+use super::{Kind, dingshang, yopoint, youzan, zhiyun};
+
+/// Every platform's rows.
+pub fn rows() -> [(Kind, &'static [Row]); 4] {
+    [
+        (Kind::Yopoint, yopoint::PROOF),
+        (Kind::Dingshang, dingshang::PROOF),
+        (Kind::Youzan, youzan::PROOF),
+        (Kind::Zhiyun, zhiyun::PROOF),
+    ]
+}
+
 /// One act of one platform.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {

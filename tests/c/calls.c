@@ -12,12 +12,13 @@ int main(int argc, char **argv) {
   kl_config *config = NULL;
   kl_client *client = NULL;
   if (kl_config_load(argv[1], argv[2], &config, &err) == KL_OK && kl_client_new(config, &client, &err) == KL_OK) {
-    for (int i = 0; i < atoi(argv[3]) && err.status == KL_OK; i++) kl_ping(client, &err);
+    for (int i = 0; i < atoi(argv[3]) && kl_ping(client, &err) == KL_OK; i++) {
+    }
   }
   kl_status status = err.status;
   int64_t now = 0;
   int32_t source = -1;
-  kl_client_time(client, &now, &source, NULL);
+  if (kl_client_time(client, &now, &source, NULL) != KL_OK) source = -1;
   printf("%s %" PRId64 " %" PRId32 "\n%s\n", kl_status_name(status), now, source, status == KL_OK ? "" : err.message);
   kl_client_free(client);
   kl_config_free(config);

@@ -27,6 +27,15 @@ static int failures;
     }                                                                                                           \
   } while (0)
 
+#define ACTED(call, wanted, why)                                                                                 \
+  do {                                                                                                          \
+    kl_outcome got_ = (call);                                                                                   \
+    if (got_ != (wanted) || err.outcome != got_ || err.status != (why)) {                                       \
+      printf("%s:%d: %s is %d, %s\n", __FILE__, __LINE__, #call, (int)got_, kl_status_name(err.status));        \
+      failures++;                                                                                               \
+    }                                                                                                           \
+  } while (0)
+
 struct lines {
   int count, secret_seen, busy_seen;
 };
@@ -68,10 +77,35 @@ static void handles(kl_client *client, kl_config *config) {
   CHECK(orders == NULL);
   kl_command *command = (kl_command *)wild;
   kl_door_request door = KL_DOOR_REQUEST_INIT;
-  EXPECT(kl_door_open((kl_client *)wild, &door, &command, &err), KL_E_HANDLE);
-  CHECK(command == NULL && err.outcome == KL_OUTCOME_NOT_DONE);
-  EXPECT(kl_door_open(client, &door, &command, &err), KL_E_NULL);
-  CHECK(err.outcome == KL_OUTCOME_NOT_DONE);
+  ACTED(kl_door_open((kl_client *)wild, &door, &command, &err), KL_NOT_DONE, KL_E_HANDLE);
+  CHECK(command == NULL);
+  ACTED(kl_door_open(client, &door, &command, &err), KL_NOT_DONE, KL_E_NULL);
+  ACTED(kl_door_open(client, NULL, &command, &err), KL_NOT_DONE, KL_E_NULL);
+  ACTED(kl_door_open(NULL, NULL, NULL, &err), KL_NOT_DONE, KL_E_NULL);
+
+  /* What became of a name cannot be said where nobody can be asked. */
+  door.request_id = "a-name";
+  ACTED(kl_door_open((kl_client *)wild, &door, &command, &err), KL_UNKNOWN, KL_E_HANDLE);
+  ACTED(kl_door_open(NULL, &door, &command, &err), KL_UNKNOWN, KL_E_NULL);
+  ACTED(kl_command_resolve((kl_client *)wild, "a-name", &command, &err), KL_UNKNOWN, KL_E_HANDLE);
+  ACTED(kl_command_resolve(client, NULL, &command, &err), KL_NOT_DONE, KL_E_NULL);
+  /* The journal can: this one was never begun. */
+  ACTED(kl_door_open(client, &door, &command, &err), KL_NOT_DONE, KL_E_NULL);
+  ACTED(kl_door_open(client, &door, NULL, &err), KL_NOT_DONE, KL_E_NULL);
+  ACTED(kl_command_resolve(client, "a-name", &command, &err), KL_NOT_DONE, KL_E_NOT_FOUND);
+  door.struct_size = 0xffffffff;
+  ACTED(kl_door_open(client, &door, &command, &err), KL_UNKNOWN, KL_E_ARGUMENT);
+  door.struct_size = 9;
+  ACTED(kl_door_open(client, &door, &command, &err), KL_NOT_DONE, KL_E_ARGUMENT);
+  CHECK(kl_client_can(client, KL_VERB_DOOR_OPEN) == 1 && kl_client_can(client, KL_VERB_USER_GET) == 0);
+  CHECK(kl_client_can(client, 0) == 0 && kl_client_can((kl_client *)wild, KL_VERB_PING) == 0);
+  char name[KL_REQUEST_ID_MAX + 1] = "old", small[4] = "old";
+  EXPECT(kl_request_id_new(client, name, sizeof name, &err), KL_OK);
+  CHECK(strlen(name) > 8);
+  EXPECT(kl_request_id_new(client, small, sizeof small, &err), KL_E_ARGUMENT);
+  CHECK(small[0] == '\0');
+  EXPECT(kl_request_id_new((kl_client *)wild, name, sizeof name, &err), KL_E_HANDLE);
+  CHECK(name[0] == '\0');
 
   /* Results of no call. */
   CHECK(kl_stock_count(NULL) == 0 && kl_stock_at(NULL, 0) == NULL);
@@ -91,7 +125,10 @@ static void texts(kl_client *client, kl_config *config) {
   EXPECT(kl_stock_fetch(client, "\x80", &stock, &err), KL_E_UTF8);
   EXPECT(kl_stock_fetch(client, "", &stock, &err), KL_E_ARGUMENT);
   kl_response *response = NULL;
-  EXPECT(kl_call(client, "cabinet.list", "{\"Page\":", &response, &err), KL_E_ARGUMENT);
+  ACTED(kl_call(client, "cabinet.list", "{\"Page\":", &response, &err), KL_NOT_DONE, KL_E_ARGUMENT);
+  ACTED(kl_call((kl_client *)(void *)config, "cabinet.list", NULL, &response, &err), KL_NOT_DONE, KL_E_HANDLE);
+  ACTED(kl_call(client, "cabinet.list", NULL, &response, &err), KL_DONE, KL_OK);
+  kl_response_free(response);
   kl_event *event = NULL;
   EXPECT(kl_event_parse(client, NULL, NULL, 5, &event, &err), KL_E_NULL);
   EXPECT(kl_event_parse(client, NULL, NULL, 0, &event, &err), KL_E_EVENT);
@@ -104,10 +141,14 @@ static void sizes(kl_client *client) {
   kl_orders *orders = NULL;
   kl_order_query query = KL_ORDER_QUERY_INIT;
   query.to = 4102444800;
-  query.struct_size = 0;
-  EXPECT(kl_order_list(client, &query, NULL, &orders, &err), KL_E_ARGUMENT);
-  query.struct_size = 0xffffffff;
-  EXPECT(kl_order_list(client, &query, NULL, &orders, &err), KL_E_ARGUMENT);
+  query.struct_size = 0; /* the first release's: what {0} says */
+  EXPECT(kl_order_list(client, &query, NULL, &orders, &err), KL_OK);
+  kl_orders_free(orders);
+  const uint32_t wrong[] = {1, 4, 7, 9, sizeof query - 1, 4097, 0xffffffff};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    query.struct_size = wrong[i];
+    EXPECT(kl_order_list(client, &query, NULL, &orders, &err), KL_E_ARGUMENT);
+  }
 
   /* An older, shorter struct ends before extra_json: it reads as NULL. */
   query.struct_size = offsetof(kl_order_query, extra_json);
@@ -127,7 +168,7 @@ static void sizes(kl_client *client) {
   longer.newer = 1;
   EXPECT(kl_order_list(client, &longer.known, NULL, &orders, &err), KL_E_ARGUMENT);
 
-  /* An error struct that says it is short is not written past its end. */
+  /* An error struct that says it is short is not written past its end, and one of zeroes is written whole. */
   struct {
     uint32_t struct_size;
     kl_status status;
@@ -135,6 +176,20 @@ static void sizes(kl_client *client) {
   } shorter = {8, 0, "untouched"};
   EXPECT(kl_ping(NULL, (kl_error *)(void *)&shorter), KL_E_NULL);
   CHECK(shorter.status == KL_E_NULL && strcmp(shorter.untouched, "untouched") == 0);
+  kl_error zero;
+  memset(&zero, 0, sizeof zero);
+  EXPECT(kl_ping(NULL, &zero), KL_E_NULL);
+  CHECK(zero.status == KL_E_NULL && zero.message[0] != '\0' && zero.struct_size == 0);
+
+  /* One that is no size of it is not written, and nothing is sent. */
+  kl_stats before = KL_STATS_INIT, after = KL_STATS_INIT;
+  EXPECT(kl_client_stats(client, &before, NULL), KL_OK);
+  memset(&zero, 0x55, sizeof zero);
+  EXPECT(kl_ping(client, &zero), KL_E_ARGUMENT);
+  CHECK(zero.status == 0x55555555);
+  after.struct_size = 0;
+  EXPECT(kl_client_stats(client, &after, NULL), KL_OK);
+  CHECK(after.requests == before.requests && before.requests > 0);
 }
 
 static void settings(void) {

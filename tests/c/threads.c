@@ -24,10 +24,9 @@ static void *calls(void *arg) {
   pthread_barrier_wait(&start);
   for (int i = 0; i < CALLS && err.status == KL_OK; i++) {
     kl_cabinets *list = NULL;
-    kl_cabinet_list(client, NULL, &list, &err);
-    if (err.status == KL_OK && kl_cabinets_count(list) != 4) err.status = KL_E_PROTOCOL;
+    if (kl_cabinet_list(client, NULL, &list, &err) == KL_OK && kl_cabinets_count(list) != 4) err.status = KL_E_PROTOCOL;
     kl_cabinets_free(list);
-    kl_client_warm(client, i % 2 == 0 ? &err : NULL);
+    if (err.status == KL_OK) err.status = kl_client_warm(client, i % 2 == 0 ? &err : NULL);
   }
   end->status = err.status;
   return NULL;
@@ -81,7 +80,7 @@ static void until_all_wait(void) {
 
 static void cancel(void) {
   until_all_wait();
-  kl_client_cancel(stalled, NULL);
+  if (kl_client_cancel(stalled, NULL) != KL_OK) printf("no cancel\n");
 }
 
 static void free_it(void) {

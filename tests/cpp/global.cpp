@@ -15,11 +15,11 @@ class Client {
   Client(const char *platform, const char *key, const char *value) {
     kl_config *config = nullptr;
     kl_error err = KL_ERROR_INIT;
-    kl_config_new(platform, &config, &err);
-    kl_config_set(config, KL_KEY_APP_ID, "1", &err);
-    kl_config_set(config, KL_KEY_APP_SECRET, "secret", &err);
-    kl_config_set(config, key, value, &err);
-    status_ = kl_client_new(config, &client_, &err);
+    if (kl_config_new(platform, &config, &err) == KL_OK && kl_config_set(config, KL_KEY_APP_ID, "1", &err) == KL_OK &&
+        kl_config_set(config, KL_KEY_APP_SECRET, "secret", &err) == KL_OK &&
+        kl_config_set(config, key, value, &err) == KL_OK) {
+      status_ = kl_client_new(config, &client_, &err);
+    }
     kl_config_free(config);
   }
   ~Client() { kl_client_free(client_); }

@@ -72,7 +72,7 @@ void empty_ones() {
   CHECK(client.time(err).unix_seconds == 0 && err.status() == KL_E_NULL);
   CHECK(client.stats(err).requests == 0 && err.status() == KL_E_NULL);
   CHECK(!client.door_open(kl::DoorRequest("x", "y"), err));
-  CHECK(err.status() == KL_E_NULL && err.outcome() == KL_OUTCOME_NOT_DONE);
+  CHECK(err.status() == KL_E_NULL && err.outcome() == KL_NOT_DONE);
 
   kl::Stock stock;
   CHECK(stock.size() == 0 && stock.empty() && stock.at(0) == nullptr && stock.begin() == stock.end());

@@ -157,10 +157,26 @@ void visit(const kl::Client &client, const char *cabinet, const char *request_id
   kl::Error err;
   kl::DoorRequest request(request_id, cabinet);
   request.user_id = "customer-1";
+  kl::RequestId visit_id = client.request_id_new(err);
+  GOOD(err);
+  CHECK(visit_id && std::strlen(visit_id.c_str()) > 8);
+  request.visit_id = visit_id.c_str();
+  request.context = "the till's own words";
+  CHECK(client.can(KL_VERB_DOOR_OPEN) && !client.can(KL_VERB_USER_GET) && !kl::Client().can(KL_VERB_PING));
+  CHECK(client.door_check(request, err) == KL_OK && !err);
+  CHECK(client.door_check(kl::DoorRequest("x", ""), err) == KL_E_ARGUMENT);
+  CHECK(client.redeem_check(kl::RedeemRequest("x", "123456"), err) != KL_OK);
   kl::Command command = client.door_open(request, err);
   GOOD(err);
-  CHECK(command && err.outcome() == KL_OUTCOME_DONE);
+  CHECK(command && err.outcome() == KL_DONE);
   if (!command) return;
+  CHECK(std::strcmp(command->visit_id, visit_id.c_str()) == 0);
+  CHECK(std::strcmp(command->context, "the till's own words") == 0);
+  kl::Commands done = client.command_list(command->sequence - 1, KL_COMMANDS_DONE, err);
+  GOOD(err);
+  CHECK(done.size() == 1 && std::strcmp(done[0].request_id, request_id) == 0);
+  CHECK(client.command_overrule("nobody-knows-it", KL_NOT_DONE, "a test", err) == KL_E_NOT_FOUND);
+  CHECK(client.journal_adopt("a test", err) == KL_OK);
   CHECK(std::strcmp(command->request_id, request_id) == 0 && command->recorded == 0);
   const std::string order_no = command.view()->order_no;
   kl::Command again = client.door_open(request, err);
@@ -172,9 +188,9 @@ void visit(const kl::Client &client, const char *cabinet, const char *request_id
   kl::Command recorded = client.command_get(request_id, err);
   CHECK(recorded && recorded->kind == KL_COMMAND_DOOR && !err);
   recorded = client.command_resolve(request_id, err);
-  CHECK(recorded && recorded->outcome == KL_OUTCOME_DONE && !err);
+  CHECK(recorded && recorded->outcome == KL_DONE && !err);
   CHECK(!client.command_get("nobody-knows-it", err) && err.status() == KL_E_NOT_FOUND);
-  CHECK(client.command_settle("nobody-knows-it", KL_OUTCOME_DONE, KL_BY_PERSON, nullptr, err) == KL_E_NOT_FOUND);
+  CHECK(client.command_settle("nobody-knows-it", KL_DONE, KL_BY_PERSON, nullptr, err) == KL_E_NOT_FOUND);
   std::size_t unsettled = 0;
   kl::Commands pending = client.command_pending(err);
   GOOD(err);
@@ -223,7 +239,7 @@ void visit(const kl::Client &client, const char *cabinet, const char *request_id
   CHECK(answer && answer.json()[0] != '\0');
   CHECK(client.refund_apply(kl::ClaimRequest(order_no.c_str()), err) && !err);
   CHECK(!client.appeal_file(kl::ClaimRequest("VI000"), err) && err.status() == KL_E_NOT_FOUND);
-  CHECK(err.outcome() == KL_OUTCOME_NOT_DONE && err.platform_code() != 0 && err.platform_message()[0] != '\0');
+  CHECK(err.outcome() == KL_NOT_DONE && err.platform_code() != 0 && err.platform_message()[0] != '\0');
 }
 
 // A code from its making to the falling goods.
@@ -303,26 +319,26 @@ void person(const kl::Client &client) {
 // An opening of which nobody knows: it is on the list until a person says what happened.
 void lost(const kl::Client &client, const char *cabinet) {
   kl::Error err;
-  CHECK(!client.door_open(kl::DoorRequest("lost-1", cabinet), err) && err.outcome() == KL_OUTCOME_UNKNOWN);
+  CHECK(!client.door_open(kl::DoorRequest("lost-1", cabinet), err) && err.outcome() == KL_UNKNOWN);
   CHECK(err.advice() == KL_ADVICE_ASK_FIRST);
-  CHECK(!client.door_open(kl::DoorRequest("lost-2", cabinet), err) && err.outcome() == KL_OUTCOME_NOT_DONE);
+  CHECK(!client.door_open(kl::DoorRequest("lost-2", cabinet), err) && err.outcome() == KL_NOT_DONE);
   STATUS(err, KL_E_BLOCKED);
-  CHECK(!client.command_wait("lost-1", 0, err) && err.outcome() == KL_OUTCOME_UNKNOWN);
+  CHECK(!client.command_wait("lost-1", 0, err) && err.outcome() == KL_UNKNOWN);
   STATUS(err, KL_E_UNSETTLED);
-  CHECK(!client.command_resolve("lost-1", err) && err.outcome() == KL_OUTCOME_UNKNOWN);
+  CHECK(!client.command_resolve("lost-1", err) && err.outcome() == KL_UNKNOWN);
 
   kl::Commands pending = client.command_pending(err);
   GOOD(err);
   CHECK(pending.size() == 1);
   for (const kl_command_info &one : pending) {
     CHECK(std::strcmp(one.request_id, "lost-1") == 0 && std::strcmp(one.cabinet_id, cabinet) == 0);
-    CHECK(one.outcome == KL_OUTCOME_UNKNOWN && one.settled_by == KL_BY_NOBODY && one.status != KL_OK);
+    CHECK(one.outcome == KL_UNKNOWN && one.settled_by == KL_BY_NOBODY && one.status != KL_OK);
   }
   CHECK(client.journal_read(err).unsettled == 1 && !err);
-  CHECK(client.command_settle("lost-1", KL_OUTCOME_UNKNOWN, KL_BY_PERSON, nullptr, err) == KL_E_ARGUMENT);
-  CHECK(client.command_settle("lost-1", KL_OUTCOME_NOT_DONE, KL_BY_PERSON, "the seal is whole", err) == KL_OK);
+  CHECK(client.command_settle("lost-1", KL_UNKNOWN, KL_BY_PERSON, nullptr, err) == KL_E_ARGUMENT);
+  CHECK(client.command_settle("lost-1", KL_NOT_DONE, KL_BY_PERSON, "the seal is whole", err) == KL_OK);
   kl::Command command = client.command_get("lost-1", err);
-  CHECK(command && command->outcome == KL_OUTCOME_NOT_DONE && command->settled_by == KL_BY_PERSON);
+  CHECK(command && command->outcome == KL_NOT_DONE && command->settled_by == KL_BY_PERSON);
   CHECK(command && std::strcmp(command->message, "the seal is whole") == 0);
   CHECK(client.command_pending(err).empty() && !err);
 }
@@ -338,7 +354,7 @@ void refused(const char *accounts) {
   CHECK(err.advice() == KL_ADVICE_FIX && err.http_status() != 0 && err.platform_code() != 0);
   CHECK(err.retry_after_ms() == 0 && std::strstr(err.message(), "not-the-secret") == nullptr);
   CHECK(!client.door_open(kl::DoorRequest("refused", "5f6da2362201410011000001"), err));
-  CHECK(err.status() == KL_E_AUTH && err.outcome() == KL_OUTCOME_NOT_DONE);
+  CHECK(err.status() == KL_E_AUTH && err.outcome() == KL_NOT_DONE);
   // An error is a value: a copy stays when the next call writes the first.
   kl::Error copy = err;
   CHECK(kl::Error(*err.raw()).status() == copy.status());
@@ -421,7 +437,7 @@ void throwing(const kl::Client &client, const char *cabinet, const kl::Client &s
     client.door_open(kl::DoorRequest("throwing-offline", "5f6da2362201410011000003"));
     CHECK(false);
   } catch (const kl::Error &e) {
-    CHECK(e.status() == KL_E_OFFLINE && e.outcome() == KL_OUTCOME_NOT_DONE && e.advice() == KL_ADVICE_RETRY);
+    CHECK(e.status() == KL_E_OFFLINE && e.outcome() == KL_NOT_DONE && e.advice() == KL_ADVICE_RETRY);
   }
   THROWS(client.payment_report(kl::PaymentReportRequest("VI000", KL_PAYMENT_PAID, 1)), KL_E_ARGUMENT);
   THROWS(client.refund_apply(kl::ClaimRequest("VI000")), KL_E_NOT_FOUND);
@@ -461,8 +477,13 @@ void throwing(const kl::Client &client, const char *cabinet, const kl::Client &s
   moved = client.command_get("throwing");
   CHECK(moved->kind == KL_COMMAND_DOOR);
   moved = client.command_resolve("throwing");
-  CHECK(moved->outcome == KL_OUTCOME_DONE);
-  THROWS(client.command_settle("nobody-knows-it", KL_OUTCOME_DONE, KL_BY_PERSON), KL_E_NOT_FOUND);
+  CHECK(moved->outcome == KL_DONE);
+  THROWS(client.command_settle("nobody-knows-it", KL_DONE, KL_BY_PERSON), KL_E_NOT_FOUND);
+  THROWS(client.command_overrule("nobody-knows-it", KL_DONE, "a test"), KL_E_NOT_FOUND);
+  THROWS(client.door_check(kl::DoorRequest("x", "")), KL_E_ARGUMENT);
+  THROWS(client.redeem_check(kl::RedeemRequest("x", "")), KL_E_UNSUPPORTED);
+  CHECK(client.request_id_new() && client.command_list().size() > 0);
+  client.journal_adopt("a test");
   CHECK(client.command_pending().size() < 100);
   CHECK(client.journal_read().struct_size == sizeof(kl_journal_info));
   client.journal_repair();

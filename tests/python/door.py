@@ -8,21 +8,26 @@ class Error(c.Structure):
     _fields_ = (
         [("struct_size", c.c_uint32), ("status", c.c_int32), ("outcome", c.c_int32), ("advice", c.c_int32)]
         + [(name, c.c_int32) for name in ("http_status", "platform_code", "os_errno")]
-        + [("retry_after_ms", c.c_uint32), ("platform_message", c.c_char * 128), ("message", c.c_char * 256)]
+        + [("retry_after_ms", c.c_uint32), ("platform_name", c.c_char * 96)]
+        + [("platform_message", c.c_char * 128), ("message", c.c_char * 256)]
     )
 
 
 class DoorRequest(c.Structure):
     _fields_ = [("struct_size", c.c_uint32), ("ttl_ms", c.c_uint32)] + [
         (name, c.c_char_p)
-        for name in "request_id cabinet_id door user_id order_no item_no notify_url extra_json".split()
+        for name in "request_id cabinet_id door user_id order_no item_no notify_url extra_json visit_id context".split()
     ]
 
 
 class CommandInfo(c.Structure):
     _fields_ = [
-        (name, c.c_char_p) for name in "request_id order_no item_no delivery_no notify_url json".split()
-    ] + [("recorded", c.c_int32)]
+        (name, c.c_char_p)
+        for name in (
+            "request_id visit_id context mark order_no item_no delivery_no notify_url json cabinet_id door "
+            "physical_error message"
+        ).split()
+    ] + [(name, c.c_int32) for name in "kind outcome physical settled_by status recorded".split()]
 
 
 def main(library, accounts, account, cabinet):
@@ -49,7 +54,8 @@ def main(library, accounts, account, cabinet):
             struct_size=c.sizeof(DoorRequest), request_id=b"python-1", cabinet_id=cabinet.encode()
         )
         command = handle()
-        must(kl.kl_door_open(client, c.byref(request), c.byref(command), c.byref(err)))
+        outcome = kl.kl_door_open(client, c.byref(request), c.byref(command), c.byref(err))
+        assert outcome == err.outcome == 1, err.message
         info = kl.kl_command_view(command).contents
         seen.append((info.order_no.decode(), info.recorded, err.outcome))
         kl.kl_command_free(command)

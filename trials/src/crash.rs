@@ -3,7 +3,7 @@
 use crate::preload::{self, Death, Disk, Failure, Step};
 use crate::stage::{Acts, Stage};
 use kiosklink::client::Client;
-use kiosklink::command::{Act, SettledBy};
+use kiosklink::command::{Act, CommandFilter, SettledBy};
 use kiosklink::config::Config;
 use kiosklink::error::Outcome;
 use kiosklink::model::DoorRequest;
@@ -618,8 +618,8 @@ impl<'a> Job<'a> {
         let opened: u64 = acts.values().sum();
         if self.options.journal {
             let client = self.client(&scene)?;
-            let known = |id: &&String| client.command_get(&self.filled(id, &scene)).is_ok();
-            let ids = self.options.ids.iter().filter(known).count();
+            let names = self.names(&client, &scene)?;
+            let ids = names.iter().filter(|id| client.command_get(id).is_ok()).count();
             if ids as u64 != opened {
                 return Err(format!(
                     "without a crash {opened} things happen, but the journal of {:?} knows {ids} of the request_ids given \
@@ -712,13 +712,23 @@ impl<'a> Job<'a> {
         config.and_then(|config| Client::new(&config)).map_err(words)
     }
 
+    /// The names of the program's acts: those given, or with `*` all that the journal knows.
+    fn names(&self, client: &Client, scene: &Scene) -> Result<Vec<String>, Failure> {
+        if !self.options.ids.iter().any(|id| id == "*") {
+            return Ok(self.options.ids.iter().map(|id| self.filled(id, scene)).collect());
+        }
+        match client.commands_list(0, CommandFilter::Any) {
+            Ok(all) => Ok(all.into_iter().map(|c| c.request_id).collect()),
+            Err(e) => Err(e.message().to_owned()),
+        }
+    }
+
     /// What the library says of the program's commands, afterwards.
     fn ask(&self, scene: &Scene, acts: &Acts, ending: &mut Ending) -> Result<(), Failure> {
         let client = self.client(scene)?;
         let mut done = 0;
         let mut doors = Vec::new();
-        for id in &self.options.ids {
-            let id = self.filled(id, scene);
+        for id in self.names(&client, scene)? {
             let mut wrong = |what: String| ending.violations.push(format!("{id}: {what}"));
             let known = match client.command_get(&id) {
                 Ok(known) => known,

@@ -63,11 +63,8 @@ fn without_a_journal_the_tester_finds_doors_that_open_twice() {
 fn a_code_is_redeemed_once_and_its_goods_come_once() {
     let program = example("pickup");
     // The steps of the journal alone: the network's are those of the other example.
-    let arguments = [
-        &["--account", "dingshang", "--kind", "lost", "--moment", "after"][..],
-        &["--id", "redeem-{code}", "--id", "release-{code}"],
-    ]
-    .concat();
+    let arguments =
+        [&["--account", "dingshang", "--kind", "lost", "--moment", "after"][..], &["--id", "*"]].concat();
     let words = [&*program, "{accounts}", "{account}", "{cabinet}", "{code}"];
     let (code, text) = crashtest("pickup", &arguments, &words);
     assert_eq!(code, 0, "{text}");

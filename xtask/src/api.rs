@@ -26,7 +26,7 @@ const AREAS: &[Area] = &[
     Area {
         title: "Errors",
         files: &["ffi/error", "status"],
-        intro: "What every call that can fail answers and writes.",
+        intro: "What every call that acts or can fail returns and writes.",
     },
     Area {
         title: "Configuration",
@@ -51,14 +51,14 @@ const AREAS: &[Area] = &[
     },
     Area {
         title: "Commands",
-        files: &["ffi/command", "command"],
+        files: &["ffi/command", "command", "model"],
         intro: "Acts that cannot be undone, each sent at most once for its `request_id`: [journal.md](journal.md).",
     },
     Area {
         title: "Other writes",
         files: &["ffi/write"],
-        intro: "Orders made, payments reported, refunds and appeals. Each is sent at most once; `outcome` in the error says \
-                whether it is done, not done or unknown.",
+        intro: "Orders made, payments reported, refunds and appeals. Each is sent at most once; what is returned says whether \
+                it is done, not done or unknown.",
     },
     Area {
         title: "Callbacks",

@@ -29,6 +29,26 @@ pub fn generate(root: &Path) -> Result<Texts, String> {
     Ok(Texts { header: whole(&plain(&text))?, marked: whole(&text)? })
 }
 
+/// As it is written: with a mark on every function whose answer must be looked at.
+pub fn must_use(header: &str) -> String {
+    const MARK: &str = "KL_MUST_USE ";
+    let mut out = String::new();
+    // The lines of a long declaration stand below each other.
+    let mut inside = false;
+    for line in header.lines() {
+        let begins = ["kl_status kl_", "kl_outcome kl_"].iter().any(|front| line.starts_with(front));
+        if begins {
+            out.push_str(MARK);
+        } else if inside {
+            out.extend(MARK.chars().map(|_| ' '));
+        }
+        inside = (begins || inside) && !line.ends_with(';');
+        out.push_str(line);
+        out.push('\n');
+    }
+    out
+}
+
 /// With what cbindgen does not know.
 fn whole(text: &str) -> Result<String, String> {
     let text = tidy(text);
@@ -90,6 +110,11 @@ fn tidy(text: &str) -> String {
             }
             continue;
         }
+        // C90 knows no such comment.
+        let line = line
+            .split("//")
+            .next()
+            .map_or(line, |code| if line.starts_with("#endif") { code.trim_end() } else { line });
         if line.contains("typedef struct ") {
             out.push_str(line);
         } else {
@@ -128,6 +153,7 @@ fn describe(key: &Key) -> String {
         Form::Dir => " The path of a folder.".into(),
         Form::Millis(low, high) => format!(" Milliseconds, {low} to {high}."),
         Form::Bytes(low, high) => format!(" Bytes, {low} to {high}."),
+        Form::Count(low, high) => format!(" A number, {low} to {high}."),
         Form::YesNo => " yes or no.".into(),
         Form::OneOf(words) => format!(" One of: {}.", words.join(", ")),
     };

@@ -55,7 +55,7 @@ fn written(check: bool) -> Result<(), String> {
     let reference = api::generate(&root(), &marked, &functions)?;
     let broken = difference(&layout, abi)?.broken;
     for (path, text) in [
-        ("include/kiosklink.h", header),
+        ("include/kiosklink.h", header::must_use(&header)),
         ("abi/exports.txt", exports),
         ("abi/layout.json", layout),
         ("docs/api.md", reference),

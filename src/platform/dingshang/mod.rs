@@ -27,6 +27,7 @@ use crate::model::*;
 use crate::settings::Settings;
 use crate::status::*;
 use crate::transport::{Reply, Url};
+pub use recovery::PROOF;
 
 const KIND: Kind = Kind::Dingshang;
 const PREFIX: &str = "/api/openapi/v1";

@@ -20,6 +20,7 @@ use crate::settings::Settings;
 use crate::status::*;
 use crate::transport::{Reply, Url};
 use md5::{Digest, Md5};
+pub use recovery::PROOF;
 
 const GATEWAY: &str = "https://api.yopoint.com";
 const GATEWAY_PATH: &str = "/api/gateway/index";

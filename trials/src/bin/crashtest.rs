@@ -20,7 +20,8 @@ every start: a program that makes a new one after a restart cannot be protected,
   --account NAME        yopoint (the default), dingshang, youzan
   --cabinet ID          the cabinet or machine (the first of the simulator's world)
   --request-id TEXT     what {request_id} is (visit-1)
-  --id TEXT             a request_id that the program gives to the library; may be repeated ({request_id})
+  --id TEXT             a request_id that the program gives to the library; may be repeated ({request_id}); * for all
+                        that the journal knows
   --journal on|off      off: the accounts have no state_dir (on)
   --full                before each run the journal is filled so far that it is written anew during the run (yopoint)
   --set KEY=VALUE       one more setting of the accounts
