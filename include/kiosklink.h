@@ -393,12 +393,28 @@
  */
 #define KL_KEY_COMMAND_TTL_MS "command_ttl_ms"
 /**
- * A folder that exists and is writable, kept across restarts: what must survive them is stored there: the
- * journal of commands, by which a door never opens twice for one request_id, and the token (Youzan).
- * Processes may share it. Without it a client remembers its commands for its own life only. The path of a
- * folder.
+ * A folder that exists and is writable, kept across power cuts: the journal of commands is there, by which a
+ * door never opens twice for one request_id, and the token (Youzan). Processes may share it. Commands are
+ * refused without it; none says that a client is to remember its commands for its own life only. The path of
+ * a folder.
  */
 #define KL_KEY_STATE_DIR "state_dir"
+/**
+ * yes takes a state_dir to which others than its owner may write, as on vfat. Whoever can write there can
+ * make a door open again. yes or no. Default: no.
+ */
+#define KL_KEY_STATE_DIR_SHARED "state_dir_shared"
+/**
+ * JSON file with the operator's own table of refusals: which of the platform's names prove that nothing was
+ * done, each with its source and who signed it off (docs/proof.md). A path.
+ */
+#define KL_KEY_REFUSALS_FILE "refusals_file"
+/**
+ * How many pickup codes may be tried at one cabinet in a minute before the next is refused (KL_E_CODE_TRIES),
+ * before anything is sent or written. A good code gives all tries back. 0: no bound. A number, 0 to 6000.
+ * Default: 30.
+ */
+#define KL_KEY_CODE_TRIES_PER_MINUTE "code_tries_per_minute"
 /**
  * The developer's AppID, from the operator console or the merchant's dashboard. Only yopoint.
  * The developer's AppID, from the operator console or the merchant's dashboard. Only dingshang.
@@ -427,11 +443,21 @@
  */
 #define KL_KEY_FORMAT "format"
 /**
- * yes sends a TradeNo made of the request_id when a door is opened without an order_no: by it an opening
- * whose answer was lost is found again. The parameter is inferred; no if the platform refuses it. yes or no.
- * Default: yes. Only yopoint.
+ * yes sends a TradeNo of 24 digits that the library makes, when a door is opened without an order_no or an
+ * order is made without a trade_no: by it a command whose answer was lost is found again. The parameter is
+ * inferred; no if the platform refuses it. yes or no. Default: yes. Only yopoint.
  */
 #define KL_KEY_OWN_TRADE_NO "own_trade_no"
+/**
+ * Which machines kl_cabinet_list and kl_stock_fetch are about: cabinets with doors, or vending machines. One
+ * account file may hold an account for each. One of: cabinets, vending. Default: cabinets. Only yopoint.
+ */
+#define KL_KEY_MACHINES "machines"
+/**
+ * yes permits payment reports to a NotifyUrl of plain http, whose network can read and change them. base_url
+ * stays https. yes or no. Default: no. Only yopoint.
+ */
+#define KL_KEY_ALLOW_HTTP_NOTIFY "allow_http_notify"
 /**
  * The merchant key (AppKey, older: merchant_id) from the dashboard. It signs every payload; it is neither
  * AppID nor AppSecret. Only dingshang.

@@ -131,17 +131,23 @@ KL_KEY_ADDRESS_FAMILY = "address_family"
 KL_KEY_PROXY = "proxy"
 KL_KEY_COMMAND_TTL_MS = "command_ttl_ms"
 KL_KEY_STATE_DIR = "state_dir"
+KL_KEY_STATE_DIR_SHARED = "state_dir_shared"
+KL_KEY_REFUSALS_FILE = "refusals_file"
+KL_KEY_CODE_TRIES_PER_MINUTE = "code_tries_per_minute"
 KL_KEY_APP_ID = "app_id"
 KL_KEY_APP_SECRET = "app_secret"
 KL_KEY_PAY_KEY = "pay_key"
 KL_KEY_TIMESTAMP_UNIT = "timestamp_unit"
 KL_KEY_FORMAT = "format"
 KL_KEY_OWN_TRADE_NO = "own_trade_no"
+KL_KEY_MACHINES = "machines"
+KL_KEY_ALLOW_HTTP_NOTIFY = "allow_http_notify"
 KL_KEY_APP_KEY = "app_key"
 KL_KEY_SIGN_VALUE_ENCODING = "sign_value_encoding"
 KL_KEY_CLIENT_ID = "client_id"
 KL_KEY_CLIENT_SECRET = "client_secret"
 KL_KEY_GRANT_ID = "grant_id"
+KL_KEY_SOLE_REDEEMER = "sole_redeemer"
 KL_KEY_ACCESS_TOKEN = "access_token"
 KL_VERB_PING = 1
 KL_VERB_CABINET_LIST = 2
@@ -268,17 +274,23 @@ KEYS = (
     "proxy",
     "command_ttl_ms",
     "state_dir",
+    "state_dir_shared",
+    "refusals_file",
+    "code_tries_per_minute",
     "app_id",
     "app_secret",
     "pay_key",
     "timestamp_unit",
     "format",
     "own_trade_no",
+    "machines",
+    "allow_http_notify",
     "app_key",
     "sign_value_encoding",
     "client_id",
     "client_secret",
     "grant_id",
+    "sole_redeemer",
     "access_token",
 )
 

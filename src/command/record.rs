@@ -10,7 +10,7 @@ use crate::platform::Span;
 use crate::status::kl_status;
 
 /// As much of a platform's answer is kept; a longer one is left out.
-pub const JSON_KEPT: usize = 2048;
+pub(crate) const JSON_KEPT: usize = 2048;
 
 /// When something happened: by the device's clock, for people, and on the boot clock, for the rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

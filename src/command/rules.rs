@@ -158,19 +158,19 @@ pub enum Refusal {
 }
 
 /// Settled commands that are kept whole.
-pub const WHOLE: usize = 64;
+pub(crate) const WHOLE: usize = 64;
 /// As many bytes of what is only kept of whole ones.
-pub const WHOLE_BYTES: usize = 64 * 1024;
+pub(crate) const WHOLE_BYTES: usize = 64 * 1024;
 /// Settled commands that are kept short.
-pub const SHORT: usize = 448;
+pub(crate) const SHORT: usize = 448;
 /// Done commands that are remembered by their fingerprints.
-pub const PRINTS: usize = 10_000;
+pub(crate) const PRINTS: usize = 10_000;
 /// Fingerprints in one record.
 const PRINTS_A_RECORD: usize = 64;
 /// Callbacks that are remembered.
-pub const SEEN: usize = 1024;
+pub(crate) const SEEN: usize = 1024;
 /// How long a callback is remembered, in seconds: longer than any is believed.
-pub const SEEN_S: i64 = 8 * 86_400;
+pub(crate) const SEEN_S: i64 = 8 * 86_400;
 /// Closed visits that are remembered.
 const VISITS: usize = 256;
 
