@@ -135,8 +135,10 @@ fn a_tail_cut_anywhere_loses_only_the_record_that_was_cut() {
 #[test]
 fn every_flipped_bit_is_noticed_and_costs_no_other_record() {
     let whole = sample(GENERATION);
-    for bit in 0..whole.len() * 8 {
-        let mut bytes = whole.clone();
+    for bit in 0..whole.len() * 16 {
+        // Once at the end of the file, and once with room made beforehand.
+        let (bit, room) = (bit / 2, bit % 2 * 300);
+        let mut bytes = [&whole[..], &vec![0; room]].concat();
         bytes[bit / 8] ^= 1 << (bit % 8);
         let (seen, damage, _) = scan(&bytes);
         assert!(damage.is_some(), "bit {bit} went unnoticed");
@@ -573,6 +575,23 @@ fn the_mark_never_runs_ahead_of_what_is_synced() {
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..ends(&bytes)[1]]).unwrap();
     assert_eq!(Book::new(&place).trouble(), KL_OK);
+}
+
+#[test]
+fn the_mark_never_goes_back() {
+    let place = Place::new();
+    let mut slow = Book::new(&place);
+    slow.append("one").unwrap();
+    slow.sync().unwrap();
+    made(&place);
+    let path = file(&place, ".mark");
+    let before = fs::read(&path).unwrap();
+    slow.inside(|journal, pass, _| {
+        journal.close(pass);
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(fs::read(&path).unwrap(), before);
 }
 
 #[test]
