@@ -36,7 +36,8 @@ impl Writer {
         self.read(&pass)?;
         let number = self.journal.next();
         let name = format!("visit-{number}");
-        let record = format!(r#"{{"n":{number},"id":"{name}","fill":"{}"}}"#, "x".repeat(200));
+        let fill = env::var("DISKS_FILL").map_or(200, |n| n.parse().unwrap());
+        let record = format!(r#"{{"n":{number},"id":"{name}","fill":"{}"}}"#, "x".repeat(fill));
         let known = self.known.clone();
         self.journal.append(&pass, &record, &|| known.clone())?;
         self.known.push(record);
