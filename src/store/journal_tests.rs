@@ -173,7 +173,10 @@ fn a_record_of_another_place_or_generation_is_none() {
     let mixed = [&whole[..ends[4]], &older[ends[4]..]].concat();
     let (seen, damage, _) = scan(&mixed);
     assert_eq!((seen, damage), (vec![1, 2, 3], Some(ends[4] as u64)));
-    // A record of this very file, one place further on.
+    // A record of this very file in the place of the one before it.
+    let (seen, damage, _) = scan(&[&whole[..ends[4]], &whole[ends[5]..]].concat());
+    assert_eq!((seen, damage), (vec![1, 2, 3], Some(ends[4] as u64)));
+    // And one place further on.
     let mut moved = whole.clone();
     let last = whole[ends[5]..].to_vec();
     moved.extend_from_slice(&last);
