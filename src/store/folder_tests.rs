@@ -122,6 +122,9 @@ fn the_gate_lets_one_in_at_a_time() {
                 for _ in 0..20 {
                     let _pass = gate.enter(soon(), &pause).unwrap();
                     let mut count = inside.try_lock().expect("somebody else is inside");
+                    for _ in 0..20 {
+                        std::thread::yield_now();
+                    }
                     *count += 1;
                 }
             });

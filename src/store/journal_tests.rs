@@ -135,8 +135,10 @@ fn a_tail_cut_anywhere_loses_only_the_record_that_was_cut() {
 #[test]
 fn every_flipped_bit_is_noticed_and_costs_no_other_record() {
     let whole = sample(GENERATION);
-    for bit in 0..whole.len() * 8 {
-        let mut bytes = whole.clone();
+    for bit in 0..whole.len() * 16 {
+        // Once at the end of the file, and once with room made beforehand.
+        let (bit, room) = (bit / 2, bit % 2 * 300);
+        let mut bytes = [&whole[..], &vec![0; room]].concat();
         bytes[bit / 8] ^= 1 << (bit % 8);
         let (seen, damage, _) = scan(&bytes);
         assert!(damage.is_some(), "bit {bit} went unnoticed");
@@ -171,7 +173,10 @@ fn a_record_of_another_place_or_generation_is_none() {
     let mixed = [&whole[..ends[4]], &older[ends[4]..]].concat();
     let (seen, damage, _) = scan(&mixed);
     assert_eq!((seen, damage), (vec![1, 2, 3], Some(ends[4] as u64)));
-    // A record of this very file, one place further on.
+    // A record of this very file in the place of the one before it.
+    let (seen, damage, _) = scan(&[&whole[..ends[4]], &whole[ends[5]..]].concat());
+    assert_eq!((seen, damage), (vec![1, 2, 3], Some(ends[4] as u64)));
+    // And one place further on.
     let mut moved = whole.clone();
     let last = whole[ends[5]..].to_vec();
     moved.extend_from_slice(&last);
@@ -573,6 +578,23 @@ fn the_mark_never_runs_ahead_of_what_is_synced() {
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..ends(&bytes)[1]]).unwrap();
     assert_eq!(Book::new(&place).trouble(), KL_OK);
+}
+
+#[test]
+fn the_mark_never_goes_back() {
+    let place = Place::new();
+    let mut slow = Book::new(&place);
+    slow.append("one").unwrap();
+    slow.sync().unwrap();
+    made(&place);
+    let path = file(&place, ".mark");
+    let before = fs::read(&path).unwrap();
+    slow.inside(|journal, pass, _| {
+        journal.close(pass);
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(fs::read(&path).unwrap(), before);
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub(crate) mod owners;
 pub(crate) mod token_file;
 
 #[cfg(test)]
+mod disk_trials;
+#[cfg(test)]
 mod folder_tests;
 #[cfg(test)]
 mod tests;

@@ -136,7 +136,8 @@ impl Owners {
         }
         let look = || {
             let Some(opened) = self.opened(false)? else { return Ok(false) };
-            if sys::byte_holder(&opened.file, byte(number))?.is_some() {
+            let mine = opened.mine.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(n, _)| *n);
+            if mine == Some(number) || sys::byte_holder(&opened.file, byte(number))?.is_some() {
                 return Ok(true);
             }
             let text = text(&opened.file)?;
