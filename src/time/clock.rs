@@ -12,6 +12,7 @@
 //!
 //! Everything learned is an offset to the monotonic clock, so that no step of the system clock changes it.
 
+use super::Stamp;
 use super::calendar::DAY_S;
 pub use super::calendar::{format_time, parse_http_date};
 use crate::error::{Error, Result};
@@ -486,6 +487,11 @@ impl Clock {
         let key = key(origin);
         let known = lock(&self.known);
         known.iter().find(|k| k.key == key).unwrap_or(&Known::new(key)).estimate(&now)
+    }
+
+    /// This moment, to be kept with a record, by the monotonic clock and by this origin's.
+    pub fn stamp(&self, origin: Origin<'_>) -> Stamp {
+        Stamp { boot_ms: self.monotonic_ms(), wall_ms: self.now(origin).bounds() }
     }
 
     /// The time of the origin that was heard last, in Unix milliseconds: for programs that speak to one.
