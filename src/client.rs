@@ -892,10 +892,11 @@ impl Client {
             }
             return false;
         };
+        let named = error.status() == KL_E_TIMESTAMP;
         // A token that ended has nothing to do with it.
-        matches!(error.status(), KL_E_AUTH | KL_E_TIMESTAMP)
+        (named || error.status() == KL_E_AUTH)
             && !inner.platform.tokens().is_some_and(|source| source.is_dead(error))
-            && inner.clock.refused(origin, signed)
+            && inner.clock.refused(origin, signed, named)
     }
 
     /// One request and its answer with this token.
