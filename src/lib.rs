@@ -12,6 +12,7 @@
 //! - [`transport`] makes HTTPS calls that know their deadline and whether a byte left; [`time`] knows the platform's
 //!   time with the RTC at 1970.
 //! - [`cancel`] gives a call up, wherever it waits.
+//! - `process` knows which process this is, and keeps what its clients share.
 //! - [`config`], [`error`], [`status`], [`log`] and [`json`] are used by all of them.
 
 #![deny(unsafe_op_in_unsafe_fn)]

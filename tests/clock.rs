@@ -1,6 +1,5 @@
 //! Servers whose clocks are wrong, each for itself and about others.
 
-#[allow(dead_code)]
 mod net;
 
 use kiosklink::client::Client;

@@ -342,7 +342,7 @@ impl<'a> Call<'a> {
         // A token that ended has nothing to do with it.
         matches!(error.status(), KL_E_AUTH | KL_E_TIMESTAMP)
             && !inner.platform.tokens().is_some_and(|source| source.is_dead(error))
-            && inner.clock.refused(origin, signed)
+            && inner.clock.refused(origin, signed, error.status() == KL_E_TIMESTAMP)
     }
 
     /// One request and its answer with this token.
@@ -443,6 +443,7 @@ fn scrubbed(error: Error, token: &str) -> Error {
         return error;
     }
     error.with(|d| {
+        d.platform_name = d.platform_name.replace(token, "***");
         d.platform_message = d.platform_message.replace(token, "***");
         d.message = d.message.replace(token, "***");
     })

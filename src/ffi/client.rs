@@ -86,6 +86,7 @@ pub extern "C" fn kl_client_free(client: *mut kl_client) {
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_client_cancel(client: *mut kl_client, err: *mut kl_error) -> kl_status {
     guard(err, || {
+        crate::process::check();
         handle::get::<Client>(client.cast())?.cancel();
         Ok(())
     })

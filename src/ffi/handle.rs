@@ -8,7 +8,7 @@
 //! moment of the fork is never touched again, and the parent's handles are told by their numbers.
 
 use crate::error::{Error, Result};
-use crate::process::PerProcess;
+use crate::process::{self, PerProcess};
 use crate::status::*;
 use std::any::{Any, TypeId};
 use std::collections::VecDeque;
@@ -64,7 +64,7 @@ struct Slot {
 
 static PROCESS: PerProcess<Process> = PerProcess::new();
 
-fn process() -> &'static Process {
+fn own() -> &'static Process {
     PROCESS.get_or(|parent| {
         let first = parent.map_or(0, |parent| parent.used.load(Ordering::Relaxed));
         Process { first, used: AtomicU32::new(first), table: Mutex::default() }
@@ -108,7 +108,7 @@ impl<T: Held> Room<T> {
 }
 
 fn place(kind: u32) -> Result<Place> {
-    let process = process();
+    let process = own();
     let mut table = process.table.lock().unwrap_or_else(PoisonError::into_inner);
     let fresh = process.first + table.slots.len() as u32;
     // A freed slot rests until a fair number of others were freed after it.
@@ -180,6 +180,8 @@ pub(super) fn free<T: Held>(handle: *const c_void) {
 }
 
 fn take_any(handle: *const c_void, sort: &Sort) -> Option<Anything> {
+    // What ends closes connections, which may be another process's.
+    process::check();
     let (process, number, generation) = locate(handle, sort).ok()?;
     let mut table = process.table.lock().unwrap_or_else(PoisonError::into_inner);
     let slot = table.slots.get_mut((number - process.first) as usize)?;
@@ -201,7 +203,7 @@ fn locate(handle: *const c_void, sort: &Sort) -> Result<(&'static Process, u32, 
     if bits & ((1 << KIND_BITS) - 1) != sort.kind {
         return Err(wrong(sort.name));
     }
-    let process = process();
+    let process = own();
     let number = bits >> (KIND_BITS + GENERATION_BITS);
     if number < process.first {
         return Err(Error::new(

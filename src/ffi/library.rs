@@ -107,8 +107,8 @@ pub extern "C" fn kl_set_log(
 }
 
 /// Hands in a time that the firmware trusts more than the device's clock (GPS, modem, NTP), in Unix seconds. From
-/// then on certificates are checked by it, advanced by the monotonic clock; requests are signed by it until the
-/// platform's own time is known. 0 forgets it. For the whole process, from any thread. `KL_E_ARGUMENT` for a time
+/// then on certificates are checked by it, advanced by the monotonic clock, and requests are signed by it unless a
+/// platform refuses it. 0 forgets it. For the whole process, from any thread. `KL_E_ARGUMENT` for a time
 /// before this library was built or half a century after.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_set_time(unix_seconds: i64, err: *mut kl_error) -> kl_status {

@@ -12,6 +12,7 @@
 //!
 //! Everything learned is an offset to the monotonic clock, so that no step of the system clock changes it.
 
+use super::Stamp;
 use super::calendar::DAY_S;
 pub use super::calendar::{format_time, parse_http_date};
 use crate::error::{Error, Result};
@@ -37,8 +38,10 @@ const POOR_CONTRADICTION_MS: i64 = 60_000;
 const DRIFT_PPM: u64 = 100;
 /// A time that is no further than this from a `Date` is of the same clock, and follows it.
 const SAME_MS: i64 = 10_000;
-/// Two times no further apart than this may be one candidate's: a server that refused one refuses the other.
+/// A server that may have refused a time, and does not say so, is not asked again with one that is no further from it.
 const DISTINCT_MS: i64 = 30_000;
+/// The same for one that does say so.
+const DISTINCT_NAMED_MS: i64 = 2_000;
 /// A `Date` no further than this from an accepted time, or from a set device clock, may be the better of the two.
 const NEAR_MS: i64 = 600_000;
 /// How far from its own clock a server may accept a time. The widest that a vendor names is an hour.
@@ -233,8 +236,8 @@ struct Known {
     /// What a `Date` said that the one after it contradicted, and when that was.
     contradicted: Option<(Seen, u64)>,
     accepted: Option<Accepted>,
-    /// The offsets that were refused since the last one was accepted.
-    refused: [Option<i64>; 3],
+    /// The offsets that were refused since the last one was accepted, and how far around them nothing new is to be had.
+    refused: [Option<(i64, i64)>; 3],
     told_ms: Option<u64>,
 }
 
@@ -265,7 +268,7 @@ impl Known {
     }
 
     fn is_refused(&self, offset_ms: i64) -> bool {
-        self.refused.iter().flatten().any(|refused| refused.abs_diff(offset_ms) <= DISTINCT_MS as u64)
+        self.refused.iter().flatten().any(|(refused, around)| refused.abs_diff(offset_ms) <= *around as u64)
     }
 
     /// What to sign by; `None` if nothing is known that was not refused.
@@ -453,25 +456,26 @@ impl Clock {
         }
     }
 
-    /// The platform refused a request, and the time that it was signed by may be why. True if there is another time,
-    /// which [`signing_time`](Self::signing_time) gives now: sign again and try once more. False if every candidate was
-    /// refused; then all are forgiven.
-    pub fn refused(&self, origin: Origin<'_>, signed: &SigningTime) -> bool {
+    /// The platform refused a request, and the time that it was signed by may be why; `named` if the platform says that it
+    /// is. True if there is another time, which [`signing_time`](Self::signing_time) gives now: sign again and try once
+    /// more. False if every candidate was refused; then all are forgiven.
+    pub fn refused(&self, origin: Origin<'_>, signed: &SigningTime, named: bool) -> bool {
         let now = self.readings();
         let mut all = lock(&self.known);
         let key = key(origin);
         let offset_ms = signed.ms.saturating_sub(signed.at_ms as i64);
+        let around = if named { DISTINCT_NAMED_MS } else { DISTINCT_MS };
         let known = entry(&mut all, key);
         if known
             .accepted
-            .is_some_and(|a| a.at_ms > signed.at_ms && a.offset_ms.abs_diff(offset_ms) <= DISTINCT_MS as u64)
+            .is_some_and(|a| a.at_ms > signed.at_ms && a.offset_ms.abs_diff(offset_ms) <= around as u64)
         {
             // It was taken meanwhile: the refusal has another reason.
             return false;
         }
         if !known.is_refused(offset_ms) {
             known.refused.rotate_right(1);
-            known.refused[0] = Some(offset_ms);
+            known.refused[0] = Some((offset_ms, around));
         }
         let another = candidate(&all, key, &now).is_some();
         if !another {
@@ -486,6 +490,11 @@ impl Clock {
         let key = key(origin);
         let known = lock(&self.known);
         known.iter().find(|k| k.key == key).unwrap_or(&Known::new(key)).estimate(&now)
+    }
+
+    /// This moment, to be kept with a record, by the monotonic clock and by this origin's.
+    pub fn stamp(&self, origin: Origin<'_>) -> Stamp {
+        Stamp { boot_ms: self.monotonic_ms(), wall_ms: self.now(origin).bounds() }
     }
 
     /// The time of the origin that was heard last, in Unix milliseconds: for programs that speak to one.
@@ -959,7 +968,7 @@ mod tests {
         assert_eq!(w.clock.signing_time(HERE).source, Source::Firmware);
         assert_eq!((w.clock.source(), w.clock.certificate_time()), (Source::Firmware, NOW + 5));
         // A refusal does; the certificates follow the firmware all the same.
-        assert!(w.clock.refused(HERE, &signed));
+        assert!(w.clock.refused(HERE, &signed, true));
         let signed = w.clock.signing_time(HERE);
         assert_eq!(signed.source, Source::Platform);
         assert!((signed.ms - (NOW + 900) * 1000).abs() < 1_000);
@@ -971,7 +980,7 @@ mod tests {
         w.clock.set_time(NOW + 50).unwrap();
         let signed = w.clock.signing_time(HERE);
         assert_eq!((signed.source, signed.ms), (Source::Firmware, (NOW + 50) * 1000));
-        assert!(w.clock.refused(HERE, &signed));
+        assert!(w.clock.refused(HERE, &signed, true));
         assert_eq!(w.clock.signing_time(HERE).source, Source::Platform);
         // Forgotten: the platform's word is still there.
         w.clock.set_time(0).unwrap();
@@ -1059,7 +1068,7 @@ mod tests {
         let signed = w.clock.signing_time(HERE);
         assert_eq!(signed.source, Source::Floor);
         assert!(w.exchange(NOW * 1000, 100));
-        assert!(w.clock.refused(HERE, &signed));
+        assert!(w.clock.refused(HERE, &signed, true));
         let signed = w.clock.signing_time(HERE);
         assert!(signed.source == Source::Platform && (signed.ms - NOW * 1000).abs() < 1_200);
         w.clock.accepted(HERE, &signed);
@@ -1074,7 +1083,7 @@ mod tests {
         assert!(w.exchange(NOW * 1000, 100));
         // A `Date` alone moves nothing.
         assert_eq!(w.clock.signing_time(HERE).source, Source::System);
-        assert!(w.clock.refused(HERE, &signed));
+        assert!(w.clock.refused(HERE, &signed, true));
         let signed = w.clock.signing_time(HERE);
         assert_eq!(signed.source, Source::Platform);
         w.clock.accepted(HERE, &signed);
@@ -1094,10 +1103,10 @@ mod tests {
             }
             let signed = w.clock.signing_time(HERE);
             assert!(w.exchange((NOW + 3_600) * 1000, 100));
-            assert!(w.clock.refused(HERE, &signed));
+            assert!(w.clock.refused(HERE, &signed, true));
             let signed = w.clock.signing_time(HERE);
             assert_eq!(signed.source, Source::Platform);
-            assert!(!w.clock.refused(HERE, &signed), "there is no other");
+            assert!(!w.clock.refused(HERE, &signed, true), "there is no other");
             w.clock.set_time(NOW).unwrap();
             let signed = w.clock.signing_time(HERE);
             assert_eq!((signed.source, signed.ms), (Source::Firmware, NOW * 1000));
@@ -1120,7 +1129,7 @@ mod tests {
                 let signed = w.clock.signing_time(HERE);
                 assert!(w.exchange(NOW * 1000, 0));
                 tried.push(signed.source);
-                if !w.clock.refused(HERE, &signed) {
+                if !w.clock.refused(HERE, &signed, true) {
                     break;
                 }
             }
@@ -1129,11 +1138,14 @@ mod tests {
         // Nothing else to try: a wrong secret is not put down to the clock.
         let w = world(NOW, 1_000);
         let signed = w.clock.signing_time(HERE);
-        assert!(w.exchange(NOW * 1000 + 5_000, 100));
-        assert!(!w.clock.refused(HERE, &signed));
+        assert!(w.exchange(NOW * 1000 + 25_000, 100));
+        assert!(!w.clock.refused(HERE, &signed, false));
+        // If the platform says that it is the time, seconds may be too much for it.
+        assert!(w.clock.refused(HERE, &signed, true));
+        assert!((w.clock.signing_time(HERE).ms - NOW * 1000 - 25_000).abs() < 1_200);
         // Without a `Date` neither.
         let w = world(NOW, 1_000);
-        assert!(!w.clock.refused(HERE, &w.clock.signing_time(HERE)));
+        assert!(!w.clock.refused(HERE, &w.clock.signing_time(HERE), true));
     }
 
     #[test]
@@ -1144,7 +1156,7 @@ mod tests {
         let late = w.clock.signing_time(HERE);
         assert!(w.exchange((NOW + 3_600) * 1000, 100));
         w.clock.accepted(HERE, &late);
-        assert!(!w.clock.refused(HERE, &early));
+        assert!(!w.clock.refused(HERE, &early, true));
         assert_eq!(w.clock.signing_time(HERE).source, Source::System);
         // Nor does an acceptance that comes late replace a newer one.
         w.clock.accepted(HERE, &SigningTime { ms: 0, ..early });
@@ -1161,7 +1173,7 @@ mod tests {
         w.system.fetch_add(-3_600_000, Ordering::SeqCst);
         let signed = w.clock.signing_time(HERE);
         assert!(w.exchange((NOW - 3_600) * 1000, 100));
-        assert!(w.clock.refused(HERE, &signed));
+        assert!(w.clock.refused(HERE, &signed, true));
         let signed = w.clock.signing_time(HERE);
         assert!((signed.ms - (NOW - 3_600) * 1000).abs() < 2_000);
         w.clock.accepted(HERE, &signed);

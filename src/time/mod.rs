@@ -3,5 +3,7 @@
 pub mod calendar;
 pub mod clock;
 pub mod deadline;
+pub mod stamp;
 
 pub use deadline::Deadline;
+pub use stamp::{Elapsed, Stamp};
