@@ -95,7 +95,11 @@ pub(super) fn payload<'a>(reply: &Reply, text: &'a str, table: &Refusals) -> Res
                 ["HTTP ", &status, " over an answer that says yes: nobody knows which of them holds"];
             Err(Error::new(KL_E_HTTP, sentence.concat()).with(|d| d.http_status = reply.status.into()))
         }
-        (Shape::No(refusal), _) => Err(refused(&refusal, table, reply.status)),
+        (Shape::No(refusal), by_status) => {
+            let wait = by_status.map_or(0, |e| e.details().retry_after_ms);
+            let error = refused(&refusal, table, reply.status);
+            Err(error.with(|d| d.retry_after_ms = d.retry_after_ms.max(wait)))
+        }
         (Shape::None(_), Some(error)) => {
             let proves = table.gateway(reply.status).is_some_and(|m| m.proves);
             Err(error.with(|d| d.outcome = if proves { Outcome::NotDone } else { Outcome::None }))
@@ -187,7 +191,9 @@ fn refused(refusal: &Refusal, table: &Refusals, http: u16) -> Error {
     let (name, meaning) = look_up(refusal, table, http);
     let meaning = meaning.filter(|_| !refusal.contradicted);
     let number = scaled(&refusal.code, 0).and_then(|n| i32::try_from(n).ok()).unwrap_or(0);
-    let mut status = meaning.map_or(KL_E_PLATFORM, |m| m.status);
+    // The status alone tells a read to wait; it proves nothing over an answer of the platform.
+    let unnamed = if http == 429 { KL_E_RATE_LIMIT } else { KL_E_PLATFORM };
+    let mut status = meaning.map_or(unnamed, |m| m.status);
     let mut hint = meaning.map_or("", |m| m.hint);
     if number == 4007 && refusal.message.starts_with(ADDRESS_REFUSED) {
         status = KL_E_PERMISSION;

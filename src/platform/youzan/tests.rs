@@ -665,8 +665,10 @@ fn a_status_over_the_platforms_own_answer_decides_nothing() {
                 e.details().outcome == Outcome::None && e.details().http_status == i32::from(status),
                 "{status} {body}: {e}"
             );
-            assert!(!matches!(e.status(), KL_E_AUTH | KL_E_RATE_LIMIT), "{status} {body}");
+            assert!(!matches!(e.status(), KL_E_AUTH | KL_E_PERMISSION), "{status} {body}");
         }
+        let unnamed = said(status, r#"{"code":429,"msg":"slow down"}"#);
+        assert_eq!(unnamed.status() == KL_E_RATE_LIMIT, status == 429, "a read waits");
         let e = said(status, r#"{"gw_err_resp":{"err_code":4101,"err_msg":"请求太频繁"}}"#);
         assert_eq!((e.status(), e.details().outcome), (KL_E_RATE_LIMIT, Outcome::NotDone), "{status}");
     }
