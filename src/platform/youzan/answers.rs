@@ -3,7 +3,7 @@
 use super::super::fields::{lenient, scalar, scaled};
 use super::super::http_error;
 use super::super::refusals::{Meaning, Refusals};
-use super::refusals::{ADDRESS_REFUSED, GENERIC, PASSING, RATE_PAUSE_MS};
+use super::refusals::{ADDRESS_REFUSED, PASSING, RATE_PAUSE_MS};
 use crate::error::{Advice, Error, Outcome, Result, words};
 use crate::json::{self, Bad, Json, Kind as JsonKind, Object};
 use crate::model::Page;
@@ -174,17 +174,21 @@ fn message(o: &Object<'_>) -> String {
     lenient::text(o, &["err_msg", "message", "msg"])
 }
 
-/// What the table says of a code and its text, and the name by which it was found, or would be.
+/// The longest code that is one.
+const LONGEST_CODE: usize = 64;
+
+/// What the table says of a code and its text, and the name by which it says so. A text that no row bears is not made a
+/// name: it may repeat whatever was sent.
 fn look_up<'t>(refusal: &Refusal, table: &'t Refusals, http: u16) -> (String, Option<Meaning<'t>>) {
-    let exact = [&refusal.code, " ", refusal.message.trim()].concat();
+    let Refusal { code, message, .. } = refusal;
+    let exact = [code, " ", message.trim()].concat();
     if let Some(meaning) = table.meaning(http, &exact) {
         return (exact, Some(meaning));
     }
-    let meaning = if refusal.code.is_empty() { None } else { table.meaning(http, &refusal.code) };
-    // Of a code that means many things only the text tells which one was meant.
-    let generic = GENERIC.iter().any(|code| refusal.code == code.to_string());
-    let name = if generic && !refusal.message.is_empty() { exact } else { refusal.code.clone() };
-    (name, meaning)
+    if code.is_empty() || code.len() > LONGEST_CODE {
+        return (String::new(), None);
+    }
+    (code.clone(), table.meaning(http, code))
 }
 
 fn refused(refusal: &Refusal, table: &Refusals, http: u16) -> Error {
