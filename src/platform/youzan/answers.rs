@@ -3,7 +3,7 @@
 use super::super::fields::{lenient, scalar, scaled};
 use super::super::http_error;
 use super::super::refusals::{Meaning, Refusals};
-use super::refusals::{ADDRESS_REFUSED, GENERIC, PASSING, RATE_PAUSE_MS};
+use super::refusals::{ADDRESS_REFUSED, PASSING, RATE_PAUSE_MS};
 use crate::error::{Advice, Error, Outcome, Result, words};
 use crate::json::{self, Bad, Json, Kind as JsonKind, Object};
 use crate::model::Page;
@@ -95,7 +95,11 @@ pub(super) fn payload<'a>(reply: &Reply, text: &'a str, table: &Refusals) -> Res
                 ["HTTP ", &status, " over an answer that says yes: nobody knows which of them holds"];
             Err(Error::new(KL_E_HTTP, sentence.concat()).with(|d| d.http_status = reply.status.into()))
         }
-        (Shape::No(refusal), _) => Err(refused(&refusal, table, reply.status)),
+        (Shape::No(refusal), by_status) => {
+            let wait = by_status.map_or(0, |e| e.details().retry_after_ms);
+            let error = refused(&refusal, table, reply.status);
+            Err(error.with(|d| d.retry_after_ms = d.retry_after_ms.max(wait)))
+        }
         (Shape::None(_), Some(error)) => {
             let proves = table.gateway(reply.status).is_some_and(|m| m.proves);
             Err(error.with(|d| d.outcome = if proves { Outcome::NotDone } else { Outcome::None }))
@@ -170,24 +174,30 @@ fn message(o: &Object<'_>) -> String {
     lenient::text(o, &["err_msg", "message", "msg"])
 }
 
-/// What the table says of a code and its text, and the name by which it was found, or would be.
+/// The longest code that is one.
+const LONGEST_CODE: usize = 64;
+
+/// What the table says of a code and its text, and the name by which it says so. A text that no row bears is not made a
+/// name: it may repeat whatever was sent.
 fn look_up<'t>(refusal: &Refusal, table: &'t Refusals, http: u16) -> (String, Option<Meaning<'t>>) {
-    let exact = [&refusal.code, " ", refusal.message.trim()].concat();
+    let Refusal { code, message, .. } = refusal;
+    let exact = [code, " ", message.trim()].concat();
     if let Some(meaning) = table.meaning(http, &exact) {
         return (exact, Some(meaning));
     }
-    let meaning = if refusal.code.is_empty() { None } else { table.meaning(http, &refusal.code) };
-    // Of a code that means many things only the text tells which one was meant.
-    let generic = GENERIC.iter().any(|code| refusal.code == code.to_string());
-    let name = if generic && !refusal.message.is_empty() { exact } else { refusal.code.clone() };
-    (name, meaning)
+    if code.is_empty() || code.len() > LONGEST_CODE {
+        return (String::new(), None);
+    }
+    (code.clone(), table.meaning(http, code))
 }
 
 fn refused(refusal: &Refusal, table: &Refusals, http: u16) -> Error {
     let (name, meaning) = look_up(refusal, table, http);
     let meaning = meaning.filter(|_| !refusal.contradicted);
     let number = scaled(&refusal.code, 0).and_then(|n| i32::try_from(n).ok()).unwrap_or(0);
-    let mut status = meaning.map_or(KL_E_PLATFORM, |m| m.status);
+    // The status alone tells a read to wait; it proves nothing over an answer of the platform.
+    let unnamed = if http == 429 { KL_E_RATE_LIMIT } else { KL_E_PLATFORM };
+    let mut status = meaning.map_or(unnamed, |m| m.status);
     let mut hint = meaning.map_or("", |m| m.hint);
     if number == 4007 && refusal.message.starts_with(ADDRESS_REFUSED) {
         status = KL_E_PERMISSION;

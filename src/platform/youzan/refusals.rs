@@ -128,9 +128,6 @@ pub(super) const TOKEN: &[Row] = &[
     GATEWAY[0], GATEWAY[1], GATEWAY[2], GATEWAY[3], GATEWAY[4], GATEWAY[5], GATEWAY[6], GATEWAY[7], GATEWAY[8],
 ];
 
-/// Codes that mean several things: their name is the code with its whole text.
-pub(super) const GENERIC: [i32; 3] = [5000, 50_000, 101_600_002];
-
 /// How the gateway's words begin when it refuses the caller's address (4007). The code proves either way; the words only
 /// tell the technician what to do.
 pub(super) const ADDRESS_REFUSED: &str = "源IP地址";

@@ -665,8 +665,10 @@ fn a_status_over_the_platforms_own_answer_decides_nothing() {
                 e.details().outcome == Outcome::None && e.details().http_status == i32::from(status),
                 "{status} {body}: {e}"
             );
-            assert!(!matches!(e.status(), KL_E_AUTH | KL_E_RATE_LIMIT), "{status} {body}");
+            assert!(!matches!(e.status(), KL_E_AUTH | KL_E_PERMISSION), "{status} {body}");
         }
+        let unnamed = said(status, r#"{"code":429,"msg":"slow down"}"#);
+        assert_eq!(unnamed.status() == KL_E_RATE_LIMIT, status == 429, "a read waits");
         let e = said(status, r#"{"gw_err_resp":{"err_code":4101,"err_msg":"请求太频繁"}}"#);
         assert_eq!((e.status(), e.details().outcome), (KL_E_RATE_LIMIT, Outcome::NotDone), "{status}");
     }
@@ -741,9 +743,18 @@ fn a_refusal_is_read_whatever_its_words_are() {
     let d = e.details();
     assert_eq!((d.status, d.platform_code, d.platform_name.as_str()), (KL_E_PLATFORM, 0, "ERR_BUSY"));
     assert_eq!((d.platform_message.as_str(), d.outcome), ("half \u{fffd}", Outcome::None));
-    let e =
-        ask(&Op::CodeRedeem(&r), r#"{"error_response":{"code":50000,"msg":"电子卡券已核销"}}"#).unwrap_err();
-    assert_eq!(e.details().platform_name, "50000 电子卡券已核销", "the name that an operator's table takes");
+    // A text that no row bears is not made a name: it may repeat what was sent.
+    for (body, name) in [
+        (r#"{"error_response":{"code":50000,"msg":"别的"}}"#.to_owned(), "50000"),
+        (
+            r#"{"error_response":{"code":50000,"msg":"不能重复核销订单!"}}"#.to_owned(),
+            "50000 不能重复核销订单!",
+        ),
+        (format!(r#"{{"code":"{}","success":false}}"#, "9".repeat(5000)), ""),
+    ] {
+        let e = ask(&Op::CodeRedeem(&r), &body).unwrap_err();
+        assert_eq!(e.details().platform_name, name, "{body}");
+    }
 }
 
 /// What is known of a redemption that was sent at noon, 12:00:00 to 12:00:04, and could be carried out until 12:01:04.
@@ -1198,4 +1209,43 @@ fn a_signed_message_is_given_whatever_it_holds() {
     }
     let e = signed(r#""type":"trade_TradeClose","id":7,"msg":{"tid":12}"#).unwrap();
     assert_eq!(e.order_no, "12");
+}
+
+#[test]
+fn an_operators_table_tells_what_the_vendor_does_not_print() {
+    use crate::settings::{Form, Key, key};
+    static EXTRA: [Key; 4] = [
+        key("refusals_file", Form::Path, "", ""),
+        key("client_id", Form::Text, "", ""),
+        key("client_secret", Form::Text, "", ""),
+        key("grant_id", Form::Text, "", ""),
+    ];
+    let path = std::env::temp_dir().join(["kl-yz-refusals-", &std::process::id().to_string()].concat());
+    let make = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let mut settings = Settings::new(Kind::Youzan, &EXTRA);
+        for key in &EXTRA {
+            settings.put(key, if key.name == "refusals_file" { path.to_str().unwrap() } else { "1" });
+        }
+        let made = Youzan::new(&settings);
+        std::fs::remove_file(&path).unwrap();
+        made
+    };
+    let row = |name: &str| {
+        format!(
+            r#"{{"kiosklink-refusals":1,"rows":[{{"platform":"youzan","name":"{name}","means":"not_done","status":"KL_E_CODE_USED","source":"mail of the vendor","signed_off":"A. Person"}}]}}"#
+        )
+    };
+    let y = make(&row("50000 电子卡券已核销")).unwrap();
+    let r = redeem(CodeKind::Voucher, "276633293636");
+    for (text, status, outcome) in [
+        ("电子卡券已核销", KL_E_CODE_USED, Outcome::NotDone),
+        ("电子卡券已核销。", KL_E_PLATFORM, Outcome::None),
+        ("不能重复核销订单!", KL_E_CODE_USED, Outcome::NotDone),
+    ] {
+        let body = format!(r#"{{"error_response":{{"code":50000,"msg":"{text}"}}}}"#);
+        let e = Speaks::answer(&y, &Op::CodeRedeem(&r), &reply(200, &body)).unwrap_err();
+        assert_eq!((e.status(), e.details().outcome), (status, outcome), "{text}");
+    }
+    assert_eq!(make("{").err().map(|e| e.status()), Some(KL_E_CONFIG_FILE));
 }
