@@ -34,7 +34,8 @@ impl Dingshang {
             let wait = http_error(reply).map_or(0, |e| e.details().retry_after_ms);
             d.retry_after_ms = wait;
         });
-        if matches!(op, Op::CodeRedeem(_)) && refusal.status() == KL_E_CODE_USED {
+        // The code is used, or our number: an order that is named with it may be the one that an earlier try made.
+        if matches!(op, Op::CodeRedeem(_)) && matches!(refusal.status(), KL_E_CODE_USED | KL_E_DUPLICATE) {
             let order_no = data.and_then(|d| d.object().ok()).map(|o| id_of(&o, "order_id"));
             if let Some(order_no) = order_no.filter(|n| !n.is_empty()) {
                 return Ok(Answer::UsedBy { order_no, refusal });
