@@ -879,6 +879,59 @@ fn what_no_row_names_proves_nothing() {
 }
 
 #[test]
+// FAULTS A1, A2: whatever the vendor could send, only a row proves.
+fn nothing_but_a_row_proves() {
+    let mut state = 7u64;
+    let mut pick = |n: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % n
+    };
+    let words = [
+        "ok",
+        "OK",
+        "",
+        "sorry, payload sign invalid",
+        "订单未支付",
+        "订单未支付, 已下发",
+        "系统繁忙",
+        "offline",
+        "超出货道最大库存",
+    ];
+    let data = ["{}", "null", "[]", r#""""#, r#"{"order_id":60}"#, r#"{"delivery_id":"5"}"#];
+    let (p, door) = (platform(), DoorRequest::default());
+    let mut proved = 0;
+    for _ in 0..20_000 {
+        let mut code = ROWS[pick(ROWS.len())].name.parse::<i64>().unwrap_or(0).to_string();
+        match pick(4) {
+            0 => code.push(char::from(b'0' + pick(10) as u8)),
+            1 if code.len() > 1 => drop(code.pop()),
+            _ => {}
+        }
+        let number: i64 = code.parse().unwrap();
+        let code = number.to_string();
+        let (message, http) =
+            (words[pick(words.len())], [200, 201, 400, 401, 403, 404, 409, 429, 500, 502, 503][pick(11)]);
+        let quoted = if pick(3) == 0 { "\"" } else { "" };
+        let body = format!(
+            r#"{{"code":{quoted}{code}{quoted},"message":"{message}","data":{}}}"#,
+            data[pick(data.len())]
+        );
+        let answered = p.answer(&Op::DoorOpen(&door), &reply(http, &body));
+        match answered {
+            Ok(_) => assert!(number == 0 && message == "ok" && http == 200, "{http} {body}"),
+            Err(e) => {
+                let name = if number == 0 { message.to_owned() } else { number.to_string() };
+                let row = ROWS.iter().find(|r| r.name == name && !name.is_empty());
+                let wanted = row.is_some_and(|r| r.proves);
+                assert_eq!(e.details().outcome == Outcome::NotDone, wanted, "{http} {body}: {e}");
+                proved += usize::from(wanted);
+            }
+        }
+    }
+    assert!(proved > 1000, "{proved}");
+}
+
+#[test]
 fn an_operators_table_is_read_and_a_broken_one_refused() {
     use std::io::Write;
     let table = |row: &str| [r#"{"kiosklink-refusals":1,"rows":["#, row, "]}"].concat();
@@ -1152,6 +1205,35 @@ fn an_items_word_tells_what_became_of_its_delivery() {
     let lane =
         Act::Door(DoorRequest { cabinet_id: "1".into(), door: "A20".into(), ..DoorRequest::default() });
     assert!(platform().queries(&known(&lane, true, true)).is_empty());
+}
+
+#[test]
+fn a_deliverys_own_record_tells_what_moved() {
+    let lane =
+        Act::Door(DoorRequest { cabinet_id: "1".into(), door: "A20".into(), ..DoorRequest::default() });
+    let receipt = Receipt { delivery_no: "5121763043809673".into(), ..Receipt::default() };
+    let p = platform();
+    let query = p.movement_query(&lane, &receipt).unwrap();
+    assert_eq!(p.nature(&query.op()).unwrap(), Nature::Read);
+    assert!(p.movement_query(&lane, &Receipt::default()).is_none());
+    let moved = |data: &str| p.movement(&lane, &receipt, &Answer::Json(data.to_owned()));
+    let failed = Some((Physical::Failed, "Slave Comm Error".to_owned()));
+    let fell = Some((Physical::Confirmed, String::new()));
+    for (more, wanted) in [
+        (r#","fail_reason":"Slave Comm Error""#, failed),
+        ("", fell.clone()),
+        (r#","fail_reason":"""#, fell.clone()),
+        // FAULTS D: what PHP writes for an empty text is no reason; what is neither is not told.
+        (r#","fail_reason":false"#, fell.clone()),
+        (r#","fail_reason":null"#, fell),
+        (r#","fail_reason":{"code":3}"#, None),
+        (r#","fail_reason":7"#, None),
+        (r#","delivery_id":"9""#, None),
+    ] {
+        assert_eq!(moved(&format!(r#"{{"status":"出货完成"{more}}}"#)), wanted, "{more}");
+    }
+    assert_eq!(moved(r#"{"status":"未取货或正在出货"}"#), None);
+    assert_eq!(moved("[]"), None);
 }
 
 #[test]
