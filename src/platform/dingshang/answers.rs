@@ -5,7 +5,7 @@ use super::records::{cabinet, code, dispensed, id_of, listed, must, order, produ
 use super::recovery::{Whose, whose};
 use super::refusals;
 use super::requests::trade_id;
-use crate::error::{Error, Outcome, Result};
+use crate::error::{Advice, Error, Outcome, Result};
 use crate::json::{self, Bad, Json};
 use crate::model::*;
 use crate::platform::fields::{Read, scalar, scaled, strict};
@@ -34,7 +34,8 @@ impl Dingshang {
             let wait = http_error(reply).map_or(0, |e| e.details().retry_after_ms);
             d.retry_after_ms = wait;
         });
-        if matches!(op, Op::CodeRedeem(_)) && refusal.status() == KL_E_CODE_USED {
+        // The code is used, or our number: an order that is named with it may be the one that an earlier try made.
+        if matches!(op, Op::CodeRedeem(_)) && matches!(refusal.status(), KL_E_CODE_USED | KL_E_DUPLICATE) {
             let order_no = data.and_then(|d| d.object().ok()).map(|o| id_of(&o, "order_id"));
             if let Some(order_no) = order_no.filter(|n| !n.is_empty()) {
                 return Ok(Answer::UsedBy { order_no, refusal });
@@ -69,8 +70,16 @@ impl Dingshang {
             Err(_) => return Err(self.not_the_platform(reply)),
         };
         let broken = bad.error("the answer").with(|d| d.http_status = reply.status.into());
-        // What the status says for a read: whether to try again. It proves nothing.
-        Err(http_error(reply).unwrap_or(broken))
+        // A read goes by the status: whether to try again. That credentials were refused is not said by half an answer.
+        Err(match http_error(reply) {
+            Some(error) if error.status() == KL_E_RATE_LIMIT => error,
+            Some(error) => error.with(|d| {
+                d.status = KL_E_HTTP;
+                d.advice = Advice::Retry;
+                d.message = [&d.message, "; ", broken.message()].concat();
+            }),
+            None => broken,
+        })
     }
 
     /// An answer of something in front of the platform. It proves that nothing was done only if a row of the table says so.

@@ -1,7 +1,7 @@
 //! Callbacks. The vendor signs none, so they are hints: a reason to ask.
 
 use super::DELIVERY_RESPONSE;
-use super::records::id_of;
+use super::records::{id_of, said};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventKind, NO_IDENTITY, SignedWith};
 use crate::json::{self, Bad, Json, Kind as JsonKind, Object, Writer};
@@ -64,7 +64,7 @@ fn delivered(content: Json<'_>) -> Read<Event> {
             // What is sent after a timeout, and when an unpaid order expires, is not documented.
             _ => DeliveryState::Unknown,
         };
-        event.message = lenient::text(&o, &["error_msg", "fail_reason"]);
+        event.message = said(&o, &["error_msg", "fail_reason"]);
     }
     let known = event.kind == EventKind::Delivery;
     if known && matches!(event.order_no.as_str(), "" | "0") {

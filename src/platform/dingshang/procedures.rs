@@ -4,7 +4,7 @@
 use super::records::redeemed;
 use super::recovery::{Whose, whose};
 use super::requests::{is_part, trade_id};
-use crate::error::{Error, Outcome, Result};
+use crate::error::{Advice, Error, Outcome, Result};
 use crate::json;
 use crate::model::*;
 use crate::platform::{Answer, Procedure, Query, Step};
@@ -25,7 +25,10 @@ fn not_done(error: Error) -> Step {
 
 /// Ends with an error after which it is not known what was done.
 fn unknown(error: Error) -> Step {
-    Step::End(Err(error.with(|d| d.outcome = Outcome::Unknown)))
+    Step::End(Err(error.with(|d| {
+        d.outcome = Outcome::Unknown;
+        d.advice = Advice::AskFirst;
+    })))
 }
 
 /// A step was answered with something that does not belong to it.
@@ -249,8 +252,14 @@ impl<'a> Redeem<'a> {
         let order = match answer {
             Some(Ok(Answer::Order(order))) => order,
             Some(Err(why)) => {
-                let said = [", but whose that is could not be asked: ", why.message()].concat();
-                return unknown(by(&said));
+                let message = [
+                    "the code is used, by order ",
+                    order_no,
+                    ", but whose that is could not be asked: ",
+                    why.message(),
+                ]
+                .concat();
+                return unknown(why.with(|d| d.message = message));
             }
             _ => return unknown(mismatch()),
         };

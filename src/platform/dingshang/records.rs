@@ -224,6 +224,12 @@ pub(super) fn must(o: &Object<'_>, key: &str) -> Read<String> {
     }
 }
 
+/// The first of these keys that holds words. What is no text says nothing: false stands for an empty one.
+pub(super) fn said(o: &Object<'_>, keys: &[&str]) -> String {
+    let text = |key: &&str| o.get(key).ok().flatten().map(Json::string_lossy).filter(|t| !t.is_empty());
+    keys.iter().find_map(text).unwrap_or_default().into_owned()
+}
+
 /// How many; what is missing is none, what is odd is not told (-1).
 fn amount(o: &Object<'_>, key: &str) -> i32 {
     if o.fields().iter().any(|(name, _)| name == key) { lenient::count(o, &[key]) } else { 0 }

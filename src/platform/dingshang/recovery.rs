@@ -1,7 +1,7 @@
 //! What became of a command whose answer was lost. Everything here reads; the only thing that sends a code again is the
 //! caller's own repetition ([`super::procedures::Redeem`]).
 
-use super::records::{id_of, redeemed};
+use super::records::{id_of, redeemed, said};
 use super::requests::{is_part, is_trade_id};
 use crate::command::{Act, Physical};
 use crate::error::Result;
@@ -301,9 +301,13 @@ pub(super) fn movement(act: &Act, receipt: &Receipt, answer: &Answer) -> Option<
             if lenient::text(&o, &["status"]) != "出货完成" {
                 return None;
             }
-            match lenient::text(&o, &["fail_reason"]) {
-                why if why.is_empty() => Some((Physical::Confirmed, why)),
-                why => Some((Physical::Failed, why)),
+            let why = said(&o, &["fail_reason"]);
+            let none = matches!(o.get("fail_reason").ok()?.map(Json::text), None | Some("\"\"" | "false"));
+            match (why.is_empty(), none) {
+                (false, _) => Some((Physical::Failed, why)),
+                (true, true) => Some((Physical::Confirmed, why)),
+                // Something that is no reason, and not none either.
+                (true, false) => None,
             }
         }
         _ => None,

@@ -320,7 +320,7 @@ fn redemption(r: &RedeemRequest) -> Result<Fields> {
     fields
         .add("method", "event.consume.pickup_code")
         .add("code", required("code", &canonical_code(&r.code))?)
-        .add("product_id", required("product_id", &r.product_id)?)
+        .add("product_id", part("product_id", &r.product_id)?)
         .add("notify_url", required("notify_url", &r.notify_url)?)
         .add("trade_id", &trade_id(r)?);
     fields.extra(r.extra_json.as_deref(), &["id", "order_id", "record_id"])
