@@ -414,11 +414,21 @@
  */
 #define KL_KEY_FORMAT "format"
 /**
- * yes sends a TradeNo made of the request_id when a door is opened without an order_no: by it an opening
- * whose answer was lost is found again. The parameter is inferred; no if the platform refuses it. yes or no.
- * Default: yes. Only yopoint.
+ * yes sends a TradeNo of 24 digits that the library makes, when a door is opened without an order_no or an
+ * order is made without a trade_no: by it a command whose answer was lost is found again. The parameter is
+ * inferred; no if the platform refuses it. yes or no. Default: yes. Only yopoint.
  */
 #define KL_KEY_OWN_TRADE_NO "own_trade_no"
+/**
+ * Which machines kl_cabinet_list and kl_stock_fetch are about: cabinets with doors, or vending machines. One
+ * account file may hold an account for each. One of: cabinets, vending. Default: cabinets. Only yopoint.
+ */
+#define KL_KEY_MACHINES "machines"
+/**
+ * yes permits payment reports to a NotifyUrl of plain http, whose network can read and change them. base_url
+ * stays https. yes or no. Default: no. Only yopoint.
+ */
+#define KL_KEY_ALLOW_HTTP_NOTIFY "allow_http_notify"
 /**
  * The merchant key (AppKey, older: merchant_id) from the dashboard. It signs every payload; it is neither
  * AppID nor AppSecret. Only dingshang.

@@ -30,11 +30,19 @@ pub struct Rule {
 pub const RULES: &[Rule] = &[
     Rule {
         platform: Kind::Yopoint, verb: "door_open", call: "cabinet.open.door",
-        key: "TradeNo (inferred): order_no, or one made of request_id unless own_trade_no=no",
+        key: "TradeNo (inferred): order_no, or a number of the library's unless own_trade_no=no",
         repeat_asks: false,
-        query: "cabinet.order.get by TradeNo: an order is there, so it was taken; the recognition callback with that TradeNo says the same, and where to report the payment (inferred)",
+        query: "cabinet.order.get by TradeNo, then cabinet.order.list around the sending: an order with that number is there, so it was taken; the recognition callback with that TradeNo says the same, and where to report the payment (inferred)",
         movement: "notify.close.door; else cabinet.order.get: DoorStatus",
         unknowable: "an order that is not there (yet) proves nothing; after the payment report the order bears the payment's number: a sensor or a person decides",
+    },
+    Rule {
+        platform: Kind::Yopoint, verb: "code_redeem", call: "activity.voucher.exchange",
+        key: "Code and TID",
+        repeat_asks: false,
+        query: "activity.vouchercode.get, if it tells machine and time (inferred); the callback notify.activity.voucher.exchangecode with the same code and machine",
+        movement: "the callback's ShipmentsStatus; else consumer.order.get",
+        unknowable: "a use that is told without machine or time, or at another time; an unused code may still be on its way",
     },
     Rule {
         platform: Kind::Dingshang, verb: "code_redeem", call: "POST /consumes",
