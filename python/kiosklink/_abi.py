@@ -136,6 +136,8 @@ KL_KEY_PAY_KEY = "pay_key"
 KL_KEY_TIMESTAMP_UNIT = "timestamp_unit"
 KL_KEY_FORMAT = "format"
 KL_KEY_OWN_TRADE_NO = "own_trade_no"
+KL_KEY_MACHINES = "machines"
+KL_KEY_ALLOW_HTTP_NOTIFY = "allow_http_notify"
 KL_KEY_APP_KEY = "app_key"
 KL_KEY_SIGN_VALUE_ENCODING = "sign_value_encoding"
 KL_KEY_CLIENT_ID = "client_id"
@@ -246,6 +248,8 @@ KEYS = (
     "timestamp_unit",
     "format",
     "own_trade_no",
+    "machines",
+    "allow_http_notify",
     "app_key",
     "sign_value_encoding",
     "client_id",
