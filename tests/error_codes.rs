@@ -7,7 +7,7 @@ mod common;
 use common::root;
 use kiosklink::config::Config;
 use kiosklink::error::{Advice, Error};
-use kiosklink::model::{DoorRequest, RedeemRequest};
+use kiosklink::model::RedeemRequest;
 use kiosklink::platform::{self, Op, Platform};
 use kiosklink::status::{self, *};
 use kiosklink::transport::{Headers, Reply, Timing};

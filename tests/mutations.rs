@@ -12,7 +12,7 @@ use kiosklink::client::Client;
 use kiosklink::clock::parse_http_date;
 use kiosklink::config::{Config, KEYS};
 use kiosklink::error::Error;
-use kiosklink::json::Json;
+use kiosklink::json::{Json, decoded};
 use kiosklink::log::{Masked, mask};
 use kiosklink::model::*;
 use kiosklink::platform::{self, Answer, Kind, Moment, Nature, Op, Platform};
@@ -323,7 +323,9 @@ fn look(p: &dyn Platform, op: &Op<'_>, reply: &Reply, bench: &Bench, echoed: boo
     match p.answer(op, reply) {
         Ok(answer) => {
             assert!((200..300).contains(&reply.status), "{op:?}: a success under HTTP {}", reply.status);
-            let whole = matches!(op, Op::PaymentReport(_)) || bench.xml || Json::parse(&reply.body).is_ok();
+            let whole = matches!(op, Op::PaymentReport(_))
+                || bench.xml
+                || Json::parse(decoded(&reply.body).as_bytes()).is_ok();
             assert!(whole, "{op:?}: a success out of {:?}", String::from_utf8_lossy(&reply.body));
             match answer {
                 Answer::Json(text) => assert!(Json::parse(text.as_bytes()).is_ok(), "{text}"),
