@@ -188,8 +188,11 @@ pub(super) struct Conn {
     pub(super) connect_ms: u64,
     /// How long the server said that it keeps an idle connection.
     pub(super) kept_ms: Option<u64>,
-    /// While it carries a command.
-    fence: Option<NotForChildren>,
+    /// Whether it carries a command.
+    fenced: bool,
+    /// From its first moment to its last, for a child may be forked long before the command: idle connections are
+    /// inherited too.
+    ours_alone: Option<NotForChildren>,
 }
 
 /// Data that nobody acknowledges for this long means a dead link. A command has its own limit.
@@ -199,6 +202,8 @@ const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
 /// A connection under way.
 struct Attempt {
+    /// Before the socket, for they are dropped in this order.
+    ours_alone: Option<NotForChildren>,
     socket: Arc<Socket>,
     busy: Busy,
     /// Which of the addresses.
@@ -215,8 +220,10 @@ impl Attempt {
         socket.set_nonblocking(true).map_err(Fault::os)?;
         // Not worth failing a call for.
         let _ = socket.set_tcp_nodelay(true);
+        // Where it cannot be had, the connection is no command's.
+        let ours_alone = NotForChildren::new(socket.as_fd()).ok();
         let busy = bound.enter(&socket)?;
-        let attempt = Attempt { socket, busy, index, began };
+        let attempt = Attempt { ours_alone, socket, busy, index, began };
         match attempt.socket.connect(&SockAddr::from(address)) {
             Ok(()) => Ok((attempt, true)),
             Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => Ok((attempt, false)),
@@ -300,7 +307,7 @@ pub(super) fn connect(
 
 impl Conn {
     fn new(key: &Key, attempt: Attempt) -> (Conn, Busy, usize) {
-        let Attempt { socket, busy, index, began } = attempt;
+        let Attempt { ours_alone, socket, busy, index, began } = attempt;
         let conn = Conn {
             key: key.clone(),
             socket,
@@ -314,7 +321,8 @@ impl Conn {
             request_follows: false,
             connect_ms: began.elapsed().as_millis() as u64,
             kept_ms: None,
-            fence: None,
+            fenced: false,
+            ours_alone,
         };
         conn.limit_unacknowledged(UNACKNOWLEDGED);
         (conn, busy, index)
@@ -329,12 +337,14 @@ impl Conn {
         let _ = time;
     }
 
-    /// Makes the connection one that carries a command: from now on nothing of it is delivered after its end, the
-    /// process's, or in a forked child's hands. To be undone by [`Conn::unfence`] when the answer is whole, or when
-    /// nothing was sent.
+    /// Makes the connection one that carries a command: from now on nothing of it is delivered after its end or the
+    /// process's. To be undone by [`Conn::unfence`] when the answer is whole, or when nothing was sent.
     pub(super) fn fence(&mut self) -> Result<(), Fault> {
+        if self.ours_alone.is_none() {
+            self.ours_alone = Some(NotForChildren::new(self.socket.as_fd()).map_err(Fault::Resource)?);
+        }
         self.socket.set_linger(Some(Duration::ZERO)).map_err(Fault::os)?;
-        self.fence = Some(NotForChildren::new(self.socket.as_fd()).map_err(Fault::os)?);
+        self.fenced = true;
         Ok(())
     }
 
@@ -345,7 +355,8 @@ impl Conn {
 
     /// The command is over, and nothing of it is on its way: the connection may be kept.
     pub(super) fn unfence(&mut self) {
-        if self.fence.take().is_some() {
+        if self.fenced {
+            self.fenced = false;
             let _ = self.socket.set_linger(None);
             self.limit_unacknowledged(UNACKNOWLEDGED);
         }
@@ -599,16 +610,15 @@ impl Conn {
 
 impl Drop for Conn {
     fn drop(&mut self) {
-        if let Some(fence) = self.fence.take() {
+        if self.fenced {
             // What is queued must not be delivered any more, and no farewell may follow it. Where the system cannot end
             // the connection for everybody who holds it, the linger time of zero does when it is closed.
             let _ = sys::disconnect(self.socket.as_fd());
-            drop(fence);
-            return;
-        }
-        if let Some(tls) = &mut self.tls {
+        } else if let Some(tls) = &mut self.tls {
             tls.send_close_notify();
             let _ = tls.write_tls(&mut Quiet(&self.socket, SEND_FLAGS));
         }
+        // Before the socket is closed, or a child might lose whatever has its number by then.
+        self.ours_alone = None;
     }
 }
