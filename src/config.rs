@@ -350,9 +350,10 @@ impl Config {
         })
     }
 
-    /// Every secret value that is set.
+    /// Every secret value that is set. A proxy without a password is none: its address belongs into messages.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        self.values.iter().filter(|(k, _)| k.secret).map(|(_, v)| v.as_str())
+        let holds = |k: &Key, v: &str| k.secret && (k.name != "proxy" || v.contains('@'));
+        self.values.iter().filter(move |(k, v)| holds(k, v)).map(|(_, v)| v.as_str())
     }
 }
 

@@ -45,6 +45,13 @@ impl Fault {
         }
     }
 
+    /// The same for an error that others hold as well.
+    pub(super) fn repeated(error: &io::Error) -> Fault {
+        Fault::os(
+            error.raw_os_error().map_or_else(|| io::Error::from(error.kind()), io::Error::from_raw_os_error),
+        )
+    }
+
     #[cold]
     pub(super) fn tls(error: rustls::Error) -> Fault {
         Fault::Tls(Box::new(error))

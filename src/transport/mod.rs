@@ -19,6 +19,7 @@ mod pool;
 mod proxy;
 mod tls;
 mod url;
+mod x509;
 
 pub use dns::{Lookup, SystemLookup};
 pub use proxy::Proxy;
@@ -514,7 +515,7 @@ impl Transport {
         };
         // `prepare` may have waited for a disk, and a command must not meet a connection that died meanwhile.
         if call.purpose == Purpose::Command {
-            let old = clock::monotonic_ms() > good_until_ms;
+            let old = clock::monotonic_ms() >= good_until_ms;
             if let Err(fault) = if old { Err(Fault::Closed) } else { conn.look() } {
                 let lost = self.nothing_left(call, Phase::Send, fault);
                 return Err(Lost { died_idle: timing.reused, ..lost });
@@ -547,6 +548,11 @@ impl Transport {
                 conn.used = true;
                 conn.kept_ms = answer.kept_ms;
                 let verified = conn.tls().is_some();
+                let host = &call.origin.host;
+                let refused = tls::refused_over_http(answer.status, &answer.body, host);
+                if let Some(error) = refused.filter(|_| verified) {
+                    return Err(Lost { error, first_write: progress.first_write, died_idle: false });
+                }
                 if answer.reusable {
                     self.keep(conn, busy);
                 }
@@ -685,7 +691,11 @@ impl Transport {
             }
             Found::None(error) => {
                 count(&self.counters.lookups);
-                let message = format!("the name {host} cannot be looked up");
+                if let fault @ Fault::Resource(_) = Fault::repeated(&error) {
+                    return Err((Phase::Dns, fault));
+                }
+                let whose = if self.options.proxy.is_some() { "the proxy's name " } else { "the name " };
+                let message = [whose, host, " cannot be looked up"].concat();
                 return Err((Phase::Dns, Fault::Final(Error::os(KL_E_DNS, message, &error))));
             }
         };
@@ -753,7 +763,11 @@ impl Transport {
     fn error(&self, call: &Call<'_>, phase: Phase, fault: Fault, left: bool) -> Error {
         let origin = call.origin;
         let ms = millis(call.started.elapsed());
-        let target = origin.host_port();
+        let target = match (phase, &self.options.proxy) {
+            // The platform has no part in it yet.
+            (Phase::Dns | Phase::Connect, Some(proxy)) => ["the proxy ", &proxy.to_string()].concat(),
+            _ => origin.host_port(),
+        };
         let doing = match phase {
             Phase::Dns => "looking up",
             Phase::Connect => "connecting to",

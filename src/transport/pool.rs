@@ -71,7 +71,7 @@ impl Pool {
                     }
                 }
                 let limit = |conn: &Conn| self.limit_ms(purpose, conn.kept_ms, conn.connect_ms, died);
-                let at = idle.iter().rposition(|c| c.key == *key && age_ms(c, now) <= limit(c))?;
+                let at = idle.iter().rposition(|c| c.key == *key && age_ms(c, now) < limit(c))?;
                 let limit = limit(&idle[at]);
                 (idle.remove(at), limit)
             };
