@@ -41,7 +41,7 @@ impl Lookup for SystemLookup {
 /// Hosts remembered per client: its platform, its proxy, and some room.
 const MAX_HOSTS: usize = 4;
 /// Addresses kept per host.
-const MAX_ADDRESSES: usize = 16;
+pub(super) const MAX_ADDRESSES: usize = 16;
 /// How long a call with an old address at hand waits for a new one.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// musl's default is smaller, glibc's is 8 MiB of address space; NSS modules want some room.

@@ -10,9 +10,9 @@ use std::mem::MaybeUninit;
 use std::time::Instant;
 
 /// An answer's head may have this many bytes, those of the interim answers before it included.
-const MAX_HEAD: usize = 16 * 1024;
+pub(super) const MAX_HEAD: usize = 16 * 1024;
 /// And this many headers.
-const MAX_HEADERS: usize = 100;
+pub(super) const MAX_HEADERS: usize = 100;
 /// The line with a chunk's size may have this many bytes.
 const MAX_CHUNK_LINE: usize = 4 * 1024;
 /// What is set aside at once for a body whose length is told. More only as it comes in.

@@ -203,9 +203,9 @@ pub(super) struct Conn {
 }
 
 /// Data that nobody acknowledges for this long means a dead link. A command has its own limit.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
+pub(super) const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
 /// So long after an address was tried, the next one is tried beside it (RFC 8305).
-const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+pub(super) const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
 /// A connection under way.
 struct Attempt {

@@ -838,3 +838,32 @@ fn millis(time: Duration) -> u32 {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_tells_the_figures_that_are_obeyed() {
+        let page = include_str!("../../docs/transport.md");
+        let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+        let seconds = |ms: u64| ms / 1000;
+        for told in [
+            format!("| nothing is known | {} s ago |", seconds(pool::COMMAND_IDLE_MS)),
+            format!("less {} s and two round trips", seconds(pool::COMMAND_MARGIN_MS)),
+            format!("two round trips ago; {} s at most", seconds(pool::COMMAND_IDLE_MAX_MS)),
+            format!("in the last {} minutes", pool::HABIT_MS / 60_000),
+            format!("{} ms after the one before it", link::NEXT_ADDRESS.as_millis()),
+            format!("acknowledges for {} s ends", link::UNACKNOWLEDGED.as_secs()),
+            format!("(up to {})", dns::MAX_ADDRESSES),
+            format!("RSA keys below {} bits", tls::MIN_RSA_BITS),
+            format!("| head of an answer | {} KiB, with interim", http::MAX_HEAD / 1024),
+            format!("; {} headers |", http::MAX_HEADERS),
+            format!("({} MiB): `KL_E_TOO_LARGE`", Options::default().max_reply_bytes >> 20),
+            format!("`idle_timeout_ms` ({} s)", Options::default().idle_timeout.as_secs()),
+            format!("`connect_timeout_ms` ({} s)", Options::default().connect_timeout.as_secs()),
+        ] {
+            assert!(page.contains(&told), "docs/transport.md does not say: {told}");
+        }
+    }
+}

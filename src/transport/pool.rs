@@ -14,7 +14,7 @@ pub(super) const COMMAND_IDLE_MAX_MS: u64 = 10_000;
 /// server's time begins with its last byte and ends with our first one *there*.
 pub(super) const COMMAND_MARGIN_MS: u64 = 1_000;
 /// How long it is remembered when the connections of an origin died. Servers are set up anew.
-const HABIT_MS: u64 = 600_000;
+pub(super) const HABIT_MS: u64 = 600_000;
 /// Origins of which that is remembered.
 const MAX_HABITS: usize = 8;
 

@@ -30,7 +30,7 @@ const SESSIONS: usize = 4;
 const DOUBT_S: i64 = 30 * 86_400;
 
 /// Shorter RSA keys are refused by what verifies signatures here.
-const MIN_RSA_BITS: usize = 2048;
+pub(super) const MIN_RSA_BITS: usize = 2048;
 
 /// SHA-256 of a certificate's public key (its SubjectPublicKeyInfo).
 pub type Pin = [u8; 32];
