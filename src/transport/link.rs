@@ -505,7 +505,10 @@ impl Conn {
             self.input.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
-        if self.input.len() - self.end < INPUT / 2 {
+        if self.input.is_empty() {
+            // Zeroed by the allocator, which mostly has nothing to do for it.
+            self.input = vec![0; INPUT];
+        } else if self.input.len() - self.end < INPUT / 2 {
             self.input.resize(self.end + INPUT, 0);
         }
         // A peer that sends drop by drop is never waited for, so the deadline is looked at here as well.

@@ -85,29 +85,40 @@ fn load_roots(roots: &Roots) -> Result<Arc<RootCertStore>> {
         }
         Roots::Pem(pem) => pem,
     };
-    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
-    let total = pem.windows(BEGIN.len()).filter(|w| *w == BEGIN).count();
+    let begins = certificates_in(pem);
+    let total = begins.len();
     if total == 0 {
         return Err(Error::new(KL_E_ROOTS, "the CA roots hold no certificate in PEM form"));
     }
     let mut store = RootCertStore::empty();
     // Each block on its own, so that one that is broken does not hide how many others are.
-    let mut rest = &pem[..];
-    let mut good = 0;
-    while let Some(at) = rest.windows(BEGIN.len()).position(|w| w == BEGIN) {
-        let block = &rest[at..];
-        let next = block[BEGIN.len()..].windows(BEGIN.len()).position(|w| w == BEGIN);
-        let end = next.map_or(block.len(), |n| n + BEGIN.len());
-        if CertificateDer::from_pem_slice(&block[..end]).is_ok_and(|der| store.add(der).is_ok()) {
-            good += 1;
-        }
-        rest = &block[end..];
-    }
+    let ends = begins.iter().skip(1).copied().chain([pem.len()]);
+    let blocks = begins.iter().zip(ends).map(|(begin, end)| &pem[*begin..end]);
+    let good = blocks
+        .filter(|block| CertificateDer::from_pem_slice(block).is_ok_and(|der| store.add(der).is_ok()))
+        .count();
     if good < total {
         let message = format!("{} of the {total} CA roots cannot be read", total - good);
         return Err(Error::new(KL_E_ROOTS, message));
     }
     Ok(Arc::new(store))
+}
+
+/// Where certificates begin in a file. The files are large, and a dash is rare in them.
+fn certificates_in(pem: &[u8]) -> Vec<usize> {
+    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    let mut begins = Vec::new();
+    let mut at = 0;
+    while let Some(dash) = pem.get(at..).and_then(|rest| rest.iter().position(|b| *b == b'-')) {
+        at += dash;
+        if pem[at..].starts_with(BEGIN) {
+            begins.push(at);
+            at += BEGIN.len();
+        } else {
+            at += 1;
+        }
+    }
+    begins
 }
 
 fn load_client_cert(cert: &ClientCert, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>> {
