@@ -128,7 +128,10 @@ fn the_deadline_holds_in_every_phase_and_names_it() {
     let (server, _told) = silent(b"", false);
     let t = transport(options());
     assert_eq!(failed(call_in(&t, &server.https(), Purpose::Command, SOON)), ("KL_E_TIMEOUT_TLS", false));
-    assert_eq!(failed(big(&t, &server.http(), SOON, &CancelToken::never())), ("KL_E_TIMEOUT_SEND", true));
+    assert_eq!(
+        failed(big(&t, &server.http(), 10 * SOON, &CancelToken::never())),
+        ("KL_E_TIMEOUT_SEND", true)
+    );
 
     for says in [&b""[..], b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal"] {
         let (server, _told) = silent(says, true);

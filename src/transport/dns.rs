@@ -4,7 +4,7 @@
 //! one per client, and whoever needs the same name meanwhile waits for that one. What it found stays good for a
 //! while, and after that is still better than nothing when the next lookup fails.
 
-use super::link::{Bound, Fault};
+use super::conn::{Bound, Fault};
 use super::{AddressFamily, Deadline, lock};
 use crate::cancel::Wake;
 use crate::log::log_line;

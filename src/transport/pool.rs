@@ -1,6 +1,6 @@
 //! Idle connections, and for how long each may still be used.
 
-use super::link::{Conn, Key};
+use super::conn::{Conn, Key};
 use super::{Purpose, lock};
 use crate::clock;
 use std::sync::Mutex;

@@ -1,8 +1,8 @@
 //! Through an HTTP proxy by CONNECT. The proxy looks the platform's name up.
 
 use super::FirstWrite;
+use super::conn::{Bound, Conn, Fault};
 use super::http::read_head;
-use super::link::{Bound, Conn, Fault};
 use super::url::{Url, parse_authority};
 use crate::error::{Advice, Error};
 use crate::status::KL_E_PROXY;
