@@ -466,6 +466,39 @@ fn a_connection_that_grew_too_old_while_the_request_was_prepared_is_not_used() {
     assert_eq!((asked, server.connections(), t.stats().requests), (2, 2, 2));
 }
 
+// FAULTS F7: the server does not say when it closes, and is found out.
+#[test]
+fn when_idle_connections_die_is_learned() {
+    let (tell, told) = mpsc::channel();
+    let (close, closes) = mpsc::channel::<()>();
+    let closes = std::sync::Mutex::new(closes);
+    let server = Server::start(move |n, mut tcp| {
+        if n > 0 {
+            return echo(&mut tcp);
+        }
+        read_request(&mut tcp).unwrap();
+        tcp.write_all(&answer("first")).unwrap();
+        closes.lock().unwrap().recv().unwrap();
+        drop(tcp);
+        tell.send(()).unwrap();
+    });
+    let t = transport(options());
+    command(&t, &server.http()).unwrap();
+    let idle = std::time::Instant::now();
+    thread::sleep(Duration::from_millis(150));
+    close.send(()).unwrap();
+    told.recv().unwrap();
+    assert!(!command(&t, &server.http()).unwrap().timing.reused);
+    let died = idle.elapsed();
+    assert!(died < Duration::from_secs(2), "too slow a machine to see it");
+    // The next one lives, but a command does not rely on it for so long again. A read does: it can be repeated.
+    thread::sleep(died);
+    assert!(read(&t, &server.http()).unwrap().timing.reused);
+    thread::sleep(died);
+    assert!(!command(&t, &server.http()).unwrap().timing.reused);
+    assert_eq!(server.connections(), 3);
+}
+
 #[test]
 fn a_reply_begun_is_not_asked_for_again() {
     let server = dies_on_the_second(|mut tcp| {

@@ -6,7 +6,7 @@
 
 mod net;
 
-use kiosklink::cancel::CancelToken;
+use kiosklink::cancel::{CancelSource, CancelToken};
 use kiosklink::status::*;
 use kiosklink::transport::{Deadline, Purpose, Transport, Url};
 use net::*;
@@ -178,6 +178,29 @@ fn nothing_is_delivered_after_the_call() {
     let stream = server.accept();
     let failure = call.join().unwrap().unwrap_err();
     assert_eq!((failure.error.status(), failure.left), (KL_E_TIMEOUT_REPLY, true));
+    assert_eq!(queued(address), 0);
+    assert!(drain(stream) < BODY);
+}
+
+// FAULTS A6: a cancel shuts the connection down first, which by itself would send what is queued and an end.
+#[test]
+fn nothing_is_delivered_after_a_cancel() {
+    let server = Slow::new();
+    let (address, source) = (server.address, CancelSource::new());
+    let token = source.token();
+    let call = std::thread::spawn(move || {
+        let url = url_of(address);
+        let body = "x".repeat(BODY);
+        let mut prepare = || Ok(post(&url, &body));
+        transport(options()).call(&url, Purpose::Command, Deadline::after(LONG), &token, &mut prepare)
+    });
+    let stream = server.accept();
+    while queued(address) == 0 {
+        std::thread::yield_now();
+    }
+    source.cancel();
+    let failure = call.join().unwrap().unwrap_err();
+    assert_eq!((failure.error.status(), failure.left), (KL_E_CANCELLED, true));
     assert_eq!(queued(address), 0);
     assert!(drain(stream) < BODY);
 }
