@@ -126,17 +126,20 @@ fn be_the_child() -> bool {
     true
 }
 
-/// A child that lives for a while, and says its number.
+/// A child that lives for a while. Its number is said when it is there, its handlers have run.
 fn fork() {
-    // SAFETY: the child makes only calls that are allowed after a fork: it sleeps, and ends.
+    let (mut here, there) = std::os::unix::net::UnixStream::pair().unwrap();
+    // SAFETY: the child makes only calls that are allowed after a fork: it writes, sleeps, and ends.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
-        // SAFETY: as above.
+        // SAFETY: as above; the byte is a static one.
         unsafe {
+            libc::write(std::os::fd::AsRawFd::as_raw_fd(&there), b"x".as_ptr().cast(), 1);
             libc::sleep(40);
             libc::_exit(0);
         }
     }
+    here.read_exact(&mut [0]).unwrap();
     println!("forked {pid} .");
 }
 
