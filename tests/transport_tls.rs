@@ -512,6 +512,26 @@ fn not_yet_valid_is_an_error_only_for_a_clock_that_is_set() {
     assert_eq!(failed(read(&t, &server.https())), ("KL_E_TLS_NOT_YET_VALID", false));
 }
 
+/// A resumed session is not verified again; its certificate ends all the same.
+#[test]
+fn a_session_does_not_outlive_its_certificate() {
+    let ca = Ca::new("ca");
+    let end = BUILD_TIME + 90 * DAY;
+    for version in [&TLS12, &TLS13] {
+        let identity = ca.issue(valid(leaf_params(HOST), BUILD_TIME - DAY, end));
+        let server = Server::tls(server_config(&identity, &[version], None), |_, mut tls| echo(&mut tls));
+        let (t, clock) = clocked(trusting(&ca), BUILD_TIME + DAY);
+        clock.set_time(end - DAY).unwrap();
+        for _ in 0..2 {
+            assert_eq!(read(&t, &server.https()).unwrap().status, 200);
+            t.close_idle();
+        }
+        assert_eq!(t.stats().resumed, 1, "{version:?}");
+        clock.set_time(end + DAY).unwrap();
+        assert_eq!(failed(command(&t, &server.https())), ("KL_E_TLS_EXPIRED", false), "{version:?}");
+    }
+}
+
 #[test]
 fn a_verified_date_becomes_certificate_time() {
     let ca = Ca::new("ca");

@@ -5,7 +5,7 @@ use super::conn::{self, Bound, Busy, Conn, Fault, Key};
 use super::dns::Found;
 use super::failure::Phase;
 use super::url::{Scheme, Url};
-use super::{Timing, Transport, count, millis, proxy, tls};
+use super::{Timing, Transport, count, lock, millis, proxy, tls};
 use crate::error::Error;
 use crate::log::log_line;
 use crate::status::*;
@@ -33,14 +33,19 @@ impl Transport {
             None => (origin.host.as_str(), origin.port),
         };
         let addresses = timed(&mut timing.dns_ms, || self.addresses(host, bound))?;
-        let (mut conn, busy) = timed(&mut timing.connect_ms, || {
-            let (mut conn, busy) = self.tcp(key, host, port, &addresses, bound)?;
-            self.through_proxy(&mut conn, origin, bound)?;
-            Ok((conn, busy))
-        })?;
-        if origin.scheme == Scheme::Https {
-            timed(&mut timing.tls_ms, || self.tls(&mut conn, origin, request_follows, bound))?;
-        }
+        let (conn, busy) = loop {
+            let (mut conn, busy) = timed(&mut timing.connect_ms, || {
+                let (mut conn, busy) = self.tcp(key, host, port, &addresses, bound)?;
+                self.through_proxy(&mut conn, origin, bound)?;
+                Ok((conn, busy))
+            })?;
+            if origin.scheme == Scheme::Http
+                || timed(&mut timing.tls_ms, || self.tls(&mut conn, origin, request_follows, bound))?
+            {
+                break (conn, busy);
+            }
+            log_line!(Debug, "{origin}: the certificate of the resumed session has ended, making a new one");
+        };
         log_line!(
             Debug,
             "{origin}: connected (lookup {} ms, TCP {} ms, TLS {} ms)",
@@ -107,28 +112,35 @@ impl Transport {
         }
     }
 
-    /// TLS to the platform, whatever is in between.
+    /// TLS to the platform, whatever is in between. False if it resumed a session that must not go on: it is forgotten,
+    /// and another connection is needed.
     fn tls(
         &self,
         conn: &mut Conn,
         origin: &Url,
         request_follows: bool,
         bound: &Bound<'_>,
-    ) -> Result<(), Broken> {
+    ) -> Result<bool, Broken> {
         let broken = |fault| (Phase::Tls, fault);
         let name = ServerName::try_from(origin.host.clone()).map_err(|_| {
             let message = [&origin.host, " is not a name that a certificate can be for"].concat();
             broken(Fault::Final(Error::new(KL_E_CONFIG_VALUE, message)))
         })?;
+        let config = lock(&self.tls).clone();
         let session =
-            ClientConnection::new(self.tls.clone(), name).map_err(|error| broken(Fault::tls(error)))?;
+            ClientConnection::new(config.clone(), name).map_err(|error| broken(Fault::tls(error)))?;
         tls::begin();
         conn.handshake(session, request_follows, bound).map_err(broken)?;
         count(&self.counters.handshakes);
-        if conn.tls().and_then(|tls| tls.handshake_kind()) == Some(HandshakeKind::Resumed) {
-            count(&self.counters.resumed);
+        let Some(tls) = conn.tls().filter(|tls| tls.handshake_kind() == Some(HandshakeKind::Resumed)) else {
+            return Ok(true);
+        };
+        count(&self.counters.resumed);
+        let ended = tls::has_ended(tls.peer_certificates(), &self.clock);
+        if ended {
+            *lock(&self.tls) = tls::forgetful(&config);
         }
-        Ok(())
+        Ok(!ended)
     }
 }
 

@@ -301,7 +301,8 @@ fn count(counter: &AtomicU32) {
 /// The connections of one client. Usable from any number of threads at once.
 pub struct Transport {
     options: Options,
-    tls: Arc<ClientConfig>,
+    /// With the sessions that can be resumed.
+    tls: Mutex<Arc<ClientConfig>>,
     clock: Arc<Clock>,
     dns: Dns,
     pool: Pool,
@@ -339,7 +340,7 @@ impl Transport {
         let lookup = options.lookup.clone().unwrap_or_else(|| Arc::new(SystemLookup));
         let dns = Dns::new(lookup, options.address_family, options.address_ttl);
         let pool = Pool::new(options.max_idle, options.idle_timeout);
-        Ok(Transport { options, tls, clock, dns, pool, counters: Counters::default() })
+        Ok(Transport { options, tls: Mutex::new(tls), clock, dns, pool, counters: Counters::default() })
     }
 
     /// The clock that learns from the answers.

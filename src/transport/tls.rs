@@ -78,6 +78,20 @@ pub(super) fn client_config(
     Ok(Arc::new(config))
 }
 
+/// The same, with no session remembered.
+pub(super) fn forgetful(config: &ClientConfig) -> Arc<ClientConfig> {
+    let mut config = config.clone();
+    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    Arc::new(config)
+}
+
+/// Whether the certificate under which a session began has ended since. A resumed one is not verified again, and could
+/// otherwise go on for as long as the server takes its tickets.
+pub(super) fn has_ended(certificates: Option<&[CertificateDer<'_>]>, clock: &Clock) -> bool {
+    let leaf = certificates.and_then(|chain| Fields::read(chain.first()?));
+    leaf.and_then(|leaf| leaf.not_after).is_some_and(|end| end < clock.certificate().now_s)
+}
+
 fn load_roots(roots: &Roots) -> Result<Arc<RootCertStore>> {
     let pem = match roots {
         Roots::BuiltIn => {

@@ -12,6 +12,8 @@ pub(super) struct Fields<'a> {
     pub(super) subject: &'a [u8],
     /// The whole SubjectPublicKeyInfo.
     pub(super) spki: &'a [u8],
+    /// When its validity ends, Unix seconds; `None` if that cannot be read.
+    pub(super) not_after: Option<i64>,
     /// What follows the key; nothing in X.509 version 1.
     rest: &'a [u8],
 }
@@ -33,6 +35,8 @@ struct Element<'a> {
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
 const BIT_STRING: u8 = 0x03;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
 /// `[0] EXPLICIT Version`, which version 1 does not have.
 const VERSION: u8 = 0xA0;
 /// 2.5.29.17 and 2.5.4.3, with their tag and length.
@@ -56,10 +60,10 @@ impl<'a> Fields<'a> {
         next(&mut parts, INTEGER)?;
         next(&mut parts, SEQUENCE)?;
         let issuer = next(&mut parts, SEQUENCE)?.content;
-        next(&mut parts, SEQUENCE)?;
+        let validity = next(&mut parts, SEQUENCE)?.content;
         let subject = next(&mut parts, SEQUENCE)?.content;
         let spki = next(&mut parts, SEQUENCE)?.whole;
-        Some(Fields { issuer, subject, spki, rest: parts })
+        Some(Fields { issuer, subject, spki, not_after: end_of(validity), rest: parts })
     }
 
     /// The names and addresses that it is for: its subjectAltName.
@@ -113,6 +117,35 @@ pub(super) fn rsa_bits(spki: &[u8]) -> Option<usize> {
     Some(modulus.len() * 8 - modulus[0].leading_zeros() as usize)
 }
 
+/// The second of two times, which RFC 5280 wants in UTC: `YYMMDDhhmmssZ` until 2049, then `YYYYMMDDhhmmssZ`.
+fn end_of(mut validity: &[u8]) -> Option<i64> {
+    element(&mut validity)?;
+    let time = element(&mut validity)?;
+    let digits = time.content.strip_suffix(b"Z")?;
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number = |from: &[u8]| from.iter().fold(0i64, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    let (year, rest) = match (time.tag, digits.len()) {
+        (UTC_TIME, 12) => {
+            let (two, rest) = digits.split_at(2);
+            let two = number(two);
+            (if two < 50 { 2000 + two } else { 1900 + two }, rest)
+        }
+        (GENERALIZED_TIME, 14) => {
+            let (year, rest) = digits.split_at(4);
+            (number(year), rest)
+        }
+        _ => return None,
+    };
+    let part = |at: usize| number(&rest[at..at + 2]);
+    let (month, day) = (part(0), part(2));
+    // Days by the years that begin in March, so that a leap day is a year's last.
+    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
+    Some(((days * 24 + part(4)) * 60 + part(6)) * 60 + part(8))
+}
+
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
 }
@@ -164,6 +197,24 @@ mod tests {
         let fields = Fields::read(&old).unwrap();
         assert_eq!(common_name(fields.subject), "\"kiosk-7\"");
         assert!(fields.rest.is_empty() && fields.names().is_empty());
+    }
+
+    #[test]
+    fn the_end_of_a_validity_is_read_in_both_forms() {
+        let end = |tag: u8, text: &str| {
+            let from = b"\x17\x0d700101000000Z".to_vec();
+            let to = [&[tag, text.len() as u8], text.as_bytes()].concat();
+            end_of(&[from, to].concat())
+        };
+        assert_eq!(end(UTC_TIME, "700101000000Z"), Some(0));
+        assert_eq!(end(UTC_TIME, "000229235959Z"), Some(951_868_799));
+        assert_eq!(end(UTC_TIME, "491231235959Z"), Some(2_524_607_999));
+        assert_eq!(end(GENERALIZED_TIME, "21261105013307Z"), Some(4_949_515_987));
+        for bad in ["21261105013307", "2126110501330Z", "21261105013307+0100", ""] {
+            assert_eq!(end(GENERALIZED_TIME, bad), None, "{bad}");
+        }
+        let leaf = der(include_bytes!("../../tests/net/certs/leaf-of-short-ca.pem"));
+        assert_eq!(Fields::read(&leaf).unwrap().not_after, Some(4_949_515_987));
     }
 
     #[test]
