@@ -277,9 +277,10 @@ impl Config {
         })
     }
 
-    /// Every secret value that is set.
+    /// Every secret value that is set. A proxy without a password is none: its address belongs into messages.
     pub fn secrets(&self) -> impl Iterator<Item = &str> {
-        self.0.values().filter(|(k, _)| k.secret).map(|(_, v)| v)
+        let holds = |k: &Key, v: &str| k.secret && (k.name != "proxy" || v.contains('@'));
+        self.0.values().filter(move |(k, v)| holds(k, v)).map(|(_, v)| v)
     }
 }
 

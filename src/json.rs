@@ -398,7 +398,8 @@ pub fn decimal(text: &str) -> Option<f64> {
 
 /// Up to this size a document may be made of nothing but parts.
 const SPARSE: usize = 64 * 1024;
-/// In a larger one there may be this many objects and arrays in all: each may become a record of some hundred bytes.
+/// In a larger one there may be this many objects and arrays beside others: each may become a record of some hundred
+/// bytes.
 const MAX_CONTAINERS: usize = 32 * 1024;
 /// And one value for so many bytes of text, beyond as many as fit into a small one.
 const BYTES_A_VALUE: usize = 8;
@@ -411,14 +412,16 @@ fn is_dense(text: &str) -> bool {
     }
     let bytes = text.as_bytes();
     let most = SPARSE / 4 + text.len() / BYTES_A_VALUE;
-    let (mut containers, mut values, mut at) = (0, 0, 0);
+    let (mut containers, mut values, mut at, mut closed) = (0, 0, 0, false);
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'"' => match string_end(bytes, at) {
                 Some(end) => at = end - 1,
                 None => return false,
             },
-            b'{' | b'[' => containers += 1,
+            // One that begins behind the end of another: depth alone makes no records.
+            b'{' | b'[' => containers += usize::from(std::mem::take(&mut closed)),
+            b'}' | b']' => closed = true,
             b',' => values += 1,
             _ => {}
         }
@@ -743,11 +746,13 @@ mod tests {
             ["[", &parts, "]"].concat()
         };
         const LARGEST: usize = 4 * 1024 * 1024;
-        for part in ["{}", "[]", "1", "\"\"", "[{},{},{},{}]", "{\"a\":{\"b\":{}}}"] {
+        for part in ["{}", "[]", "1", "\"\"", "[{},{},{},{}]", "[[{}]]", "\n[ { } ]", "{\"a\":{\"b\":{}}}"] {
             let e = Json::parse(list(part, LARGEST).as_bytes()).unwrap_err();
             assert!(e.sentence("the answer").contains("more parts"), "{part}");
             assert!(Json::parse(list(part, SPARSE - 2).as_bytes()).is_ok(), "{part}");
         }
+        let map = list(r#""1":{}"#, LARGEST).replace(['[', ']'], "");
+        assert!(Json::parse(["{", &map, "}"].concat().as_bytes()).is_err());
         // What a platform really sends: some hundred bytes a record, and texts that look like parts.
         let record = r#"{"BarCode":"6901234567890","Name":"[{},{},{}]","Stock":"12","Price":450,"Slots":[{"No":"1","Qty":3}]}"#;
         let page = list(record, LARGEST / 4);

@@ -3,7 +3,8 @@
 use std::ffi::CString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr;
 use std::sync::Once;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
 use std::time::Duration;
@@ -71,16 +72,36 @@ pub(crate) fn high_fd<T: From<OwnedFd> + Into<OwnedFd>>(opened: T) -> io::Result
     Ok(T::from(unsafe { OwnedFd::from_raw_fd(high) }))
 }
 
-/// Sockets that no forked child may keep: while a child holds one, the death of this process does not end the
-/// connection, and the kernel goes on delivering what is queued in it. -1 is a free place.
-static NOT_FOR_CHILDREN: [AtomicI32; 256] = [const { AtomicI32::new(-1) }; 256];
+/// Descriptors that no forked child may keep: while a child holds a socket, the death of this process does not end the
+/// connection, and the kernel goes on delivering what is queued in it. Places are added, never taken away, so that the
+/// handler in a child finds them whole whenever the fork came.
+struct Places {
+    /// -1 is a free one.
+    fds: [AtomicI32; 64],
+    more: AtomicPtr<Places>,
+}
 
-/// Takes the descriptor away from every child forked while this lives. To be dropped before the descriptor is closed.
+impl Places {
+    const fn new() -> Places {
+        Places { fds: [const { AtomicI32::new(-1) }; 64], more: AtomicPtr::new(ptr::null_mut()) }
+    }
+
+    /// The places behind these.
+    fn next(&self) -> Option<&'static Places> {
+        let next = self.more.load(Ordering::Acquire);
+        // SAFETY: it is null or comes from `Box::leak` below, written whole before it was published, and is never freed.
+        unsafe { next.as_ref() }
+    }
+}
+
+static NOT_FOR_CHILDREN: Places = Places::new();
+
+/// Takes a descriptor away from every child forked while this lives. To be dropped before the descriptor is closed.
 #[derive(Debug)]
-pub(crate) struct NotForChildren(usize);
+pub(crate) struct NotForChildren(&'static AtomicI32);
 
 impl NotForChildren {
-    /// An error if the table is full or the process can register no handler.
+    /// An error if the process can register no handler.
     pub(crate) fn new(fd: BorrowedFd<'_>) -> io::Result<NotForChildren> {
         static HANDLER: Once = Once::new();
         static REGISTERED: AtomicI32 = AtomicI32::new(-1);
@@ -95,43 +116,62 @@ impl NotForChildren {
             error => return Err(io::Error::from_raw_os_error(error)),
         }
         let fd = fd.as_raw_fd();
-        for (place, slot) in NOT_FOR_CHILDREN.iter().enumerate() {
-            if slot.compare_exchange(-1, fd, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                return Ok(NotForChildren(place));
+        let mut places = &NOT_FOR_CHILDREN;
+        loop {
+            for place in &places.fds {
+                if place.compare_exchange(-1, fd, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                    return Ok(NotForChildren(place));
+                }
             }
+            places = match places.next() {
+                Some(next) => next,
+                None => {
+                    let new: &'static Places = Box::leak(Box::new(Places::new()));
+                    let new_ptr = ptr::from_ref(new).cast_mut();
+                    // Whoever comes second leaves its own unused and takes the first one's.
+                    let _ = places.more.compare_exchange(
+                        ptr::null_mut(),
+                        new_ptr,
+                        Ordering::AcqRel,
+                        Ordering::Acquire,
+                    );
+                    places.next().unwrap_or(new)
+                }
+            };
         }
-        Err(io::Error::from_raw_os_error(libc::EMFILE))
     }
 }
 
 impl Drop for NotForChildren {
     fn drop(&mut self) {
-        NOT_FOR_CHILDREN[self.0].store(-1, Ordering::Release);
+        self.0.store(-1, Ordering::Release);
     }
 }
 
 /// Runs in a forked child, where only async-signal-safe calls are allowed: atomics without a lock, `socket`, `dup2`,
 /// `fcntl` and `close` are.
 extern "C" fn in_forked_child() {
-    for slot in &NOT_FOR_CHILDREN {
-        let fd = slot.load(Ordering::Acquire);
-        if fd < 0 {
-            continue;
+    let mut places = Some(&NOT_FOR_CHILDREN);
+    while let Some(these) = places {
+        these.fds.iter().map(|place| place.load(Ordering::Acquire)).filter(|fd| *fd >= 0).for_each(take_away);
+        places = these.next();
+    }
+}
+
+/// Leaves the number taken, by a socket that leads nowhere: whatever in this child still believes that it owns the
+/// number must not meet somebody else's file under it.
+fn take_away(fd: RawFd) {
+    // SAFETY: system calls on descriptors of this process that touch no memory; `fd` is open, for its owner leaves the
+    // table before it closes it.
+    unsafe {
+        let nowhere = libc::socket(libc::AF_UNIX, libc::SOCK_STREAM, 0);
+        if nowhere >= 0 && libc::dup2(nowhere, fd) == fd {
+            libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC);
+        } else {
+            libc::close(fd);
         }
-        // The number stays taken, by a socket that leads nowhere: whatever in this child still believes that it owns
-        // the number must not meet somebody else's file under it.
-        // SAFETY: system calls on descriptors of this process that touch no memory; `fd` is open, for its owner
-        // leaves the table before it closes it.
-        unsafe {
-            let nowhere = libc::socket(libc::AF_UNIX, libc::SOCK_STREAM, 0);
-            if nowhere >= 0 && libc::dup2(nowhere, fd) == fd {
-                libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC);
-            } else {
-                libc::close(fd);
-            }
-            if nowhere >= 0 && nowhere != fd {
-                libc::close(nowhere);
-            }
+        if nowhere >= 0 && nowhere != fd {
+            libc::close(nowhere);
         }
     }
 }
@@ -409,6 +449,34 @@ mod tests {
         assert!(wait(a.as_fd(), Ready::Write, Duration::from_secs(5)).unwrap());
         b.write_all(b"x").unwrap();
         assert!(wait(a.as_fd(), Ready::Read, Duration::from_secs(u64::MAX)).unwrap());
+    }
+
+    // FAULTS F14
+    #[test]
+    fn a_low_descriptor_is_moved_up_and_a_high_one_stays() {
+        let (a, b) = UnixStream::pair().unwrap();
+        let (number, high) = (a.as_raw_fd(), high_fd(a).unwrap());
+        assert_eq!(number, high.as_raw_fd());
+        assert!(number > 2);
+        drop(b);
+    }
+
+    #[test]
+    fn there_is_a_place_for_every_descriptor() {
+        let (a, _b) = UnixStream::pair().unwrap();
+        let many: Vec<_> = (0..300).map(|_| NotForChildren::new(a.as_fd()).unwrap()).collect();
+        let count = || {
+            let mut places = Some(&NOT_FOR_CHILDREN);
+            let mut found = 0;
+            while let Some(these) = places {
+                found += these.fds.iter().filter(|p| p.load(Ordering::SeqCst) == a.as_raw_fd()).count();
+                places = these.next();
+            }
+            found
+        };
+        assert_eq!(count(), 300);
+        drop(many);
+        assert_eq!(count(), 0);
     }
 
     #[test]

@@ -414,6 +414,91 @@ fn a_connection_that_was_closed_while_idle_is_not_used_at_all() {
     assert_eq!(t.stats().retried, 0);
 }
 
+/// Answers every request, with this header.
+fn keeping(header: &'static str) -> Server {
+    Server::start(move |_, mut tcp| {
+        while read_request(&mut tcp).is_some() {
+            let text = format!("HTTP/1.1 200 OK\r\n{header}\r\nContent-Length: 2\r\n\r\nok");
+            if tcp.write_all(text.as_bytes()).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+// FAULTS F7
+#[test]
+fn a_command_takes_no_connection_that_the_server_may_be_closing() {
+    for (header, reused) in [
+        ("X: y", true),
+        ("Keep-Alive: timeout=30, max=5", true),
+        ("Keep-Alive: timeout=1", false),
+        ("Keep-Alive: timeout=0", false),
+    ] {
+        let server = keeping(header);
+        let t = transport(options());
+        command(&t, &server.http()).unwrap();
+        assert_eq!(command(&t, &server.http()).unwrap().timing.reused, reused, "{header}");
+    }
+    // A read finds out, and loses nothing by it.
+    let server = keeping("Keep-Alive: timeout=1");
+    let t = transport(options());
+    read(&t, &server.http()).unwrap();
+    assert!(read(&t, &server.http()).unwrap().timing.reused);
+}
+
+// FAULTS F7: a journal on a slow card, and the connection grows old meanwhile.
+#[test]
+fn a_connection_that_grew_too_old_while_the_request_was_prepared_is_not_used() {
+    let server = keeping("Keep-Alive: timeout=2");
+    let t = transport(options());
+    let url = server.http();
+    command(&t, &url).unwrap();
+    let mut asked = 0;
+    let reply = call(&t, &url, Purpose::Command, &mut || {
+        asked += 1;
+        if asked == 1 {
+            thread::sleep(Duration::from_millis(1_100));
+        }
+        Ok(post(&url, "hello"))
+    });
+    assert!(!reply.unwrap().timing.reused);
+    assert_eq!((asked, server.connections(), t.stats().requests), (2, 2, 2));
+}
+
+// FAULTS F7: the server does not say when it closes, and is found out.
+#[test]
+fn when_idle_connections_die_is_learned() {
+    let (tell, told) = mpsc::channel();
+    let (close, closes) = mpsc::channel::<()>();
+    let closes = std::sync::Mutex::new(closes);
+    let server = Server::start(move |n, mut tcp| {
+        if n > 0 {
+            return echo(&mut tcp);
+        }
+        read_request(&mut tcp).unwrap();
+        tcp.write_all(&answer("first")).unwrap();
+        closes.lock().unwrap().recv().unwrap();
+        drop(tcp);
+        tell.send(()).unwrap();
+    });
+    let t = transport(options());
+    command(&t, &server.http()).unwrap();
+    let idle = std::time::Instant::now();
+    thread::sleep(Duration::from_millis(150));
+    close.send(()).unwrap();
+    told.recv().unwrap();
+    assert!(!command(&t, &server.http()).unwrap().timing.reused);
+    let died = idle.elapsed();
+    assert!(died < Duration::from_secs(2), "too slow a machine to see it");
+    // The next one lives, but a command does not rely on it for so long again. A read does: it can be repeated.
+    thread::sleep(died);
+    assert!(read(&t, &server.http()).unwrap().timing.reused);
+    thread::sleep(died);
+    assert!(!command(&t, &server.http()).unwrap().timing.reused);
+    assert_eq!(server.connections(), 3);
+}
+
 #[test]
 fn a_reply_begun_is_not_asked_for_again() {
     let server = dies_on_the_second(|mut tcp| {

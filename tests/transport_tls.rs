@@ -7,7 +7,12 @@ use kiosklink::status::*;
 use kiosklink::transport::{ClientCert, Options, Roots, Transport, Url, parse_pin};
 use net::*;
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::version::{TLS12, TLS13};
+use rustls::{DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 use std::io::{Read, Write};
 use std::sync::{Arc, mpsc};
 
@@ -82,7 +87,28 @@ fn what_is_wrong_with_a_certificate_is_said_in_words() {
     assert_eq!(names(&["a.test", "b.test", "c.test", "d.test"]), {
         format!("{wrong} but for a.test, b.test, c.test, ...")
     });
-    assert_eq!(names(&[]), wrong);
+    // FAULTS G: a name that is only the common name, and an address written as a name.
+    assert_eq!(
+        names(&[]),
+        format!(
+            "{wrong}: it has no subjectAltName, and its common name \"{HOST}\" does not count; it needs one with \
+             DNS:{HOST}"
+        )
+    );
+    let as_dns = || {
+        let mut params = leaf_params(HOST);
+        params.subject_alt_names = vec![rcgen::SanType::DnsName("127.0.0.1".try_into().unwrap())];
+        ca.issue(params)
+    };
+    let server = echo_server(&as_dns());
+    let url = Url::parse(&format!("https://127.0.0.1:{}/", server.address.port())).unwrap();
+    let failure = read(&transport(trusting(&ca)), &url).unwrap_err();
+    assert_eq!(failure.error.status(), KL_E_TLS_WRONG_NAME);
+    assert_eq!(
+        failure.error.message(),
+        "the certificate is not for 127.0.0.1 as an address: that stands in it as a DNS name; it needs \
+         subjectAltName IP:127.0.0.1"
+    );
     let many: Vec<String> = (0..300).map(|n| format!("a-name-of-some-length-{n}.test")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     assert!(names(&many).contains(" but for a-name-of-some-length-0.test, "));
@@ -92,9 +118,188 @@ fn what_is_wrong_with_a_certificate_is_said_in_words() {
     let untrusted = format!("the certificate of {HOST} is not trusted: ");
     assert_eq!(
         sentence(&ca.issue(itself)),
-        format!("{untrusted}it is the certificate of a CA, not of a server")
+        format!(
+            "{untrusted}it is the certificate of a CA, not of a server: let the CA sign one for the server, or make a \
+             self-signed one with basicConstraints=CA:FALSE and trust that"
+        )
     );
     assert_eq!(sentence(&Ca::new("ca").leaf()), format!("{untrusted}its signature is wrong"));
+
+    // FAULTS G: where the chain that was sent ends.
+    let nobody = format!("{untrusted}no known root vouches for it: it");
+    let middle = ca.below("middle");
+    let missing = "which the server does not send and which is not among the CAs trusted here: \
+                   an intermediate certificate is missing on the server, or the CA is another one";
+    assert_eq!(sentence(&middle.leaf()), format!("{nobody} was issued by \"middle\", {missing}"));
+    let lower = middle.below("lower");
+    assert_eq!(
+        sentence(&lower.leaf().with_chain(&[&lower])),
+        format!("{nobody} was issued by \"middle\", {missing}")
+    );
+    let other = Ca::new("other");
+    assert_eq!(
+        sentence(&other.leaf().with_chain(&[&other])),
+        format!("{nobody} comes from \"other\", which is not among the CAs trusted here")
+    );
+}
+
+/// The advice in the sentence works: a self-signed certificate that is no CA, trusted as it is.
+#[test]
+fn a_desk_certificate_that_is_no_ca_is_trusted_by_itself() {
+    let key = KeyPair::generate().unwrap();
+    let own = leaf_params(HOST).self_signed(&key).unwrap();
+    let identity = Identity {
+        chain: vec![own.der().clone()],
+        key: key.serialize_der(),
+        chain_pem: own.pem(),
+        key_pem: key.serialize_pem(),
+    };
+    let server = echo_server(&identity);
+    let t = transport(Options { roots: Roots::Pem(own.pem().into_bytes()), ..options() });
+    assert_eq!(read(&t, &server.https()).unwrap().status, 200);
+}
+
+// FAULTS G
+#[test]
+fn a_key_that_is_too_short_is_said_to_be() {
+    let pem = |text: &[u8]| CertificateDer::from_pem_slice(text).unwrap();
+    let root = include_bytes!("net/certs/short-ca.pem");
+    let key_pem = include_str!("net/certs/leaf-of-short-ca.key");
+    let identity = Identity {
+        chain: vec![pem(include_bytes!("net/certs/leaf-of-short-ca.pem"))],
+        key: KeyPair::from_pem(key_pem).unwrap().serialize_der(),
+        chain_pem: String::new(),
+        key_pem: String::new(),
+    };
+    let server = echo_server(&identity);
+    let options = Options { roots: Roots::Pem(root.to_vec()), ..options() };
+    // Within the validity of these certificates, whenever this is run.
+    let (t, _) = clocked(options, BUILD_TIME.max(1_800_000_000));
+    let failure = read(&t, &server.https()).unwrap_err();
+    assert_eq!(failure.error.status(), KL_E_TLS_UNTRUSTED);
+    assert_eq!(
+        failure.error.message(),
+        format!(
+            "the certificate of {HOST} is not trusted: the RSA key of \"short\" has 1024 bits, and less than 2048 \
+             proves nothing"
+        )
+    );
+}
+
+// FAULTS G
+#[test]
+fn a_server_without_a_common_cipher_is_said_to_have_none() {
+    let ca = Ca::new("ca");
+    for alert in [40, 71] {
+        let server = Server::start(move |_, mut tcp| {
+            let _ = tcp.read(&mut [0; 4096]);
+            let _ = tcp.write_all(&[21, 3, 3, 0, 2, 2, alert]);
+            let _ = tcp.read(&mut [0; 4096]);
+        });
+        let failure = command(&transport(trusting(&ca)), &server.https()).unwrap_err();
+        assert_eq!((failure.error.status(), failure.left), (KL_E_TLS, false));
+        assert!(failure.error.message().contains("no cipher in common"), "{}", failure.error);
+    }
+}
+
+/// Takes any certificate, as a vendor's gateway takes those of its own old CA.
+#[derive(Debug)]
+struct AnyClient;
+
+impl ClientCertVerifier for AnyClient {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ECDSA_NISTP256_SHA256]
+    }
+}
+
+// FAULTS G
+#[test]
+fn a_client_certificate_of_x509_version_1_works() {
+    let ca = Ca::new("ca");
+    let (chain_pem, key_pem) =
+        (include_str!("net/certs/client-v1.pem"), include_str!("net/certs/client-v1.key"));
+    for version in [&TLS12, &TLS13] {
+        let leaf = ca.leaf();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(leaf.key.clone()));
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_client_cert_verifier(Arc::new(AnyClient))
+            .with_single_cert(leaf.chain.clone(), key)
+            .unwrap();
+        let (tell, told) = mpsc::channel();
+        let server = Server::tls(Arc::new(config), move |_, mut tls| {
+            tell.send(tls.conn.peer_certificates().map(|chain| chain[0].to_vec())).unwrap();
+            echo(&mut tls);
+        });
+        let client_cert = Some(ClientCert { chain_pem: chain_pem.into(), key_pem: key_pem.into() });
+        let t = transport(Options { client_cert, ..trusting(&ca) });
+        assert_eq!(command(&t, &server.https()).unwrap().status, 200);
+        let shown = CertificateDer::from_pem_slice(chain_pem.as_bytes()).unwrap();
+        assert_eq!(told.recv().unwrap().as_deref(), Some(&*shown));
+    }
+    // With somebody else's key it is refused at once.
+    let client_cert = Some(ClientCert { chain_pem: chain_pem.into(), key_pem: ca.leaf().key_pem.into() });
+    let refused = Transport::new(Options { client_cert, ..options() }, Arc::new(Clock::new()));
+    assert_eq!(refused.unwrap_err().status(), KL_E_CLIENT_CERT);
+}
+
+// FAULTS G: nginx ends the handshake well, and asks for the certificate over HTTP.
+#[test]
+fn a_client_certificate_that_nginx_asks_for_is_said_to_be_missing() {
+    let ca = Ca::new("ca");
+    for (words, says) in [
+        ("No required SSL certificate was sent", "wants a client certificate"),
+        ("The SSL certificate error", "does not accept the client certificate"),
+    ] {
+        let server = Server::tls(server_config(&ca.leaf(), &[&TLS13], None), move |_, mut tls| {
+            read_request(&mut tls);
+            let page = format!(
+                "<html>\r\n<head><title>400 {words}</title></head>\r\n<body>\r\n<center><h1>400 Bad Request</h1>\
+                 </center>\r\n<center>{words}</center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+            );
+            let head = format!("HTTP/1.1 400 Bad Request\r\nContent-Length: {}\r\n\r\n", page.len());
+            let _ = tls.write_all(head.as_bytes());
+            let _ = tls.write_all(page.as_bytes());
+            let _ = tls.read(&mut [0]);
+        });
+        let failure = command(&transport(trusting(&ca)), &server.https()).unwrap_err();
+        // A byte of it left: what that means is not for this layer to say.
+        assert_eq!((failure.error.status(), failure.left), (KL_E_TLS_CLIENT_CERT, true));
+        assert!(failure.error.message().contains(says), "{}", failure.error);
+    }
 }
 
 #[test]
@@ -305,6 +510,26 @@ fn not_yet_valid_is_an_error_only_for_a_clock_that_is_set() {
     let (t, clock) = clocked(trusting(&ca), 0);
     clock.set_time(BUILD_TIME + DAY).unwrap();
     assert_eq!(failed(read(&t, &server.https())), ("KL_E_TLS_NOT_YET_VALID", false));
+}
+
+/// A resumed session is not verified again; its certificate ends all the same.
+#[test]
+fn a_session_does_not_outlive_its_certificate() {
+    let ca = Ca::new("ca");
+    let end = BUILD_TIME + 90 * DAY;
+    for version in [&TLS12, &TLS13] {
+        let identity = ca.issue(valid(leaf_params(HOST), BUILD_TIME - DAY, end));
+        let server = Server::tls(server_config(&identity, &[version], None), |_, mut tls| echo(&mut tls));
+        let (t, clock) = clocked(trusting(&ca), BUILD_TIME + DAY);
+        clock.set_time(end - DAY).unwrap();
+        for _ in 0..2 {
+            assert_eq!(read(&t, &server.https()).unwrap().status, 200);
+            t.close_idle();
+        }
+        assert_eq!(t.stats().resumed, 1, "{version:?}");
+        clock.set_time(end + DAY).unwrap();
+        assert_eq!(failed(command(&t, &server.https())), ("KL_E_TLS_EXPIRED", false), "{version:?}");
+    }
 }
 
 #[test]

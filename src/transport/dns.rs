@@ -4,10 +4,11 @@
 //! one per client, and whoever needs the same name meanwhile waits for that one. What it found stays good for a
 //! while, and after that is still better than nothing when the next lookup fails.
 
-use super::link::{Bound, Fault};
+use super::conn::{Bound, Fault};
 use super::{AddressFamily, Deadline, lock};
 use crate::cancel::Wake;
 use crate::log::log_line;
+use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -26,7 +27,12 @@ pub struct SystemLookup;
 
 impl Lookup for SystemLookup {
     fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>> {
-        let mut all: Vec<IpAddr> = (host, 0u16).to_socket_addrs()?.map(|a| a.ip()).collect();
+        let found = (host, 0u16).to_socket_addrs().map_err(|error| {
+            // Without a descriptor left the resolver knows no name; it does not say why.
+            let none_left = |e: &io::Error| matches!(e.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
+            Socket::new(Domain::IPV4, Type::DGRAM, None).err().filter(none_left).unwrap_or(error)
+        })?;
+        let mut all: Vec<IpAddr> = found.map(|a| a.ip()).collect();
         all.dedup();
         Ok(all)
     }
@@ -35,7 +41,7 @@ impl Lookup for SystemLookup {
 /// Hosts remembered per client: its platform, its proxy, and some room.
 const MAX_HOSTS: usize = 4;
 /// Addresses kept per host.
-const MAX_ADDRESSES: usize = 16;
+pub(super) const MAX_ADDRESSES: usize = 16;
 /// How long a call with an old address at hand waits for a new one.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// musl's default is smaller, glibc's is 8 MiB of address space; NSS modules want some room.

@@ -1,18 +1,19 @@
 //! One request and its answer over a standing connection: HTTP/1.1 as RFC 9110 and RFC 9112 have it. The head of an
 //! answer is cut by `httparse`; how its body is framed, and when a connection may be used again, is decided here.
 
-use super::link::{Bound, Conn, Fault};
-use super::{FirstWrite, Headers, Request};
+use super::conn::{Bound, Conn, Fault};
+use super::{FirstWrite, Request};
 use crate::clock;
 use crate::error::Error;
 use crate::status::*;
+use std::fmt;
 use std::mem::MaybeUninit;
 use std::time::Instant;
 
 /// An answer's head may have this many bytes, those of the interim answers before it included.
-const MAX_HEAD: usize = 16 * 1024;
+pub(super) const MAX_HEAD: usize = 16 * 1024;
 /// And this many headers.
-const MAX_HEADERS: usize = 100;
+pub(super) const MAX_HEADERS: usize = 100;
 /// The line with a chunk's size may have this many bytes.
 const MAX_CHUNK_LINE: usize = 4 * 1024;
 /// What is set aside at once for a body whose length is told. More only as it comes in.
@@ -21,6 +22,74 @@ const FIRST_ROOM: usize = 64 * 1024;
 /// (`utf-8`, `none`, nothing at all) changes nothing.
 const COMPRESSIONS: [&str; 11] =
     ["gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress", "exi", "dcb", "dcz", "aes128gcm"];
+
+/// The headers of an answer.
+#[derive(Clone, Default)]
+pub struct Headers {
+    /// Names and values, one behind the other.
+    text: Vec<u8>,
+    /// Where each name and each value ends in it.
+    ends: Vec<(u16, u16)>,
+}
+
+impl Headers {
+    /// The first header of this name, in whatever case; `None` as well if it is not visible ASCII.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.all(name).next().and_then(visible)
+    }
+
+    /// All headers whose values are visible ASCII.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs().filter_map(|(name, value)| Some((visible(name)?, visible(value)?)))
+    }
+
+    /// The values of all headers of this name.
+    fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        // There are few; hashing a name costs more than looking at all.
+        self.pairs().filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let mut from = 0;
+        self.ends.iter().map(move |(name, value)| {
+            let (name, value) = (usize::from(*name), usize::from(*value));
+            let pair = (&self.text[from..name], &self.text[name..value]);
+            from = value;
+            pair
+        })
+    }
+
+    /// Adds one. True if the value goes over several lines, which become one. A head is shorter than 64 KiB, so what
+    /// does not fit is not there.
+    fn push(&mut self, name: &str, value: &[u8]) -> bool {
+        let name_end = self.text.len() + name.len();
+        let (Ok(name_end), Ok(value_end)) = (u16::try_from(name_end), u16::try_from(name_end + value.len()))
+        else {
+            return false;
+        };
+        self.text.extend_from_slice(name.as_bytes());
+        let folded = value.contains(&b'\n');
+        if folded {
+            self.text
+                .extend(value.iter().map(|b| if matches!(b, b'\r' | b'\n' | b'\t') { b' ' } else { *b }));
+        } else {
+            self.text.extend_from_slice(value);
+        }
+        self.ends.push((name_end, value_end));
+        folded
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+fn visible(bytes: &[u8]) -> Option<&str> {
+    let visible = bytes.iter().all(|b| matches!(b, b'\t' | b' '..=b'~'));
+    if visible { std::str::from_utf8(bytes).ok() } else { None }
+}
 
 /// How far an exchange has come.
 #[derive(Default)]

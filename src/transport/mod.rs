@@ -6,21 +6,26 @@
 //!   that sends drop by drop does not stretch it.
 //! * [`Failure::left`] says exactly whether the kernel took a byte of the request. Nothing is sent twice behind the
 //!   caller's back once that happened, except a [`Purpose::Read`] on a connection that had died while idle.
-//! * The request is made, and signed, by the caller's `prepare` when the connection already stands.
+//! * The request is made, and signed, by the caller's `prepare` when the connection already stands; what must hold for
+//!   the first byte to leave is checked there, and [`FirstWrite`] tells when it left.
 //! * A command that has begun to leave is delivered by this kernel until the call ends and not after: not by a dead
 //!   process, a forked child or a stopped process ([`Purpose::Command`]).
 //! * A cancelled token ends the call wherever it waits.
 //! * A warm call needs no lookup and one round trip.
 
+mod conn;
 mod dns;
+mod failure;
 mod http;
 mod link;
 mod pool;
 mod proxy;
 mod tls;
 mod url;
+mod x509;
 
 pub use dns::{Lookup, SystemLookup};
+pub use http::Headers;
 pub use proxy::Proxy;
 pub use tls::{Pin, parse_pin};
 pub use url::{Scheme, Url};
@@ -32,14 +37,14 @@ use crate::status::*;
 use crate::sys;
 pub use crate::time::Deadline;
 use crate::time::clock::{self, Clock, Validity, Witness};
-use dns::{Dns, Found};
+use conn::{Bound, Busy, Conn, Fault, Key};
+use dns::Dns;
+use failure::Phase;
 use http::Progress;
-use link::{Bound, Busy, Conn, Fault, Key};
 use pool::Pool;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, HandshakeKind};
+use rustls::ClientConfig;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -161,74 +166,6 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// The headers of an answer.
-#[derive(Clone, Default)]
-pub struct Headers {
-    /// Names and values, one behind the other.
-    text: Vec<u8>,
-    /// Where each name and each value ends in it.
-    ends: Vec<(u16, u16)>,
-}
-
-impl Headers {
-    /// The first header of this name, in whatever case; `None` as well if it is not visible ASCII.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.all(name).next().and_then(visible)
-    }
-
-    /// All headers whose values are visible ASCII.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.pairs().filter_map(|(name, value)| Some((visible(name)?, visible(value)?)))
-    }
-
-    /// The values of all headers of this name.
-    fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        // There are few; hashing a name costs more than looking at all.
-        self.pairs().filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
-    }
-
-    fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let mut from = 0;
-        self.ends.iter().map(move |(name, value)| {
-            let (name, value) = (usize::from(*name), usize::from(*value));
-            let pair = (&self.text[from..name], &self.text[name..value]);
-            from = value;
-            pair
-        })
-    }
-
-    /// Adds one. True if the value goes over several lines, which become one. A head is shorter than 64 KiB, so what
-    /// does not fit is not there.
-    fn push(&mut self, name: &str, value: &[u8]) -> bool {
-        let name_end = self.text.len() + name.len();
-        let (Ok(name_end), Ok(value_end)) = (u16::try_from(name_end), u16::try_from(name_end + value.len()))
-        else {
-            return false;
-        };
-        self.text.extend_from_slice(name.as_bytes());
-        let folded = value.contains(&b'\n');
-        if folded {
-            self.text
-                .extend(value.iter().map(|b| if matches!(b, b'\r' | b'\n' | b'\t') { b' ' } else { *b }));
-        } else {
-            self.text.extend_from_slice(value);
-        }
-        self.ends.push((name_end, value_end));
-        folded
-    }
-}
-
-impl fmt::Debug for Headers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
-    }
-}
-
-fn visible(bytes: &[u8]) -> Option<&str> {
-    let visible = bytes.iter().all(|b| matches!(b, b'\t' | b' '..=b'~'));
-    if visible { std::str::from_utf8(bytes).ok() } else { None }
-}
-
 /// How long each part of a call took, in milliseconds. 0 also stands for a part that was not needed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
@@ -336,7 +273,8 @@ fn count(counter: &AtomicU32) {
 /// The connections of one client. Usable from any number of threads at once.
 pub struct Transport {
     options: Options,
-    tls: Arc<ClientConfig>,
+    /// With the sessions that can be resumed.
+    tls: Mutex<Arc<ClientConfig>>,
     clock: Arc<Clock>,
     dns: Dns,
     pool: Pool,
@@ -347,17 +285,6 @@ impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Transport")
     }
-}
-
-/// Where a call stands, for the words and the code of its failure.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Dns,
-    Connect,
-    Proxy,
-    Tls,
-    Send,
-    Reply,
 }
 
 /// A call under way.
@@ -385,7 +312,7 @@ impl Transport {
         let lookup = options.lookup.clone().unwrap_or_else(|| Arc::new(SystemLookup));
         let dns = Dns::new(lookup, options.address_family, options.address_ttl);
         let pool = Pool::new(options.max_idle, options.idle_timeout);
-        Ok(Transport { options, tls, clock, dns, pool, counters: Counters::default() })
+        Ok(Transport { options, tls: Mutex::new(tls), clock, dns, pool, counters: Counters::default() })
     }
 
     /// The clock that learns from the answers.
@@ -399,8 +326,12 @@ impl Transport {
         let call = Call { origin, purpose: Purpose::Command, bound, started: Instant::now() };
         let key = self.key(origin)?;
         if let Some(taken) = self.pool.take(&key, Purpose::Command) {
+            let good_for_ms = taken.good_until_ms.saturating_sub(clock::monotonic_ms());
             self.pool.put(taken.conn);
-            return Ok(());
+            // One that is about to be too old is none for the command that follows.
+            if good_for_ms >= pool::COMMAND_IDLE_MS / 2 {
+                return Ok(());
+            }
         }
         let mut timing = Timing::default();
         let (conn, busy) = self
@@ -486,7 +417,7 @@ impl Transport {
         };
         // `prepare` may have waited for a disk, and a command must not meet a connection that died meanwhile.
         if call.purpose == Purpose::Command {
-            let old = clock::monotonic_ms() > good_until_ms;
+            let old = clock::monotonic_ms() >= good_until_ms;
             if let Err(fault) = if old { Err(Fault::Closed) } else { conn.look() } {
                 let lost = self.nothing_left(call, Phase::Send, fault);
                 return Err(Lost { died_idle: timing.reused, ..lost });
@@ -516,9 +447,13 @@ impl Transport {
         match outcome {
             Ok(answer) => {
                 conn.unfence();
-                conn.used = true;
                 conn.kept_ms = answer.kept_ms;
                 let certificate = conn.tls().and_then(tls::validity);
+                let host = &call.origin.host;
+                let refused = tls::refused_over_http(answer.status, &answer.body, host);
+                if let Some(error) = refused.filter(|_| conn.tls().is_some()) {
+                    return Err(Lost { error, first_write: progress.first_write, died_idle: false });
+                }
                 if answer.reusable {
                     self.keep(conn, busy);
                 }
@@ -531,8 +466,8 @@ impl Transport {
                     self.pool.died(key, idle_ms);
                 }
                 // A command's connection ends here, and with it all that is queued in it.
-                drop(conn);
                 drop(busy);
+                drop(conn);
                 let phase = if progress.sent { Phase::Reply } else { Phase::Send };
                 let error = self.error(call, phase, fault, progress.first_write.left);
                 Err(Lost { error, first_write: progress.first_write, died_idle })
@@ -633,161 +568,6 @@ impl Transport {
         }
         Ok(Key { scheme: origin.scheme, host: origin.host.clone(), port: origin.port })
     }
-
-    /// Makes a connection ready for a request.
-    fn open(
-        &self,
-        origin: &Url,
-        key: &Key,
-        bound: &Bound<'_>,
-        request_follows: bool,
-        timing: &mut Timing,
-    ) -> std::result::Result<(Conn, Busy), (Phase, Fault)> {
-        let bound = &bound.at_most(self.options.connect_timeout);
-        let (host, port) = match &self.options.proxy {
-            Some(proxy) => (proxy.host.as_str(), proxy.port),
-            None => (origin.host.as_str(), origin.port),
-        };
-        let began = Instant::now();
-        let addresses = match self.dns.resolve(host, bound).map_err(|fault| (Phase::Dns, fault))? {
-            Found::Addresses { list, asked } => {
-                if asked {
-                    count(&self.counters.lookups);
-                }
-                list
-            }
-            Found::None(error) => {
-                count(&self.counters.lookups);
-                let message = format!("the name {host} cannot be looked up");
-                return Err((Phase::Dns, Fault::Final(Error::os(KL_E_DNS, message, &error))));
-            }
-        };
-        timing.dns_ms = millis(began.elapsed());
-
-        let began = Instant::now();
-        let (mut conn, busy) = self.connect(key, host, port, &addresses, bound)?;
-        if let Some(proxy) = &self.options.proxy {
-            proxy::tunnel(&mut conn, proxy, origin, bound).map_err(|fault| (Phase::Proxy, fault))?;
-        }
-        timing.connect_ms = millis(began.elapsed());
-
-        if origin.scheme == Scheme::Https {
-            let began = Instant::now();
-            let fail = |fault| (Phase::Tls, fault);
-            let name = ServerName::try_from(origin.host.clone()).map_err(|_| {
-                let message = format!("{} is not a name that a certificate can be for", origin.host);
-                fail(Fault::Final(Error::new(KL_E_CONFIG_VALUE, message)))
-            })?;
-            let session =
-                ClientConnection::new(self.tls.clone(), name).map_err(|error| fail(Fault::tls(error)))?;
-            tls::begin();
-            conn.handshake(session, request_follows, bound).map_err(fail)?;
-            count(&self.counters.handshakes);
-            if conn.tls().and_then(|tls| tls.handshake_kind()) == Some(HandshakeKind::Resumed) {
-                count(&self.counters.resumed);
-            }
-            timing.tls_ms = millis(began.elapsed());
-        }
-        log_line!(
-            Debug,
-            "{origin}: connected (lookup {} ms, TCP {} ms, TLS {} ms)",
-            timing.dns_ms,
-            timing.connect_ms,
-            timing.tls_ms
-        );
-        Ok((conn, busy))
-    }
-
-    /// A TCP connection to the first of the addresses that answers, each being tried in its turn.
-    fn connect(
-        &self,
-        key: &Key,
-        host: &str,
-        port: u16,
-        addresses: &[IpAddr],
-        bound: &Bound<'_>,
-    ) -> std::result::Result<(Conn, Busy), (Phase, Fault)> {
-        let list: Vec<SocketAddr> = addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
-        match link::connect(key, &list, bound) {
-            Ok((conn, busy, index)) => {
-                count(&self.counters.connects);
-                self.dns.prefer(host, addresses[index]);
-                Ok((conn, busy))
-            }
-            Err(fault) => {
-                if !matches!(fault, Fault::Cancelled | Fault::Resource(_)) {
-                    self.dns.doubt(host);
-                }
-                Err((Phase::Connect, bound.blame(fault)))
-            }
-        }
-    }
-
-    fn error(&self, call: &Call<'_>, phase: Phase, fault: Fault, left: bool) -> Error {
-        let origin = call.origin;
-        let ms = millis(call.started.elapsed());
-        let target = origin.host_port();
-        let doing = match phase {
-            Phase::Dns => "looking up",
-            Phase::Connect => "connecting to",
-            Phase::Proxy => "asking the proxy for",
-            Phase::Tls => "shaking hands with",
-            Phase::Send => "sending to",
-            Phase::Reply => "waiting for the answer of",
-        };
-        match fault {
-            Fault::Final(error) => error,
-            Fault::Cancelled => {
-                Error::new(KL_E_CANCELLED, format!("cancelled while {doing} {target} after {ms} ms"))
-            }
-            Fault::Timeout => {
-                let status = match phase {
-                    Phase::Dns => KL_E_TIMEOUT_DNS,
-                    Phase::Connect | Phase::Proxy => KL_E_TIMEOUT_CONNECT,
-                    Phase::Tls => KL_E_TIMEOUT_TLS,
-                    Phase::Send => KL_E_TIMEOUT_SEND,
-                    Phase::Reply => KL_E_TIMEOUT_REPLY,
-                };
-                Error::new(status, format!("the time was up while {doing} {target}, after {ms} ms"))
-            }
-            Fault::Resource(error) => {
-                let message = format!("the system refused what {doing} {target} needs");
-                Error::os(KL_E_RESOURCE, message, &error)
-            }
-            Fault::Tls(error) if phase == Phase::Tls => {
-                tls::explain(&error, &origin.host, self.options.client_cert.is_some())
-            }
-            // In TLS 1.3 the server judges our certificate after the handshake is over for us.
-            Fault::Tls(error) if tls::is_about_our_cert(&error) => {
-                tls::explain(&error, &origin.host, self.options.client_cert.is_some())
-            }
-            Fault::Tls(error) => {
-                let why = tls::in_words(&error);
-                let message =
-                    format!("the TLS connection broke while {doing} {target}, after {ms} ms: {why}");
-                Error::new(KL_E_LOST, message)
-            }
-            Fault::Closed => {
-                let (status, what) = match phase {
-                    Phase::Tls => (KL_E_CONNECT, "the server closed the connection"),
-                    Phase::Dns | Phase::Connect => (KL_E_CONNECT, "the connection was closed"),
-                    Phase::Proxy => (KL_E_PROXY, "the proxy closed the connection"),
-                    Phase::Send => (KL_E_LOST, "the connection was closed"),
-                    Phase::Reply => (KL_E_LOST, "the connection was closed"),
-                };
-                Error::new(status, format!("{what} while {doing} {target}, after {ms} ms"))
-            }
-            Fault::Os(error) => {
-                let status = match phase {
-                    Phase::Dns | Phase::Connect | Phase::Tls => KL_E_CONNECT,
-                    Phase::Proxy => KL_E_PROXY,
-                    Phase::Send | Phase::Reply => KL_E_LOST,
-                };
-                let sent = if left { "" } else { ", nothing was sent" };
-                Error::os(status, format!("{doing} {target} failed after {ms} ms{sent}"), &error)
-            }
-        }
-    }
 }
 
 fn millis(time: Duration) -> u32 {
@@ -796,4 +576,33 @@ fn millis(time: Duration) -> u32 {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_tells_the_figures_that_are_obeyed() {
+        let page = include_str!("../../docs/transport.md");
+        let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+        let seconds = |ms: u64| ms / 1000;
+        for told in [
+            format!("| nothing is known | {} s ago |", seconds(pool::COMMAND_IDLE_MS)),
+            format!("less {} s and two round trips", seconds(pool::COMMAND_MARGIN_MS)),
+            format!("two round trips ago; {} s at most", seconds(pool::COMMAND_IDLE_MAX_MS)),
+            format!("in the last {} minutes", pool::HABIT_MS / 60_000),
+            format!("{} ms after the one before it", conn::NEXT_ADDRESS.as_millis()),
+            format!("acknowledges for {} s ends", conn::UNACKNOWLEDGED.as_secs()),
+            format!("(up to {})", dns::MAX_ADDRESSES),
+            format!("RSA keys below {} bits", tls::MIN_RSA_BITS),
+            format!("| head of an answer | {} KiB, with interim", http::MAX_HEAD / 1024),
+            format!("; {} headers |", http::MAX_HEADERS),
+            format!("({} MiB): `KL_E_TOO_LARGE`", Options::default().max_reply_bytes >> 20),
+            format!("`idle_timeout_ms` ({} s)", Options::default().idle_timeout.as_secs()),
+            format!("`connect_timeout_ms` ({} s)", Options::default().connect_timeout.as_secs()),
+        ] {
+            assert!(page.contains(&told), "docs/transport.md does not say: {told}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Idle connections, and for how long each may still be used.
 
-use super::link::{Conn, Key};
+use super::conn::{Conn, Key};
 use super::{Purpose, lock};
 use crate::clock;
 use std::sync::Mutex;
@@ -14,7 +14,7 @@ pub(super) const COMMAND_IDLE_MAX_MS: u64 = 10_000;
 /// server's time begins with its last byte and ends with our first one *there*.
 pub(super) const COMMAND_MARGIN_MS: u64 = 1_000;
 /// How long it is remembered when the connections of an origin died. Servers are set up anew.
-const HABIT_MS: u64 = 600_000;
+pub(super) const HABIT_MS: u64 = 600_000;
 /// Origins of which that is remembered.
 const MAX_HABITS: usize = 8;
 
@@ -71,7 +71,7 @@ impl Pool {
                     }
                 }
                 let limit = |conn: &Conn| self.limit_ms(purpose, conn.kept_ms, conn.connect_ms, died);
-                let at = idle.iter().rposition(|c| c.key == *key && age_ms(c, now) <= limit(c))?;
+                let at = idle.iter().rposition(|c| c.key == *key && age_ms(c, now) < limit(c))?;
                 let limit = limit(&idle[at]);
                 (idle.remove(at), limit)
             };

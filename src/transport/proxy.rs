@@ -1,10 +1,10 @@
 //! Through an HTTP proxy by CONNECT. The proxy looks the platform's name up.
 
 use super::FirstWrite;
+use super::conn::{Bound, Conn, Fault};
 use super::http::read_head;
-use super::link::{Bound, Conn, Fault};
 use super::url::{Url, parse_authority};
-use crate::error::Error;
+use crate::error::{Advice, Error};
 use crate::status::KL_E_PROXY;
 use base64::Engine;
 use std::fmt;
@@ -97,9 +97,6 @@ pub(super) fn tunnel(conn: &mut Conn, proxy: &Proxy, target: &Url, bound: &Bound
     conn.send(ask.as_bytes(), bound, &mut FirstWrite::default())?;
     let failed = |why: &str| Fault::Final(Error::new(KL_E_PROXY, format!("the proxy {proxy} {why}")));
     let head = loop {
-        if !conn.receive(bound)? {
-            return Err(failed("closed the connection instead of answering"));
-        }
         match read_head(conn.input()) {
             Ok(Some((length, head))) => {
                 conn.consume(length);
@@ -108,7 +105,11 @@ pub(super) fn tunnel(conn: &mut Conn, proxy: &Proxy, target: &Url, bound: &Bound
                 }
             }
             Ok(None) if conn.input().len() > MAX_ANSWER => return Err(failed("answers too much")),
-            Ok(None) => {}
+            Ok(None) => {
+                if !conn.receive(bound)? {
+                    return Err(failed("closed the connection instead of answering"));
+                }
+            }
             Err(_) => return Err(failed("does not answer in HTTP")),
         }
     };
@@ -117,7 +118,14 @@ pub(super) fn tunnel(conn: &mut Conn, proxy: &Proxy, target: &Url, bound: &Bound
         200..=299 => Err(failed("sends data before the tunnel is used")),
         407 => Err(failed("wants a user name and password, or others than those given")),
         code => {
-            Err(failed(&["refuses the connection to ", &target, " with status ", &code.to_string()].concat()))
+            // With these three the proxy is right, and what is behind it is not there now.
+            let absent = matches!(code, 502..=504);
+            let what = if absent { "does not reach " } else { "refuses the connection to " };
+            let fault = failed(&[what, &target, ", status ", &code.to_string()].concat());
+            match fault {
+                Fault::Final(error) if absent => Err(Fault::Final(error.with(|d| d.advice = Advice::Retry))),
+                fault => Err(fault),
+            }
         }
     }
 }

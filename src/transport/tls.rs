@@ -1,9 +1,9 @@
 //! TLS: who is trusted, at what time, and what to call it when it fails.
 
+use super::x509::{Fields, Name, common_name, rsa_bits};
 use super::{ClientCert, Roots};
 use crate::error::{Error, Result};
 use crate::status::*;
-use crate::time::calendar::asn1_time;
 use crate::time::clock::{Clock, Validity, format_time};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{
@@ -22,7 +22,6 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use std::cell::Cell;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +29,9 @@ use std::time::Duration;
 const SESSIONS: usize = 4;
 /// A device clock further past a certificate's end than this is more likely wrong than the certificate forgotten.
 const DOUBT_S: i64 = 30 * 86_400;
+
+/// Shorter RSA keys are refused by what verifies signatures here.
+pub(super) const MIN_RSA_BITS: usize = 2048;
 
 /// SHA-256 of a certificate's public key (its SubjectPublicKeyInfo).
 pub type Pin = [u8; 32];
@@ -77,6 +79,20 @@ pub(super) fn client_config(
     Ok(Arc::new(config))
 }
 
+/// The same, with no session remembered.
+pub(super) fn forgetful(config: &ClientConfig) -> Arc<ClientConfig> {
+    let mut config = config.clone();
+    config.resumption = Resumption::in_memory_sessions(SESSIONS);
+    Arc::new(config)
+}
+
+/// Whether the certificate under which a session began has ended since. A resumed one is not verified again, and could
+/// otherwise go on for as long as the server takes its tickets.
+pub(super) fn has_ended(certificates: Option<&[CertificateDer<'_>]>, clock: &Clock) -> bool {
+    let leaf = certificates.and_then(|chain| Fields::read(chain.first()?));
+    leaf.and_then(|leaf| leaf.not_after).is_some_and(|end| end < clock.certificate().now_s)
+}
+
 fn load_roots(roots: &Roots) -> Result<Arc<RootCertStore>> {
     let pem = match roots {
         Roots::BuiltIn => {
@@ -84,29 +100,40 @@ fn load_roots(roots: &Roots) -> Result<Arc<RootCertStore>> {
         }
         Roots::Pem(pem) => pem,
     };
-    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
-    let total = pem.windows(BEGIN.len()).filter(|w| *w == BEGIN).count();
+    let begins = certificates_in(pem);
+    let total = begins.len();
     if total == 0 {
         return Err(Error::new(KL_E_ROOTS, "the CA roots hold no certificate in PEM form"));
     }
     let mut store = RootCertStore::empty();
     // Each block on its own, so that one that is broken does not hide how many others are.
-    let mut rest = &pem[..];
-    let mut good = 0;
-    while let Some(at) = rest.windows(BEGIN.len()).position(|w| w == BEGIN) {
-        let block = &rest[at..];
-        let next = block[BEGIN.len()..].windows(BEGIN.len()).position(|w| w == BEGIN);
-        let end = next.map_or(block.len(), |n| n + BEGIN.len());
-        if CertificateDer::from_pem_slice(&block[..end]).is_ok_and(|der| store.add(der).is_ok()) {
-            good += 1;
-        }
-        rest = &block[end..];
-    }
+    let ends = begins.iter().skip(1).copied().chain([pem.len()]);
+    let blocks = begins.iter().zip(ends).map(|(begin, end)| &pem[*begin..end]);
+    let good = blocks
+        .filter(|block| CertificateDer::from_pem_slice(block).is_ok_and(|der| store.add(der).is_ok()))
+        .count();
     if good < total {
         let message = format!("{} of the {total} CA roots cannot be read", total - good);
         return Err(Error::new(KL_E_ROOTS, message));
     }
     Ok(Arc::new(store))
+}
+
+/// Where certificates begin in a file. The files are large, and a dash is rare in them.
+fn certificates_in(pem: &[u8]) -> Vec<usize> {
+    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+    let mut begins = Vec::new();
+    let mut at = 0;
+    while let Some(dash) = pem.get(at..).and_then(|rest| rest.iter().position(|b| *b == b'-')) {
+        at += dash;
+        if pem[at..].starts_with(BEGIN) {
+            begins.push(at);
+            at += BEGIN.len();
+        } else {
+            at += 1;
+        }
+    }
+    begins
 }
 
 fn load_client_cert(cert: &ClientCert, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>> {
@@ -118,18 +145,21 @@ fn load_client_cert(cert: &ClientCert, provider: &CryptoProvider) -> Result<Arc<
     let Some(leaf) = chain.first() else {
         return Err(bad("the client certificate file holds no certificate in PEM form"));
     };
-    if ParsedCertificate::try_from(leaf).is_err() {
+    // Read by ourselves: webpki does not read version 1, which private CAs still give to devices, and what our own
+    // certificate is worth is the server's to judge.
+    let Some(fields) = Fields::read(leaf) else {
         return Err(bad("the client certificate cannot be read"));
-    }
+    };
     let key = PrivateKeyDer::from_pem_slice(&cert.key_pem)
         .map_err(|_| bad("the client key file holds no unencrypted private key in PEM form"))?;
-    match CertifiedKey::from_der(chain, key, provider) {
-        Ok(pair) => Ok(Arc::new(pair)),
-        Err(rustls::Error::InconsistentKeys(_)) => {
-            Err(bad("the client key does not belong to the client certificate"))
-        }
-        Err(_) => Err(bad("the client key is of a kind that cannot be used")),
+    let key = provider
+        .key_provider
+        .load_private_key(key)
+        .map_err(|_| bad("the client key is of a kind that cannot be used"))?;
+    if key.public_key().is_some_and(|public| public.as_ref() != fields.spki) {
+        return Err(bad("the client key does not belong to the client certificate"));
     }
+    Ok(Arc::new(CertifiedKey::new(chain, key)))
 }
 
 /// The age of a session ticket, measured on a clock that nobody steps: sessions live only as long as the process.
@@ -300,6 +330,68 @@ impl Verifier {
         }
     }
 
+    /// A refusal of webpki's, with what there is to see in the chain that was sent.
+    fn why(
+        &self,
+        error: rustls::Error,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &str,
+    ) -> rustls::Error {
+        let rustls::Error::InvalidCertificate(reason) = &error else { return error };
+        let why = match reason {
+            CertificateError::BadSignature => self.short_key_in(leaf, intermediates),
+            CertificateError::UnknownIssuer => self.missing_issuer(leaf, intermediates),
+            _ => None,
+        };
+        why.map_or(error, |why| refuse(KL_E_TLS_UNTRUSTED, untrusted(name, &why)))
+    }
+
+    /// Whether a certificate of the chain was signed with an RSA key that is too short to prove anything.
+    fn short_key_in(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+    ) -> Option<String> {
+        let chain: Vec<Fields<'_>> =
+            std::iter::once(leaf).chain(intermediates).filter_map(|der| Fields::read(der)).collect();
+        let sent = chain.iter().map(|cert| (cert.subject, cert.spki));
+        let roots = self.roots.roots.iter().map(|root| (&*root.subject, &*root.subject_public_key_info));
+        let is_issuer = |name: &[u8]| chain.iter().any(|cert| cert.issuer == name);
+        sent.chain(roots).filter(|(name, _)| is_issuer(name)).find_map(|(name, spki)| too_short(name, spki))
+    }
+
+    /// Where the chain that was sent ends, if its last certificate can be read.
+    fn missing_issuer(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+    ) -> Option<String> {
+        let sent: Vec<Fields<'_>> = intermediates.iter().filter_map(|der| Fields::read(der)).collect();
+        let mut last = Fields::read(leaf)?;
+        // Every step takes one of those that were sent, and none twice.
+        for _ in 0..sent.len() {
+            let above = sent.iter().find(|cert| cert.subject == last.issuer && last.issuer != last.subject);
+            match above {
+                Some(above) => last = *above,
+                None => break,
+            }
+        }
+        let issuer = common_name(last.issuer);
+        Some(if last.issuer == last.subject {
+            [
+                "no known root vouches for it: it comes from ",
+                &issuer,
+                ", which is not among the CAs trusted here",
+            ]
+            .concat()
+        } else {
+            let what = ", which the server does not send and which is not among the CAs trusted here: \
+                        an intermediate certificate is missing on the server, or the CA is another one";
+            ["no known root vouches for it: it was issued by ", &issuer, what].concat()
+        })
+    }
+
     /// Whether the leaf's own key or that of a presented certificate *above* it is pinned. That a pinned certificate
     /// was merely sent along proves nothing, so the chain must hold with it alone as the root.
     fn pinned(&self, leaf: &ParsedCertificate<'_>, intermediates: &[CertificateDer<'_>], at_s: i64) -> bool {
@@ -366,11 +458,13 @@ impl ServerCertVerifier for Verifier {
     ) -> std::result::Result<ServerCertVerified, rustls::Error> {
         let leaf = ParsedCertificate::try_from(end_entity)?;
         let name = server_name.to_str();
-        let at_s = self.valid_time(&leaf, intermediates, &name)?;
+        let at_s = self
+            .valid_time(&leaf, intermediates, &name)
+            .map_err(|error| self.why(error, end_entity, intermediates, &name))?;
         verify_server_name(&leaf, server_name).map_err(|error| match error {
             rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            ) => refuse(KL_E_TLS_WRONG_NAME, wrong_name(&name, &names_in(end_entity))),
+            ) => refuse(KL_E_TLS_WRONG_NAME, wrong_name(server_name, end_entity)),
             error => error,
         })?;
         if !self.pins.is_empty() && !self.pinned(&leaf, intermediates, at_s) {
@@ -387,6 +481,7 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
         verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+            .map_err(|error| short_key(cert).unwrap_or(error))
     }
 
     fn verify_tls13_signature(
@@ -396,6 +491,7 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
         verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+            .map_err(|error| short_key(cert).unwrap_or(error))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -434,9 +530,7 @@ pub(super) fn explain(error: &rustls::Error, host: &str, has_cert: bool) -> Erro
             if has_cert { "does not accept the client certificate" } else { "wants a client certificate" };
         return Error::new(KL_E_TLS_CLIENT_CERT, format!("{host} {what}{}", alert_in(error)));
     }
-    let untrusted = |why: &str| {
-        Error::new(KL_E_TLS_UNTRUSTED, format!("the certificate of {host} is not trusted: {why}"))
-    };
+    let untrusted = |why: &str| Error::new(KL_E_TLS_UNTRUSTED, untrusted(host, why));
     match error {
         R::InvalidCertificate(certificate) => match certificate {
             C::Other(OtherError(cause)) => match cause.downcast_ref::<Refused>() {
@@ -454,6 +548,10 @@ pub(super) fn explain(error: &rustls::Error, host: &str, has_cert: bool) -> Erro
             C::Revoked => untrusted("it is revoked"),
             C::BadEncoding => untrusted("it cannot be read"),
             C::InvalidPurpose | C::InvalidPurposeContext { .. } => untrusted("it is not meant for servers"),
+            C::UnsupportedSignatureAlgorithmContext { .. }
+            | C::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+                untrusted("it is signed in a way that is not safe or not known here, such as with SHA-1")
+            }
             _ => untrusted("it uses what is not supported here"),
         },
         R::NoCertificatesPresented => untrusted("there is none"),
@@ -465,11 +563,38 @@ pub(super) fn explain(error: &rustls::Error, host: &str, has_cert: bool) -> Erro
             KL_E_TLS,
             format!("{host} offers no version or cipher of TLS that is safe{}", alert_in(error)),
         ),
+        // Nothing but the first message of the handshake can have displeased it.
+        R::AlertReceived(AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity) => {
+            let message = [
+                host,
+                " has no cipher in common with this library",
+                &alert_in(error),
+                ": it must offer TLS 1.3, or TLS 1.2 with ECDHE and AES-GCM or ChaCha20-Poly1305",
+            ];
+            Error::new(KL_E_TLS, message.concat())
+        }
         R::AlertReceived(_) => {
             Error::new(KL_E_TLS, format!("{host} refused the TLS handshake{}", alert_in(error)))
         }
         _ => Error::new(KL_E_TLS, format!("the TLS handshake with {host} failed: {}", in_words(error))),
     }
+}
+
+/// nginx and what is built on it end the handshake well, and say over HTTP that they want a client certificate, or
+/// another one. Their page, word for word: no platform answers so.
+pub(super) fn refused_over_http(status: u16, body: &[u8], host: &str) -> Option<Error> {
+    let says = |words: &[u8]| body.windows(words.len()).any(|window| window == words);
+    if status != 400 || body.len() > 4096 {
+        return None;
+    }
+    let what = if says(b"<center>No required SSL certificate was sent</center>") {
+        " wants a client certificate"
+    } else if says(b"<center>The SSL certificate error</center>") {
+        " does not accept the client certificate"
+    } else {
+        return None;
+    };
+    Some(Error::new(KL_E_TLS_CLIENT_CERT, [host, what, " (it says so over HTTP, as nginx does)"].concat()))
 }
 
 /// What broke a TLS connection, in words: rustls prints much of it with `{:?}`, which small builds compile away.
@@ -492,7 +617,10 @@ pub(super) fn in_words(error: &rustls::Error) -> String {
 fn broken_rule(error: &webpki::Error) -> &'static str {
     use webpki::Error as W;
     match error {
-        W::CaUsedAsEndEntity => "it is the certificate of a CA, not of a server",
+        W::CaUsedAsEndEntity => {
+            "it is the certificate of a CA, not of a server: let the CA sign one for the server, or make a \
+             self-signed one with basicConstraints=CA:FALSE and trust that"
+        }
         W::EndEntityUsedAsCa => "what vouches for it is not the certificate of a CA",
         W::NameConstraintViolation => "its CA may not vouch for this name",
         W::PathLenConstraintViolated => "its chain has more CAs than one of them allows",
@@ -526,73 +654,71 @@ fn alert_in(error: &rustls::Error) -> String {
     format!(" (alert {number}, {name})")
 }
 
-fn wrong_name(host: &str, presented: &[String]) -> String {
-    let mut message = format!("the certificate is not for {host}");
-    for (i, name) in presented.iter().take(3).enumerate() {
-        message.push_str(if i == 0 { " but for " } else { ", " });
-        message.push_str(name);
+fn untrusted(host: &str, why: &str) -> String {
+    ["the certificate of ", host, " is not trusted: ", why].concat()
+}
+
+/// The refusal of a certificate whose own RSA key is too short.
+fn short_key(cert: &CertificateDer<'_>) -> Option<rustls::Error> {
+    let fields = Fields::read(cert)?;
+    let why = too_short(fields.subject, fields.spki)?;
+    Some(refuse(KL_E_TLS_UNTRUSTED, ["the server's certificate is not trusted: ", &why].concat()))
+}
+
+fn too_short(name: &[u8], spki: &[u8]) -> Option<String> {
+    let bits = rsa_bits(spki).filter(|bits| *bits < MIN_RSA_BITS)?;
+    let (bits, least) = (bits.to_string(), MIN_RSA_BITS.to_string());
+    Some(
+        [
+            "the RSA key of ",
+            &common_name(name),
+            " has ",
+            &bits,
+            " bits, and less than ",
+            &least,
+            " proves nothing",
+        ]
+        .concat(),
+    )
+}
+
+fn wrong_name(server: &ServerName<'_>, certificate: &[u8]) -> String {
+    let host = server.to_str();
+    let mut message = ["the certificate is not for ", &host].concat();
+    let Some(fields) = Fields::read(certificate) else { return message };
+    let names = fields.names();
+    let kind = if matches!(server, ServerName::IpAddress(_)) { "IP:" } else { "DNS:" };
+    if names.is_empty() {
+        let common = common_name(fields.subject);
+        let what = [
+            ": it has no subjectAltName, and its common name ",
+            &common,
+            " does not count; it needs one with ",
+        ];
+        what.iter().chain(&[kind, &host]).for_each(|part| message.push_str(part));
+        return message;
     }
-    if presented.len() > 3 {
+    if kind == "IP:" && names.iter().any(|name| matches!(name, Name::Dns(dns) if *dns == *host)) {
+        message.push_str(" as an address: that stands in it as a DNS name; it needs subjectAltName IP:");
+        message.push_str(&host);
+        return message;
+    }
+    for (i, name) in names.iter().take(3).enumerate() {
+        message.push_str(if i == 0 { " but for " } else { ", " });
+        match name {
+            Name::Dns(dns) => message.push_str(dns),
+            Name::Ip(ip) => message.push_str(&ip.to_string()),
+        }
+    }
+    if names.len() > 3 {
         message.push_str(", ...");
     }
     message
 }
 
-/// The names and addresses that a certificate is for. It was parsed and verified before; this is for a message only, so
-/// whatever does not look as expected is passed over.
-fn names_in(certificate: &[u8]) -> Vec<String> {
-    // The extension's OID, 2.5.29.17, in DER.
-    const SUBJECT_ALT_NAME: &[u8] = &[0x06, 0x03, 0x55, 0x1D, 0x11];
-    let mut names = Vec::new();
-    let Some(at) = certificate.windows(5).position(|w| w == SUBJECT_ALT_NAME) else { return names };
-    let mut rest = &certificate[at + 5..];
-    while let Some((tag, content, behind)) = element(rest) {
-        rest = match tag {
-            // Whether the extension is critical; the octets with the list, and the list in them.
-            0x01 => behind,
-            0x04 | 0x30 => content,
-            _ => {
-                match tag {
-                    0x82 => names.push(String::from_utf8_lossy(content).into_owned()),
-                    0x87 => match (<[u8; 4]>::try_from(content), <[u8; 16]>::try_from(content)) {
-                        (Ok(four), _) => names.push(IpAddr::from(four).to_string()),
-                        (_, Ok(sixteen)) => names.push(IpAddr::from(sixteen).to_string()),
-                        _ => {}
-                    },
-                    _ => {}
-                }
-                behind
-            }
-        };
-    }
-    names
-}
-
 /// When the server's own certificate begins and ends.
 pub(super) fn validity(tls: &ClientConnection) -> Option<Validity> {
-    let (_, certificate, _) = element(tls.peer_certificates()?.first()?)?;
-    let (_, signed, _) = element(certificate)?;
-    // Version, unless it is the first; serial number, algorithm, issuer; then the validity.
-    let (tag, _, mut rest) = element(signed)?;
-    for _ in 0..if tag == 0xa0 { 3 } else { 2 } {
-        rest = element(rest)?.2;
-    }
-    let (_, both, _) = element(rest)?;
-    let (tag, begin, rest) = element(both)?;
-    let (end_tag, end, _) = element(rest)?;
-    Some(Validity { not_before_s: asn1_time(tag, begin)?, not_after_s: asn1_time(end_tag, end)? })
-}
-
-/// The first element of some DER: its tag, its content, and what follows it.
-fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (head, rest) = der.split_at_checked(2)?;
-    let (length, rest) = match head[1] {
-        0x81 => (usize::from(*rest.first()?), rest.get(1..)?),
-        0x82 => (usize::from(u16::from_be_bytes(rest.get(..2)?.try_into().ok()?)), rest.get(2..)?),
-        short => (usize::from(short), rest),
-    };
-    let (content, behind) = rest.split_at_checked(length)?;
-    Some((head[0], content, behind))
+    super::x509::validity(tls.peer_certificates()?.first()?)
 }
 
 #[cfg(test)]
