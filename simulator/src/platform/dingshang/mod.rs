@@ -351,7 +351,7 @@ impl Platform for Dingshang {
     }
 
     fn render(&self, what: &Outgoing, style: Style, _now_ms: i64) -> Rendered {
-        self.write_notice(&what.content, style.forge)
+        self.write_notice(what, style.forge)
     }
 
     fn answered(

@@ -16,7 +16,8 @@ use serde_json::{Map, Value, json};
 
 use crate::callback::{Outgoing, Rendered, Style};
 use crate::clock::system_ms;
-use crate::message::{Reply, Request, form_encode, merge, patch_settings};
+use crate::dialect::Accent;
+use crate::message::{Reply, Request, form_encode, merge, patch_settings, render_json};
 use crate::state::{Core, mask, mask_all};
 use crate::world::{Opening, World};
 
@@ -30,6 +31,8 @@ const GATEWAY: &str = "/yopoint/api/gateway/index";
 const PAYMENT: &str = "/yopoint/api/pay/notify/";
 /// The name under which payment reports stand in the log and in fault rules.
 const PAYMENT_REPORT: &str = "NotifyUrl";
+/// Between the parts of a notice that is sent as multipart.
+const BOUNDARY: &str = "----sim7MA4YWxkTrZu0gW";
 
 /// The platform.
 pub struct Yopoint {
@@ -292,8 +295,9 @@ impl Yopoint {
                 method: method.to_owned(),
                 receipt: receipt.map(str::to_owned),
                 content: content.clone(),
+                accent: Accent::default(),
             };
-            core.notify(what.clone(), &|style, now| self.render(&what, style, now));
+            core.notify(what, &|what, style, now| self.render(what, style, now));
         }
     }
 }
@@ -373,18 +377,27 @@ impl Platform for Yopoint {
         let mut fields: Fields = [
             ("appid", what.account.clone()),
             ("method", what.method.clone()),
-            ("biz_content", what.content.to_string()),
+            ("biz_content", render_json(&what.accent.shape(what.content.clone()))),
             ("timestamp", timestamp.to_string()),
             ("sign_type", "md5".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec();
         fields.push(("sign".into(), sign(&fields, &[], &secret)));
-        let pairs: Vec<_> = fields.iter().map(|(n, v)| format!("{n}={}", form_encode(v))).collect();
-        Rendered {
-            headers: vec![("Content-Type".into(), "application/x-www-form-urlencoded".into())],
-            body: pairs.join("&"),
-        }
+        let (kind, body) = if what.accent.has("callback_multipart") {
+            let part = |(name, value): &(String, String)| {
+                format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+            };
+            let parts: String = fields.iter().map(part).collect();
+            (format!("multipart/form-data; boundary={BOUNDARY}"), format!("{parts}--{BOUNDARY}--\r\n"))
+        } else {
+            let pairs: Vec<_> = fields.iter().map(|(n, v)| format!("{n}={}", form_encode(v))).collect();
+            let end = if what.accent.has("callback_line_end") { "\r\n" } else { "" };
+            ("application/x-www-form-urlencoded".to_owned(), pairs.join("&") + end)
+        };
+        let mut headers = vec![("Content-Type".to_owned(), kind)];
+        headers.extend(what.accent.callback_headers());
+        Rendered { headers, body }
     }
 
     fn answered(

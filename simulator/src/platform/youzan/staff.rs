@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::callback::{Outgoing, Progress, Style};
+use crate::dialect::Accent;
 use crate::message::patch_settings;
 use crate::state::Core;
 
@@ -337,8 +338,9 @@ impl Youzan {
             method: SUBSCRIPTION.into(),
             receipt: None,
             content: json!({"message": message}),
+            accent: Accent::default(),
         };
-        core.notify(what.clone(), &|style, _| self.make_out(&what, style, 0));
+        core.notify(what, &|what, style, _| self.make_out(what, style, 0));
         Ok(message)
     }
 
