@@ -148,7 +148,7 @@ impl Dingshang {
                 trade_no: what.trade_id.clone(),
                 notify_url: Some(what.notify_url.to_owned()),
             };
-            core.world.dispense(&machine.machine_no, what.lane as u32 + 1, &lane.channel, now, cause);
+            core.dispense(&machine.machine_no, what.lane as u32 + 1, &lane.channel, cause);
         }
         if let Some(record) = record_mut(&mut self.orders, what.record) {
             record.status = RecordStatus::IsDelivering;
