@@ -9,6 +9,7 @@ mod methods;
 mod orders;
 mod settings;
 mod staff;
+mod vending;
 
 use std::collections::HashMap;
 
@@ -40,6 +41,7 @@ pub struct Yopoint {
     orders: Vec<Order>,
     series: Series,
     terminals: Vec<Value>,
+    vouchers: Vec<vending::Voucher>,
     consumer_orders: Vec<Order>,
     /// What the next shopper at a cabinet takes.
     next_take: HashMap<String, Vec<Take>>,
@@ -52,17 +54,8 @@ impl Default for Yopoint {
             settings: Settings::default(),
             orders: Vec::new(),
             series: Series::default(),
-            terminals: (1..=2)
-                .map(|n| {
-                    json!({
-                        "id": format!("5f7000000000000000000{n:03}"), "TID": format!("5f7000000000000000000{n:03}"),
-                        "Name": format!("弹簧机 {n}"), "DeviceCode": format!("V00{n}"), "OnlineStatus": 1,
-                        "Layout": [{"Row": 1, "Col": 1, "BarCode": "6900000000011", "Stock": 6},
-                                   {"Row": 1, "Col": 2, "BarCode": "6900000000028", "Stock": 0}],
-                        "UpdatedAt": 1_700_000_000, "ActiveAt": 1_700_000_000,
-                    })
-                })
-                .collect(),
+            terminals: vending::terminals(),
+            vouchers: vending::vouchers(system_ms() / 1000),
             consumer_orders: Vec::new(),
             next_take: HashMap::new(),
             third_pay: json!({}),
@@ -362,6 +355,7 @@ impl Platform for Yopoint {
         match event["do"].as_str() {
             Some("report") => self.report_door(core, &receipt, event["status"].as_i64().unwrap_or(1)),
             Some("recognise") => self.recognise(core, &receipt),
+            Some("vended") => self.vended(core, &receipt, event["fell"] == json!(true)),
             Some("approve_refund") => self.approve_refund(core, &receipt, None),
             _ => {}
         }
@@ -441,7 +435,7 @@ impl Platform for Yopoint {
     fn world(&self) -> Value {
         json!({
             "orders": self.orders, "series": self.series, "terminals": self.terminals,
-            "consumer_orders": self.consumer_orders, "next_take": self.next_take,
+            "vouchers": self.vouchers, "consumer_orders": self.consumer_orders, "next_take": self.next_take,
         })
     }
 
@@ -449,7 +443,7 @@ impl Platform for Yopoint {
         let given = world.as_object().ok_or("a platform's world must be an object")?;
         if replace {
             (self.orders, self.consumer_orders) = (Vec::new(), Vec::new());
-            (self.series, self.terminals) = (Series::default(), Vec::new());
+            (self.series, self.terminals, self.vouchers) = (Series::default(), Vec::new(), Vec::new());
             self.next_take.clear();
         }
         for (key, part) in given {
@@ -459,12 +453,13 @@ impl Platform for Yopoint {
                 "terminals" => {
                     self.terminals = part.as_array().ok_or("\"terminals\" must be a list")?.clone();
                 }
+                "vouchers" => self.lay_vouchers(part)?,
                 "series" => patch_settings(&mut self.series, part)?,
                 "next_take" => {
                     self.next_take = serde_json::from_value(part.clone()).map_err(|e| e.to_string())?;
                 }
                 odd => {
-                    let known = "orders, consumer_orders, terminals, series, next_take";
+                    let known = "orders, consumer_orders, terminals, vouchers, series, next_take";
                     return Err(format!("unknown member {odd:?}; known are {known}"));
                 }
             }
@@ -477,6 +472,22 @@ impl Platform for Yopoint {
             }
         }
         Ok(())
+    }
+
+    fn others_for(&self, request: &Request, accent: &Accent) -> Option<Value> {
+        let fields = fields(request).ok()?;
+        let biz = Biz::parse(field(&fields, "biz_content")?).ok()?;
+        if accent.has_rival() {
+            let (code, tid) = (biz.text(&["Code"])?, biz.text(&["TID"])?);
+            return Some(json!({"do": "redeem", "code": code, "tid": tid}));
+        }
+        let (number, cabinet) = (biz.text(&["TradeNo"])?, biz.text(&["CID"])?);
+        let ago_s = accent.old_number_ago_s(&number)?;
+        Some(json!({"do": "order", "trade_no": number, "cabinet": cabinet, "ago_s": ago_s}))
+    }
+
+    fn others(&mut self, core: &mut Core, what: &Value) -> Result<Value, (u16, String)> {
+        self.others_act(core, what)
     }
 
     fn control(
