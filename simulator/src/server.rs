@@ -463,6 +463,8 @@ impl<S: Read + Write + Farewell> Connection<'_, S> {
             Err(reply) => return reply,
         };
         if plan.uplink_ms > 0 {
+            // It has been counted: whoever waits for that may go on.
+            shared.wake();
             shared.pause(plan.uplink_ms);
             if !plan.delivered && self.gone() {
                 // What the caller's kernel still held went with its connection.

@@ -118,6 +118,11 @@ const KINDS: &[Kind] = &[
     kind("ornament_gone", Layer::Shape, "ornaments left out or null"),
     kind("ornament_odd", Layer::Shape, "ornaments of another type: a number, a list, an object, true"),
     kind(
+        "key_twice",
+        Layer::Shape,
+        "a field twice in one object, first with another value: DoorStatus as in the vendor's example, or an ornament",
+    ),
+    kind(
         "times_zoned",
         Layer::Time,
         "the same moments with a zone, with and without a fraction: ...000Z, +0800, +08:00",
@@ -379,7 +384,9 @@ struct Dialect {
     share: f64,
     kinds: Vec<&'static Kind>,
     methods: Option<Vec<String>>,
-    noise: Noise,
+    /// Requests and notices have dice of their own: which of them come first is a matter of milliseconds.
+    requests: Noise,
+    notices: Noise,
     words: Option<Words>,
     asked: u64,
     met: BTreeMap<&'static str, u64>,
@@ -397,16 +404,19 @@ impl Dialect {
     /// Draws the kinds for one request or notice; which may come is said by `fits`.
     fn draw(
         &mut self,
+        notice: bool,
         operation: &str,
         said: &str,
         fits: &dyn Fn(&Kind) -> bool,
     ) -> (Vec<&'static str>, u64) {
         self.asked += 1;
-        let word = self.words.as_ref().and_then(|w| w.find(said)).map(str::to_owned);
+        // Each operation of a word has its own dice: how often it is asked about does not change what a command meets.
+        let word = self.words.as_ref().and_then(|w| w.find(said)).map(|word| format!("{word} {operation}"));
+        // One number each, so that the sequence depends on nothing but the seed.
+        let next = if notice { self.notices.next() } else { self.requests.next() };
         let mut dice = match (&self.words, &word) {
             (Some(words), Some(word)) => words.dice(self.seed, word),
-            // One number a request, so that the sequence depends on nothing but the seed.
-            _ => Noise::new(self.noise.next()),
+            _ => Noise::new(next),
         };
         let mut kinds: Vec<&'static Kind> = Vec::new();
         if dice.chance(self.share) {
@@ -424,7 +434,7 @@ impl Dialect {
             *self.met.entry(*name).or_default() += 1;
         }
         if let (Some(words), Some(word)) = (&mut self.words, word) {
-            let met = (!names.is_empty()).then(|| format!("{operation} {}", names.join("+")));
+            let met = (!names.is_empty()).then(|| names.join("+"));
             words.met.entry(word).or_default().push(met);
         }
         (names, dice.next())
@@ -449,7 +459,7 @@ impl DialectBook {
             Layer::Host | Layer::Callback => false,
             _ => words::fits(platform, operation, k.needs == For::Redeeming, k.needs == For::Numbered),
         };
-        let (kinds, seed) = dialect.draw(operation, &said, &fits);
+        let (kinds, seed) = dialect.draw(false, operation, &said, &fits);
         let has_host = dialect.share > 0.0 && dialect.kinds.iter().any(|k| k.layer == Layer::Host);
         Accent {
             platform,
@@ -479,7 +489,7 @@ impl DialectBook {
             Layer::Callback => platform == "yopoint",
             _ => k.name == "header_latin1",
         };
-        let (kinds, seed) = dialect.draw(method, &said, &fits);
+        let (kinds, seed) = dialect.draw(true, method, &said, &fits);
         Accent { platform, kinds, seed, host_skew_s: 0, prefix: None }
     }
 
@@ -537,7 +547,8 @@ impl DialectBook {
                 share,
                 kinds: chosen.clone(),
                 methods: methods.clone(),
-                noise: Noise::new(own),
+                requests: Noise::new(own),
+                notices: Noise::new(!own),
                 words: word.clone().filter(|w| !w.is_empty()).map(Words::new),
                 asked: 0,
                 met: BTreeMap::new(),
@@ -559,7 +570,7 @@ impl DialectBook {
         json!({"on": on, "kinds": kinds()})
     }
 
-    /// What the requests and notices with each word have met, by platform.
+    /// What the requests and notices with each word have met, by platform, word and operation.
     pub fn met(&self) -> Value {
         let met = self
             .dialects

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::clock::{datetime, parse_datetime};
 use crate::fault::Noise;
-use crate::message::RAW;
+use crate::message::{RAW, TWIN};
 
 /// Stands for a member that is to be left out.
 const GONE: &str = "\u{0}gone";
@@ -201,6 +201,7 @@ fn suits(kind: &str, key: &str, value: &Value) -> bool {
         ("false_for_empty", Value::Null) => true,
         ("half_emoji", Value::String(text)) => ornament && !text.is_empty() && !numeric(text),
         ("ornament_gone" | "ornament_odd", _) => ornament && scalar,
+        ("key_twice", _) => scalar && (ornament || key == "DoorStatus"),
         ("times_zoned" | "times_fraction" | "times_unreadable", _) => moment(key, value).is_some(),
         ("times_ms", Value::Number(_)) => moment(key, value).is_some(),
         _ => false,
@@ -249,6 +250,8 @@ fn rewrite(kind: &str, key: &str, value: &Value, noise: &mut Noise) -> Value {
                 format!("\"\\ude00{inner}\"")
             })
         }
+        // The twin is put beside it afterwards.
+        ("key_twice", old) => json!({TWIN: old}),
         ("ornament_gone", _) if noise.chance(0.5) => Value::Null,
         ("ornament_gone", _) => json!(GONE),
         ("ornament_odd", _) => noise
@@ -310,10 +313,36 @@ pub fn change(kind: &str, value: &mut Value, noise: &mut Noise) -> bool {
             at += 1;
         }
     });
-    if kind == "ornament_gone" {
-        prune(value);
+    match kind {
+        "ornament_gone" => prune(value),
+        "key_twice" => twin(value),
+        _ => {}
     }
     true
+}
+
+/// Writes the marked members twice: with another value, and with their own behind it.
+fn twin(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            let old = std::mem::take(members);
+            for (key, mut member) in old {
+                match member.get_mut(TWIN).map(Value::take) {
+                    Some(own) => {
+                        let other = if key == "DoorStatus" { json!(1) } else { Value::Null };
+                        members.insert(key.clone(), other);
+                        members.insert(format!("{key}{TWIN}"), own);
+                    }
+                    None => {
+                        twin(&mut member);
+                        members.insert(key, member);
+                    }
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(twin),
+        _ => {}
+    }
 }
 
 fn prune(value: &mut Value) {

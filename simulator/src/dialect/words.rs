@@ -129,6 +129,10 @@ pub fn speak(
     let general = throttled || kind.starts_with("new_text");
     let xml = platform == "zhiyun" && request.path.ends_with("/xml");
     if operation == "NotifyUrl" {
+        if throttled {
+            // Without an envelope it would be a gateway's own refusal.
+            return;
+        }
         reply.set_body(
             "text/plain; charset=utf-8",
             *noise.pick(&["error", "系统繁忙", "FAIL: order locked", "0"]),

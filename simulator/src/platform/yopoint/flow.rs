@@ -123,6 +123,7 @@ impl Yopoint {
         .build();
         order.own.token = format!("{:016x}{:016x}", core.noise.next(), core.noise.next());
         order.own.appid = account.appid.clone();
+        order.own.made_ms = at_ms;
         order.own.open_trade_no = trade_no;
         order
     }
@@ -467,7 +468,7 @@ impl Yopoint {
         order.set("ReceiptNo", receipt.clone());
         order.set("CreateAt", at_ms / 1000);
         order.set("ServiceStatus", 2);
-        order.own.door = 1;
+        (order.own.door, order.own.made_ms) = (1, at_ms);
         if opened {
             let goods = core.world.goods.first().map(|g| Take { barcode: g.barcode.clone(), qty: 1 });
             order.set_products(&core.world, goods.as_slice());

@@ -157,6 +157,11 @@ impl Yopoint {
         Ok(page.wrap(shape, total, items))
     }
 
+    /// Whether queries see already what happened then.
+    pub(super) fn is_seen(&self, core: &Core, at_ms: i64) -> bool {
+        at_ms.saturating_add(self.settings.query_lag_ms) <= core.clock.now_ms()
+    }
+
     fn order_list(&self, core: &Core, biz: &Biz) -> Result<Value, Refusal> {
         biz.need_int("page")?;
         let (start, end) = (biz.need_int("StartTime")?, biz.need_int("EndTime")?);
@@ -164,6 +169,7 @@ impl Yopoint {
         let page = self.page(biz, ["page", "pageSize"], None)?;
         let mut written: Vec<_> =
             self.orders.iter().rev().filter(|o| (start..=end).contains(&o.int("CreateAt"))).collect();
+        written.retain(|o| self.is_seen(core, o.own.made_ms));
         written.sort_by_key(|o| std::cmp::Reverse(o.int("CreateAt")));
         // Orders of the series that were written out stand in both; they are shown once, where they were written.
         let series = self.series.between(start, end);
@@ -196,7 +202,7 @@ impl Yopoint {
             (None, None) => None,
         };
         let twice = self.settings.duplicate_door_status;
-        if let Some(order) = written {
+        if let Some(order) = written.filter(|o| self.is_seen(core, o.own.made_ms)) {
             return Ok(order.show(twice));
         }
         let index = self.series.find(receipt.as_deref(), trade_no.as_deref());

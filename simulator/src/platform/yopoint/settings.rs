@@ -160,6 +160,8 @@ pub struct Settings {
     pub appeal_refund_first: bool,
     /// Where `notify.close.door` goes.
     pub close_door_channel: Channel,
+    /// How long queries do not see a new order or a used code.
+    pub query_lag_ms: i64,
     /// What becomes of a voucher code for goods that the machine has none of.
     pub voucher_no_stock: NoStock,
     /// What a voucher's exchange answers.
@@ -251,6 +253,7 @@ impl Default for Settings {
             refund_approval_ms: None,
             appeal_refund_first: false,
             close_door_channel: Channel::Business,
+            query_lag_ms: 0,
             voucher_no_stock: NoStock::Wait,
             exchange_answer: ExchangeAnswer::Receipt,
             voucher_id_required: true,

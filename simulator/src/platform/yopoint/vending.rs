@@ -174,7 +174,10 @@ impl Yopoint {
         if id.is_some_and(|id| id != voucher.id) {
             return Err(Refusal::new("voucher_unknown"));
         }
-        let code = &voucher.codes[c];
+        let mut code = voucher.codes[c].clone();
+        if code.used_s > 0 && !self.is_seen(core, code.used_s * 1000) {
+            (code.used_s, code.tid, code.receipt) = (0, String::new(), String::new());
+        }
         let order = self.consumer_orders.iter().find(|o| o.text("ReceiptNo") == code.receipt);
         Ok(json!({
             "VoucherID": voucher.id, "VoucherCode": code.code, "EncryptCode": code.encrypt_code,

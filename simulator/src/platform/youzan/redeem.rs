@@ -158,7 +158,7 @@ impl Youzan {
         &mut self,
         core: &mut Core,
         code: &str,
-        who: &str,
+        who: Option<&str>,
     ) -> Result<Value, (u16, String)> {
         let has = |o: &&Order| {
             let mut tickets = o.voucher.iter().flat_map(|v| &v.tickets);
@@ -169,13 +169,16 @@ impl Youzan {
         };
         let order = self.held.orders.iter().find(has);
         let order = order.ok_or_else(|| (404, format!("there is no code {code}")))?.clone();
+        let app = self.settings.apps.first().map(|a| a.client_id.clone());
+        let info = who.unwrap_or("another kiosk");
         let call = Call {
             name: String::new(),
             version: String::new(),
             kdt_id: order.kdt_id,
-            client_id: who.to_owned(),
+            // Another kiosk of the same merchant calls for the same application.
+            client_id: who.map_or_else(|| app.unwrap_or_default(), str::to_owned),
             request: 0,
-            params: Params::of(&json!({"code": code, "ticket_code": code, "extra_info": who})),
+            params: Params::of(&json!({"code": code, "ticket_code": code, "extra_info": info})),
         };
         let answer = if order.pickup.is_some_and(|p| p.code == code) {
             self.selffetch_apply(core, &call)

@@ -146,8 +146,8 @@ impl Youzan {
         enum Wish {
             Redeem {
                 code: String,
-                #[serde(default = "somebody")]
-                who: String,
+                #[serde(default)]
+                who: Option<String>,
             },
             Refund {
                 tid: String,
@@ -159,11 +159,8 @@ impl Youzan {
                 order: Value,
             },
         }
-        fn somebody() -> String {
-            "another kiosk".into()
-        }
         match parse(what)? {
-            Wish::Redeem { code, who } => self.redeem_by_other(core, &code, &who),
+            Wish::Redeem { code, who } => self.redeem_by_other(core, &code, who.as_deref()),
             Wish::Refund { tid, under_way } => {
                 let (state, status) = if under_way { (11, None) } else { (12, Some("TRADE_CLOSED")) };
                 let mut patch = json!({"refund_state": state});
