@@ -460,7 +460,7 @@ impl<S: Read + Write + Farewell> Connection<'_, S> {
         let shared = self.shared;
         let plan = match shared.state().plan(&mut request) {
             Ok(plan) => plan,
-            Err(reply) => return reply,
+            Err(reply) => return *reply,
         };
         if plan.uplink_ms > 0 {
             // It has been counted: whoever waits for that may go on.

@@ -325,11 +325,12 @@ impl State {
 
     /// Takes a request to a platform in: which one, which operation, and what is to befall it. A request to nobody
     /// is answered at once.
-    pub fn plan(&mut self, request: &mut Request) -> Result<Plan, Reply> {
+    pub fn plan(&mut self, request: &mut Request) -> Result<Plan, Box<Reply>> {
         self.run_due();
         let prefix = request.path.split('/').nth(1).unwrap_or_default().to_owned();
         let Some(at) = self.platforms.iter().position(|p| p.name() == prefix) else {
-            return Err(Reply::json(404, &json!({"error": format!("nothing is served under /{prefix}")})));
+            let why = json!({"error": format!("nothing is served under /{prefix}")});
+            return Err(Box::new(Reply::json(404, &why)));
         };
         let (platform, core) = (&self.platforms[at], &mut self.core);
         core.requests += 1;

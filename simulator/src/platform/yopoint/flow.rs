@@ -283,7 +283,7 @@ impl Yopoint {
                 order.set("TradeRawData", raw);
                 order.set("PayTime", now);
                 order.own.stage = Stage::Paid;
-                core.record(Act::new(NAME, "pay").order(&receipt).mark(trade_no).amount(order.int("Price")));
+                core.record(Act::new(NAME, "pay").order(receipt).mark(trade_no).amount(order.int("Price")));
                 if at.is_none() {
                     let receipt = receipt.to_owned();
                     self.vend_paid(core, request, &receipt);
@@ -298,7 +298,7 @@ impl Yopoint {
             ("-1", Stage::Unpaid | Stage::PaymentFailed) => {
                 order.set("TradeStatus", -1);
                 order.own.stage = Stage::PaymentFailed;
-                core.record(Act::new(NAME, "pay_failed").order(&receipt).mark(trade_no));
+                core.record(Act::new(NAME, "pay_failed").order(receipt).mark(trade_no));
                 Ok(())
             }
             ("-1", _) => Err("the order is paid already".into()),
