@@ -231,6 +231,12 @@ const KNOWN: &[Known] = &[
         about: "the next callback of this platform meets forge, duplicate, reorder, delay (by ms), drop or ms_timestamp",
     },
     Known {
+        name: "latency",
+        acts: true,
+        params: &[("max_ms", Int(5_000))],
+        about: "the way there and the way back take a time each, seeded, together up to max_ms",
+    },
+    Known {
         name: "act_later",
         acts: true,
         params: &[("act_after_ms", Int(10_000)), ("answer", Text("hold")), ("hold_ms", Int(60_000))],
@@ -369,12 +375,21 @@ impl Fault {
         (self.name == "act_later").then(|| self.count("act_after_ms") as i64)
     }
 
-    /// How long a request of so many bytes is on its way up.
-    pub fn uplink_ms(&self, bytes: usize) -> u64 {
+    /// How long a request of so many bytes, with this number in the log, is on its way up.
+    pub fn uplink_ms(&self, bytes: usize, number: u64) -> u64 {
         match self.name {
+            "latency" => self.ways_ms(number).0,
             "slow_uplink" => self.count("latency_ms") + travel_ms(bytes, self.count("bytes_per_s")),
             _ => 0,
         }
+    }
+
+    /// How long the way there and the way back take for one request.
+    fn ways_ms(&self, number: u64) -> (u64, u64) {
+        let mut noise = Noise::new(number);
+        let both = noise.below(self.count("max_ms") + 1);
+        let there = noise.below(both + 1);
+        (there, both - there)
     }
 
     /// Whether a request arrives although its caller has hung up before.
@@ -521,6 +536,7 @@ impl Fault {
                 reply.spoils = Some((self.text("certificate").to_owned(), self.count("handshakes")));
             }
             "clock_skew" => reply.date = DateHeader::Now(self.skew_ms()),
+            "latency" => reply.delay_ms += self.ways_ms(seed).1,
             "act_later" => match self.text("answer") {
                 "gateway" => {
                     reply.status = 504;

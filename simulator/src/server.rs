@@ -128,7 +128,7 @@ impl Shared {
 
     /// Answers a request to a platform. The threads that sleep are woken only if there is something for them,
     /// because waking them costs more than most requests.
-    fn serve(&self, act: impl FnOnce(&mut State) -> Reply) -> Reply {
+    fn serve<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state();
         let before = state.core.agenda();
         let reply = act(&mut state);
@@ -458,18 +458,20 @@ impl<S: Read + Write + Farewell> Connection<'_, S> {
     /// Lets a platform answer a request: when its last byte has come up, which may be a while from now.
     fn ask_platform(&mut self, mut request: Request) -> Reply {
         let shared = self.shared;
-        let plan = match shared.state().plan(&mut request) {
+        // Taken in and acted on in one go, unless it is still on its way.
+        let taken = shared.serve(|state| match state.plan(&mut request) {
+            Err(reply) => Err(reply),
+            Ok(plan) if plan.uplink_ms == 0 => Err(Box::new(state.act(&request, plan))),
+            Ok(plan) => Ok(plan),
+        });
+        let plan = match taken {
             Ok(plan) => plan,
             Err(reply) => return *reply,
         };
-        if plan.uplink_ms > 0 {
-            // It has been counted: whoever waits for that may go on.
-            shared.wake();
-            shared.pause(plan.uplink_ms);
-            if !plan.delivered && self.gone() {
-                // What the caller's kernel still held went with its connection.
-                return shared.serve(|state| state.lose(&request, &plan));
-            }
+        shared.pause(plan.uplink_ms);
+        if !plan.delivered && self.gone() {
+            // What the caller's kernel still held went with its connection.
+            return shared.serve(|state| state.lose(&request, &plan));
         }
         shared.serve(|state| state.act(&request, plan))
     }

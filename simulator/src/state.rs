@@ -342,7 +342,7 @@ impl State {
         let faults = core.faults.draw(name, &operation, &says);
         let accent = core.dialects.draw(name, &operation, &says);
         let link = core.link.for_request(name, request.size);
-        let slow: u64 = faults.iter().map(|f| f.uplink_ms(request.size)).sum();
+        let slow: u64 = faults.iter().map(|f| f.uplink_ms(request.size, request.number)).sum();
         Ok(Plan {
             at,
             name,
@@ -382,7 +382,8 @@ impl State {
                 core.callbacks.rules.push(rule);
             }
         }
-        let others = platform.others_for(request, &plan.accent);
+        let brings = (!plan.accent.is_plain()).then(|| platform.others_for(request, &plan.accent));
+        let others = brings.flatten();
         if let Some(body) = others.as_ref().filter(|_| plan.accent.others_come_first()) {
             let _ = core.let_others(platform.as_mut(), body);
         }

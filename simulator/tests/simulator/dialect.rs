@@ -622,6 +622,66 @@ fn notices_are_signed_as_they_are_written() {
     }
 }
 
+/// Every kind at every answer: what is acted on stands in the record, and nothing else does.
+#[test]
+fn the_record_agrees_with_the_log_whatever_is_said() {
+    let sim = start();
+    control(&sim, "POST", "/_sim/yopoint/generate", json!({"cabinets": 400, "stock_lines": 2}));
+    control(&sim, "POST", "/_sim/yopoint/settings", json!({"door_open_ms": 1, "recognition_ms": 1}));
+    let token = youzan_token(&sim);
+    sim.set_dialect(None, 77, 1.0, None).expect("on");
+    let mut met = BTreeSet::new();
+    for n in 0..400u64 {
+        let cabinet = format!("5e00{n:020x}");
+        let open = json!({"CID": cabinet, "TradeNo": format!("m-{n}")});
+        let code = format!("{}", 50_000_000_000 + n);
+        control(
+            &sim,
+            "POST",
+            "/_sim/youzan/orders",
+            json!({"tid": format!("E{n:023}"), "pickup": {"code": code}, "message": null}),
+        );
+        let apply = json!({"code": code, "extra_info": format!("m-{n}")});
+        for request in [
+            gateway_request(&sim, "cabinet.open.door", &open),
+            youzan_request("youzan.trade.selffetchcode.apply/3.0.0", &token, &apply),
+            zhiyun_request(&sim, "json"),
+            gateway_request(&sim, "cabinet.order.get", &json!({"TradeNo": format!("m-{n}")})),
+        ] {
+            let got = bytes(&sim, &request);
+            assert!(got.is_empty() || got.starts_with(b"HTTP/1.1 "), "{n}");
+        }
+    }
+    let log = control(&sim, "GET", "/_sim/requests", Value::Null);
+    let writes: Vec<_> = log
+        .as_array()
+        .expect("a log")
+        .iter()
+        .filter(|e| {
+            ["cabinet.open.door", "youzan.trade.selffetchcode.apply"]
+                .contains(&e["method"].as_str().unwrap_or(""))
+        })
+        .collect();
+    assert_eq!(writes.len(), 800);
+    let done: BTreeSet<u64> = acts(&sim, "by=request").iter().filter_map(|a| a["request"].as_u64()).collect();
+    for entry in &writes {
+        let acted = entry["acted"].as_bool().expect("a flag");
+        let names: Vec<&str> =
+            entry["dialect"].as_array().expect("names").iter().filter_map(Value::as_str).collect();
+        met.extend(names.iter().map(|n| (*n).to_owned()));
+        // Where somebody was there before, the platform looked at the request and refused it.
+        let late = names.contains(&"other_before");
+        let number = entry["number"].as_u64().expect("a number");
+        assert_eq!(done.contains(&number), acted && !late, "{entry}");
+    }
+    let reached = names().into_iter().filter(|n| !n.starts_with("callback_") && n != "date_skew_host");
+    for name in reached {
+        assert!(met.contains(&name), "{name} was never met");
+    }
+    let all = acts(&sim, "");
+    assert!(all.iter().enumerate().all(|(i, a)| a["number"] == json!(i as u64 + 1)));
+}
+
 #[test]
 fn the_same_seed_over_two_simulators_in_rust() {
     let first = |seed: u64| {

@@ -69,6 +69,25 @@ fn a_request_that_trickles_up_arrives_later() {
 }
 
 #[test]
+fn both_ways_take_their_time() {
+    let took = || {
+        let sim = start();
+        control(&sim, "POST", "/_sim/faults", json!({"fault": "latency", "max_ms": 400, "count": 8}));
+        let mut socket = plain(&sim);
+        for _ in 0..8 {
+            socket.write_all(&gateway_request(&sim, "api.test", &json!({}))).expect("it reads");
+            read_answer(&mut socket).expect("an answer");
+        }
+        let log = control(&sim, "GET", "/_sim/requests", Value::Null);
+        let up = |e: &Value| e["uplink_ms"].as_i64().expect("a number");
+        log.as_array().expect("a log").iter().map(up).collect::<Vec<_>>()
+    };
+    let ways = took();
+    assert!(ways.iter().all(|ms| (0..=400).contains(ms)) && ways.iter().any(|ms| *ms > 0), "{ways:?}");
+    assert_eq!(ways, took(), "the same request, the same way");
+}
+
+#[test]
 fn who_hangs_up_early_may_be_too_late() {
     for (delivered, opened) in [(true, 1), (false, 0)] {
         let sim = start();
