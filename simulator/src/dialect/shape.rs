@@ -65,6 +65,10 @@ const VITAL: &[&str] = &[
     "Row",
     "Col",
     "OnlineStatus",
+    "SellStatus",
+    "EnableSell",
+    "CabinetCount",
+    "IsSuspicious",
     "UsedAt",
     "ExpiredAt",
     // Dingshang.
@@ -185,9 +189,12 @@ fn moment(key: &str, value: &Value) -> Option<i64> {
     }
 }
 
+/// Containers whose members all name something: a lane is opened by the name of its channel.
+const VITAL_PARENTS: &[&str] = &["channel"];
+
 /// Whether a kind can do something to a field.
-fn suits(kind: &str, key: &str, value: &Value) -> bool {
-    let ornament = !key.is_empty() && !VITAL.contains(&key);
+fn suits(kind: &str, (parent, key): (&str, &str), value: &Value) -> bool {
+    let ornament = !key.is_empty() && !VITAL.contains(&key) && !VITAL_PARENTS.contains(&parent);
     let scalar = matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_));
     match (kind, value) {
         ("list_as_object", Value::Array(items)) => !items.is_empty() && key != "Location",
@@ -286,29 +293,31 @@ fn exponent(n: i64, mark: &str) -> String {
     format!("{sign}{}{point}{tail}{mark}{power}", &text[..1])
 }
 
-/// Looks at every member of objects and every list item, innermost first.
-fn walk(value: &mut Value, key: &str, act: &mut dyn FnMut(&str, &mut Value)) {
+/// Looks at every member of objects and every list item, innermost first, with the name of what holds it and its own.
+fn walk(value: &mut Value, parent: &str, key: &str, act: &mut dyn FnMut((&str, &str), &mut Value)) {
     match value {
-        Value::Object(members) => members.iter_mut().for_each(|(key, member)| walk(member, key, act)),
-        Value::Array(items) => items.iter_mut().for_each(|item| walk(item, "", act)),
+        Value::Object(members) => {
+            members.iter_mut().for_each(|(name, member)| walk(member, key, name, act));
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| walk(item, key, "", act)),
         _ => {}
     }
-    act(key, value);
+    act((parent, key), value);
 }
 
 /// Writes fields of a value as a kind has it: one at least, and of the others each second. Answers whether there was
 /// one.
 pub fn change(kind: &str, value: &mut Value, noise: &mut Noise) -> bool {
     let mut places = 0;
-    walk(value, "", &mut |key, member| places += u64::from(suits(kind, key, member)));
+    walk(value, "", "", &mut |place, member| places += u64::from(suits(kind, place, member)));
     if places == 0 {
         return false;
     }
     let (must, mut at) = (noise.below(places), 0);
-    walk(value, "", &mut |key, member| {
-        if suits(kind, key, member) {
+    walk(value, "", "", &mut |place, member| {
+        if suits(kind, place, member) {
             if at == must || noise.chance(0.5) {
-                *member = rewrite(kind, key, member, noise);
+                *member = rewrite(kind, place.1, member, noise);
             }
             at += 1;
         }
@@ -446,6 +455,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn lanes_keep_their_names() {
+        for kind in ["ornament_odd", "ornament_gone", "half_emoji"] {
+            for seed in 0..20 {
+                let mut value =
+                    json!({"id": 1, "good": {"name": "水"}, "channel": {"name": "A21", "code": "020"}});
+                assert!(change(kind, &mut value, &mut Noise::new(seed)));
+                assert_eq!(value["channel"]["name"], "A21", "{kind}");
+                assert_ne!(value["good"]["name"], "水", "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_field_twice() {
+        let mut value = json!({"ReceiptNo": "VI1", "DoorStatus": 0});
+        assert!(change("key_twice", &mut value, &mut Noise::new(1)));
+        assert_eq!(render_json(&value), r#"{"ReceiptNo":"VI1","DoorStatus":1,"DoorStatus":0}"#);
     }
 
     #[test]
