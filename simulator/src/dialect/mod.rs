@@ -47,6 +47,8 @@ enum For {
     Redeeming,
     /// A request that carries a number of the client's own.
     Numbered,
+    /// A request whose answer is a flag: `is_success`.
+    Flagged,
     /// A notice that is sent as a form.
     Forms,
 }
@@ -66,6 +68,10 @@ const fn kind(name: &'static str, layer: Layer, about: &'static str) -> Kind {
 
 const fn idle(name: &'static str, about: &'static str) -> Kind {
     Kind { name, layer: Layer::Words, needs: For::Any, acts: false, about }
+}
+
+const fn flagged(name: &'static str, acts: bool, about: &'static str) -> Kind {
+    Kind { name, layer: Layer::Words, needs: For::Flagged, acts, about }
 }
 
 const fn people(name: &'static str, needs: For, acts: bool, about: &'static str) -> Kind {
@@ -93,6 +99,17 @@ const KINDS: &[Kind] = &[
     ),
     idle("new_text_not_acted", "the same, and the platform did not act"),
     kind("new_success_words", Layer::Words, "a success whose words are others than the notes'"),
+    kind(
+        "success_without_data",
+        Layer::Words,
+        "a success whose data is missing, null, or an empty list, object or text",
+    ),
+    flagged(
+        "says_false_acted",
+        true,
+        "no failure and yet is_success false, and the platform did act (Youzan)",
+    ),
+    flagged("says_false_not_acted", false, "the same, and the platform did not act"),
     kind(
         "throttled_acted",
         Layer::Words,
@@ -457,7 +474,12 @@ impl DialectBook {
         let said = if dialect.words.is_some() { text() } else { String::new() };
         let fits = |k: &Kind| match k.layer {
             Layer::Host | Layer::Callback => false,
-            _ => words::fits(platform, operation, k.needs == For::Redeeming, k.needs == For::Numbered),
+            _ => match k.needs {
+                For::Redeeming => words::redeems(platform, operation),
+                For::Numbered => words::carries_number(platform, operation),
+                For::Flagged => platform == "youzan" && words::redeems(platform, operation),
+                For::Any | For::Forms => true,
+            },
         };
         let (kinds, seed) = dialect.draw(false, operation, &said, &fits);
         let has_host = dialect.share > 0.0 && dialect.kinds.iter().any(|k| k.layer == Layer::Host);

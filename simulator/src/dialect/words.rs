@@ -87,9 +87,9 @@ const TEXTS: [&str; 12] = [
 
 const OK_WORDS: [&str; 7] = ["success", "OK", "操作成功", "Success", "成功", "done", ""];
 
-/// Whether a kind fits an operation: one that needs a code to be used up, or a number of the client's.
-pub fn fits(platform: &str, operation: &str, redeems: bool, numbered: bool) -> bool {
-    let redeeming = match platform {
+/// Whether an operation uses up a code.
+pub fn redeems(platform: &str, operation: &str) -> bool {
+    match platform {
         "yopoint" => operation == "activity.voucher.exchange",
         "dingshang" => operation == "consume",
         "youzan" => {
@@ -98,13 +98,16 @@ pub fn fits(platform: &str, operation: &str, redeems: bool, numbered: bool) -> b
                 || operation.contains("virtualticket.verify")
         }
         _ => false,
-    };
-    let carries = match platform {
+    }
+}
+
+/// Whether an operation carries a number of the client's own.
+pub fn carries_number(platform: &str, operation: &str) -> bool {
+    match platform {
         "yopoint" => operation == "cabinet.open.door",
         "dingshang" => matches!(operation, "order_create" | "consume"),
         _ => false,
-    };
-    (!redeems || redeeming) && (!numbered || carries)
+    }
 }
 
 /// Puts other words into an answer.
@@ -121,9 +124,13 @@ pub fn speak(
         // It was refused, and that is told as it is.
         return;
     }
-    if kind == "new_success_words" {
-        praise(platform, reply, noise);
-        return;
+    match kind {
+        "new_success_words" => return praise(platform, reply, noise),
+        "success_without_data" => return say_nothing(platform, reply, noise),
+        _ if kind.starts_with("says_false") => {
+            return reply.set_body("application/json; charset=utf-8", r#"{"response":{"is_success":false}}"#);
+        }
+        _ => {}
     }
     let throttled = kind.starts_with("throttled");
     let general = throttled || kind.starts_with("new_text");
@@ -192,6 +199,22 @@ fn praise(platform: &str, reply: &mut Reply, noise: &mut Noise) {
         // The old envelope has no words for a success.
         "youzan" if body.get("response").is_some() => return,
         _ => body["message"] = word,
+    }
+    reply.body = body.to_string().into_bytes();
+}
+
+fn say_nothing(platform: &str, reply: &mut Reply, noise: &mut Noise) {
+    let Ok(mut body) = serde_json::from_slice::<Value>(&reply.body) else { return };
+    let name = if platform == "youzan" && body.get("response").is_some() { "response" } else { "data" };
+    let nothing =
+        noise.pick(&[Some(json!({})), Some(json!([])), Some(json!("")), Some(Value::Null), None]).clone();
+    if let Some(members) = body.as_object_mut() {
+        match nothing {
+            Some(value) => drop(members.insert(name.into(), value)),
+            // Without it the old envelope would be none at all.
+            None if name == "response" => drop(members.insert(name.into(), json!(true))),
+            None => drop(members.shift_remove(name)),
+        }
     }
     reply.body = body.to_string().into_bytes();
 }

@@ -88,7 +88,11 @@ fn every_kind_is_listed_and_described() {
     for kind in &kinds {
         let name = kind["name"].as_str().expect("a name");
         assert!(kind["about"].as_str().is_some_and(|a| a.len() > 10), "{name}");
-        assert!(readme.contains(&format!("| `{name}` |")), "the README does not describe {name}");
+        let (layer, about) =
+            (kind["layer"].as_str().expect("a layer"), kind["about"].as_str().expect("a text"));
+        let row =
+            format!("| `{name}` | {layer} | {} | {about} |", if kind["acts"] == true { "yes" } else { "no" });
+        assert!(readme.contains(&row), "the README has no row {row}");
         // Each can be had alone, for one platform or all.
         control(&sim, "POST", "/_sim/dialect", json!({"share": 0.5, "kinds": [name]}));
         let on = control(&sim, "GET", "/_sim/dialect", Value::Null)["on"].clone();
@@ -153,7 +157,7 @@ fn the_record_of_acts_says_what_happened() {
         let name = kind["name"].as_str().expect("a name");
         let acts_on = kind["acts"].as_bool().expect("a flag");
         // These need a code or an old number.
-        if name.starts_with("other_") {
+        if name.starts_with("other_") || name.starts_with("says_false") {
             continue;
         }
         for seed in 0..4 {
@@ -619,6 +623,29 @@ fn notices_are_signed_as_they_are_written() {
             changed |= sent.to_string().contains(&format!("\"dialect\":[\"{kind}\"]"));
         }
         assert!(changed, "{kind}");
+    }
+}
+
+#[test]
+fn a_success_that_says_nothing() {
+    let mut seen = BTreeSet::new();
+    for seed in 0..12 {
+        let sim = start();
+        speak(&sim, "yopoint", "success_without_data", seed);
+        let envelope = body(&bytes(&sim, &door(&sim)));
+        assert_eq!(envelope["error_code"], 0);
+        assert!(envelope["data"].get("ReceiptNo").is_none());
+        seen.insert(envelope.get("data").map_or("missing".to_owned(), Value::to_string));
+        assert_eq!(acts(&sim, "kind=open_door").len(), 1);
+    }
+    assert!(seen.len() > 3, "{seen:?}");
+    for (kind, redeemed) in [("says_false_acted", 1), ("says_false_not_acted", 0)] {
+        let sim = start();
+        let token = youzan_token(&sim);
+        speak(&sim, "youzan", kind, 1);
+        let apply = youzan_request("youzan.trade.selffetchcode.apply/3.0.0", &token, &json!({"code": CODE}));
+        assert_eq!(body(&bytes(&sim, &apply)), json!({"response": {"is_success": false}}));
+        assert_eq!(acts(&sim, "kind=redeem").len(), redeemed);
     }
 }
 
