@@ -552,6 +552,18 @@ fn condition(state: &State, word: &str, body: &Value) -> Result<bool, String> {
             Ok(lock.ok_or(format!("there is no door {door}"))?.open == (word == "door_open"))
         }
         "openings" => Ok(core.world.openings.len() as u64 >= count),
+        "acts" => {
+            let fits = |name: &str, is: Option<&str>| body.get(name).is_none_or(|want| want.as_str() == is);
+            let found = core.acts().iter().filter(|a| {
+                fits("platform", Some(&a.platform))
+                    && fits("kind", Some(&a.kind))
+                    && fits("by", Some(&a.by))
+                    && fits("code", a.code.as_deref())
+                    && fits("order", a.order.as_deref())
+                    && fits("mark", a.mark.as_deref())
+            });
+            Ok(found.count() as u64 >= count)
+        }
         "requests" => Ok(core.request_count(body["operation"].as_str()) >= count),
         "callback" => {
             let fits = |name: &str, shown: &Value| body.get(name).is_none_or(|want| shown[name] == *want);
@@ -563,7 +575,7 @@ fn condition(state: &State, word: &str, body: &Value) -> Result<bool, String> {
             Ok(found.count() as u64 >= count)
         }
         _ => state.platforms().find_map(|p| p.condition(core, body)).unwrap_or_else(|| {
-            let known = "callbacks_idle, quiet, door_open, door_shut, openings, requests, connections, callback, order, record";
+            let known = "callbacks_idle, quiet, door_open, door_shut, openings, acts, requests, connections, callback, order, record";
             Err(format!("cannot wait for {word:?}; known are {known}"))
         }),
     }

@@ -218,6 +218,35 @@ const KINDS: &[Kind] = &[
     sent("callback_expect", "the notice announces Expect: 100-continue and does not wait"),
 ];
 
+impl Layer {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Words => "words",
+            Self::Status => "status",
+            Self::Shape => "shape",
+            Self::Time => "time",
+            Self::Clock | Self::Host => "clock",
+            Self::Wire => "wire",
+            Self::People => "people",
+            Self::Callback => "callback",
+        }
+    }
+}
+
+/// The kinds that names stand for: of kinds, or of whole layers.
+fn chosen(names: &[String]) -> Result<Vec<&'static Kind>, String> {
+    let mut all = Vec::new();
+    for name in names {
+        let before = all.len();
+        all.extend(KINDS.iter().filter(|k| k.name == name || k.layer.name() == name));
+        if all.len() == before {
+            let known: Vec<_> = KINDS.iter().map(|k| k.name).collect();
+            return Err(format!("unknown kind or layer {name:?}; known are {}", known.join(", ")));
+        }
+    }
+    Ok(all)
+}
+
 fn find(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|k| k.name == name)
 }
@@ -525,13 +554,14 @@ impl DialectBook {
             seed: u64,
             share: f64,
             kinds: Option<Vec<String>>,
+            without: Option<Vec<String>>,
             methods: Option<Vec<String>>,
             word: Option<String>,
         }
         fn one() -> u64 {
             1
         }
-        let Body { platform, seed, share, kinds, methods, word } =
+        let Body { platform, seed, share, kinds, without, methods, word } =
             serde_json::from_value(body.clone()).map_err(|e| e.to_string())?;
         if !(0.0..=1.0).contains(&share) {
             return Err("\"share\" must be a number from 0 to 1".into());
@@ -545,18 +575,12 @@ impl DialectBook {
                 })?]
             }
         };
-        let chosen: Vec<&'static Kind> = match kinds {
+        let mut kinds = match kinds {
             None => KINDS.iter().collect(),
-            Some(names) => names
-                .iter()
-                .map(|name| {
-                    find(name).ok_or_else(|| {
-                        let known: Vec<_> = KINDS.iter().map(|k| k.name).collect();
-                        format!("unknown kind {name:?}; known are {}", known.join(", "))
-                    })
-                })
-                .collect::<Result<_, _>>()?,
+            Some(names) => chosen(&names)?,
         };
+        let without = chosen(&without.unwrap_or_default())?;
+        kinds.retain(|kind| !without.iter().any(|other| other.name == kind.name));
         for platform in platforms {
             if share == 0.0 {
                 self.dialects.remove(platform);
@@ -567,7 +591,7 @@ impl DialectBook {
             let dialect = Dialect {
                 seed: own,
                 share,
-                kinds: chosen.clone(),
+                kinds: kinds.clone(),
                 methods: methods.clone(),
                 requests: Noise::new(own),
                 notices: Noise::new(!own),
@@ -606,18 +630,6 @@ impl DialectBook {
 fn kinds() -> Value {
     KINDS
         .iter()
-        .map(|k| {
-            let layer = match k.layer {
-                Layer::Words => "words",
-                Layer::Status => "status",
-                Layer::Shape => "shape",
-                Layer::Time => "time",
-                Layer::Clock | Layer::Host => "clock",
-                Layer::Wire => "wire",
-                Layer::People => "people",
-                Layer::Callback => "callback",
-            };
-            json!({"name": k.name, "layer": layer, "acts": k.acts, "about": k.about})
-        })
+        .map(|k| json!({"name": k.name, "layer": k.layer.name(), "acts": k.acts, "about": k.about}))
         .collect()
 }

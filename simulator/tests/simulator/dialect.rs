@@ -99,6 +99,14 @@ fn every_kind_is_listed_and_described() {
         assert_eq!(on.as_object().map(|o| o.len()), Some(4));
         assert_eq!(on["youzan"]["kinds"], json!([name]));
     }
+    let wish =
+        json!({"platform": "youzan", "share": 1, "kinds": ["time", "half_emoji"], "without": ["times_ms"]});
+    let on = control(&sim, "POST", "/_sim/dialect", wish)["on"]["youzan"]["kinds"].clone();
+    assert_eq!(
+        on,
+        json!(["times_zoned", "times_fraction", "times_unreadable", "half_emoji"]),
+        "layers are names too"
+    );
     control(&sim, "POST", "/_sim/dialect", json!({"platform": "zhiyun", "share": 0}));
     let on = control(&sim, "GET", "/_sim/dialect", Value::Null)["on"].clone();
     assert_eq!(on.as_object().map(|o| o.len()), Some(3));
@@ -111,6 +119,7 @@ fn wrong_wishes_are_explained() {
     let sim = start();
     for (wish, want) in [
         (json!({"share": 1, "kinds": ["new_eror"]}), "known are new_error_acted"),
+        (json!({"share": 1, "without": ["shapes"]}), "unknown kind or layer"),
         (json!({"share": 1, "platform": "yopint"}), "known are yopoint, dingshang"),
         (json!({"share": 2}), "from 0 to 1"),
         (json!({"seed": 1}), "share"),

@@ -46,7 +46,9 @@ fn nothing_is_answered_while_it_waits() {
     let begun = Instant::now();
     let mut socket = plain(&sim);
     socket.write_all(&gateway_request(&sim, "cabinet.open.door", &door())).expect("it reads");
-    control(&sim, "POST", "/_sim/wait", json!({"for": "openings", "count": 1}));
+    control(&sim, "POST", "/_sim/wait", json!({"for": "acts", "kind": "open_door", "mark": "late-1"}));
+    let never = json!({"for": "acts", "mark": "late-2", "timeout_ms": 1});
+    assert_eq!(sim.control("POST", "/_sim/wait", never).0, 408);
     assert!(read_answer(&mut socket).is_err());
     assert!(begun.elapsed() >= Duration::from_millis(250));
     let wrong = json!({"fault": "act_later", "answer": "maybe"});
