@@ -12,6 +12,7 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::dialect::Accent;
 use crate::tls::Tls;
 
 /// How a callback is to be made out.
@@ -48,6 +49,8 @@ pub struct Outgoing {
     pub receipt: Option<String>,
     /// What it says, as the platform's renderer wants it.
     pub content: Value,
+    /// How the vendor speaks this time; none: plainly.
+    pub accent: Accent,
 }
 
 /// How far a delivery has got.
@@ -112,7 +115,7 @@ impl Delivery {
         json!({
             "id": self.id, "platform": self.what.platform, "channel": self.what.channel,
             "account": self.what.account, "method": self.what.method, "receipt": self.what.receipt,
-            "content": self.what.content, "forge": self.style.forge, "ms_timestamp": self.style.ms_timestamp,
+            "content": self.what.content, "dialect": self.what.accent.names(), "forge": self.style.forge, "ms_timestamp": self.style.ms_timestamp,
             "url": self.url, "body": self.rendered.body, "headers": self.rendered.headers, "progress": self.progress, "due_ms": self.due_ms,
             "waits_for_next": self.behind_next, "copy_of": self.copy_of, "attempts": self.attempts,
         })
@@ -246,7 +249,7 @@ impl CallbackBook {
     }
 
     /// Puts a callback into the queue, as the rules for callbacks to come have it.
-    pub fn add(&mut self, what: Outgoing, now_ms: i64, render: &dyn Fn(Style, i64) -> Rendered) {
+    pub fn add(&mut self, what: Outgoing, now_ms: i64, render: &dyn Fn(&Outgoing, Style, i64) -> Rendered) {
         let (mut style, mut delay, mut copies) = (Style::default(), 0, 0);
         let (mut behind_next, mut dropped) = (false, false);
         for rule in self.rules.iter_mut().filter(|r| {
@@ -264,7 +267,7 @@ impl CallbackBook {
                 Twist::Drop => dropped = true,
             }
         }
-        let rendered = render(style, now_ms);
+        let rendered = render(&what, style, now_ms);
         let id = self.push(what.clone(), style, rendered.clone(), now_ms + delay, None);
         if let Some(delivery) = self.delivery_mut(id) {
             delivery.behind_next = behind_next && delivery.progress == Progress::Queued;
@@ -481,13 +484,14 @@ fn exchange(
         path.push(if path.contains('?') { '&' } else { '?' });
         path.push_str(query);
     }
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}:{}\r\n", address.host, address.port);
+    let mut head =
+        format!("{method} {path} HTTP/1.1\r\nHost: {}:{}\r\n", address.host, address.port).into_bytes();
     for (name, value) in fields.iter().filter(|(n, _)| !n.starts_with(':')) {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        crate::server::header_line(&mut head, name, value);
     }
     let body = delivery.rendered.body.as_bytes();
-    head.push_str(&format!("Content-Length: {}\r\nConnection: close\r\n\r\n", body.len()));
-    stream.write_all(&[head.as_bytes(), body].concat())?;
+    head.extend_from_slice(format!("Content-Length: {}\r\nConnection: close\r\n\r\n", body.len()).as_bytes());
+    stream.write_all(&[&head[..], body].concat())?;
     stream.flush()?;
     let mut got = Vec::new();
     let mut piece = [0u8; 4096];
@@ -523,6 +527,10 @@ fn parse_answer(got: &[u8], ended: bool) -> io::Result<Option<(u16, String)>> {
     };
     let status = response.code.unwrap_or_default();
     let body = &got[start..];
+    if (100..200).contains(&status) && status != 101 {
+        // The receiver says that it goes on; the answer comes behind.
+        return parse_answer(body, ended);
+    }
     let body = if find("transfer-encoding").is_some_and(|v| v.contains("chunked")) {
         match crate::server::unchunk(body).map_err(odd)? {
             Some((body, _)) => body,
@@ -566,8 +574,9 @@ mod tests {
             method: method.into(),
             receipt: None,
             content: Value::Null,
+            accent: Accent::default(),
         };
-        book.add(what, 0, &|_, _| Rendered::default());
+        book.add(what, 0, &|_, _, _| Rendered::default());
     }
 
     fn drain(book: &mut CallbackBook) -> Vec<String> {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::act::Act;
 use crate::callback::{CallbackRule, Style, Target};
 use crate::clock::http_date;
 use crate::fault;
@@ -113,6 +114,20 @@ fn route(shared: &Shared, method: &str, parts: &[&str], query: &Query, body: &Va
             };
             Ok(json!(shared.state().core.world.openings.iter().filter(fits).collect::<Vec<_>>()))
         }
+        ("GET", ["acts"]) => Ok(acts(&shared.state(), query)),
+        ("POST", ["others"]) => shared.change(|state| others(state, body)),
+        ("GET", ["dialect"]) => Ok(shared.state().core.dialects.show()),
+        ("GET", ["dialect", "met"]) => Ok(shared.state().core.dialects.met()),
+        ("POST", ["dialect"]) => shared.change(|state| state.core.dialects.set(body)).map_err(bad),
+        ("DELETE", ["dialect"]) => {
+            shared.change(|state| state.core.dialects.clear());
+            Ok(json!({"cleared": true}))
+        }
+        ("GET", ["link"]) => Ok(json!(shared.state().core.link)),
+        ("POST" | "PATCH", ["link"]) => shared.change(|state| {
+            patch_settings(&mut state.core.link, body).map_err(bad)?;
+            Ok(json!(state.core.link))
+        }),
         ("GET", ["requests"]) => Ok(requests(&shared.state(), query)),
         ("DELETE", ["requests"]) => {
             shared.change(State::forget_log);
@@ -356,10 +371,46 @@ fn door(state: &mut State, body: &Value) -> Answer {
     Ok(json!(state.core.world.cabinet(&cabinet)))
 }
 
+/// What happened, whatever was said of it. Looked through before it is written out: after a long run there is much.
+fn acts(state: &State, query: &Query) -> Value {
+    let is =
+        |name: &str, value: Option<&str>| query.get(name).is_none_or(|want| value.is_some_and(|v| v == want));
+    let since: u64 = query.get("since").and_then(|n| n.parse().ok()).unwrap_or(0);
+    let fits = |a: &&Act| {
+        a.number > since
+            && is("platform", Some(&a.platform))
+            && is("kind", Some(&a.kind))
+            && is("by", Some(&a.by))
+            && is("cabinet", a.cabinet.as_deref())
+            && is("door", a.door.map(|d| d.to_string()).as_deref())
+            && is("lane", a.lane.as_deref())
+            && is("code", a.code.as_deref())
+            && is("order", a.order.as_deref())
+            && is("mark", a.mark.as_deref())
+            && is("notify_url", a.notify_url.as_deref())
+    };
+    json!(state.core.acts().iter().filter(fits).collect::<Vec<_>>())
+}
+
+/// Somebody else does something, at once or in a while.
+fn others(state: &mut State, body: &Value) -> Answer {
+    let mut what = body.as_object().cloned().ok_or(bad("the body must be a JSON object"))?;
+    let platform = what.shift_remove("platform");
+    let platform = platform.as_ref().and_then(Value::as_str).ok_or(bad("say which \"platform\""))?;
+    let after_ms = match what.shift_remove("after_ms") {
+        None => 0,
+        Some(ms) => {
+            ms.as_i64().filter(|ms| *ms >= 0).ok_or(bad("\"after_ms\" is a number of milliseconds"))?
+        }
+    };
+    state.others(platform, &Value::Object(what), after_ms)
+}
+
 fn requests(state: &State, query: &Query) -> Value {
     let since: u64 = query.get("since").and_then(|n| n.parse().ok()).unwrap_or(0);
     let fits = |e: &&Value| {
-        e["number"].as_u64() > Some(since) && query.keep(e, &["platform", "method", "number", "acted"])
+        e["number"].as_u64() > Some(since)
+            && query.keep(e, &["platform", "method", "number", "acted", "connection"])
     };
     state.core.log().filter(fits).cloned().collect()
 }
@@ -501,6 +552,18 @@ fn condition(state: &State, word: &str, body: &Value) -> Result<bool, String> {
             Ok(lock.ok_or(format!("there is no door {door}"))?.open == (word == "door_open"))
         }
         "openings" => Ok(core.world.openings.len() as u64 >= count),
+        "acts" => {
+            let fits = |name: &str, is: Option<&str>| body.get(name).is_none_or(|want| want.as_str() == is);
+            let found = core.acts().iter().filter(|a| {
+                fits("platform", Some(&a.platform))
+                    && fits("kind", Some(&a.kind))
+                    && fits("by", Some(&a.by))
+                    && fits("code", a.code.as_deref())
+                    && fits("order", a.order.as_deref())
+                    && fits("mark", a.mark.as_deref())
+            });
+            Ok(found.count() as u64 >= count)
+        }
         "requests" => Ok(core.request_count(body["operation"].as_str()) >= count),
         "callback" => {
             let fits = |name: &str, shown: &Value| body.get(name).is_none_or(|want| shown[name] == *want);
@@ -512,7 +575,7 @@ fn condition(state: &State, word: &str, body: &Value) -> Result<bool, String> {
             Ok(found.count() as u64 >= count)
         }
         _ => state.platforms().find_map(|p| p.condition(core, body)).unwrap_or_else(|| {
-            let known = "callbacks_idle, quiet, door_open, door_shut, openings, requests, connections, callback, order, record";
+            let known = "callbacks_idle, quiet, door_open, door_shut, openings, acts, requests, connections, callback, order, record";
             Err(format!("cannot wait for {word:?}; known are {known}"))
         }),
     }

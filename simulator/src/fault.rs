@@ -230,6 +230,24 @@ const KNOWN: &[Known] = &[
         params: &[("do", Text("forge")), ("ms", Int(200))],
         about: "the next callback of this platform meets forge, duplicate, reorder, delay (by ms), drop or ms_timestamp",
     },
+    Known {
+        name: "latency",
+        acts: true,
+        params: &[("max_ms", Int(5_000))],
+        about: "the way there and the way back take a time each, seeded, together up to max_ms",
+    },
+    Known {
+        name: "act_later",
+        acts: true,
+        params: &[("act_after_ms", Int(10_000)), ("answer", Text("hold")), ("hold_ms", Int(60_000))],
+        about: "the platform acts only after that while on its clock, whoever still waits; the caller gets no answer (hold, drop) or a 504 (gateway)",
+    },
+    Known {
+        name: "slow_uplink",
+        acts: true,
+        params: &[("bytes_per_s", Int(400)), ("latency_ms", Int(0)), ("delivered", Flag(true))],
+        about: "the request trickles up, so many bytes a second, and is acted on when its last one has come; delivered false: not if the caller has hung up before",
+    },
 ];
 
 /// The table of faults, as `GET /_sim/faults/known` shows it.
@@ -250,6 +268,7 @@ fn choices(fault: &str, parameter: &str) -> Option<&'static [&'static str]> {
     match (fault, parameter) {
         ("bad_certificate", "certificate") => Some(&["expired", "not_yet_valid", "wrong_name", "untrusted"]),
         ("kill_token", "mode") => Some(&["expire", "forget", "lapse"]),
+        ("act_later", "answer") => Some(&["hold", "drop", "gateway"]),
         ("twist_callback", "do") => Some(&["forge", "duplicate", "reorder", "delay", "drop", "ms_timestamp"]),
         _ => None,
     }
@@ -349,6 +368,33 @@ impl Fault {
     pub fn twists_callback(&self, platform: &str) -> Option<Value> {
         (self.name == "twist_callback")
             .then(|| json!({"do": self.text("do"), "ms": self.count("ms"), "platform": platform}))
+    }
+
+    /// How long the platform waits before it acts, if it does so later.
+    pub fn acts_after_ms(&self) -> Option<i64> {
+        (self.name == "act_later").then(|| self.count("act_after_ms") as i64)
+    }
+
+    /// How long a request of so many bytes, with this number in the log, is on its way up.
+    pub fn uplink_ms(&self, bytes: usize, number: u64) -> u64 {
+        match self.name {
+            "latency" => self.ways_ms(number).0,
+            "slow_uplink" => self.count("latency_ms") + travel_ms(bytes, self.count("bytes_per_s")),
+            _ => 0,
+        }
+    }
+
+    /// How long the way there and the way back take for one request.
+    fn ways_ms(&self, number: u64) -> (u64, u64) {
+        let mut noise = Noise::new(number);
+        let both = noise.below(self.count("max_ms") + 1);
+        let there = noise.below(both + 1);
+        (there, both - there)
+    }
+
+    /// Whether a request arrives although its caller has hung up before.
+    pub fn delivers(&self) -> bool {
+        self.name != "slow_uplink" || self.params.get("delivered") == Some(&json!(true))
     }
 
     /// Does to an answer what the fault is for.
@@ -490,11 +536,25 @@ impl Fault {
                 reply.spoils = Some((self.text("certificate").to_owned(), self.count("handshakes")));
             }
             "clock_skew" => reply.date = DateHeader::Now(self.skew_ms()),
+            "latency" => reply.delay_ms += self.ways_ms(seed).1,
+            "act_later" => match self.text("answer") {
+                "gateway" => {
+                    reply.status = 504;
+                    reply.set_body("text/html", "<html><body><h1>504 Gateway Time-out</h1></body></html>");
+                }
+                "drop" => (reply.portion, reply.ending) = (Portion::Nothing, Ending::Close(0)),
+                _ => (reply.portion, reply.ending) = (Portion::Nothing, Ending::Hold(self.count("hold_ms"))),
+            },
             // These came before the answer.
-            "kill_token" | "twist_callback" => {}
+            "kill_token" | "twist_callback" | "slow_uplink" => {}
             other => debug_assert!(false, "fault {other} is in the table and does nothing"),
         }
     }
+}
+
+/// How long so many bytes take at so many a second.
+pub fn travel_ms(bytes: usize, bytes_per_s: u64) -> u64 {
+    (bytes as u64).saturating_mul(1000) / bytes_per_s.max(1)
 }
 
 fn edit_json(reply: &mut Reply, edit: impl FnOnce(&mut Value)) {
@@ -601,6 +661,15 @@ impl Noise {
         self.next() % limit.max(1)
     }
 
+    /// One of several.
+    ///
+    /// # Panics
+    ///
+    /// If there are none.
+    pub fn pick<'a, T>(&mut self, choice: &'a [T]) -> &'a T {
+        &choice[self.below(choice.len() as u64) as usize]
+    }
+
     /// True with that probability.
     pub fn chance(&mut self, probability: f64) -> bool {
         ((self.next() >> 11) as f64) < probability * (1u64 << 53) as f64
@@ -642,22 +711,28 @@ struct Random {
 
 /// Requests are told apart by a word in them, and each word has dice of its own: what happens to a request does not
 /// depend on which other ones came before it.
-struct Words {
-    prefix: String,
+pub struct Words {
+    /// How they begin.
+    pub prefix: String,
     /// What each word has met so far: operation and fault, or nothing.
-    met: BTreeMap<String, Vec<Option<String>>>,
+    pub met: BTreeMap<String, Vec<Option<String>>>,
 }
 
 impl Words {
+    /// Words that begin so; none have met anything yet.
+    pub fn new(prefix: String) -> Self {
+        Self { prefix, met: BTreeMap::new() }
+    }
+
     /// The word in a text that begins with the prefix: it goes on with letters, digits and dashes.
-    fn find<'a>(&self, text: &'a str) -> Option<&'a str> {
+    pub fn find<'a>(&self, text: &'a str) -> Option<&'a str> {
         let from = &text[text.find(&self.prefix)?..];
         let more = |c: char| !(c.is_ascii_alphanumeric() || c == '-' || self.prefix.contains(c));
         Some(from.split(more).next().unwrap_or(from)).filter(|w| w.len() > self.prefix.len())
     }
 
     /// The dice for the next request with this word.
-    fn dice(&self, seed: u64, word: &str) -> Noise {
+    pub fn dice(&self, seed: u64, word: &str) -> Noise {
         let times = self.met.get(word).map_or(0, Vec::len) as u64;
         // FNV-1a: the same on every machine.
         let hash = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3);
@@ -784,9 +859,7 @@ impl FaultBook {
             faults,
             decided: 0,
             applied: 0,
-            words: text(given, "word")?
-                .filter(|prefix| !prefix.is_empty())
-                .map(|prefix| Words { prefix, met: BTreeMap::new() }),
+            words: text(given, "word")?.filter(|prefix| !prefix.is_empty()).map(Words::new),
         });
         Ok(self.show())
     }
@@ -867,7 +940,7 @@ mod tests {
             let plain = Reply::new(200, "application/json", r#"{"error_code":0,"data":{"a":1,"b":"x"}}"#);
             let text = std::str::from_utf8(&plain.body).expect("text").to_owned();
             let changed = after(known.name, json!({}), &text);
-            if !matches!(known.name, "kill_token" | "twist_callback") {
+            if !matches!(known.name, "kill_token" | "twist_callback" | "slow_uplink") {
                 assert_ne!(format!("{changed:?}"), format!("{plain:?}"), "{}", known.name);
             }
             assert!(!known.about.is_empty());

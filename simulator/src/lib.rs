@@ -16,11 +16,14 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod act;
 mod callback;
 mod clock;
 mod console;
 mod control;
+mod dialect;
 mod fault;
+mod link;
 mod message;
 mod platform;
 mod server;
@@ -120,6 +123,34 @@ impl Simulator {
     /// The control API without HTTP: the same paths and bodies, the same answers.
     pub fn control(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
         control::handle(&self.shared, method, path, &body)
+    }
+
+    /// Switches the dialect of a platform, or of all, on: so large a share of its answers is drawn from the kinds
+    /// named, or from all. A share of 0 switches it off. The same as `POST /_sim/dialect`; wrong names are explained.
+    pub fn set_dialect(
+        &self,
+        platform: Option<&str>,
+        seed: u64,
+        share: f64,
+        kinds: Option<&[&str]>,
+    ) -> Result<(), String> {
+        let mut body = json!({"platform": platform, "seed": seed, "share": share});
+        if let Some(kinds) = kinds {
+            body["kinds"] = json!(kinds);
+        }
+        match self.control("POST", "/_sim/dialect", body) {
+            (200, _) => Ok(()),
+            (_, answer) => Err(answer["error"].as_str().unwrap_or_default().to_owned()),
+        }
+    }
+
+    /// Everything that physically happened or was booked, oldest first, whatever any answer said of it: the same as
+    /// `GET /_sim/acts`.
+    pub fn acts(&self) -> Vec<Value> {
+        match self.control("GET", "/_sim/acts", Value::Null) {
+            (200, Value::Array(acts)) => acts,
+            _ => Vec::new(),
+        }
     }
 
     /// Addresses and accounts; what the binary prints when it is ready.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use kiosklink_sim::{Options, Simulator};
-use serde_json::json;
+use serde_json::{Value, json};
 
 const HELP: &str = "\
 kiosklink-sim: the platforms behind kiosklink, on the loopback
@@ -21,6 +21,8 @@ is the address to open in a browser: http://localhost:PORT/ shows the doors, liv
   --info-file PATH        write the line of JSON there too, whole or not at all
   --accounts-file PATH    write a kiosklink accounts file there (needs --ca-file)
   --seed N                the seed of everything that is made up (1)
+  --dialect SEED | JSON   let the platforms speak in dialects: a seed for all of them, a quarter of the answers; or
+                          what POST /_sim/dialect takes. May be given more than once
   --until-eof             stop when the standard input closes or the parent process ends
   --help, --version       say so, and stop
 
@@ -32,6 +34,7 @@ struct Arguments {
     ca_file: Option<PathBuf>,
     info_file: Option<PathBuf>,
     accounts_file: Option<PathBuf>,
+    dialects: Vec<Value>,
     until_eof: bool,
 }
 
@@ -63,6 +66,15 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Wish, String> {
             "--ca-file" => arguments.ca_file = Some(value()?.into()),
             "--info-file" => arguments.info_file = Some(value()?.into()),
             "--accounts-file" => arguments.accounts_file = Some(value()?.into()),
+            "--dialect" => {
+                let text = value()?;
+                let wish = match text.parse::<u64>() {
+                    Ok(seed) => json!({"seed": seed, "share": 0.25}),
+                    Err(_) => serde_json::from_str(&text)
+                        .map_err(|e| format!("--dialect {text}: neither a seed nor JSON: {e}"))?,
+                };
+                arguments.dialects.push(wish);
+            }
             "--until-eof" => arguments.until_eof = true,
             "--help" | "-h" => return Ok(Wish::Say(HELP.into())),
             "--version" | "-V" => {
@@ -97,6 +109,12 @@ fn run(arguments: Arguments) -> Result<(), String> {
     let listen = arguments.options.listen;
     let simulator =
         Simulator::start(arguments.options).map_err(|e| format!("cannot start on {listen}: {e}"))?;
+    for dialect in arguments.dialects {
+        let (status, answer) = simulator.control("POST", "/_sim/dialect", dialect.clone());
+        if status != 200 {
+            return Err(format!("--dialect {dialect}: {}", answer["error"].as_str().unwrap_or_default()));
+        }
+    }
     let mut info = simulator.info();
     if let Some(path) = &arguments.ca_file {
         write_file(path, simulator.ca_pem())?;

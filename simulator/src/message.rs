@@ -21,6 +21,8 @@ pub struct Request {
     pub connection: u64,
     /// It came over TLS.
     pub tls: bool,
+    /// How many bytes it has, head and body.
+    pub size: usize,
 }
 
 impl Request {
@@ -105,6 +107,10 @@ pub struct Reply {
     pub ending: Ending,
     /// A certificate for so many handshakes to come.
     pub spoils: Option<(String, u64)>,
+    /// Interim answers before this one: status and header fields.
+    pub interim: Vec<(u16, Vec<(String, String)>)>,
+    /// The connection is closed when it has been idle for so many milliseconds after this answer.
+    pub idle_ms: Option<u64>,
 }
 
 impl Reply {
@@ -121,6 +127,8 @@ impl Reply {
             delay_ms: 0,
             ending: Ending::Agreed,
             spoils: None,
+            interim: Vec::new(),
+            idle_ms: None,
         }
     }
 
@@ -141,10 +149,49 @@ impl Reply {
 /// this the text can.
 pub const TWIN: &str = "\u{0}twin";
 
-/// JSON text; keys that end in [`TWIN`] lose that end and so may occur twice.
+/// The beginning of a text whose rest is to be written as it is, without quotes: JSON that a value of ours
+/// cannot hold, such as half a character or a number in another spelling.
+pub const RAW: &str = "\u{0}raw:";
+
+/// JSON text; keys that end in [`TWIN`] lose that end and so may occur twice, texts that begin with [`RAW`] are
+/// written as they are.
 pub fn render_json(value: &Value) -> String {
     let text = value.to_string();
-    if text.contains("\\u0000twin\":") { text.replace("\\u0000twin\":", "\":") } else { text }
+    if !text.contains("\\u0000") {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len());
+    write_marked(value, &mut out);
+    out
+}
+
+fn write_marked(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(members) => {
+            out.push('{');
+            for (i, (key, member)) in members.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                out.push_str(&Value::from(key.strip_suffix(TWIN).unwrap_or(key)).to_string());
+                out.push(':');
+                write_marked(member, out);
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                write_marked(item, out);
+            }
+            out.push(']');
+        }
+        Value::String(text) if text.starts_with(RAW) => out.push_str(&text[RAW.len()..]),
+        plain => out.push_str(&plain.to_string()),
+    }
 }
 
 /// Lays `patch` over `base`: objects member by member (null removes), everything else whole.
@@ -279,6 +326,12 @@ mod tests {
     fn twins_are_written_twice() {
         let value = json!({"DoorStatus": 1, "DoorStatus\u{0}twin": 0});
         assert_eq!(render_json(&value), "{\"DoorStatus\":1,\"DoorStatus\":0}");
+    }
+
+    #[test]
+    fn raw_texts_are_written_as_they_are() {
+        let value = json!({"Name": format!("{RAW}\"a\\ud83d\""), "Price": [format!("{RAW}4.5E+2"), "x"]});
+        assert_eq!(render_json(&value), r#"{"Name":"a\ud83d","Price":[4.5E+2,"x"]}"#);
     }
 
     #[test]

@@ -128,10 +128,10 @@ impl Shared {
 
     /// Answers a request to a platform. The threads that sleep are woken only if there is something for them,
     /// because waking them costs more than most requests.
-    fn serve(&self, request: Request) -> Reply {
+    fn serve<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state();
         let before = state.core.agenda();
-        let reply = state.serve(request);
+        let reply = act(&mut state);
         self.changes.fetch_add(1, Ordering::SeqCst);
         if state.core.agenda() != before || self.waiting.load(Ordering::SeqCst) > 0 {
             self.changed.notify_all();
@@ -292,7 +292,16 @@ fn serve_socket(shared: &Shared, number: u64, mut socket: TcpStream) -> io::Resu
     }
     let reset = socket.try_clone()?;
     if first[0] != 0x16 {
-        return Connection { shared, number, tls: false, stream: socket, reset, buffer: Vec::new() }.serve();
+        return Connection {
+            shared,
+            number,
+            tls: false,
+            stream: socket,
+            reset,
+            buffer: Vec::new(),
+            idle: None,
+        }
+        .serve();
     }
     let counters = &shared.counters;
     counters.tls_connections.fetch_add(1, Ordering::Relaxed);
@@ -314,7 +323,7 @@ fn serve_socket(shared: &Shared, number: u64, mut socket: TcpStream) -> io::Resu
     let counter = if resumed { &counters.handshakes_resumed } else { &counters.handshakes_full };
     counter.fetch_add(1, Ordering::Relaxed);
     let stream = StreamOwned::new(server, socket);
-    Connection { shared, number, tls: true, stream, reset, buffer: Vec::new() }.serve()
+    Connection { shared, number, tls: true, stream, reset, buffer: Vec::new(), idle: None }.serve()
 }
 
 /// Ends the encrypted stream the polite way; there is nothing to do for a plain one.
@@ -341,12 +350,16 @@ struct Connection<'a, S> {
     /// The socket below, for what TLS cannot do.
     reset: TcpStream,
     buffer: Vec<u8>,
+    /// It is closed when nothing comes for so long after the last answer.
+    idle: Option<Duration>,
 }
 
 /// Why a request could not be read.
 enum Unread {
     /// The other side is gone.
     Gone,
+    /// Nothing came for as long as this connection may be idle.
+    Idle,
     /// It is not HTTP as we speak it.
     Bad(u16, &'static str),
 }
@@ -363,6 +376,10 @@ impl<S: Read + Write + Farewell> Connection<'_, S> {
             let request = match self.read_request() {
                 Ok(request) => request,
                 Err(Unread::Gone) => return Ok(()),
+                Err(Unread::Idle) => {
+                    self.stream.farewell();
+                    return Ok(());
+                }
                 Err(Unread::Bad(status, why)) => {
                     self.shared.counters.bad_requests.fetch_add(1, Ordering::Relaxed);
                     let mut reply = Reply::json(status, &json!({"error": why}));
@@ -394,6 +411,7 @@ impl<S: Read + Write + Farewell> Connection<'_, S> {
             if let Some((kind, handshakes)) = &reply.spoils {
                 self.shared.tls.spoil(kind, *handshakes).map_err(io::Error::other)?;
             }
+            self.idle = reply.idle_ms.map(Duration::from_millis);
             let sent = self.answer(&reply, keep || reply.ending != Ending::Agreed);
             match reply.ending {
                 Ending::Agreed if keep => sent?,
@@ -434,7 +452,28 @@ impl<S: Read + Write + Farewell> Connection<'_, S> {
         if let Some(reply) = console::part(&request) {
             return (reply, false);
         }
-        (self.shared.serve(request), true)
+        (self.ask_platform(request), true)
+    }
+
+    /// Lets a platform answer a request: when its last byte has come up, which may be a while from now.
+    fn ask_platform(&mut self, mut request: Request) -> Reply {
+        let shared = self.shared;
+        // Taken in and acted on in one go, unless it is still on its way.
+        let taken = shared.serve(|state| match state.plan(&mut request) {
+            Err(reply) => Err(reply),
+            Ok(plan) if plan.uplink_ms == 0 => Err(Box::new(state.act(&request, plan))),
+            Ok(plan) => Ok(plan),
+        });
+        let plan = match taken {
+            Ok(plan) => plan,
+            Err(reply) => return *reply,
+        };
+        shared.pause(plan.uplink_ms);
+        if !plan.delivered && self.gone() {
+            // What the caller's kernel still held went with its connection.
+            return shared.serve(|state| state.lose(&request, &plan));
+        }
+        shared.serve(|state| state.act(&request, plan))
     }
 
     /// Tells a console what is there and what becomes of it, until it goes away or the simulator ends.
@@ -496,11 +535,30 @@ impl<S: Read + Write + Farewell> Connection<'_, S> {
         Ok(())
     }
 
+    /// Waits for the first byte of a request, no longer than the connection may be idle.
+    fn await_request(&mut self) -> Result<(), Unread> {
+        let Some(limit) = self.idle.take().filter(|_| self.buffer.is_empty()) else { return Ok(()) };
+        self.reset.set_read_timeout(Some(limit.max(Duration::from_millis(1))))?;
+        let mut piece = [0u8; 16 * 1024];
+        let got = self.stream.read(&mut piece);
+        self.reset.set_read_timeout(Some(IDLE_LIMIT))?;
+        match got {
+            Ok(0) => Err(Unread::Gone),
+            Ok(n) => {
+                self.buffer.extend_from_slice(&piece[..n]);
+                Ok(())
+            }
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Err(Unread::Idle),
+            Err(e) => Err(e.into()),
+        }
+    }
+
     fn read_request(&mut self) -> Result<Request, Unread> {
+        self.await_request()?;
         let (mut request, length) = loop {
             if let Some(head) = parse_head(&self.buffer)? {
                 self.buffer.drain(..head.0);
-                break (head.1, head.2);
+                break (Request { size: head.0, ..head.1 }, head.2);
             }
             if self.buffer.len() > HEAD_LIMIT {
                 return Err(Unread::Bad(431, "the request head is too long"));
@@ -533,6 +591,7 @@ impl<S: Read + Write + Farewell> Connection<'_, S> {
                 }
             },
         };
+        request.size += request.body.len();
         Ok(request)
     }
 
@@ -627,31 +686,32 @@ pub fn unchunk(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, String> {
 }
 
 fn render(reply: &Reply, now_ms: i64, keep: bool) -> Vec<u8> {
-    let mut head = format!("HTTP/1.1 {} {}\r\n", reply.status, reason(reply.status));
+    let mut head = Vec::new();
+    for (status, fields) in &reply.interim {
+        line(&mut head, &format!("HTTP/1.1 {status} {}", reason(*status)));
+        fields.iter().for_each(|(name, value)| header_line(&mut head, name, value));
+        line(&mut head, "");
+    }
+    line(&mut head, &format!("HTTP/1.1 {} {}", reply.status, reason(reply.status)));
     if let DateHeader::Now(offset) = reply.date {
-        head.push_str(&format!("Date: {}\r\n", http_date(now_ms.saturating_add(offset))));
+        header_line(&mut head, "Date", &http_date(now_ms.saturating_add(offset)));
     }
-    for (name, value) in &reply.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
+    reply.headers.iter().for_each(|(name, value)| header_line(&mut head, name, value));
     let has_connection = reply.headers.iter().any(|(n, _)| n == "Connection");
     if !has_connection {
-        head.push_str(if keep && reply.framing != Framing::UntilClose {
-            "Connection: keep-alive\r\n"
-        } else {
-            "Connection: close\r\n"
-        });
+        let kept = keep && reply.framing != Framing::UntilClose;
+        header_line(&mut head, "Connection", if kept { "keep-alive" } else { "close" });
     }
     let mut tail = Vec::new();
     let body = match reply.framing {
         Framing::Length(delta) => {
             let length = (reply.body.len() as i64 + delta).max(0);
-            head.push_str(&format!("Content-Length: {length}\r\n"));
+            header_line(&mut head, "Content-Length", &length.to_string());
             &reply.body
         }
         Framing::UntilClose => &reply.body,
         Framing::Chunked(size) => {
-            head.push_str("Transfer-Encoding: chunked\r\n");
+            header_line(&mut head, "Transfer-Encoding", "chunked");
             for chunk in reply.body.chunks(size) {
                 tail.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
                 tail.extend_from_slice(chunk);
@@ -661,16 +721,37 @@ fn render(reply: &Reply, now_ms: i64, keep: bool) -> Vec<u8> {
             &tail
         }
     };
-    head.push_str("\r\n");
-    [head.as_bytes(), body].concat()
+    line(&mut head, "");
+    [&head[..], body].concat()
+}
+
+fn line(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes a header field. A value of Latin-1 letters is written in Latin-1, as old servers do; any other in UTF-8.
+pub fn header_line(out: &mut Vec<u8>, name: &str, value: &str) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    let latin: Option<Vec<u8>> = value.chars().map(|c| u8::try_from(c).ok()).collect();
+    out.extend_from_slice(latin.as_deref().unwrap_or(value.as_bytes()));
+    out.extend_from_slice(b"\r\n");
 }
 
 fn reason(status: u16) -> &'static str {
     match status {
+        100 => "Continue",
+        102 => "Processing",
+        103 => "Early Hints",
         200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        203 => "Non-Authoritative Information",
         301 => "Moved Permanently",
         302 => "Found",
         400 => "Bad Request",
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",

@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Map, Value, json};
 
+use crate::act::{Act, Doing};
 use crate::callback::{Attempt, CallbackBook, Delivery, Outgoing, Rendered, Style};
 use crate::clock::Clock;
+use crate::dialect::{Accent, DialectBook};
 use crate::fault::{Fault, FaultBook, Noise};
-use crate::message::{Reply, Request};
+use crate::link::{Link, Travel};
+use crate::message::{Ending, Portion, Reply, Request};
 use crate::platform::{self, Exchange, Platform};
 use crate::world::{Cause, NotOpened, Opening, World};
 
@@ -15,8 +18,46 @@ const MASK: &str = "[secret]";
 
 /// Something that happens when its time comes.
 enum Timer {
-    Shut { cabinet: String, door: u32, opening: u64 },
-    Platform { name: &'static str, event: Value },
+    Shut {
+        cabinet: String,
+        door: u32,
+        opening: u64,
+    },
+    Platform {
+        name: &'static str,
+        event: Value,
+    },
+    /// Somebody else does something.
+    Others {
+        name: &'static str,
+        body: Value,
+    },
+    /// A request comes through.
+    Request {
+        at: usize,
+        request: Box<Request>,
+    },
+}
+
+/// What is to befall a request that has been taken in.
+pub struct Plan {
+    /// The place of its platform.
+    at: usize,
+    name: &'static str,
+    operation: String,
+    faults: Vec<Fault>,
+    accent: Accent,
+    link: Travel,
+    /// How long it is on its way up.
+    pub uplink_ms: u64,
+    /// It arrives even if its caller has hung up before.
+    pub delivered: bool,
+}
+
+impl Plan {
+    fn fault_names(&self) -> Vec<&'static str> {
+        self.faults.iter().map(Fault::name).collect()
+    }
 }
 
 /// What the platforms share.
@@ -29,6 +70,10 @@ pub struct Core {
     pub faults: FaultBook,
     /// The callbacks.
     pub callbacks: CallbackBook,
+    /// The dialects in force.
+    pub dialects: DialectBook,
+    /// How fast the line is.
+    pub link: Link,
     /// Numbers from the seed.
     pub noise: Noise,
     /// The https origin.
@@ -42,6 +87,12 @@ pub struct Core {
     requests: u64,
     by_operation: BTreeMap<String, u64>,
     faults_applied: BTreeMap<String, u64>,
+    acts: Vec<Act>,
+    doing: Option<Doing>,
+    /// It is somebody else who acts.
+    others_act: bool,
+    /// How far the clock is off for the request at hand.
+    skew_ms: i64,
 }
 
 impl Core {
@@ -51,6 +102,8 @@ impl Core {
             world: World::small(),
             faults: FaultBook::default(),
             callbacks: CallbackBook::default(),
+            dialects: DialectBook::default(),
+            link: Link::default(),
             noise: Noise::new(seed),
             origin,
             http_origin,
@@ -61,6 +114,10 @@ impl Core {
             requests: 0,
             by_operation: BTreeMap::new(),
             faults_applied: BTreeMap::new(),
+            acts: Vec::new(),
+            doing: None,
+            others_act: false,
+            skew_ms: 0,
         }
     }
 
@@ -84,16 +141,86 @@ impl Core {
         stays_open_ms: Option<i64>,
         cause: Cause,
     ) -> Result<u64, NotOpened> {
+        let mut act = Act::new(&cause.by, "open_door").cabinet(cabinet);
+        (act.door, act.order, act.mark) = (Some(door), cause.receipt.clone(), cause.trade_no.clone());
+        if cause.by == "control" {
+            act.by.clone_from(&cause.by);
+        }
         let opening = self.world.open_door(cabinet, door, self.clock.now_ms(), cause)?;
+        self.record(act);
         if let Some(delay) = stays_open_ms {
             self.set_timer(delay, Timer::Shut { cabinet: cabinet.to_owned(), door, opening });
         }
         Ok(opening)
     }
 
+    /// Lets a lane's motor drop a piece.
+    pub fn dispense(&mut self, machine: &str, number: u32, lane: &str, cause: Cause) -> u64 {
+        let mut act = Act::new(&cause.by, "dispense").cabinet(machine);
+        (act.door, act.lane) = (Some(number), Some(lane.to_owned()));
+        (act.order, act.mark) = (cause.receipt.clone(), cause.trade_no.clone());
+        act.notify_url.clone_from(&cause.notify_url);
+        if cause.by == "control" {
+            act.by.clone_from(&cause.by);
+        }
+        self.record(act);
+        self.world.dispense(machine, number, lane, self.clock.now_ms(), cause)
+    }
+
+    /// Writes an act down, with the request that is being acted on if there is one.
+    pub fn record(&mut self, mut act: Act) {
+        act.number = self.acts.len() as u64 + 1;
+        act.at_ms = self.clock.now_ms().saturating_sub(self.skew_ms);
+        act.request = self.doing.map(|d| d.request);
+        act.connection = self.doing.map(|d| d.connection);
+        act.received_ms = self.doing.map(|d| d.received_ms);
+        if act.by.is_empty() {
+            act.by = match (self.others_act, self.doing) {
+                (true, _) => "other",
+                (false, Some(_)) => "request",
+                (false, None) => "platform",
+            }
+            .into();
+        }
+        self.acts.push(act);
+    }
+
+    /// Everything that happened, oldest first.
+    pub fn acts(&self) -> &[Act] {
+        &self.acts
+    }
+
+    /// Lets somebody else do something at a platform.
+    fn let_others(&mut self, platform: &mut dyn Platform, body: &Value) -> Result<Value, (u16, String)> {
+        self.others_act = true;
+        let answer = platform.others(self, body);
+        self.others_act = false;
+        answer
+    }
+
+    /// Lets a platform act on a request, with its clock off by so much.
+    fn handle(
+        &mut self,
+        platform: &mut dyn Platform,
+        request: &Request,
+        skew_ms: i64,
+        exchange: &mut Exchange,
+    ) -> Reply {
+        let received_ms = self.clock.now_ms();
+        self.doing = Some(Doing { request: request.number, connection: request.connection, received_ms });
+        self.skew_ms = skew_ms;
+        self.shift_clock(skew_ms);
+        let reply = platform.handle(self, request, exchange);
+        self.shift_clock(-skew_ms);
+        self.skew_ms = 0;
+        self.doing = None;
+        reply
+    }
+
     /// Puts a callback into the queue.
-    pub fn notify(&mut self, what: Outgoing, render: &dyn Fn(Style, i64) -> Rendered) {
+    pub fn notify(&mut self, mut what: Outgoing, render: &dyn Fn(&Outgoing, Style, i64) -> Rendered) {
         let now = self.clock.now_ms();
+        what.accent = self.dialects.draw_callback(what.platform, &what.method, &|| what.content.to_string());
         self.callbacks.add(what, now, render);
     }
 
@@ -196,21 +323,58 @@ impl State {
         self.platforms.iter().map(AsRef::as_ref)
     }
 
-    /// Answers a request to a platform, with the faults that are due.
-    pub fn serve(&mut self, mut request: Request) -> Reply {
+    /// Takes a request to a platform in: which one, which operation, and what is to befall it. A request to nobody
+    /// is answered at once.
+    pub fn plan(&mut self, request: &mut Request) -> Result<Plan, Box<Reply>> {
         self.run_due();
         let prefix = request.path.split('/').nth(1).unwrap_or_default().to_owned();
-        let Some(platform) = self.platforms.iter_mut().find(|p| p.name() == prefix) else {
-            return Reply::json(404, &json!({"error": format!("nothing is served under /{prefix}")}));
+        let Some(at) = self.platforms.iter().position(|p| p.name() == prefix) else {
+            let why = json!({"error": format!("nothing is served under /{prefix}")});
+            return Err(Box::new(Reply::json(404, &why)));
         };
-        let core = &mut self.core;
+        let (platform, core) = (&self.platforms[at], &mut self.core);
         core.requests += 1;
         request.number = core.requests;
         let name = platform.name();
-        let operation = platform.operation(&request);
+        let operation = platform.operation(request);
         *core.by_operation.entry(format!("{name} {operation}")).or_default() += 1;
-        let faults = core.faults.draw(name, &operation, &|| platform.says(&request));
-        for fault in &faults {
+        let says = || platform.says(request);
+        let faults = core.faults.draw(name, &operation, &says);
+        let accent = core.dialects.draw(name, &operation, &says);
+        let link = core.link.for_request(name, request.size);
+        let slow: u64 = faults.iter().map(|f| f.uplink_ms(request.size, request.number)).sum();
+        Ok(Plan {
+            at,
+            name,
+            operation,
+            uplink_ms: slow + link.up_ms,
+            delivered: faults.iter().all(Fault::delivers) && link.delivered,
+            faults,
+            accent,
+            link,
+        })
+    }
+
+    /// A request that never came through: its caller hung up while it was on its way.
+    pub fn lose(&mut self, request: &Request, plan: &Plan) -> Reply {
+        self.core.remember(json!({
+            "number": request.number, "at_ms": self.core.clock.now_ms(), "platform": plan.name,
+            "method": plan.operation, "http_method": request.method, "path": request.path,
+            "connection": request.connection, "tls": request.tls, "acted": false,
+            "faults": plan.fault_names(), "lost": "the caller hung up while the request was on its way",
+        }));
+        let mut reply = Reply::json(200, &json!({}));
+        (reply.portion, reply.ending) = (Portion::Nothing, Ending::Close(0));
+        reply
+    }
+
+    /// Answers a request, with what was planned for it.
+    pub fn act(&mut self, request: &Request, plan: Plan) -> Reply {
+        self.run_due();
+        let core = &mut self.core;
+        let platform = &mut self.platforms[plan.at];
+        let name = plan.name;
+        for fault in &plan.faults {
             if let Some(mode) = fault.kills_token() {
                 let _ = platform.control(core, "POST", &["tokens", "kill"], &json!({"mode": mode}));
             }
@@ -218,31 +382,82 @@ impl State {
                 core.callbacks.rules.push(rule);
             }
         }
-        let skew: i64 = faults.iter().map(Fault::skew_ms).sum();
-        core.shift_clock(skew);
-        let acts = faults.iter().all(Fault::acts);
-        let mut exchange = Exchange::default();
+        let brings = (!plan.accent.is_plain()).then(|| platform.others_for(request, &plan.accent));
+        let others = brings.flatten();
+        if let Some(body) = others.as_ref().filter(|_| plan.accent.others_come_first()) {
+            let _ = core.let_others(platform.as_mut(), body);
+        }
+        let later = plan.faults.iter().find_map(Fault::acts_after_ms);
+        let acts = plan.faults.iter().all(Fault::acts) && plan.accent.acts();
+        let acts_now = acts && later.is_none();
+        let skew: i64 = plan.faults.iter().map(Fault::skew_ms).sum();
         let at_ms = core.clock.now_ms();
-        let mut reply =
-            if acts { platform.handle(core, &request, &mut exchange) } else { Reply::json(200, &json!({})) };
-        core.shift_clock(-skew);
+        let mut exchange = Exchange::default();
+        let mut reply = if acts_now {
+            core.handle(platform.as_mut(), request, skew, &mut exchange)
+        } else {
+            Reply::json(200, &json!({}))
+        };
+        if let Some(delay) = later.filter(|_| acts) {
+            let timer = Timer::Request { at: plan.at, request: Box::new(request.clone()) };
+            core.set_timer(delay, timer);
+        }
+        if let Some(body) = others.filter(|_| !plan.accent.others_come_first()) {
+            match plan.accent.others_after_ms() {
+                0 => drop(core.let_others(platform.as_mut(), &body)),
+                delay => core.set_timer(delay, Timer::Others { name, body }),
+            }
+        }
+        plan.accent.apply(&plan.operation, request, &mut reply);
         let before = String::from_utf8_lossy(&reply.body[..reply.body.len().min(8192)]).into_owned();
-        for fault in &faults {
+        for fault in &plan.faults {
             *core.faults_applied.entry(fault.name().to_owned()).or_default() += 1;
             fault.apply(&mut reply, request.number);
         }
+        plan.link.apply(&mut reply);
         core.remember(json!({
-            "number": request.number, "at_ms": at_ms, "platform": name, "method": operation,
-            "http_method": request.method, "path": request.path, "content_type": request.content_type(),
-            "connection": request.connection, "tls": request.tls,
-            "params": exchange.params, "signature": exchange.signature, "acted": acts,
-            "faults": faults.iter().map(Fault::name).collect::<Vec<_>>(),
+            "number": request.number, "at_ms": at_ms.saturating_add(skew), "platform": name,
+            "method": plan.operation, "http_method": request.method, "path": request.path,
+            "content_type": request.content_type(), "connection": request.connection, "tls": request.tls,
+            "params": exchange.params, "signature": exchange.signature, "acted": acts_now,
+            "acts_after_ms": later, "uplink_ms": plan.uplink_ms,
+            "faults": plan.fault_names(), "dialect": plan.accent.names(),
             "answer": {
                 "status": reply.status, "length": reply.body.len(),
-                "body": acts.then_some(before),
+                "body": (acts_now || !plan.accent.is_plain()).then_some(before),
             },
         }));
         reply
+    }
+
+    /// Acts on a request that came through long after it was sent; nobody hears the answer.
+    fn act_late(&mut self, at: usize, request: &Request) {
+        let platform = &mut self.platforms[at];
+        let mut exchange = Exchange::default();
+        let reply = self.core.handle(platform.as_mut(), request, 0, &mut exchange);
+        let entry = json!({
+            "number": request.number, "at_ms": self.core.clock.now_ms(), "platform": platform.name(),
+            "method": platform.operation(request), "http_method": request.method, "path": request.path,
+            "connection": request.connection, "tls": request.tls, "params": exchange.params,
+            "signature": exchange.signature, "acted": true, "late": true, "faults": [],
+            "answer": {
+                "status": reply.status, "length": reply.body.len(),
+                "body": String::from_utf8_lossy(&reply.body[..reply.body.len().min(8192)]),
+            },
+        });
+        self.core.remember(entry);
+    }
+
+    /// Lets somebody else do something at a platform, at once or in a while.
+    pub fn others(&mut self, name: &str, body: &Value, after_ms: i64) -> Result<Value, (u16, String)> {
+        let (platform, core) =
+            self.platform(name).ok_or_else(|| (404, format!("there is no platform {name}")))?;
+        if after_ms > 0 {
+            let name = platform.name();
+            core.set_timer(after_ms, Timer::Others { name, body: body.clone() });
+            return Ok(json!({"after_ms": after_ms}));
+        }
+        core.let_others(platform, body)
     }
 
     /// Does everything that is due, in order. Answers when the next thing is due.
@@ -289,6 +504,12 @@ impl State {
                     platform.timer(core, &event);
                 }
             }
+            Timer::Others { name, body } => {
+                if let Some((platform, core)) = self.platform(name) {
+                    let _ = core.let_others(platform, &body);
+                }
+            }
+            Timer::Request { at, request } => self.act_late(at, &request),
         }
     }
 

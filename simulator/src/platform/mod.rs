@@ -11,6 +11,7 @@ pub mod zhiyun;
 use serde_json::{Map, Value};
 
 use crate::callback::{Outgoing, Rendered, Style};
+use crate::dialect::Accent;
 use crate::message::{Reply, Request};
 use crate::state::Core;
 use crate::world::Opening;
@@ -90,6 +91,17 @@ pub trait Platform: Send {
 
     /// Changes what it remembers; `replace` forgets everything not named.
     fn set_world(&mut self, core: &mut Core, world: &Value, replace: bool) -> Result<(), String>;
+
+    /// What somebody else would do with what a request is about, as `POST /_sim/others` takes it, where a dialect
+    /// has somebody else come along.
+    fn others_for(&self, _request: &Request, _accent: &Accent) -> Option<Value> {
+        None
+    }
+
+    /// Lets somebody else do something: redeem a code, make an order, refund one.
+    fn others(&mut self, _core: &mut Core, _what: &Value) -> Result<Value, (u16, String)> {
+        Err((404, "nobody else does anything here".into()))
+    }
 
     /// Answers a control request below its own name; none if there is no such path.
     fn control(

@@ -1,6 +1,6 @@
 //! The program: what it prints and writes, and when it ends.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -45,6 +45,34 @@ fn ready_line_files_and_end() {
 }
 
 #[test]
+fn dialects_from_the_start() {
+    let mut child = Command::new(PROGRAM)
+        .args([
+            "--until-eof",
+            "--dialect=7",
+            "--dialect",
+            r#"{"platform": "zhiyun", "share": 1, "kinds": ["interim_103"]}"#,
+        ])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    let info: Value = serde_json::from_str(&line).expect("JSON");
+    let port = u16::try_from(info["port"].as_u64().expect("a number")).expect("a port");
+    let mut socket = std::net::TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    socket.write_all(b"GET /_sim/dialect HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("it reads");
+    let on = crate::common::read_answer(&mut socket).expect("an answer").json()["on"].clone();
+    assert_eq!(
+        (&on["yopoint"]["share"], &on["zhiyun"]["kinds"]),
+        (&0.25.into(), &serde_json::json!(["interim_103"]))
+    );
+    drop(child.stdin.take());
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
 fn arguments() {
     assert!(output(&["--help"]).1.contains("--until-eof"));
     assert_eq!(output(&["--version"]).1.trim(), concat!("kiosklink-sim ", env!("CARGO_PKG_VERSION")));
@@ -53,6 +81,8 @@ fn arguments() {
         (&["--seed", "x"], "--seed x: not a whole number"),
         (&["--seed"], "--seed needs a value"),
         (&["--until-eof=1"], "--until-eof takes no value"),
+        (&["--dialect", "{seed"], "neither a seed nor JSON"),
+        (&["--dialect", r#"{"share": 1, "kinds": ["x"]}"#], "unknown kind"),
         (&["--listen", "0.0.0.0:0"], "not a loopback address"),
         (&["--accounts-file", "a.json"], "needs --ca-file"),
         (&["--ca-file", "/no/such/folder/ca.pem"], "cannot write /no/such/folder/ca.pem"),

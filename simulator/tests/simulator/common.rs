@@ -312,3 +312,68 @@ fn read_body(socket: &mut TcpStream) -> Option<String> {
         }
     }
 }
+
+/// A request with a body in JSON, and what else stands in its head.
+pub fn json_request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), body.as_bytes()].concat()
+}
+
+/// A signed request to Dingshang, from the notes: payload fields in order, the key of the vendor's samples.
+pub fn dingshang_request(method: &str, path: &str, pairs: &[(&str, &str)]) -> Vec<u8> {
+    let mut all: std::collections::BTreeMap<&str, String> =
+        pairs.iter().map(|(n, v)| (*n, (*v).to_owned())).collect();
+    all.insert("timestamp", "1714185061".into());
+    let text: Vec<_> = all.iter().filter(|(_, v)| !v.is_empty()).map(|(n, v)| format!("{n}={v}")).collect();
+    let sign = md5(&format!("{}&key=kva", text.join("&"))).to_uppercase();
+    all.insert("sign", sign);
+    let payload = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, json!(all).to_string());
+    let headers = "Appid: 10001\r\nAppSecret: test-app-secret\r\n";
+    let path = format!("/dingshang/api/openapi/v1/{path}");
+    json_request(method, &path, headers, &json!({"payload": payload}).to_string())
+}
+
+/// A token of the Youzan shop.
+pub fn youzan_token(sim: &Simulator) -> String {
+    let body = json!({
+        "client_id": "yz-test-client-0001", "client_secret": "yz-test-secret-0001", "authorize_type": "silent",
+        "grant_id": "90000001", "refresh": false,
+    });
+    let answer = exchange(sim, &json_request("POST", "/youzan/auth/token", "", &body.to_string())).json();
+    answer["data"]["access_token"].as_str().expect("a token").to_owned()
+}
+
+/// A request to a Youzan API.
+pub fn youzan_request(api: &str, token: &str, params: &Value) -> Vec<u8> {
+    let path = format!("/youzan/api/{api}?access_token={token}");
+    json_request("POST", &path, "", &params.to_string())
+}
+
+/// A request for a code of Zhiyun's.
+pub fn zhiyun_request(sim: &Simulator, format: &str) -> Vec<u8> {
+    let t = now(sim) * 1000;
+    let p = t % 10_000 * 3 + 2345;
+    let pair =
+        base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "1100000001:testSecret000001");
+    format!(
+        "GET /zhiyun/apis/rest/authService/authorize/{format}?access_token=test0access0token0000000000000001152\
+         &client_id=1100000001&t_={t}&p_={p} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic {pair}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// What happened, by the simulator's own record.
+pub fn acts(sim: &Simulator, query: &str) -> Vec<Value> {
+    let path = format!("/_sim/acts?{query}");
+    control(sim, "GET", &path, Value::Null).as_array().expect("a list").clone()
+}
+
+/// One kind for every answer of a platform.
+pub fn speak(sim: &Simulator, platform: &str, kind: &str, seed: u64) {
+    let body = json!({"platform": platform, "seed": seed, "share": 1.0, "kinds": [kind]});
+    control(sim, "POST", "/_sim/dialect", body);
+}

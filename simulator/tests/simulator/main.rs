@@ -4,7 +4,11 @@
 mod binary;
 mod common;
 mod control;
+mod dialect;
 mod faults;
 mod flow;
 mod gateway;
+mod others;
+mod slow;
 mod tls;
+mod vending;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
+use crate::act::Act;
 use crate::clock::{datetime, parse_datetime};
 use crate::message::Request;
 use crate::state::Core;
@@ -78,6 +79,7 @@ impl Dingshang {
                 used_ms: None,
             };
             made.push(self.show_code(&row, now));
+            core.record(Act::new(NAME, "code_create").cabinet(&machine_no).code(&row.code).order(id));
             self.codes.insert(id, row);
         }
         Ok(match self.settings.create_answer {
@@ -106,23 +108,72 @@ impl Dingshang {
         Ok(mine.filter(|c| c.is_live(now)).map(|c| self.show_code(c, now)).collect())
     }
 
-    pub(super) fn cancel_codes(&mut self, core: &Core, at: usize, fields: &Fields) -> Answer {
+    pub(super) fn cancel_codes(&mut self, core: &mut Core, at: usize, fields: &Fields) -> Answer {
         let machine_no = self.machines[at].machine_no.clone();
         let spare_used = !self.settings.cancel_used;
         match need(fields, "method")? {
             "pickup_code.delete.id" => {
                 let id = need_int(fields, "id")?;
                 let fits = |c: &&Code| c.machine_no == machine_no && !(spare_used && c.used_by.is_some());
-                self.codes.get(&id).filter(fits).ok_or(Why::NoRecord)?;
+                let code = self.codes.get(&id).filter(fits).ok_or(Why::NoRecord)?.code.clone();
+                core.record(Act::new(NAME, "code_cancel").cabinet(&machine_no).code(&code).order(id));
                 self.codes.remove(&id);
             }
             "pickup_code.delete.all" => {
                 let now = core.clock.now_ms();
+                for code in self.codes.values().filter(|c| c.machine_no == machine_no && c.is_live(now)) {
+                    core.record(
+                        Act::new(NAME, "code_cancel").cabinet(&machine_no).code(&code.code).order(code.id),
+                    );
+                }
                 self.codes.retain(|_, c| c.machine_no != machine_no || !c.is_live(now));
             }
             _ => return Err(Why::Params.into()),
         }
         Ok(json!({}))
+    }
+
+    /// A code is used up for an order.
+    fn use_up(&mut self, core: &mut Core, row_id: i64, order_id: i64, trade_id: &str, notify_url: &str) {
+        let Some(row) = self.codes.get_mut(&row_id) else { return };
+        row.used_by.get_or_insert(order_id);
+        row.used_ms.get_or_insert(core.clock.now_ms());
+        let act =
+            Act::new(NAME, "redeem").cabinet(&row.machine_no).code(&row.code).order(order_id).mark(trade_id);
+        core.record(Act { notify_url: (!notify_url.is_empty()).then(|| notify_url.to_owned()), ..act });
+    }
+
+    /// Somebody else uses a code up, at the machine's own screen or from another kiosk.
+    pub(super) fn redeem_by_other(
+        &mut self,
+        core: &mut Core,
+        at: usize,
+        code: &str,
+        trade_id: Option<String>,
+    ) -> Result<Value, (u16, String)> {
+        let (machine, now) = (&self.machines[at], core.clock.now_ms());
+        let rows = self.codes.values().filter(|c| c.machine_no == machine.machine_no && c.code == code);
+        let row = rows.max_by_key(|c| (c.is_live(now), c.id));
+        let row = row.ok_or_else(|| (404, format!("there is no code {code}")))?;
+        if !row.is_live(now) {
+            return Err((409, format!("the code {code} is used or expired")));
+        }
+        let row_id = row.id;
+        let lane = machine.product(row.product_id).ok_or_else(|| (409, "its product is gone".to_owned()))?;
+        let trade_id = trade_id.unwrap_or_else(|| format!("{:032x}", u128::from(core.noise.next())));
+        let order = NewOrder {
+            machine: at,
+            trade_id: &trade_id,
+            notify_url: "",
+            goods: &[(lane, 1)],
+            status: OrderStatus::PickupCode,
+            reserve: self.settings.consume_reserves_stock,
+            pickup_code_id: Some(row_id),
+            request: 0,
+        };
+        let order_id = self.add_order(now, order);
+        self.use_up(core, row_id, order_id, &trade_id, "");
+        Ok(json!(self.orders.get(&order_id)))
     }
 
     pub(super) fn consume(
@@ -170,10 +221,7 @@ impl Dingshang {
             request: request.number,
         };
         let order_id = self.add_order(now, order);
-        if let Some(row) = self.codes.get_mut(&row_id) {
-            row.used_by.get_or_insert(order_id);
-            row.used_ms.get_or_insert(now);
-        }
+        self.use_up(core, row_id, order_id, &trade_id, notify_url);
         if let Some(limit) = self.settings.pickup_order_expiry_ms {
             core.after(limit, NAME, json!({"do": "expire", "order": order_id}));
         }

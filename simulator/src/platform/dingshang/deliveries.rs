@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::callback::{Outgoing, Progress, Rendered, Style, Target};
 use crate::clock::datetime;
-use crate::message::{Request, form_encode};
+use crate::dialect::Accent;
+use crate::message::{RAW, Request, form_encode, render_json};
 use crate::state::Core;
 use crate::world::Cause;
 
@@ -147,7 +148,7 @@ impl Dingshang {
                 trade_no: what.trade_id.clone(),
                 notify_url: Some(what.notify_url.to_owned()),
             };
-            core.world.dispense(&machine.machine_no, what.lane as u32 + 1, &lane.channel, now, cause);
+            core.dispense(&machine.machine_no, what.lane as u32 + 1, &lane.channel, cause);
         }
         if let Some(record) = record_mut(&mut self.orders, what.record) {
             record.status = RecordStatus::IsDelivering;
@@ -284,19 +285,21 @@ impl Dingshang {
             account: url.to_owned(),
             method: "device.delivery.response".into(),
             receipt: notice.order_id.map(|id| id.to_string()),
-            content: content.clone(),
+            content,
+            accent: Accent::default(),
         };
         let now = core.clock.now_ms();
         let before = core.callbacks.deliveries().len() as u64;
-        core.notify(what.clone(), &|style, _| self.write_notice(&content, style.forge));
+        core.notify(what, &|what, style, _| self.write_notice(what, style.forge));
         let first = before + 1;
+        let Some(what) = core.callbacks.delivery_mut(first).map(|d| d.what.clone()) else { return };
         for _ in 0..self.settings.notify_duplicate {
-            let rendered = self.write_notice(&content, false);
+            let rendered = self.write_notice(&what, false);
             core.callbacks.push(what.clone(), Style::default(), rendered, now, Some(first));
         }
         if self.settings.notify_contradict {
             let style = Style { forge: true, ..Style::default() };
-            let rendered = self.write_notice(&content, true);
+            let rendered = self.write_notice(&what, true);
             core.callbacks.push(what, style, rendered, now, Some(first));
         }
         for id in first..=core.callbacks.deliveries().len() as u64 {
@@ -310,8 +313,8 @@ impl Dingshang {
     }
 
     /// A notice as it is sent. Nothing in it is signed, so a forged one is one that says the opposite.
-    pub(super) fn write_notice(&self, content: &Value, opposite: bool) -> Rendered {
-        let mut body = content.clone();
+    pub(super) fn write_notice(&self, what: &Outgoing, opposite: bool) -> Rendered {
+        let mut body = what.content.clone();
         if opposite {
             let succeeded = body["deliver_status"] == "1";
             body["deliver_status"] = json!(if succeeded { "0" } else { "1" });
@@ -325,16 +328,21 @@ impl Dingshang {
         if self.settings.notify_error_key == ErrorKey::FailReason {
             body.as_object_mut().map(|o| o.remove("error_msg"));
         }
+        let body = what.accent.shape(body);
         let (kind, body) = match self.settings.notify_form {
-            NoticeForm::Json => ("application/json", body.to_string()),
+            NoticeForm::Json => ("application/json", render_json(&body)),
             NoticeForm::Form => {
-                let plain = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
+                let plain = |v: &Value| {
+                    v.as_str().filter(|t| !t.starts_with(RAW)).map_or_else(|| render_json(v), str::to_owned)
+                };
                 let members = body.as_object().into_iter().flatten();
                 let pairs: Vec<_> = members.map(|(n, v)| format!("{n}={}", form_encode(&plain(v)))).collect();
                 ("application/x-www-form-urlencoded", pairs.join("&"))
             }
         };
-        Rendered { headers: vec![("Content-Type".into(), kind.into())], body }
+        let mut headers = vec![("Content-Type".into(), kind.into())];
+        headers.extend(what.accent.callback_headers());
+        Rendered { headers, body }
     }
 }
 

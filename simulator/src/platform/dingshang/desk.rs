@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::act::Act;
 use crate::message::patch_settings;
 use crate::state::Core;
 use crate::world::Cause;
 
 use super::deliveries::Notice;
-use super::model::{Delivery, Machine};
+use super::model::{Delivery, Machine, OrderStatus};
+use super::orders::NewOrder;
 use super::{Dingshang, NAME, Ordered};
 
 type Told = Result<Value, (u16, String)>;
@@ -108,8 +111,89 @@ impl Dingshang {
         }
         lane.stock -= 1;
         let cause = Cause { by: "control".into(), ..Cause::default() };
-        core.world.dispense(no, place as u32 + 1, channel, core.clock.now_ms(), cause);
+        core.dispense(no, place as u32 + 1, channel, cause);
         Ok(json!(lane))
+    }
+
+    /// What somebody else does: `redeem` a code, make an `order`, `refund` or `pay` one.
+    pub(super) fn others_act(&mut self, core: &mut Core, what: &Value) -> Told {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "snake_case", tag = "do")]
+        enum Wish {
+            Redeem {
+                machine: String,
+                code: String,
+                #[serde(default)]
+                trade_id: Option<String>,
+            },
+            Order {
+                machine: String,
+                trade_id: String,
+                #[serde(default)]
+                ago_s: i64,
+                #[serde(default = "paid")]
+                status: OrderStatus,
+                #[serde(default)]
+                product_id: Option<i64>,
+            },
+            Refund {
+                order_id: i64,
+            },
+            Pay {
+                order_id: i64,
+            },
+        }
+        fn paid() -> OrderStatus {
+            OrderStatus::Success
+        }
+        let wish: Wish = parse(what).map_err(bad)?;
+        let place = |desk: &Self, no: &str| {
+            desk.machines
+                .iter()
+                .position(|m| m.machine_no == no)
+                .ok_or_else(|| no_such(format!("machine {no}")))
+        };
+        match wish {
+            Wish::Redeem { machine, code, trade_id } => {
+                let at = place(self, &machine)?;
+                self.redeem_by_other(core, at, &code, trade_id)
+            }
+            Wish::Order { machine, trade_id, ago_s, status, product_id } => {
+                let at = place(self, &machine)?;
+                let wanted = |m: &Machine| match product_id {
+                    Some(id) => m.product(id),
+                    None => (!m.lanes.is_empty()).then_some(0),
+                };
+                let lane =
+                    wanted(&self.machines[at]).ok_or_else(|| no_such("such product in that machine"))?;
+                let new = NewOrder {
+                    machine: at,
+                    trade_id: &trade_id,
+                    notify_url: "",
+                    goods: &[(lane, 1)],
+                    status,
+                    reserve: false,
+                    pickup_code_id: None,
+                    request: 0,
+                };
+                let id = self.add_order(core.clock.now_ms() - ago_s * 1000, new);
+                core.record(Act::new(NAME, "order").cabinet(&machine).order(id).mark(&trade_id));
+                Ok(json!(self.orders.get(&id)))
+            }
+            Wish::Refund { order_id } => self.set_status(core, order_id, OrderStatus::Refund, "refund"),
+            Wish::Pay { order_id } => self.set_status(core, order_id, OrderStatus::Success, "pay"),
+        }
+    }
+
+    fn set_status(&mut self, core: &mut Core, order_id: i64, status: OrderStatus, act: &str) -> Told {
+        let order = self.orders.get_mut(&order_id).ok_or_else(|| no_such(format!("order {order_id}")))?;
+        order.status = status;
+        let shown = json!(order);
+        core.record(Act::new(NAME, act).order(order_id).mark(&order.trade_id));
+        if status == OrderStatus::Refund {
+            self.restock(order_id);
+        }
+        Ok(shown)
     }
 
     /// The dashboard's button that sends a notice again, of success or of failure as one likes.

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::callback::{Outgoing, Rendered, Style};
+use crate::dialect::Accent;
 use crate::message::{Ending, Portion, Reply, Request, patch_settings};
 use crate::state::Core;
 
@@ -351,7 +352,7 @@ impl Platform for Dingshang {
     }
 
     fn render(&self, what: &Outgoing, style: Style, _now_ms: i64) -> Rendered {
-        self.write_notice(&what.content, style.forge)
+        self.write_notice(what, style.forge)
     }
 
     fn answered(
@@ -390,6 +391,30 @@ impl Platform for Dingshang {
 
     fn set_world(&mut self, _core: &mut Core, world: &Value, replace: bool) -> Result<(), String> {
         self.lay_world(world, replace)
+    }
+
+    fn others_for(&self, request: &Request, accent: &Accent) -> Option<Value> {
+        let body: Value = serde_json::from_slice(&request.body).ok()?;
+        let fields = match body["payload"].as_str() {
+            Some(payload) => payload::decode(payload, false).ok()?,
+            // The creation of an order is not wrapped.
+            None => ["machine_no", "trade_id"]
+                .iter()
+                .filter_map(|name| Some(((*name).to_owned(), body[*name].as_str()?.to_owned())))
+                .collect(),
+        };
+        let machine = text(&fields, "machine_no")?;
+        if accent.has_rival() {
+            let code = text(&fields, "code")?;
+            return Some(json!({"do": "redeem", "machine": machine, "code": code}));
+        }
+        let number = text(&fields, "trade_id")?;
+        let ago_s = accent.old_number_ago_s(number)?;
+        Some(json!({"do": "order", "machine": machine, "trade_id": number, "ago_s": ago_s}))
+    }
+
+    fn others(&mut self, core: &mut Core, what: &Value) -> Result<Value, (u16, String)> {
+        self.others_act(core, what)
     }
 
     fn control(

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::act::Act;
 use crate::clock::datetime;
 use crate::message::Request;
 use crate::state::Core;
@@ -157,6 +158,9 @@ impl Dingshang {
             request: request.number,
         };
         let order_id = self.add_order(core.clock.now_ms(), order);
+        let act =
+            Act::new(NAME, "order").cabinet(&self.machines[at].machine_no).order(order_id).mark(&trade_id);
+        core.record(Act { notify_url: Some(notify_url.to_owned()), ..act });
         let limit = self.settings.order_expiry_ms;
         core.after(limit, NAME, json!({"do": "expire", "order": order_id}));
         Ok(json!({"order_id": order_id}))
@@ -210,6 +214,13 @@ impl Dingshang {
         }
         if let Some(order) = self.orders.get_mut(&order_id) {
             order.status = new;
+            let kind = match new {
+                OrderStatus::Success => "pay",
+                OrderStatus::Refund => "refund",
+                OrderStatus::PayError => "pay_failed",
+                _ => "cancel",
+            };
+            core.record(Act::new(NAME, kind).order(order_id).mark(&order.trade_id).amount(order.amount()));
         }
         let ends =
             new != OrderStatus::Success && (new != OrderStatus::UserPaying || self.settings.paying_is_final);

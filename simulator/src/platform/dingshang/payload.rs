@@ -28,7 +28,7 @@ pub enum Encoding {
 
 /// The spellings of a value that some library of the vendor's signs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Dialect {
+enum Spelling {
     Raw,
     Query,
     Component,
@@ -49,7 +49,7 @@ fn escape(text: &str, kept: &[u8], blank: &str) -> String {
     out
 }
 
-impl Dialect {
+impl Spelling {
     fn write(self, value: &str) -> String {
         let uri = |text: &str| escape(text, b"-_.!~*'();,/?:@&=+$#", "%20");
         match self {
@@ -79,9 +79,9 @@ pub fn decode(text: &str, strict_strings: bool) -> Result<Fields, String> {
     Ok(fields)
 }
 
-fn joined(fields: &Fields, dialect: Dialect, keep: impl Fn(&str, &str) -> bool) -> String {
+fn joined(fields: &Fields, spelling: Spelling, keep: impl Fn(&str, &str) -> bool) -> String {
     let signed = fields.iter().filter(|(name, value)| *name != "sign" && keep(name, value));
-    let pairs: Vec<_> = signed.map(|(name, value)| format!("{name}={}", dialect.write(value))).collect();
+    let pairs: Vec<_> = signed.map(|(name, value)| format!("{name}={}", spelling.write(value))).collect();
     pairs.join("&")
 }
 
@@ -98,8 +98,8 @@ fn md5_upper(text: &str) -> String {
 
 /// The signature over fields, values as they are or as in a query.
 pub fn sign(fields: &Fields, query: bool, key: &str) -> String {
-    let dialect = if query { Dialect::Query } else { Dialect::Raw };
-    md5_upper(&format!("{}&key={key}", joined(fields, dialect, not_empty)))
+    let spelling = if query { Spelling::Query } else { Spelling::Raw };
+    md5_upper(&format!("{}&key={key}", joined(fields, spelling, not_empty)))
 }
 
 /// Whether the signature is right, and the part of the request log that says so.
@@ -111,13 +111,13 @@ pub fn check(fields: &Fields, encoding: Encoding, key: &str, others: &[(&str, &s
         Encoding::Query => given == query,
         Encoding::Any => given == raw || given == query,
     };
-    let dialect = if encoding == Encoding::Query { Dialect::Query } else { Dialect::Raw };
-    let base = joined(fields, dialect, not_empty);
+    let spelling = if encoding == Encoding::Query { Spelling::Query } else { Spelling::Raw };
+    let base = joined(fields, spelling, not_empty);
     let (differs, signed) =
-        if ok { ("nothing".to_owned(), None) } else { diagnose(fields, dialect, &given, key, others) };
+        if ok { ("nothing".to_owned(), None) } else { diagnose(fields, spelling, &given, key, others) };
     let shown = json!({
         "ok": ok, "given": given,
-        "expected": if dialect == Dialect::Query { query } else { raw },
+        "expected": if spelling == Spelling::Query { query } else { raw },
         "base": format!("{}&key=[secret]", mask(&base, key)), "differs": differs,
         "signed": signed.map(|text| mask_all(&text, key, others)),
     });
@@ -128,12 +128,12 @@ pub fn check(fields: &Fields, encoding: Encoding, key: &str, others: &[(&str, &s
 /// are tried one after the other.
 fn diagnose(
     fields: &Fields,
-    dialect: Dialect,
+    spelling: Spelling,
     given: &str,
     key: &str,
     others: &[(&str, &str)],
 ) -> (String, Option<String>) {
-    let base = joined(fields, dialect, not_empty);
+    let base = joined(fields, spelling, not_empty);
     let is = |text: &str| given.eq_ignore_ascii_case(&md5_upper(text));
     let unexplained = |what: &str| (what.to_owned(), None);
     let explained = |what: &str, signed: String| (what.to_owned(), Some(signed));
@@ -153,18 +153,18 @@ fn diagnose(
         }
     }
     for (other, what) in [
-        (Dialect::Raw, "the values are signed raw; they must be encoded as in a query"),
-        (Dialect::Query, "the values are signed as in a query (blank as +); sign them raw"),
-        (Dialect::Component, "the values are signed with encodeURIComponent"),
-        (Dialect::UriTwice, "the values are signed with encodeURI, twice"),
+        (Spelling::Raw, "the values are signed raw; they must be encoded as in a query"),
+        (Spelling::Query, "the values are signed as in a query (blank as +); sign them raw"),
+        (Spelling::Component, "the values are signed with encodeURIComponent"),
+        (Spelling::UriTwice, "the values are signed with encodeURI, twice"),
     ] {
         let text = format!("{}&key={key}", joined(fields, other, not_empty));
-        if other != dialect && is(&text) {
+        if other != spelling && is(&text) {
             return explained(what, text);
         }
     }
-    let everything = joined(fields, dialect, |_, _| true);
-    let no_zeros = joined(fields, dialect, |name, value| not_empty(name, value) && value != "0");
+    let everything = joined(fields, spelling, |_, _| true);
+    let no_zeros = joined(fields, spelling, |name, value| not_empty(name, value) && value != "0");
     for (text, what) in [
         (format!("{everything}&key={key}"), "empty values are signed; they must be left out"),
         (format!("{no_zeros}&key={key}"), "zeros are left out; only empty values are"),
@@ -177,7 +177,7 @@ fn diagnose(
         }
     }
     for name in fields.keys() {
-        let without = joined(fields, dialect, |n, value| n != name && not_empty(n, value));
+        let without = joined(fields, spelling, |n, value| n != name && not_empty(n, value));
         let text = format!("{without}&key={key}");
         if is(&text) {
             return explained(&format!("{name} is not signed"), text);
@@ -235,11 +235,11 @@ mod tests {
     }
 
     #[test]
-    fn dialects_of_the_vendors_libraries() {
-        let with = |dialect| md5_upper(&format!("{}&key=kva", joined(&fields(V1), dialect, not_empty)));
-        assert_eq!(with(Dialect::Query), "EC3A37011CA425231A875310C2158F60");
-        assert_eq!(with(Dialect::Component), "F3254DEEBECF3A3515FD5E261EF31ADA");
-        assert_eq!(with(Dialect::UriTwice), "FBEFBCD65A55B5841FFB2511BD2674D0");
+    fn spellings_of_the_vendors_libraries() {
+        let with = |spelling| md5_upper(&format!("{}&key=kva", joined(&fields(V1), spelling, not_empty)));
+        assert_eq!(with(Spelling::Query), "EC3A37011CA425231A875310C2158F60");
+        assert_eq!(with(Spelling::Component), "F3254DEEBECF3A3515FD5E261EF31ADA");
+        assert_eq!(with(Spelling::UriTwice), "FBEFBCD65A55B5841FFB2511BD2674D0");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::act::Act;
 use crate::message::{Reply, Request};
 use crate::state::Core;
 use crate::world::{Cause, NotOpened, Opening};
@@ -65,7 +66,7 @@ impl Yopoint {
         let receipt = order.text("ReceiptNo").to_owned();
         let cause = Cause {
             by: NAME.into(),
-            request: Some(request.number),
+            request: (request.number > 0).then_some(request.number),
             receipt: Some(receipt.clone()),
             trade_no,
             notify_url: None,
@@ -86,7 +87,7 @@ impl Yopoint {
             Err(NotOpened::AlreadyOpen) => return Err(Refusal::new("door_busy")),
             Err(NotOpened::NoSuchDoor) => return Err(Refusal::new("door_unknown")),
         }
-        let answer = json!({"ReceiptNo": receipt, "NotifyUrl": notify_url(core, &order)});
+        let answer = json!({"ReceiptNo": receipt, "NotifyUrl": self.notify_url(core, &order)});
         self.orders.push(order);
         Ok(answer)
     }
@@ -122,6 +123,7 @@ impl Yopoint {
         .build();
         order.own.token = format!("{:016x}{:016x}", core.noise.next(), core.noise.next());
         order.own.appid = account.appid.clone();
+        order.own.made_ms = at_ms;
         order.own.open_trade_no = trade_no;
         order
     }
@@ -211,7 +213,8 @@ impl Yopoint {
         order.set("IsSuspicious", i64::from(review));
         order.own.stage = if review { Stage::Review } else { Stage::Unpaid };
         if !review {
-            let content = payment_content(core, order, "NotifyUrl");
+            let order = order.clone();
+            let content = self.payment_content(core, &order, "NotifyUrl");
             self.notify(core, "payment", RECOGNISED, Some(receipt), content);
         }
     }
@@ -243,8 +246,12 @@ impl Yopoint {
     ) -> Result<(), String> {
         let fields = fields(request)?;
         exchange.params = fields.iter().map(|(n, v)| (n.clone(), json!(v))).collect();
-        let at = self.orders.iter().position(|o| !token.is_empty() && o.own.token == token);
-        let at = at.ok_or("no order has this NotifyUrl")?;
+        let owns = |o: &Order| !token.is_empty() && o.own.token == token;
+        let at = self.orders.iter().position(owns);
+        let vending = self.consumer_orders.iter().position(owns);
+        if at.or(vending).is_none() {
+            return Err("no order has this NotifyUrl".into());
+        }
         let need = |name: &str| {
             field(&fields, name).filter(|v| !v.is_empty()).ok_or_else(|| format!("{name} is missing"))
         };
@@ -256,7 +263,10 @@ impl Yopoint {
             return Err("the sign is wrong".into());
         }
         self.check_time(core, need("timestamp")?).map_err(|_| "the timestamp is off")?;
-        let order = &mut self.orders[at];
+        let order = match (at, vending) {
+            (Some(at), _) => &mut self.orders[at],
+            (None, at) => &mut self.consumer_orders[at.unwrap_or_default()],
+        };
         if order.text("ReceiptNo") != receipt {
             return Err("receipt_no is not the order that this NotifyUrl belongs to".into());
         }
@@ -273,6 +283,12 @@ impl Yopoint {
                 order.set("TradeRawData", raw);
                 order.set("PayTime", now);
                 order.own.stage = Stage::Paid;
+                core.record(Act::new(NAME, "pay").order(receipt).mark(trade_no).amount(order.int("Price")));
+                if at.is_none() {
+                    let receipt = receipt.to_owned();
+                    self.vend_paid(core, request, &receipt);
+                    return Ok(());
+                }
                 let content = json!({"ReceiptNo": receipt, "CID": order.text("CID"), "PayTime": now});
                 self.notify(core, "business", PAID_NOTICE, Some(receipt), content);
                 Ok(())
@@ -282,6 +298,7 @@ impl Yopoint {
             ("-1", Stage::Unpaid | Stage::PaymentFailed) => {
                 order.set("TradeStatus", -1);
                 order.own.stage = Stage::PaymentFailed;
+                core.record(Act::new(NAME, "pay_failed").order(receipt).mark(trade_no));
                 Ok(())
             }
             ("-1", _) => Err("the order is paid already".into()),
@@ -302,6 +319,7 @@ impl Yopoint {
             _ => return Err(Refusal::new("order_not_paid")),
         }
         order.own.stage = Stage::RefundAsked;
+        core.record(Act::new(NAME, "refund_apply").order(&receipt).amount(order.int("Price")));
         order.set("UserRefundsStatus", 1);
         order.set("UserRefundsTime", now);
         for (field, names) in [
@@ -347,6 +365,7 @@ impl Yopoint {
         let Some(order) = self.order_mut(&core.world, receipt) else { return };
         let price = price.unwrap_or_else(|| order.int("Price"));
         order.set("RefundsPrice", price);
+        core.record(Act::new(NAME, "refund").order(receipt).amount(price));
         let raw = ["refundsRawData", "data"].iter().find_map(|k| answer.get(*k)).cloned();
         order.set("RefundsRawData", raw.unwrap_or(json!({})));
         order.own.refund_answer = Some(answer);
@@ -364,6 +383,7 @@ impl Yopoint {
             return Err(Refusal::new("order_not_settled"));
         }
         order.own.appeal = Some(biz.whole());
+        core.record(Act::new(NAME, "appeal").order(&receipt));
         Ok(json!({"ReceiptNo": receipt}))
     }
 
@@ -391,7 +411,7 @@ impl Yopoint {
                 new.set("ServiceStatus", 2);
                 new.set_products(&core.world, goods);
                 let number = new.text("ReceiptNo").to_owned();
-                let mut content = payment_content(core, &new, "PaySuccessNotifyUrl");
+                let mut content = self.payment_content(core, &new, "PaySuccessNotifyUrl");
                 content["OldReceiptNo"] = json!(receipt);
                 self.orders.push(new);
                 if self.settings.appeal_refund_first {
@@ -408,19 +428,60 @@ impl Yopoint {
     }
 }
 
-/// The address for the payment report of an order.
-fn notify_url(core: &Core, order: &Order) -> String {
-    let origin = if order.own.plain { &core.http_origin } else { &core.origin };
-    format!("{origin}{PAYMENT}{}", order.own.token)
-}
+impl Yopoint {
+    /// The address for the payment report of an order.
+    pub(super) fn notify_url(&self, core: &Core, order: &Order) -> String {
+        let origin = if order.own.plain { &core.http_origin } else { &core.origin };
+        let origin = match &self.settings.payment_host {
+            Some(host) => origin.replacen("//localhost", &format!("//{host}"), 1),
+            None => origin.clone(),
+        };
+        format!("{origin}{PAYMENT}{}", order.own.token)
+    }
 
-/// What a developer needs to charge an order.
-fn payment_content(core: &Core, order: &Order, url_name: &str) -> Value {
-    let part = |name: &str| order.doc.get(name).cloned().unwrap_or_default();
-    let mut content = json!({
-        "ReceiptNo": part("ReceiptNo"), "TradeNo": part("TradeNo"), "CID": part("CID"),
-        "OpenID": part("OpenID"), "Products": part("Products"), "Price": part("Price"),
-    });
-    content[url_name] = json!(notify_url(core, order));
-    content
+    /// What a developer needs to charge an order.
+    fn payment_content(&self, core: &Core, order: &Order, url_name: &str) -> Value {
+        let part = |name: &str| order.doc.get(name).cloned().unwrap_or_default();
+        let mut content = json!({
+            "ReceiptNo": part("ReceiptNo"), "TradeNo": part("TradeNo"), "CID": part("CID"),
+            "OpenID": part("OpenID"), "Products": part("Products"), "Price": part("Price"),
+        });
+        content[url_name] = json!(self.notify_url(core, order));
+        content
+    }
+
+    /// There is an order of some time ago, with a number that somebody else gave it.
+    pub(super) fn order_of_the_past(
+        &mut self,
+        core: &mut Core,
+        cid: &str,
+        trade_no: &str,
+        ago_s: i64,
+        opened: bool,
+    ) -> String {
+        let account = self.settings.accounts.first().cloned();
+        let account =
+            account.unwrap_or(Account { appid: String::new(), secret: String::new(), methods: None });
+        let mut order = self.new_order(core, cid, None, Some(trade_no.to_owned()), &account);
+        let at_ms = core.clock.now_ms() - ago_s * 1000;
+        let receipt = orders::receipt("VI", at_ms, core.noise.below(1_000_000));
+        order.set("ReceiptNo", receipt.clone());
+        order.set("CreateAt", at_ms / 1000);
+        order.set("ServiceStatus", 2);
+        (order.own.door, order.own.made_ms) = (1, at_ms);
+        if opened {
+            let goods = core.world.goods.first().map(|g| Take { barcode: g.barcode.clone(), qty: 1 });
+            order.set_products(&core.world, goods.as_slice());
+            order.set("TradeStatus", 1);
+            order.set("PayTime", at_ms / 1000 + 60);
+            order.own.stage = Stage::Paid;
+        } else {
+            order.set("DoorStatus", -1);
+            order.own.stage = Stage::NeverOpened;
+        }
+        core.record(Act::new(NAME, "order").cabinet(cid).order(&receipt).mark(trade_no));
+        // In the order of their time: the oldest is found first.
+        self.orders.insert(0, order);
+        receipt
+    }
 }

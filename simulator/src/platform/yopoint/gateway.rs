@@ -218,6 +218,17 @@ impl Biz {
         }
     }
 
+    /// Parameters that are written out.
+    pub fn of(value: &Value) -> Self {
+        Self(value.as_object().cloned().unwrap_or_default())
+    }
+
+    /// A parameter in this spelling and no other.
+    pub fn exact(&self, name: &str) -> Option<i64> {
+        Self(self.0.get_key_value(name).map(|(k, v)| (k.clone(), v.clone())).into_iter().collect())
+            .int(&[name])
+    }
+
     /// The whole.
     pub fn whole(&self) -> Value {
         Value::Object(self.0.clone())

@@ -33,6 +33,8 @@ const KNOWN: &[&str] = &[
     "product.category.list",
     "operators.config.thirdpay.set",
     "operators.config.thirdpay.get",
+    "activity.voucher.exchange",
+    "activity.vouchercode.get",
     "activity.voucher.get",
 ];
 
@@ -41,7 +43,7 @@ pub fn is_known(method: &str) -> bool {
     KNOWN.contains(&method)
 }
 
-struct Page {
+pub(super) struct Page {
     number: i64,
     size: i64,
 }
@@ -52,13 +54,13 @@ impl Page {
     }
 
     /// The places that lie on this page of a list that long.
-    fn places(&self, total: u64) -> std::ops::Range<u64> {
+    pub(super) fn places(&self, total: u64) -> std::ops::Range<u64> {
         let from = self.skip().min(total);
         from..self.skip().saturating_add(self.size as u64).min(total)
     }
 
     /// The page object: `from` and `to` are not held to the total.
-    fn wrap(&self, shape: Shape, total: u64, items: Vec<Value>) -> Value {
+    pub(super) fn wrap(&self, shape: Shape, total: u64, items: Vec<Value>) -> Value {
         match shape {
             Shape::Array => Value::Array(items),
             Shape::Paginator => json!({
@@ -94,19 +96,13 @@ impl Yopoint {
             "cabinet.order.get" => self.order_get(core, biz),
             "consumer.order.list" => self.consumer_list(biz),
             "consumer.order.get" => self.consumer_get(biz),
-            "consumer.order.create" => self.consumer_create(core, biz),
+            "consumer.order.create" => self.consumer_create(core, request, biz),
             "consumer.order.refunds.update" => self.consumer_refund(biz),
             "cabinet.product.replenish" => replenish(core, biz),
             "cabinet.shelving.unshelving.cargo" => shelve(core, biz),
-            "terminal.terminal.list" => {
-                let page = self.page(biz, None)?;
-                let total = self.terminals.len() as u64;
-                let places = page.places(total);
-                let items = self.terminals[places.start as usize..places.end as usize].to_vec();
-                Ok(page.wrap(Shape::Paginator, total, items))
-            }
+            "terminal.terminal.list" => self.terminal_list(biz),
             "terminal.terminal.get" => self.terminal(biz),
-            "terminal.product.layout.get" => Ok(self.terminal(biz)?["Layout"].take()),
+            "terminal.product.layout.get" => self.layout(core, biz),
             "product.category.list" => Ok(
                 json!([{"id": "5e8000000000000000000001", "Name": "饮料"}, {"id": "5e8000000000000000000002", "Name": "零食"}]),
             ),
@@ -115,18 +111,19 @@ impl Yopoint {
                 Ok(json!({}))
             }
             "operators.config.thirdpay.get" => Ok(self.third_pay.clone()),
-            "activity.voucher.get" => {
-                biz.need("VoucherID")?;
-                Err(Refusal::new("voucher_unknown"))
-            }
+            "activity.voucher.exchange" => self.exchange(core, Some(request), biz),
+            "activity.vouchercode.get" => self.voucher_code_get(core, biz),
+            "activity.voucher.get" => self.voucher_get(biz),
             _ => Err(Refusal::new("method")),
         }
     }
 
-    /// The page asked for; `size` overrides a page size that the method does not take.
-    fn page(&self, biz: &Biz, size: Option<i64>) -> Result<Page, Refusal> {
-        let number = biz.int(&["Page"]).unwrap_or(1);
-        let asked = biz.int(&["PageSize"]).filter(|_| size.is_none());
+    /// The page asked for, by the names that the notes have for this method; `size` overrides a page size that the
+    /// method does not take.
+    pub(super) fn page(&self, biz: &Biz, names: [&str; 2], size: Option<i64>) -> Result<Page, Refusal> {
+        let given = |name| if self.settings.strict_names { biz.exact(name) } else { biz.int(&[name]) };
+        let number = given(names[0]).unwrap_or(1);
+        let asked = given(names[1]).filter(|_| size.is_none());
         let mut size = asked.or(size).unwrap_or(self.settings.default_page_size);
         if size > self.settings.max_page_size {
             match self.settings.page_size_over_max {
@@ -141,7 +138,7 @@ impl Yopoint {
     }
 
     fn cabinet_list(&self, core: &Core, biz: &Biz) -> Result<Value, Refusal> {
-        let page = self.page(biz, None)?;
+        let page = self.page(biz, ["Page", "PageSize"], None)?;
         let total = core.world.cabinet_count();
         let items = page.places(total).filter_map(|i| core.world.cabinet_at(i));
         let items = items.map(|c| cabinet_record(&c, &self.settings.oid)).collect();
@@ -150,7 +147,7 @@ impl Yopoint {
 
     fn stock(&self, core: &Core, biz: &Biz, for_replenishing: bool) -> Result<Value, Refusal> {
         let cid = biz.need("CID")?;
-        let page = self.page(biz, None)?;
+        let page = self.page(biz, ["page", "pageSize"], None)?;
         let total = core.world.stock_count(&cid).ok_or_else(|| Refusal::new("cabinet_unknown"))?;
         let lines = page.places(total).filter_map(|i| core.world.stock_line(&cid, i).map(|line| (i, line)));
         let record =
@@ -160,13 +157,19 @@ impl Yopoint {
         Ok(page.wrap(shape, total, items))
     }
 
+    /// Whether queries see already what happened then.
+    pub(super) fn is_seen(&self, core: &Core, at_ms: i64) -> bool {
+        at_ms.saturating_add(self.settings.query_lag_ms) <= core.clock.now_ms()
+    }
+
     fn order_list(&self, core: &Core, biz: &Biz) -> Result<Value, Refusal> {
         biz.need_int("page")?;
         let (start, end) = (biz.need_int("StartTime")?, biz.need_int("EndTime")?);
         biz.need_int("pageSize")?;
-        let page = self.page(biz, None)?;
+        let page = self.page(biz, ["page", "pageSize"], None)?;
         let mut written: Vec<_> =
             self.orders.iter().rev().filter(|o| (start..=end).contains(&o.int("CreateAt"))).collect();
+        written.retain(|o| self.is_seen(core, o.own.made_ms));
         written.sort_by_key(|o| std::cmp::Reverse(o.int("CreateAt")));
         // Orders of the series that were written out stand in both; they are shown once, where they were written.
         let series = self.series.between(start, end);
@@ -199,7 +202,7 @@ impl Yopoint {
             (None, None) => None,
         };
         let twice = self.settings.duplicate_door_status;
-        if let Some(order) = written {
+        if let Some(order) = written.filter(|o| self.is_seen(core, o.own.made_ms)) {
             return Ok(order.show(twice));
         }
         let index = self.series.find(receipt.as_deref(), trade_no.as_deref());
@@ -211,7 +214,7 @@ impl Yopoint {
     fn consumer_list(&self, biz: &Biz) -> Result<Value, Refusal> {
         biz.need_int("page")?;
         let (start, end) = (biz.need_int("StartTime")?, biz.need_int("EndTime")?);
-        let page = self.page(biz, Some(10))?;
+        let page = self.page(biz, ["page", ""], Some(10))?;
         let fits: Vec<_> = self
             .consumer_orders
             .iter()
@@ -233,16 +236,6 @@ impl Yopoint {
         };
         let found = self.consumer_orders.iter().find(fits);
         found.map(|o| o.show(false)).ok_or_else(|| Refusal::new("order_unknown"))
-    }
-
-    fn consumer_create(&mut self, core: &mut Core, biz: &Biz) -> Result<Value, Refusal> {
-        biz.need("Token")?;
-        biz.need("OpenID")?;
-        if self.terminals.is_empty() {
-            return Err(Refusal::new("none_stock"));
-        }
-        let receipt = self.new_consumer_order(core, "", 0, "");
-        Ok(json!({"ReceiptNo": receipt}))
     }
 
     /// Adds an order of a vending machine and answers its number.
@@ -268,7 +261,7 @@ impl Yopoint {
         Ok(json!({}))
     }
 
-    fn terminal(&self, biz: &Biz) -> Result<Value, Refusal> {
+    pub(super) fn terminal(&self, biz: &Biz) -> Result<Value, Refusal> {
         let tid = biz.need("TID")?;
         let found = self.terminals.iter().find(|t| t["TID"] == json!(tid));
         found.cloned().ok_or_else(|| Refusal::new("terminal_unknown"))

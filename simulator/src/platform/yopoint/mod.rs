@@ -9,6 +9,7 @@ mod methods;
 mod orders;
 mod settings;
 mod staff;
+mod vending;
 
 use std::collections::HashMap;
 
@@ -16,7 +17,8 @@ use serde_json::{Map, Value, json};
 
 use crate::callback::{Outgoing, Rendered, Style};
 use crate::clock::system_ms;
-use crate::message::{Reply, Request, form_encode, merge, patch_settings};
+use crate::dialect::Accent;
+use crate::message::{Reply, Request, form_encode, merge, patch_settings, render_json};
 use crate::state::{Core, mask, mask_all};
 use crate::world::{Opening, World};
 
@@ -30,6 +32,8 @@ const GATEWAY: &str = "/yopoint/api/gateway/index";
 const PAYMENT: &str = "/yopoint/api/pay/notify/";
 /// The name under which payment reports stand in the log and in fault rules.
 const PAYMENT_REPORT: &str = "NotifyUrl";
+/// Between the parts of a notice that is sent as multipart.
+const BOUNDARY: &str = "----sim7MA4YWxkTrZu0gW";
 
 /// The platform.
 pub struct Yopoint {
@@ -37,6 +41,7 @@ pub struct Yopoint {
     orders: Vec<Order>,
     series: Series,
     terminals: Vec<Value>,
+    vouchers: Vec<vending::Voucher>,
     consumer_orders: Vec<Order>,
     /// What the next shopper at a cabinet takes.
     next_take: HashMap<String, Vec<Take>>,
@@ -49,17 +54,8 @@ impl Default for Yopoint {
             settings: Settings::default(),
             orders: Vec::new(),
             series: Series::default(),
-            terminals: (1..=2)
-                .map(|n| {
-                    json!({
-                        "id": format!("5f7000000000000000000{n:03}"), "TID": format!("5f7000000000000000000{n:03}"),
-                        "Name": format!("弹簧机 {n}"), "DeviceCode": format!("V00{n}"), "OnlineStatus": 1,
-                        "Layout": [{"Row": 1, "Col": 1, "BarCode": "6900000000011", "Stock": 6},
-                                   {"Row": 1, "Col": 2, "BarCode": "6900000000028", "Stock": 0}],
-                        "UpdatedAt": 1_700_000_000, "ActiveAt": 1_700_000_000,
-                    })
-                })
-                .collect(),
+            terminals: vending::terminals(),
+            vouchers: vending::vouchers(system_ms() / 1000),
             consumer_orders: Vec::new(),
             next_take: HashMap::new(),
             third_pay: json!({}),
@@ -292,8 +288,9 @@ impl Yopoint {
                 method: method.to_owned(),
                 receipt: receipt.map(str::to_owned),
                 content: content.clone(),
+                accent: Accent::default(),
             };
-            core.notify(what.clone(), &|style, now| self.render(&what, style, now));
+            core.notify(what, &|what, style, now| self.render(what, style, now));
         }
     }
 }
@@ -358,6 +355,7 @@ impl Platform for Yopoint {
         match event["do"].as_str() {
             Some("report") => self.report_door(core, &receipt, event["status"].as_i64().unwrap_or(1)),
             Some("recognise") => self.recognise(core, &receipt),
+            Some("vended") => self.vended(core, &receipt, event["fell"] == json!(true)),
             Some("approve_refund") => self.approve_refund(core, &receipt, None),
             _ => {}
         }
@@ -373,18 +371,27 @@ impl Platform for Yopoint {
         let mut fields: Fields = [
             ("appid", what.account.clone()),
             ("method", what.method.clone()),
-            ("biz_content", what.content.to_string()),
+            ("biz_content", render_json(&what.accent.shape(what.content.clone()))),
             ("timestamp", timestamp.to_string()),
             ("sign_type", "md5".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec();
         fields.push(("sign".into(), sign(&fields, &[], &secret)));
-        let pairs: Vec<_> = fields.iter().map(|(n, v)| format!("{n}={}", form_encode(v))).collect();
-        Rendered {
-            headers: vec![("Content-Type".into(), "application/x-www-form-urlencoded".into())],
-            body: pairs.join("&"),
-        }
+        let (kind, body) = if what.accent.has("callback_multipart") {
+            let part = |(name, value): &(String, String)| {
+                format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+            };
+            let parts: String = fields.iter().map(part).collect();
+            (format!("multipart/form-data; boundary={BOUNDARY}"), format!("{parts}--{BOUNDARY}--\r\n"))
+        } else {
+            let pairs: Vec<_> = fields.iter().map(|(n, v)| format!("{n}={}", form_encode(v))).collect();
+            let end = if what.accent.has("callback_line_end") { "\r\n" } else { "" };
+            ("application/x-www-form-urlencoded".to_owned(), pairs.join("&") + end)
+        };
+        let mut headers = vec![("Content-Type".to_owned(), kind)];
+        headers.extend(what.accent.callback_headers());
+        Rendered { headers, body }
     }
 
     fn answered(
@@ -428,7 +435,7 @@ impl Platform for Yopoint {
     fn world(&self) -> Value {
         json!({
             "orders": self.orders, "series": self.series, "terminals": self.terminals,
-            "consumer_orders": self.consumer_orders, "next_take": self.next_take,
+            "vouchers": self.vouchers, "consumer_orders": self.consumer_orders, "next_take": self.next_take,
         })
     }
 
@@ -436,7 +443,7 @@ impl Platform for Yopoint {
         let given = world.as_object().ok_or("a platform's world must be an object")?;
         if replace {
             (self.orders, self.consumer_orders) = (Vec::new(), Vec::new());
-            (self.series, self.terminals) = (Series::default(), Vec::new());
+            (self.series, self.terminals, self.vouchers) = (Series::default(), Vec::new(), Vec::new());
             self.next_take.clear();
         }
         for (key, part) in given {
@@ -446,12 +453,13 @@ impl Platform for Yopoint {
                 "terminals" => {
                     self.terminals = part.as_array().ok_or("\"terminals\" must be a list")?.clone();
                 }
+                "vouchers" => self.lay_vouchers(part)?,
                 "series" => patch_settings(&mut self.series, part)?,
                 "next_take" => {
                     self.next_take = serde_json::from_value(part.clone()).map_err(|e| e.to_string())?;
                 }
                 odd => {
-                    let known = "orders, consumer_orders, terminals, series, next_take";
+                    let known = "orders, consumer_orders, terminals, vouchers, series, next_take";
                     return Err(format!("unknown member {odd:?}; known are {known}"));
                 }
             }
@@ -464,6 +472,22 @@ impl Platform for Yopoint {
             }
         }
         Ok(())
+    }
+
+    fn others_for(&self, request: &Request, accent: &Accent) -> Option<Value> {
+        let fields = fields(request).ok()?;
+        let biz = Biz::parse(field(&fields, "biz_content")?).ok()?;
+        if accent.has_rival() {
+            let (code, tid) = (biz.text(&["Code"])?, biz.text(&["TID"])?);
+            return Some(json!({"do": "redeem", "code": code, "tid": tid}));
+        }
+        let (number, cabinet) = (biz.text(&["TradeNo"])?, biz.text(&["CID"])?);
+        let ago_s = accent.old_number_ago_s(&number)?;
+        Some(json!({"do": "order", "trade_no": number, "cabinet": cabinet, "ago_s": ago_s}))
+    }
+
+    fn others(&mut self, core: &mut Core, what: &Value) -> Result<Value, (u16, String)> {
+        self.others_act(core, what)
     }
 
     fn control(

@@ -55,6 +55,8 @@ pub struct Order {
 pub struct Own {
     /// How far it has got.
     pub stage: Stage,
+    /// When it was made, in milliseconds; 0: long ago.
+    pub made_ms: i64,
     /// The door, from 1.
     pub door: u32,
     /// The physical opening; none if the door never opened.

@@ -65,6 +65,26 @@ pub enum Channel {
     Both,
 }
 
+/// What becomes of a voucher code for goods that the machine has none of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoStock {
+    /// The exchange is refused.
+    Refuse,
+    /// It is used up, and waits for goods: `ShipmentsStatus` 3.
+    Wait,
+}
+
+/// What a voucher's exchange answers; the vendor's answer is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExchangeAnswer {
+    /// The number of the order that it made, with the fields of the notice.
+    Receipt,
+    /// Nothing.
+    Empty,
+}
+
 /// Goods that the shopper takes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Take {
@@ -140,6 +160,24 @@ pub struct Settings {
     pub appeal_refund_first: bool,
     /// Where `notify.close.door` goes.
     pub close_door_channel: Channel,
+    /// How long queries do not see a new order or a used code.
+    pub query_lag_ms: i64,
+    /// What becomes of a voucher code for goods that the machine has none of.
+    pub voucher_no_stock: NoStock,
+    /// What a voucher's exchange answers.
+    pub exchange_answer: ExchangeAnswer,
+    /// `activity.vouchercode.get` refuses without a `VoucherID`.
+    pub voucher_id_required: bool,
+    /// How long until a vending machine tells how a delivery went; null: never.
+    pub vend_ms: Option<i64>,
+    /// The motors of vending machines turn, and nothing falls.
+    pub vend_fails: bool,
+    /// `consumer.order.create` refuses tokens that are no `lane-TID-ROW-COL`.
+    pub strict_tokens: bool,
+    /// Page parameters are found only as the notes spell them for each method.
+    pub strict_names: bool,
+    /// The host in `NotifyUrl`, so that payments go to another one than the gateway: `127.0.0.1`; null: the same.
+    pub payment_host: Option<String>,
     /// The answer to a good payment report.
     pub payment_answer: String,
     /// The answer to a bad payment report.
@@ -173,7 +211,12 @@ impl Default for Settings {
             ("refund_repeated", "ERR_REFUNDS_EXIST"),
             ("appeal_repeated", "ERR_APPEAL_EXIST"),
             ("terminal_unknown", "ERR_TERMINAL_NOT_EXIST"),
+            ("terminal_offline", "ERR_TERMINAL_OFFLINE"),
+            ("order_create", "ERR_ORDER_CREATE_FAIL"),
             ("voucher_unknown", "ERR_INVALID_VOUCHER_ID"),
+            ("voucher_code_unknown", "ERR_VOUCHER_CODE_NOT_EXIST"),
+            ("voucher_code_used", "ERR_VOUCHER_CODE_USED"),
+            ("voucher_code_expired", "ERR_VOUCHER_CODE_EXPIRED"),
             ("out_of_stock", "ERR_BARCODE_OUTSTOCK"),
             ("none_stock", "ERR_NONE_STOCK"),
         ];
@@ -210,6 +253,15 @@ impl Default for Settings {
             refund_approval_ms: None,
             appeal_refund_first: false,
             close_door_channel: Channel::Business,
+            query_lag_ms: 0,
+            voucher_no_stock: NoStock::Wait,
+            exchange_answer: ExchangeAnswer::Receipt,
+            voucher_id_required: true,
+            vend_ms: Some(700),
+            vend_fails: false,
+            strict_tokens: false,
+            strict_names: false,
+            payment_host: None,
             payment_answer: "success".into(),
             payment_refusal: "fail".into(),
         }

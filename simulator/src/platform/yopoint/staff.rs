@@ -3,11 +3,14 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::act::Act;
+use crate::message::Request;
 use crate::state::Core;
 use crate::world::Generated;
 
 use super::Yopoint;
 use super::flow::{CORRECTED, DOOR_REPORT, RECOGNISED, REFUND_NOTICE};
+use super::gateway::Biz;
 use super::methods::changed_record;
 use super::orders::{Order, Series, Stage};
 use super::settings::Take;
@@ -42,6 +45,69 @@ impl Yopoint {
             ("POST", ["generate"]) => Some(self.generate(core, body)),
             ("POST", ["consumer_orders"]) => Some(self.vend(core, body)),
             _ => None,
+        }
+    }
+
+    /// What somebody else does: `redeem` a voucher code, `open` a door, make an `order` of some time ago, `refund`
+    /// an order.
+    pub(super) fn others_act(&mut self, core: &mut Core, what: &Value) -> Answer {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "snake_case", tag = "do")]
+        enum Wish {
+            Redeem {
+                code: String,
+                tid: String,
+            },
+            Open {
+                cabinet: String,
+                door: Option<u32>,
+                trade_no: Option<String>,
+            },
+            Order {
+                trade_no: String,
+                cabinet: String,
+                #[serde(default)]
+                ago_s: i64,
+                #[serde(default = "yes")]
+                opened: bool,
+            },
+            Refund {
+                receipt: String,
+            },
+        }
+        fn yes() -> bool {
+            true
+        }
+        let refused = |refusal: super::gateway::Refusal| (409, refusal.reason);
+        match parse(what)? {
+            Wish::Redeem { code, tid } => {
+                let biz = Biz::of(&json!({"Code": code, "TID": tid}));
+                self.exchange(core, None, &biz).map_err(refused)
+            }
+            Wish::Open { cabinet, door, trade_no } => {
+                let account = self.settings.accounts.first().cloned();
+                let account = account.ok_or((409, "there is no account".to_owned()))?;
+                let biz =
+                    Biz::of(&json!({"CID": cabinet, "Door": door, "TradeNo": trade_no, "OpenID": "other"}));
+                self.open_door(core, &Request::default(), &account, &biz).map_err(refused)
+            }
+            Wish::Order { trade_no, cabinet, ago_s, opened } => {
+                core.world
+                    .cabinet(&cabinet)
+                    .ok_or_else(|| (404, format!("there is no cabinet {cabinet}")))?;
+                let receipt = self.order_of_the_past(core, &cabinet, &trade_no, ago_s, opened);
+                Ok(json!(self.order(&receipt)))
+            }
+            Wish::Refund { receipt } => {
+                let order = self.order_mut(&core.world, &receipt);
+                let order = order.ok_or_else(|| (404, format!("there is no order {receipt}")))?;
+                let price = order.int("Price");
+                order.set("RefundsPrice", price);
+                order.own.stage = Stage::Refunded;
+                let shown = json!(order);
+                core.record(Act::new(super::NAME, "refund").order(&receipt).amount(price));
+                Ok(shown)
+            }
         }
     }
 
@@ -145,7 +211,7 @@ impl Yopoint {
                 all
             }
             (None, "notify.activity.voucher.exchangecode") => json!({
-                "VoucherID": "5e9000000000000000000001", "VoucherCode": "12345678",
+                "VoucherID": "5e9000000000000000000001", "VoucherCode": "20000001",
                 "TID": self.terminals.first().map(|t| t["TID"].clone()), "ReceiptNo": receipt,
                 "ShipmentsStatus": 1,
             }),

@@ -233,6 +233,11 @@ impl Params {
         Ok(Self(fields.map(|(name, value)| (name, Value::String(value))).collect()))
     }
 
+    /// Parameters that are written out.
+    pub fn of(value: &Value) -> Self {
+        Self(value.as_object().cloned().unwrap_or_default())
+    }
+
     /// The whole.
     pub fn whole(&self) -> Value {
         Value::Object(self.0.clone())

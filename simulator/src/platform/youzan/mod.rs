@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 
 use crate::callback::{Outgoing, Rendered, Style};
 use crate::clock::system_ms;
+use crate::dialect::Accent;
 use crate::message::{Reply, Request, parse_form, patch_settings};
 use crate::state::Core;
 
@@ -379,6 +380,17 @@ impl Platform for Youzan {
 
     fn set_world(&mut self, core: &mut Core, world: &Value, replace: bool) -> Result<(), String> {
         self.lay_over(core, world, replace)
+    }
+
+    fn others_for(&self, request: &Request, accent: &Accent) -> Option<Value> {
+        let params = Params::read(request).ok()?;
+        let given = |name: &str| params.text(name).ok().filter(|text| !text.is_empty());
+        let code = given("code").or_else(|| given("ticket_code"))?;
+        accent.has_rival().then(|| json!({"do": "redeem", "code": code}))
+    }
+
+    fn others(&mut self, core: &mut Core, what: &Value) -> Result<Value, (u16, String)> {
+        self.others_act(core, what)
     }
 
     fn control(

@@ -11,7 +11,8 @@ use md5::{Digest, Md5};
 use serde_json::{Map, Value, json};
 
 use crate::callback::{Outgoing, Rendered, Style};
-use crate::message::form_encode;
+use crate::dialect::Accent;
+use crate::message::{form_encode, render_json};
 use crate::state::Core;
 
 use super::settings::{AnswerCheck, Encoding, Retries};
@@ -54,7 +55,7 @@ pub fn encrypt(text: &str, secret: &str) -> String {
 fn encode(msg: &Value, how: Encoding) -> Value {
     let text = match msg {
         Value::String(text) => text.clone(),
-        other => other.to_string(),
+        other => render_json(other),
     };
     json!(match how {
         Encoding::Object => return msg.clone(),
@@ -119,9 +120,10 @@ impl Youzan {
                 method: message.kind.to_owned(),
                 receipt: Some(message.id.to_owned()),
                 content,
+                accent: Accent::default(),
             };
             match self.settings.message_delay_ms {
-                0 => core.notify(what.clone(), &|style, _| self.make_out(&what, style, 0)),
+                0 => core.notify(what, &|what, style, _| self.make_out(what, style, 0)),
                 delay => {
                     let event = json!({
                         "do": "send", "account": what.account, "method": what.method,
@@ -144,8 +146,9 @@ impl Youzan {
             method: text("method"),
             receipt: Some(text("receipt")),
             content: event["content"].clone(),
+            accent: Accent::default(),
         };
-        core.notify(what.clone(), &|style, _| self.make_out(&what, style, 0));
+        core.notify(what, &|what, style, _| self.make_out(what, style, 0));
     }
 
     /// What a trade message says of an order as it is now: its state and its `msg`.
@@ -209,8 +212,8 @@ impl Youzan {
         };
         let key = |which: &str| if forge(which) { &forged } else { &secret };
         let how = serde_json::from_value(part("encoding")).unwrap_or_default();
-        let msg = encode(&part("msg"), how);
-        let signed = msg.as_str().map_or_else(|| msg.to_string(), str::to_owned);
+        let msg = encode(&what.accent.shape(part("msg")), how);
+        let signed = msg.as_str().map_or_else(|| render_json(&msg), str::to_owned);
         let version = part("version").as_i64().unwrap_or_default();
         let mut body = Map::new();
         let mut put = |name: &str, value: Value| body.insert(name.to_owned(), value);
@@ -233,16 +236,15 @@ impl Youzan {
                 put(name, part(name));
             }
         }
-        let body = Value::Object(body).to_string();
-        Rendered {
-            headers: vec![
-                ("Content-Type".into(), "application/json".into()),
-                ("Event-Sign".into(), sign(&what.account, &body, key("header"))),
-                ("Event-Type".into(), what.method.clone()),
-                ("Client-Id".into(), what.account.clone()),
-            ],
-            body,
-        }
+        let body = render_json(&what.accent.shape(Value::Object(body)));
+        let mut headers = vec![
+            ("Content-Type".into(), "application/json".into()),
+            ("Event-Sign".into(), sign(&what.account, &body, key("header"))),
+            ("Event-Type".into(), what.method.clone()),
+            ("Client-Id".into(), what.account.clone()),
+        ];
+        headers.extend(what.accent.callback_headers());
+        Rendered { headers, body }
     }
 
     /// Whether an answer means that a message was taken.

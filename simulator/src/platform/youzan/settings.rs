@@ -206,6 +206,8 @@ pub struct Settings {
     pub unknown_ticket_code: i64,
     /// The states of unused e-vouchers are written as in the prose (`NOT_VERIFIED`), not as in the sample.
     pub ticket_states_as_prose: bool,
+    /// `virtualcode.apply` takes `verify_person` or `extra_info`, and the record gives it back.
+    pub virtual_takes_person: bool,
     /// Texts of refusals that are not documented, by reason.
     pub texts: BTreeMap<String, String>,
     /// The logistics answer stands under `code`, as the seed's table prints it, and not under `data`.
@@ -300,6 +302,7 @@ impl Default for Settings {
             redeem_while_refunding: false,
             unknown_ticket_code: 50_000,
             ticket_states_as_prose: false,
+            virtual_takes_person: false,
             texts: texts.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect(),
             logistics_under_code: false,
             logistics_created_number: false,

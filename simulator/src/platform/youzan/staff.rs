@@ -4,7 +4,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use crate::act::Act;
 use crate::callback::{Outgoing, Progress, Style};
+use crate::dialect::Accent;
 use crate::message::patch_settings;
 use crate::state::Core;
 
@@ -135,6 +137,46 @@ impl Youzan {
             ("POST", ["subscription"]) => self.subscription(core, body),
             _ => return None,
         })
+    }
+
+    /// What somebody else does: `redeem` a code, `refund` an order, `order` something.
+    pub(super) fn others_act(&mut self, core: &mut Core, what: &Value) -> Result<Value, Failed> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields, rename_all = "snake_case", tag = "do")]
+        enum Wish {
+            Redeem {
+                code: String,
+                #[serde(default)]
+                who: Option<String>,
+            },
+            Refund {
+                tid: String,
+                #[serde(default)]
+                under_way: bool,
+            },
+            Order {
+                #[serde(default)]
+                order: Value,
+            },
+        }
+        match parse(what)? {
+            Wish::Redeem { code, who } => self.redeem_by_other(core, &code, who.as_deref()),
+            Wish::Refund { tid, under_way } => {
+                let (state, status) = if under_way { (11, None) } else { (12, Some("TRADE_CLOSED")) };
+                let mut patch = json!({"refund_state": state});
+                if let Some(status) = status {
+                    (patch["status"], patch["close_type"]) = (json!(status), json!(2));
+                }
+                let shown = self.patch_order(core, &tid, &patch)?;
+                core.record(Act::new(NAME, if under_way { "refund_apply" } else { "refund" }).order(&tid));
+                Ok(shown)
+            }
+            Wish::Order { order } => {
+                let shown = self.make_order(core, &order)?;
+                core.record(Act::new(NAME, "order").order(shown["tid"].as_str().unwrap_or_default()));
+                Ok(shown)
+            }
+        }
     }
 
     /// Kills tokens: `expire` (4202), `forget` (4203) or `lapse` the authorisation (4201), at once or `after` so
@@ -337,8 +379,9 @@ impl Youzan {
             method: SUBSCRIPTION.into(),
             receipt: None,
             content: json!({"message": message}),
+            accent: Accent::default(),
         };
-        core.notify(what.clone(), &|style, _| self.make_out(&what, style, 0));
+        core.notify(what, &|what, style, _| self.make_out(what, style, 0));
         Ok(message)
     }
 
