@@ -117,13 +117,13 @@ class Doors(Case):
         # FAULTS A8: one large record pushes others out of the journal.
         client = self.client()
         for name, most in [("visit_id", 64), ("context", 512), ("door", 1024), ("user_id", 1024), ("order_no", 1024)]:
-            error = self.fails((errors.ArgumentError, errors.NotDone), client.open_door, "a", CABINET, **{name: "é" * most})
+            too_long = {name: "é" * most}
+            error = self.fails((errors.ArgumentError, errors.NotDone), client.open_door, "a", CABINET, **too_long)
             self.assertIn(name, error.message)
         error = self.fails(errors.ArgumentError, client.open_door, "a", CABINET, extra={"x": "y" * 8192})
         self.assertIn("extra_json", error.message)
-        error = self.fails(
-            (errors.ArgumentError, errors.NotDone), client.report_payment, "VI1", notify_url="https://localhost/" + "x" * 1024
-        )
+        too_long = {"notify_url": "https://localhost/" + "x" * 1024}
+        error = self.fails((errors.ArgumentError, errors.NotDone), client.report_payment, "VI1", **too_long)
         self.assertIn("notify_url", error.message)
         self.fails((errors.ArgumentError, errors.NotDone), client.apply_refund, "VI1", remarks="x" * 1025)
         self.assertEqual(openings(), [])
