@@ -2007,9 +2007,10 @@ const char *kl_event_reply(const kl_event *event);
 
 /**
  * Changes the answer. code 0 means taken; any other code asks the platform to come again, and the repetition then is
- * no duplicate (Dingshang documents no repetition). message may be NULL. data_json, a JSON object or NULL, becomes data: the result of a refund that
- * KL_EVENT_REFUND_APPROVED asks for (its fields are not published). For KL_EVENT_REFUND_REQUESTED its fields stand
- * beside the code, as the older flow reads refundsRawData and refundsTime.
+ * no duplicate (Dingshang documents no repetition). message may be NULL. data_json, a JSON object or NULL, becomes
+ * data: the result of a refund that KL_EVENT_REFUND_APPROVED asks for (its fields are not published). For
+ * KL_EVENT_REFUND_REQUESTED its fields stand beside the code, as the older flow reads refundsRawData and
+ * refundsTime.
  */
 KL_MUST_USE kl_status kl_event_set_reply(kl_event *event,
                                          int32_t code,
@@ -2184,7 +2185,8 @@ void kl_stock_iter_free(kl_stock_iter *iter);
 
 /**
  * One order (Yopoint: cabinet.order.get, https://yopointapi.apifox.cn/api-150924989, or consumer.order.get;
- * Dingshang: POST /orders/{order_no}, which needs cabinet_id too), as a list of one. Tried again inside timeout_ms when the network fails. End the result with kl_orders_free.
+ * Dingshang: POST /orders/{order_no}, which needs cabinet_id too), as a list of one. Tried again inside
+ * timeout_ms when the network fails. End the result with kl_orders_free.
  */
 KL_MUST_USE kl_status kl_order_get(kl_client *client,
                                    const kl_order_ref *order,
@@ -2194,8 +2196,8 @@ KL_MUST_USE kl_status kl_order_get(kl_client *client,
 /**
  * The orders of a period (Yopoint: cabinet.order.list, https://yopointapi.apifox.cn/api-151045316, or
  * consumer.order.list; Youzan: trades.sold.get): one page, or all of them if page is NULL. Periods longer than a
- * platform lists at once (Youzan: 89 days) are split and joined, oldest first; a page of one is refused. Tried again inside timeout_ms when the network
- * fails. End the result with kl_orders_free.
+ * platform lists at once (Youzan: 89 days) are split and joined, oldest first; a page of one is refused. Tried again
+ * inside timeout_ms when the network fails. End the result with kl_orders_free.
  */
 KL_MUST_USE kl_status kl_order_list(kl_client *client,
                                     const kl_order_query *query,
@@ -2240,9 +2242,9 @@ void kl_order_iter_free(kl_order_iter *iter);
 /**
  * Reports to the platform that an order was paid, or that the payment failed. Obligatory for every order that a door
  * made, or it stays unpaid for ever. Signed with pay_key. Yopoint, scenario 1 (doc-3556228); the fields follow the
- * older vending form of the same report, which is inferred to hold for cabinets. Dingshang: PUT /orders/{order_no} with
- * status 1 or 6, within 20 minutes of making the order; the amount and the channel's answer are not sent. End the result with
- * kl_response_free.
+ * older vending form of the same report, which is inferred to hold for cabinets. Dingshang: PUT /orders/{order_no}
+ * with status 1 or 6, within 20 minutes of making the order; the amount and the channel's answer are not sent. End the
+ * result with kl_response_free.
  */
 KL_MUST_USE kl_outcome kl_payment_report(kl_client *client,
                                          const kl_payment_report_request *request,
@@ -2252,8 +2254,9 @@ KL_MUST_USE kl_outcome kl_payment_report(kl_client *client,
 /**
  * Asks for a full refund on the customer's behalf (Yopoint: cabinet.order.refund.apply). Staff approve it later; the
  * event KL_EVENT_REFUND_APPROVED then tells you to pay back. Parameter names beside the order number are inferred.
- * Dingshang: PUT /orders/{order_no} with status 2 marks the order and returns the stock; it moves no money. KL_E_BLOCKED, and nothing
- * sent, while it is not known what became of a command of this order. End the result with kl_response_free.
+ * Dingshang: PUT /orders/{order_no} with status 2 marks the order and returns the stock; it moves no money.
+ * KL_E_BLOCKED, and nothing sent, while it is not known what became of a command of this order. End the result with
+ * kl_response_free.
  */
 KL_MUST_USE kl_outcome kl_refund_apply(kl_client *client,
                                        const kl_claim_request *request,

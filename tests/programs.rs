@@ -114,7 +114,8 @@ fn a_code_that_comes_again_is_another_visit() {
     assert!(text.contains("KL_E_CODE_USED"), "{text}");
     assert_eq!((redeemed(), openings(&sim).len()), (2, 1));
     // The shop gives the same code to somebody else: goods for goods.
-    let mut orders = control(&sim, "GET", "/_sim/youzan/orders", Value::Null);
+    let mut world = control(&sim, "GET", "/_sim/world", Value::Null);
+    let orders = &mut world["platforms"]["youzan"]["orders"];
     let order = orders.as_array_mut().unwrap().iter_mut().find(|o| o["pickup"]["code"] == code).unwrap();
     let mut fresh = order["pickup"].take();
     fresh["used"] = json!(false);

@@ -247,9 +247,10 @@ pub extern "C" fn kl_event_reply(event: *const kl_event) -> *const c_char {
 }
 
 /// Changes the answer. `code` 0 means taken; any other code asks the platform to come again, and the repetition then is
-/// no duplicate (Dingshang documents no repetition). `message` may be NULL. `data_json`, a JSON object or NULL, becomes `data`: the result of a refund that
-/// `KL_EVENT_REFUND_APPROVED` asks for (its fields are not published). For `KL_EVENT_REFUND_REQUESTED` its fields stand
-/// beside the code, as the older flow reads `refundsRawData` and `refundsTime`.
+/// no duplicate (Dingshang documents no repetition). `message` may be NULL. `data_json`, a JSON object or NULL, becomes
+/// `data`: the result of a refund that `KL_EVENT_REFUND_APPROVED` asks for (its fields are not published). For
+/// `KL_EVENT_REFUND_REQUESTED` its fields stand beside the code, as the older flow reads `refundsRawData` and
+/// `refundsTime`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_event_set_reply(
     event: *mut kl_event,

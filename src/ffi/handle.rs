@@ -136,7 +136,7 @@ impl Place {
         let slot = &mut table.slots[(self.number - self.process.first) as usize];
         slot.held = Some(held);
         self.filled = true;
-        let bits = (self.number << GENERATION_BITS | slot.generation) << KIND_BITS | self.kind;
+        let bits = (((self.number << GENERATION_BITS) | slot.generation) << KIND_BITS) | self.kind;
         bits as usize as *mut c_void
     }
 }
@@ -211,7 +211,7 @@ fn locate(handle: *const c_void, sort: &Sort) -> Result<(&'static Process, u32, 
             format!("this {} was made before the fork; a child makes its own", sort.name),
         ));
     }
-    Ok((process, number, bits >> KIND_BITS & (GENERATIONS - 1)))
+    Ok((process, number, (bits >> KIND_BITS) & (GENERATIONS - 1)))
 }
 
 #[cold]
@@ -248,7 +248,7 @@ mod tests {
         assert!(take::<Apple>(apple).is_some() && take::<Apple>(apple).is_none());
         assert_eq!(status(apple), KL_E_HANDLE);
         assert_eq!(status(std::ptr::null()), KL_E_NULL);
-        for wild in [1usize, 0x1e, 0xdead_beef, usize::MAX, usize::MAX & !0x1f | 0x1e] {
+        for wild in [1usize, 0x1e, 0xdead_beef, usize::MAX, (usize::MAX & !0x1f) | 0x1e] {
             assert_eq!(status(wild as *const c_void), KL_E_HANDLE);
         }
     }

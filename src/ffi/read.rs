@@ -790,7 +790,8 @@ pub extern "C" fn kl_stock_iter_free(iter: *mut kl_stock_iter) {
 }
 
 /// One order (Yopoint: `cabinet.order.get`, <https://yopointapi.apifox.cn/api-150924989>, or `consumer.order.get`;
-/// Dingshang: `POST /orders/{order_no}`, which needs `cabinet_id` too), as a list of one. Tried again inside `timeout_ms` when the network fails. End the result with `kl_orders_free`.
+/// Dingshang: `POST /orders/{order_no}`, which needs `cabinet_id` too), as a list of one. Tried again inside
+/// `timeout_ms` when the network fails. End the result with `kl_orders_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_order_get(
     client: *mut kl_client,
@@ -816,8 +817,8 @@ pub unsafe extern "C" fn kl_order_get(
 
 /// The orders of a period (Yopoint: `cabinet.order.list`, <https://yopointapi.apifox.cn/api-151045316>, or
 /// `consumer.order.list`; Youzan: `trades.sold.get`): one page, or all of them if `page` is NULL. Periods longer than a
-/// platform lists at once (Youzan: 89 days) are split and joined, oldest first; a page of one is refused. Tried again inside `timeout_ms` when the network
-/// fails. End the result with `kl_orders_free`.
+/// platform lists at once (Youzan: 89 days) are split and joined, oldest first; a page of one is refused. Tried again
+/// inside `timeout_ms` when the network fails. End the result with `kl_orders_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_order_list(
     client: *mut kl_client,

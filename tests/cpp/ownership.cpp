@@ -72,6 +72,9 @@ void empty_ones() {
   CHECK(client.time(err).unix_seconds == 0 && err.status() == KL_E_NULL);
   CHECK(client.stats(err).requests == 0 && err.status() == KL_E_NULL);
   CHECK(!client.door_open(kl::DoorRequest("x", "y"), err));
+  /* Nobody can be asked what the name stands for; without one nothing can have happened. */
+  CHECK(err.status() == KL_E_NULL && err.outcome() == KL_UNKNOWN);
+  CHECK(!client.door_open(kl::DoorRequest(nullptr, "y"), err));
   CHECK(err.status() == KL_E_NULL && err.outcome() == KL_NOT_DONE);
 
   kl::Stock stock;

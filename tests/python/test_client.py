@@ -96,6 +96,59 @@ class Doors(Case):
         self.fails(errors.Unknowable, other.wait, "a")
         self.fails(errors.NotFound, client.command, "nobody-did-this")
 
+    def test_a_command_keeps_its_visit_and_the_callers_words_across_a_restart(self):
+        folder = tempfile.mkdtemp(dir=os.environ["KIOSKLINK_TEST_TARGET"])
+        self.addCleanup(shutil.rmtree, folder)
+        first = self.client(state_dir=folder)
+        visit, name = first.request_id_new(), first.request_id_new()
+        self.assertTrue(visit != name and 8 < len(name) <= kiosklink.REQUEST_ID_MAX)
+        first.open_door(name, CABINET, visit_id=visit, context="收银台 7, report as pay-1")
+        first.close()
+        client = self.client(state_dir=folder)
+        (kept,) = client.commands()
+        self.assertEqual((kept.request_id, kept.visit_id), (name, visit))
+        self.assertEqual(kept.context, "收银台 7, report as pay-1")
+        self.assertEqual(len(client.commands(since=kept.sequence)), 0)
+        self.assertEqual(len(client.commands(which=kiosklink.CommandFilter.OPEN)), 0)
+        self.assertEqual(len(client.commands(which=kiosklink.CommandFilter.DONE)), 1)
+        self.fails(errors.ArgumentError, client.commands, which=99)
+
+    def test_texts_have_bounds_and_nothing_is_sent_beyond_them(self):
+        # FAULTS A8: one large record pushes others out of the journal.
+        client = self.client()
+        for name, most in [("visit_id", 64), ("context", 512), ("door", 1024), ("user_id", 1024), ("order_no", 1024)]:
+            too_long = {name: "é" * most}
+            error = self.fails((errors.ArgumentError, errors.NotDone), client.open_door, "a", CABINET, **too_long)
+            self.assertIn(name, error.message)
+        error = self.fails(errors.ArgumentError, client.open_door, "a", CABINET, extra={"x": "y" * 8192})
+        self.assertIn("extra_json", error.message)
+        too_long = {"notify_url": "https://localhost/" + "x" * 1024}
+        error = self.fails((errors.ArgumentError, errors.NotDone), client.report_payment, "VI1", **too_long)
+        self.assertIn("notify_url", error.message)
+        self.fails((errors.ArgumentError, errors.NotDone), client.apply_refund, "VI1", remarks="x" * 1025)
+        self.assertEqual(openings(), [])
+        client.open_door("a", CABINET, visit_id="v" * 64, context="c" * 512)
+        # A name that was done is not *not done* because a later call of it is wrong: the outcome belongs to the name.
+        self.fails((errors.ArgumentError, errors.OutcomeUnknown), client.open_door, "a", CABINET, context="c" * 513)
+
+    def test_what_can_be_asked_beforehand(self):
+        # FAULTS F20: a door that would be refused, before its code is used up.
+        client, shop = self.client(), self.client("youzan")
+        self.assertTrue(client.can(kiosklink.Verb.DOOR_OPEN) and shop.can(kiosklink.Verb.CODE_REDEEM))
+        self.assertFalse(shop.can(kiosklink.Verb.DOOR_OPEN) or client.can(kiosklink.Verb.USER_GET) or client.can(99))
+        client.check_door("a", CABINET)
+        self.fails(errors.ArgumentError, client.check_door, "a", "")
+        self.fails(errors.UnsupportedError, shop.check_door, "a", CABINET)
+        shop.check_redeem("a", "10000000001")
+        self.fails(errors.ArgumentError, shop.check_redeem, "a", "10000000001", kind=99)
+        machine = self.client("dingshang")
+        refused = dict(order_no="1", item_no="2", notify_url="https://kiosk.example/x")
+        self.fails(errors.ArgumentError, machine.check_door, "a", "16327129", **refused)
+        self.assertEqual(len(client.pending()), 0)
+        self.assertEqual(openings(), [])
+        self.fails(errors.NotFound, client.overrule, "nobody-did-this", Outcome.NOT_DONE, "a test")
+        client.adopt_journal("a test")
+
     def test_the_journal_outlives_its_client(self):
         folder = tempfile.mkdtemp(dir=os.environ["KIOSKLINK_TEST_TARGET"])
         self.addCleanup(shutil.rmtree, folder)

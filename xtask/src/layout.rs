@@ -317,11 +317,10 @@ fn fixed(header: &Header) -> BTreeSet<&str> {
             let bare = field.ctype.trim_start_matches("const ");
             let target = bare.split([' ', '[']).next().unwrap_or(bare);
             let array = bare.ends_with('*') && counted && field.name.ends_with('s');
-            if let Some((name, _)) = header.structs.get_key_value(target)
-                && (array || !bare.ends_with('*'))
-            {
-                all.insert(name.as_str());
-            }
+            let within = array || !bare.ends_with('*');
+            all.extend(
+                header.structs.get_key_value(target).filter(|_| within).map(|(name, _)| name.as_str()),
+            );
         }
     }
     all
