@@ -39,7 +39,6 @@ fn spoilers() -> Vec<(Value, &'static [kl_status])> {
         (json!({"fault": "http_5xx", "act": true}), &[KL_E_HTTP]),
         (json!({"fault": "html_portal"}), &[KL_E_PROTOCOL]),
         (json!({"fault": "garbage"}), &[KL_E_PROTOCOL]),
-        (json!({"fault": "gbk_body"}), &[KL_E_PROTOCOL]),
         (json!({"fault": "empty_body"}), &[KL_E_PROTOCOL]),
         (json!({"fault": "wrong_types"}), &[KL_E_PROTOCOL]),
         (json!({"fault": "missing_fields", "fields": ["error_code"]}), &[KL_E_PROTOCOL]),
@@ -80,6 +79,15 @@ fn a_spoilt_answer_leaves_a_command_unknown_and_the_door_opens_at_most_once() {
         }
         assert_eq!(requests(&sim, "cabinet.open.door").len(), 1);
     }
+}
+
+/// FAULTS D: words in another charset beside a whole envelope lose no receipt.
+#[test]
+fn an_answer_in_gbk_loses_no_receipt() {
+    let sim = simulator();
+    fault(&sim, "cabinet.open.door", json!({"fault": "gbk_body"}));
+    let command = quick(&sim).door_open(&door("gbk")).unwrap();
+    assert_eq!(json!(command.receipt.order_no), openings(&sim)[0]["cause"]["receipt"]);
 }
 
 #[test]

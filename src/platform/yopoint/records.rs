@@ -283,8 +283,11 @@ pub(super) fn code(record: Json<'_>, query: &CodeQuery) -> PickupCode {
 /// The receipt of a command that makes an order: without the order's number nothing can be charged or asked for.
 pub(super) fn receipt(data: Json<'_>) -> Read<Receipt> {
     let o = data.object()?;
+    // Every number that the pages show begins with letters: what is no text is none of them, and a wrong one would be charged.
+    let order_no =
+        o.string(&["ReceiptNo"])?.filter(|no| !no.is_empty()).ok_or_else(|| missing("ReceiptNo"))?;
     Ok(Receipt {
-        order_no: strict::text(&o, "ReceiptNo")?,
+        order_no,
         notify_url: word(&o, &["NotifyUrl"]),
         json: data.text().to_owned(),
         ..Receipt::default()

@@ -353,6 +353,7 @@ fn no_odd_envelope_is_a_success() {
         r#"{"error_code":0,"data":{}}"#,
         r#"{"error_code":0,"data":{"ReceiptNo":""}}"#,
         r#"{"error_code":0,"data":{"ReceiptNo":false}}"#,
+        r#"{"error_code":0,"data":{"ReceiptNo":7}}"#,
         r#"{"error_code":0,"data":{"ReceiptNo":"VI1"}"#,
         "<html>please log in</html>",
     ];
