@@ -90,7 +90,7 @@ pub(super) fn forgetful(config: &ClientConfig) -> Arc<ClientConfig> {
 /// otherwise go on for as long as the server takes its tickets.
 pub(super) fn has_ended(certificates: Option<&[CertificateDer<'_>]>, clock: &Clock) -> bool {
     let leaf = certificates.and_then(|chain| Fields::read(chain.first()?));
-    leaf.and_then(|leaf| leaf.not_after).is_some_and(|end| end < clock.certificate().now_s)
+    leaf.and_then(|leaf| leaf.validity).is_some_and(|(_, end)| end < clock.certificate().now_s)
 }
 
 fn load_roots(roots: &Roots) -> Result<Arc<RootCertStore>> {

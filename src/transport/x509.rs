@@ -14,8 +14,8 @@ pub(super) struct Fields<'a> {
     pub(super) subject: &'a [u8],
     /// The whole SubjectPublicKeyInfo.
     pub(super) spki: &'a [u8],
-    /// When its validity ends, Unix seconds; `None` if that cannot be read.
-    pub(super) not_after: Option<i64>,
+    /// When its validity begins and ends, Unix seconds; `None` if that cannot be read.
+    pub(super) validity: Option<(i64, i64)>,
     /// What follows the key; nothing in X.509 version 1.
     rest: &'a [u8],
 }
@@ -65,7 +65,7 @@ impl<'a> Fields<'a> {
         let validity = next(&mut parts, SEQUENCE)?.content;
         let subject = next(&mut parts, SEQUENCE)?.content;
         let spki = next(&mut parts, SEQUENCE)?.whole;
-        Some(Fields { issuer, subject, spki, not_after: end_of(validity), rest: parts })
+        Some(Fields { issuer, subject, spki, validity: period(validity), rest: parts })
     }
 
     /// The names and addresses that it is for: its subjectAltName.
@@ -119,10 +119,13 @@ pub(super) fn rsa_bits(spki: &[u8]) -> Option<usize> {
     Some(modulus.len() * 8 - modulus[0].leading_zeros() as usize)
 }
 
-/// The second of two times, which RFC 5280 wants in UTC: `YYMMDDhhmmssZ` until 2049, then `YYYYMMDDhhmmssZ`.
-fn end_of(mut validity: &[u8]) -> Option<i64> {
-    element(&mut validity)?;
-    let time = element(&mut validity)?;
+/// The two times of a validity.
+fn period(mut validity: &[u8]) -> Option<(i64, i64)> {
+    Some((unix_time(element(&mut validity)?)?, unix_time(element(&mut validity)?)?))
+}
+
+/// A time as RFC 5280 wants it, in UTC: `YYMMDDhhmmssZ` until 2049, then `YYYYMMDDhhmmssZ`.
+fn unix_time(time: Element<'_>) -> Option<i64> {
     let digits = time.content.strip_suffix(b"Z")?;
     if !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -221,11 +224,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_validity_is_read_in_both_forms() {
-        let end = |tag: u8, text: &str| {
-            let from = b"\x17\x0d700101000000Z".to_vec();
-            let to = [&[tag, text.len() as u8], text.as_bytes()].concat();
-            end_of(&[from, to].concat())
-        };
+        let end = |tag, text: &str| unix_time(Element { tag, content: text.as_bytes(), whole: &[] });
         assert_eq!(end(UTC_TIME, "700101000000Z"), Some(0));
         assert_eq!(end(UTC_TIME, "000229235959Z"), Some(951_868_799));
         assert_eq!(end(UTC_TIME, "491231235959Z"), Some(2_524_607_999));
@@ -234,7 +233,7 @@ mod tests {
             assert_eq!(end(GENERALIZED_TIME, bad), None, "{bad}");
         }
         let leaf = der(include_bytes!("../../tests/net/certs/leaf-of-short-ca.pem"));
-        assert_eq!(Fields::read(&leaf).unwrap().not_after, Some(4_949_515_987));
+        assert_eq!(Fields::read(&leaf).unwrap().validity, Some((1_795_915_987, 4_949_515_987)));
     }
 
     #[test]
