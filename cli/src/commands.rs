@@ -7,7 +7,6 @@ use crate::out::{
 };
 use crate::verbs::{order_row, source_word, system_ms, word};
 use kiosklink::client::Client;
-use kiosklink::clock::{BUILD_TIME, format_time};
 use kiosklink::command::{Act, Command, SettledBy};
 use kiosklink::config::{Config, KEYS};
 use kiosklink::error::{Error, Outcome, Result as Answer};
@@ -15,6 +14,7 @@ use kiosklink::json::{Json, Writer};
 use kiosklink::log::mask;
 use kiosklink::model::OrderRef;
 use kiosklink::status::{self, KL_E_ARGUMENT, KL_E_IN_FLIGHT, KL_OK};
+use kiosklink::time::clock::{BUILD_TIME, format_time};
 use std::io::Write;
 
 fn text(value: &str) -> Cell {

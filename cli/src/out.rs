@@ -1,10 +1,10 @@
 //! What is printed, and how a command ends.
 
-use kiosklink::clock::format_time;
 use kiosklink::error::{Advice, Error, Outcome};
 use kiosklink::json::{Writer, push_string};
 use kiosklink::log::mask;
 use kiosklink::status::{self, *};
+use kiosklink::time::clock::format_time;
 use std::io::{self, Write};
 
 /// How a command ended that could do its work: the exit code.

@@ -5,7 +5,6 @@ use crate::export;
 use crate::names::Named;
 use crate::out::{Cell, Done, Progress, Row, Stop, Table, card, json_of, note, quoted, say, say_of_command};
 use kiosklink::client::{Client, Pages};
-use kiosklink::clock::{Source, format_time};
 use kiosklink::command::Command;
 use kiosklink::config::KEYS;
 use kiosklink::error::Error;
@@ -14,6 +13,7 @@ use kiosklink::json::{Json, Kind as JsonKind, Writer};
 use kiosklink::model::*;
 use kiosklink::platform::Kind;
 use kiosklink::status::KL_E_ARGUMENT;
+use kiosklink::time::clock::{Source, format_time};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// A clock that is off by less needs no word.

@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use kiosklink::cancel::CancelToken;
-use kiosklink::clock::Clock;
+use kiosklink::time::clock::Clock;
 use kiosklink::transport::{Deadline, Options, Purpose, Request, Roots, Transport, Url};
 use md5::{Digest, Md5};
 use serde_json::{Value, json};

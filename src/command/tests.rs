@@ -545,7 +545,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn in_folder(path: &std::path::Path) -> Commands {
-    let folder = Folder::open(path, true).unwrap();
+    let folder = std::sync::Arc::new(Folder::open(path, true).unwrap());
     Commands::journaled(folder, "commands-test".into(), "test 1".into()).unwrap()
 }
 
