@@ -13,6 +13,7 @@ use super::{boot_id, failed, random};
 use crate::error::{Error, Result};
 use crate::hex;
 use crate::log::log_line;
+use crate::process::PerProcess;
 use crate::status::*;
 use crate::sys;
 use std::fs::{self, File};
@@ -34,8 +35,8 @@ struct Opened {
     mine: Mutex<Option<(u64, String)>>,
 }
 
-/// Every owners' file that this process, or one it was forked from, has opened.
-static OPENED: Mutex<Vec<&'static Opened>> = Mutex::new(Vec::new());
+/// Every owners' file that this process has opened. A child begins with none: it has no lock of its parent's either.
+static OPENED: PerProcess<Mutex<Vec<&'static Opened>>> = PerProcess::new();
 
 /// The owners of one journal.
 pub(crate) struct Owners {
@@ -163,7 +164,7 @@ impl Owners {
     fn opened(&self, make: bool) -> io::Result<Option<&'static Opened>> {
         let pid = std::process::id();
         let known = |id: (u64, u64)| {
-            let all = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+            let all = OPENED.get().lock().unwrap_or_else(PoisonError::into_inner);
             all.iter().copied().find(|o| o.pid == pid && o.id == id)
         };
         if let Some(opened) = self.folder.stat(&self.name)?.and_then(|s| known(s.id)) {
@@ -191,7 +192,7 @@ impl Owners {
             return Ok(Some(opened));
         }
         let opened: &'static Opened = Box::leak(Box::new(Opened { pid, id, file, mine: Mutex::new(None) }));
-        OPENED.lock().unwrap_or_else(PoisonError::into_inner).push(opened);
+        OPENED.get().lock().unwrap_or_else(PoisonError::into_inner).push(opened);
         Ok(Some(opened))
     }
 }
@@ -261,5 +262,17 @@ fn this_process() -> String {
 #[cfg(test)]
 pub(super) fn forget_all_in(folder: &Folder, name: &str) {
     let id = folder.stat(&[name, ".owners"].concat()).unwrap().unwrap().id;
-    OPENED.lock().unwrap().retain(|o| o.id != id);
+    OPENED.get().lock().unwrap().retain(|o| o.id != id);
+}
+
+/// The table in a thread's hand, for a test that forks meanwhile.
+#[cfg(test)]
+pub(crate) fn table_in_hand() -> impl Drop {
+    OPENED.get().lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a thread of this process would wait for it.
+#[cfg(test)]
+pub(crate) fn table_is_free() -> bool {
+    OPENED.get().try_lock().is_ok()
 }
