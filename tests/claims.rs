@@ -9,12 +9,14 @@ use kiosklink::client::Client;
 use kiosklink::config::Config;
 use kiosklink::error::Outcome;
 use kiosklink::model::DoorRequest;
+use kiosklink::status::KL_E_CANCELLED;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Names the file of accounts to the part of a test that runs in a process of its own.
@@ -354,4 +356,57 @@ fn a_program_that_is_started_inherits_nothing() {
     let place = Place::new(&sim, "claims-inherit");
     let (code, said) = run(&mut place.command(&std::env::current_exe().unwrap(), TEST));
     assert_eq!(code, 0, "{said}");
+}
+
+/// The part of the next test that is another process: holds a lock until its standard input ends.
+#[test]
+fn child_that_holds_a_lock() {
+    let Ok(path) = std::env::var("KIOSKLINK_TEST_CLAIMS_LOCK") else { return };
+    let file = fs::File::open(path).unwrap();
+    // SAFETY: the descriptor is open.
+    assert_eq!(unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX) }, 0);
+    println!("held");
+    std::io::stdin().read_line(&mut String::new()).unwrap();
+}
+
+// FAULTS F3: a cancel blocked for as long as another process held the journal's lock, and did not end the call.
+#[test]
+fn a_cancel_waits_for_nobody_and_ends_a_call_that_waits_for_the_lock() {
+    let (sim, folder) = (simulator(), scratch("claims-cancel"));
+    let client = client_with(&sim, &[("state_dir", folder.to_str().unwrap())]);
+    open_one(&client);
+    let name = client.request_id_new().unwrap();
+    let lock =
+        names(&folder).into_iter().find(|n| n.starts_with("commands-") && n.ends_with(".lock")).unwrap();
+    let mut other = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_that_holds_a_lock", "--nocapture"])
+        .env("KIOSKLINK_TEST_CLAIMS_LOCK", folder.join(lock))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(other.stdout.take().unwrap()).lines();
+    assert!(said.map_while(Result::ok).any(|line| line.ends_with("held")));
+    let begun = Instant::now();
+    let mut longest = Duration::ZERO;
+    let ended = std::thread::scope(|s| {
+        let call = s.spawn(|| {
+            let r = DoorRequest { request_id: name, cabinet_id: TWO_DOORS.into(), ..Default::default() };
+            client.door_open(&r).unwrap_err()
+        });
+        // One that comes before the call's entry does nothing to it.
+        while !call.is_finished() {
+            let at = Instant::now();
+            client.cancel();
+            longest = longest.max(at.elapsed());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        call.join().unwrap()
+    });
+    other.kill().unwrap();
+    other.wait().unwrap();
+    // The lock is waited for 5 s, and nothing of the call was sent.
+    assert!(longest < Duration::from_secs(1) && begun.elapsed() < Duration::from_secs(4), "{longest:?}");
+    assert_eq!((ended.status(), ended.details().outcome), (KL_E_CANCELLED, Outcome::NotDone), "{ended}");
+    assert_eq!(openings(&sim).len(), 1);
 }
