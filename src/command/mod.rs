@@ -67,11 +67,11 @@ pub enum Physical {
     Confirmed = 2,
     /// The machine reports that it did not.
     Failed = 3,
-    /// The platform does not tell and will not.
+    /// The platform does not report it and will not.
     Unknowable = 4,
 }
 
-/// Who said what became of a command.
+/// Source of a command's outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(i32)]
 pub enum SettledBy {
