@@ -225,12 +225,14 @@ impl Round<'_> {
                 machine
             })
             .collect();
+        let clock = sim.control("GET", "/_sim/clock", Value::Null)?;
+        let yesterday = clock["now_ms"].as_i64().unwrap_or_default() - 86_400_000;
         let codes: Vec<Value> = self
             .tasks()
             .filter_map(|t| match t.act {
                 Act::Pickup { machine, product, code, .. } => Some(json!({
                     "id": t.number + 1, "machine_no": machine, "product_id": product.parse::<i64>().unwrap_or(0),
-                    "code": code, "created_ms": 0,
+                    "code": code, "created_ms": yesterday,
                 })),
                 _ => None,
             })
@@ -451,7 +453,8 @@ impl Met {
         let key = format!("{} {operation}", task.id);
         let dialects = &self.dialects[task.platform()][&key];
         let dialect = list(dialects).last().map(|d| d.as_str().map_or_else(|| d.to_string(), str::to_owned));
-        match (fault.filter(|f| !f.is_empty() && *f != "-"), dialect.filter(|d| !d.is_empty() && d != "null")) {
+        match (fault.filter(|f| !f.is_empty() && *f != "-"), dialect.filter(|d| !d.is_empty() && d != "null"))
+        {
             (None, None) => "nothing".to_owned(),
             (Some(fault), None) => fault.to_owned(),
             (None, Some(dialect)) => dialect,
@@ -473,12 +476,26 @@ fn count(report: &mut Report, met: &Met, task: &Task, place: usize, end: &End) {
             first => format!("nothing of its own: {}", name(first).unwrap_or("?")),
         };
     }
-    *report.by_fault.entry(met.clone()).or_default() += 1;
-    if end.unknown {
-        *report.unknown_by_fault.entry(met.clone()).or_default() += 1;
+    // Of several together each is counted.
+    let kinds: Vec<&str> = if met.starts_with("nothing") {
+        vec![&met]
+    } else {
+        met.split(" + ").flat_map(|m| m.split('+')).collect()
+    };
+    for kind in kinds {
+        *report.by_fault.entry(kind.to_owned()).or_default() += 1;
+        *report.unknown_by_fault.entry(kind.to_owned()).or_default() += usize::from(end.unknown);
     }
+    report.unknown += usize::from(end.unknown);
     if end.how == "sensor" || end.outcome == Outcome::Unknown {
-        let what = format!("{} {}: {met}", task.platform(), task.operation(place));
+        let kind = met.split([' ', '+']).next().unwrap_or_default();
+        let kind = if met.starts_with("nothing") { met.as_str() } else { kind };
+        let what = format!(
+            "{} {} {}: {kind}",
+            worker::outcome_word(end.outcome),
+            task.platform(),
+            task.operation(place)
+        );
         *report.by_sensor.entry(what).or_default() += 1;
     }
     if door {

@@ -46,8 +46,7 @@ pub(super) fn look(brief: &Brief) -> Result<(), Failure> {
                         Physical::Failed => "failed",
                         _ => "",
                     };
-                    let seen =
-                        json!({"outcome": outcome_word(c.outcome), "physical": moved, "by": word(c.settled_by)});
+                    let seen = json!({"outcome": outcome_word(c.outcome), "physical": moved, "by": word(c.settled_by)});
                     known.insert(id, seen);
                 }
                 Err(e) if e.status() == KL_E_NOT_FOUND => {}

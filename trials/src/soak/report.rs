@@ -18,7 +18,9 @@ pub struct Report {
     pub doors: usize,
     /// How they ended, and who said so.
     pub ends: BTreeMap<(String, String), usize>,
-    /// Commands of which at first nobody knew, by the fault that the command's request met.
+    /// Commands of which at first nobody knew.
+    pub unknown: usize,
+    /// The same by the fault that the command's request met.
     pub unknown_by_fault: BTreeMap<String, usize>,
     /// Commands by the fault or dialect that they met.
     pub by_fault: BTreeMap<String, usize>,
@@ -47,11 +49,6 @@ pub struct Report {
 }
 
 impl Report {
-    /// How many commands were at first unknown.
-    pub fn unknown(&self) -> usize {
-        self.unknown_by_fault.values().sum()
-    }
-
     /// Of a hundred commands, those left to a sensor or a person; of a hundred doors, those refused because of another's
     /// unknown; both counted after maturity.
     pub fn shares(&self) -> (f64, f64) {
@@ -96,16 +93,18 @@ impl Report {
         let _ = writeln!(
             text,
             "unknown at first: {} ({:.2} %), by what the request met:",
-            self.unknown(),
-            share(self.unknown())
+            self.unknown,
+            share(self.unknown)
         );
-        for (fault, n) in &self.unknown_by_fault {
+        for (fault, n) in self.unknown_by_fault.iter().filter(|(_, n)| **n > 0) {
             let of = self.by_fault.get(fault).copied().unwrap_or(0);
             let _ = writeln!(text, "  {fault:<48} {n:>6} of {of:>6}");
         }
         let (left, refused) = self.shares();
-        let _ =
-            writeln!(text, "left to a sensor or a person after maturity: {left:.2} % (at most {LEFT_MOST} %)");
+        let _ = writeln!(
+            text,
+            "left to a sensor or a person after maturity: {left:.2} % (at most {LEFT_MOST} %)"
+        );
         for (what, n) in &self.by_sensor {
             let _ = writeln!(text, "  {what:<72} {n:>6}");
         }

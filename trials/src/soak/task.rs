@@ -94,10 +94,10 @@ pub(super) fn task(seed: u64, number: usize, threads: usize) -> Task {
             machine,
             product,
             code: format!("{:07}", number + 1_000_000),
-            refund: dice.percent(20),
+            refund: dice.percent(8),
         },
-        72..75 => Act::Buy { machine, product },
-        75..77 => Act::Lane { machine, lane: format!("A2{lane}") },
+        72..74 => Act::Buy { machine, product },
+        74 => Act::Lane { machine, lane: format!("A2{lane}") },
         _ => Act::Redeem { code: format!("{}", 40_000_000_000 + number) },
     };
     let rival = matches!(act, Act::Pickup { .. } | Act::Redeem { .. }) && dice.percent(6);

@@ -15,12 +15,8 @@ pub(super) struct Time {
 
 impl Time {
     pub fn new(folder: &Path) -> Result<Time, Failure> {
-        let time = Time {
-            file: folder.join("time"),
-            shim: preload::build_time(folder)?,
-            ahead_ms: 0,
-            step: 0,
-        };
+        let time =
+            Time { file: folder.join("time"), shim: preload::build_time(folder)?, ahead_ms: 0, step: 0 };
         time.write()?;
         Ok(time)
     }
@@ -53,7 +49,8 @@ impl Time {
     fn write(&self) -> Result<(), Failure> {
         use std::os::unix::fs::FileExt;
         let fail = |e: std::io::Error| format!("{}: {e}", self.file.display());
-        let file = fs::File::options().create(true).truncate(false).write(true).open(&self.file).map_err(fail)?;
+        let file =
+            fs::File::options().create(true).truncate(false).write(true).open(&self.file).map_err(fail)?;
         file.write_all_at(&self.ahead_ms.to_ne_bytes(), 0).map_err(fail)?;
         file.write_all_at(&self.step.to_ne_bytes(), 8).map_err(fail)
     }

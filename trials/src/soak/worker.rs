@@ -28,7 +28,7 @@ const CUSTOMERS: usize = 8;
 /// How often a door that is refused because of another's unknown is tried again, each time a step later.
 const KNOCKS: u32 = 12;
 /// How often the platform is asked once more after maturity, each time a step later, before a sensor or a person is.
-const LATE_QUESTIONS: u32 = 2;
+const LATE_QUESTIONS: u32 = 5;
 /// How often a step is seen in which a settled answer should be possible, before that is an error.
 const STEPS_MAX: u32 = 60;
 
@@ -307,7 +307,9 @@ impl Visit {
     /// Nothing is left to do.
     fn over(&self) -> bool {
         let last = self.ends.last();
-        last.is_some_and(|e| !e.open && (e.outcome != Outcome::Done || self.ends.len() == self.task.ids().len()))
+        last.is_some_and(|e| {
+            !e.open && (e.outcome != Outcome::Done || self.ends.len() == self.task.ids().len())
+        })
     }
 
     fn line(&self) -> String {
@@ -592,7 +594,11 @@ impl Lane<'_> {
             }
             let details = error.details();
             match details.outcome {
-                Outcome::NotDone if matches!(error.status(), KL_E_BLOCKED | KL_E_BUSY) && details.platform_name.is_empty() && details.http_status == 0 => {
+                Outcome::NotDone
+                    if matches!(error.status(), KL_E_BLOCKED | KL_E_BUSY)
+                        && details.platform_name.is_empty()
+                        && details.http_status == 0 =>
+                {
                     // Another's unknown stands in the way: the customer comes back.
                     end.settle(Outcome::NotDone, "blocked", began_ms);
                     end.knocks += 1;
@@ -716,7 +722,8 @@ impl Lane<'_> {
             Ok(()) => end.settle(outcome, "sensor", began_ms),
             Err(e) => {
                 // Somebody else was quicker, or the journal says no.
-                let known = client.command_get(&end.id).map_err(|e| format!("{}: {}", end.id, e.message()))?;
+                let known =
+                    client.command_get(&end.id).map_err(|e| format!("{}: {}", end.id, e.message()))?;
                 if known.outcome == Outcome::Unknown {
                     return match e.status() {
                         KL_E_TOO_EARLY | KL_E_IN_FLIGHT => Ok(()),
