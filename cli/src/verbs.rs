@@ -459,8 +459,8 @@ pub fn payment_report(given: &Given) -> Done {
     data(&act(&given.text("request-id"), done)?)
 }
 
-fn claim(given: &Given) -> Claim {
-    Claim {
+fn claim(given: &Given) -> Complaint {
+    Complaint {
         order_no: given.arg(0),
         cabinet_id: given.text("cabinet"),
         reason: given.text("reason"),
@@ -468,7 +468,7 @@ fn claim(given: &Given) -> Claim {
         phone: given.text("phone"),
         extra_json: extra(given),
         request_id: given.text("request-id"),
-        ..Claim::default()
+        ..Complaint::default()
     }
 }
 

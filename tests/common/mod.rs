@@ -40,7 +40,7 @@ pub fn fault(sim: &Simulator, method: &str, fault: Value) {
     control(sim, "POST", "/_sim/faults", rule);
 }
 
-/// Settings for the simulator's account on a platform.
+/// Settings for the simulator's account on a platform, without a folder.
 pub fn account(sim: &Simulator, platform: &str) -> Config {
     let mut config = Config::new(platform).unwrap();
     for (key, value) in sim.info()["platforms"][platform].as_object().unwrap() {
@@ -49,6 +49,8 @@ pub fn account(sim: &Simulator, platform: &str) -> Config {
         }
     }
     config.set("ca_pem", sim.ca_pem()).unwrap();
+    // Remembered for the life of the client; what a folder adds has tests of its own.
+    config.set("state_dir", "none").unwrap();
     config
 }
 
@@ -108,7 +110,7 @@ pub fn accounts(sim: &Simulator, name: &str) -> PathBuf {
     let ca = folder.join("ca.pem");
     std::fs::write(&ca, sim.ca_pem()).unwrap();
     let file = folder.join("accounts.json");
-    std::fs::write(&file, sim.accounts(ca.to_str().unwrap()).to_string()).unwrap();
+    sim.write_accounts(&file, ca.to_str().unwrap()).unwrap();
     file
 }
 
