@@ -247,11 +247,15 @@ fn a_lost_redemption_is_recovered_and_a_strangers_is_not() {
 }
 
 #[test]
-fn a_lost_creation_is_found_and_threads_share_nothing() {
+fn a_lost_creation_is_unknown_and_threads_share_nothing() {
     let sim = simulator();
     settings(&sim, json!({"create_lost_answer": 1}));
     let client = client(&sim);
-    assert_eq!(client.code_create(&create(2)).unwrap().len(), 2);
+    // It was made, but a code bears nothing that says by whom.
+    let e = client.code_create(&create(2)).unwrap_err();
+    assert_eq!((e.status(), e.details().outcome), (KL_E_LOST, Outcome::Unknown), "{e}");
+    assert!(e.message().contains("the list shows 2 new: id "), "{e}");
+    assert_eq!(client.code_list(&query("")).unwrap().items.len(), 2);
     let makers: Vec<_> = (0..4)
         .map(|_| {
             let client = client.clone();
@@ -314,7 +318,7 @@ fn an_order_is_paid_dispensed_and_refunded() {
     report.order_no = third.clone();
     report.paid = true;
     client.payment_report(&report).unwrap();
-    let claim = Claim { order_no: third.clone(), cabinet_id: MACHINE.into(), ..Claim::default() };
+    let claim = Complaint { order_no: third.clone(), cabinet_id: MACHINE.into(), ..Complaint::default() };
     client.refund_apply(&claim).unwrap();
     assert_eq!(order_of(&client, &third).refund_state, 2);
     let mut gone = order_create("44444444444444444444");

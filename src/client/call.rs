@@ -359,20 +359,20 @@ impl<'a> Call<'a> {
         answer.map_err(|error| {
             let error = scrubbed(error, token);
             let refused = error.details().outcome == Outcome::NotDone || purpose == Purpose::Read;
-            let error = if refused && another {
-                let then = signed.time.ms + (monotonic_ms() - signed.at) as i64;
-                let s = ((inner.clock.signing_time(origin).ms - then) / 1000).to_string();
-                error.with(|d| {
-                    d.status = KL_E_TIMESTAMP;
-                    d.advice = Advice::Retry;
-                    d.message.push_str(
-                        &["; the time it was signed at was ", &s, " s off, which is mended now"].concat(),
-                    );
-                })
-            } else {
-                error
-            };
+            let error = if refused && another { self.mended(origin, &signed, error) } else { error };
             judged(judge, true, error)
+        })
+    }
+
+    /// The refusal of a time that is put right now.
+    fn mended(&self, origin: Origin<'_>, signed: &Signed, error: Error) -> Error {
+        let then = signed.time.ms + (monotonic_ms() - signed.at) as i64;
+        let s = ((self.inner().clock.signing_time(origin).ms - then) / 1000).to_string();
+        error.with(|d| {
+            d.status = KL_E_TIMESTAMP;
+            d.advice = Advice::Retry;
+            d.message
+                .push_str(&["; the time it was signed at was ", &s, " s off, which is mended now"].concat());
         })
     }
 }
@@ -407,7 +407,10 @@ impl Caller for Fetcher<'_, '_> {
         // The reply may just have taught the time.
         let sent_ms = self.now_ms() - (monotonic_ms() - signed.at) as i64;
         let refresh = old.map_or("", |t| t.refresh.as_str());
-        self.source.answer(&reply, sent_ms).map_err(|e| scrubbed(e, refresh))
+        let token = self.source.answer(&reply, sent_ms).map_err(|e| scrubbed(e, refresh));
+        let origin = draft.url.clock();
+        let another = self.call.timed(origin, &signed.time, token.as_ref().err());
+        token.map_err(|e| if another { self.call.mended(origin, &signed, e) } else { e })
     }
 }
 

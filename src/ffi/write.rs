@@ -8,7 +8,7 @@ use super::read::{Kept, List, kl_order, kl_orders};
 use super::text::{self, CallerStruct, caller_struct};
 use super::{Name, act};
 use crate::error::{Error, Result};
-use crate::model::{Claim, Order, OrderCreate, PaymentReport};
+use crate::model::{Complaint, Order, OrderCreate, PaymentReport};
 use crate::status::*;
 use std::ffi::c_char;
 use std::mem::offset_of;
@@ -140,11 +140,11 @@ fn name<R: Called>(request: *const R) -> Name {
     Name::In(request.cast(), R::AT)
 }
 
-unsafe fn claim(request: *const kl_claim_request) -> Result<Claim> {
+unsafe fn claim(request: *const kl_claim_request) -> Result<Complaint> {
     // SAFETY: conventions, rules 2 and 6.
     unsafe {
         let r = text::request("request", request)?;
-        let claim = Claim {
+        let claim = Complaint {
             order_no: text::need("order_no", r.order_no)?.to_owned(),
             cabinet_id: text::owned("cabinet_id", r.cabinet_id)?,
             reason: text::owned("reason", r.reason)?,
@@ -154,7 +154,7 @@ unsafe fn claim(request: *const kl_claim_request) -> Result<Claim> {
             visit_id: text::owned("visit_id", r.visit_id)?,
             context: text::owned("context", r.context)?,
             extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
-            ..Claim::default()
+            ..Complaint::default()
         };
         claim.check_texts()?;
         Ok(claim)

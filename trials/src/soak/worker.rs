@@ -9,7 +9,7 @@ use crate::stage::list;
 use kiosklink::client::Client;
 use kiosklink::command::{Command, Physical, SettledBy};
 use kiosklink::error::{Advice, Error, Outcome};
-use kiosklink::model::{Claim, DoorRequest, OrderCreate, PaymentReport, RedeemRequest};
+use kiosklink::model::{Complaint, DoorRequest, OrderCreate, PaymentReport, RedeemRequest};
 use kiosklink::status::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -524,12 +524,12 @@ impl Lane<'_> {
                 ..DoorRequest::default()
             }),
             (Act::Pickup { machine, .. }, _) => {
-                let claim = Claim {
+                let claim = Complaint {
                     order_no,
                     cabinet_id: machine.clone(),
                     extra_json: word,
                     request_id: request_id.clone(),
-                    ..Claim::default()
+                    ..Complaint::default()
                 };
                 recorded(client.refund_apply(&claim).map(drop), &request_id)
             }
