@@ -1105,7 +1105,10 @@ impl Claim<'_> {
                 (Outcome::NotDone, _) => not_done(e),
                 _ => unknown(e),
             }),
-            (Ok(_), _) => Err(unknown(Error::new(KL_E_INTERNAL, "a command is gone that was just done"))),
+            (Ok(_), _) => Err(unknown(Error::new(
+                KL_E_INTERNAL,
+                "the record of a command that was just done is missing",
+            ))),
             (Err(e), None) => Err(if e.details().outcome == Outcome::NotDone { e } else { unknown(e) }),
         }
     }
