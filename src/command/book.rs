@@ -137,9 +137,10 @@ pub(crate) struct Claim<'a> {
 }
 
 /// All journals of this process, each with its place: the folder as the system knows it, and the name.
-static SHARED: PerProcess<Mutex<Vec<(Place, Weak<Shared>)>>> = PerProcess::new();
+static SHARED: PerProcess<Mutex<Vec<Opened>>> = PerProcess::new();
 
 type Place = ((u64, u64), String);
+type Opened = (Place, Weak<Shared>);
 
 impl Commands {
     /// Kept in memory only.
