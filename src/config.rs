@@ -14,7 +14,7 @@ use crate::transport::{AddressFamily, ClientCert, Options, Proxy, Roots, Url, pa
 use std::fs::File;
 use std::io::Read;
 use std::ops::Deref;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// The settings that every platform knows.
@@ -215,16 +215,6 @@ impl Config {
             }
         }
         account
-    }
-
-    /// A folder, which must exist.
-    pub(crate) fn folder(&self, name: &str) -> Result<Option<PathBuf>> {
-        let Some(path) = self.get(name).filter(|p| *p != "none").map(PathBuf::from) else { return Ok(None) };
-        match path.metadata() {
-            Ok(found) if found.is_dir() => Ok(Some(path)),
-            Ok(_) => Err(Error::new(KL_E_CONFIG_VALUE, format!("{name}: {} is no folder", path.display()))),
-            Err(e) => Err(Error::os(KL_E_CONFIG_VALUE, format!("{name}: {}", path.display()), &e)),
-        }
     }
 
     /// How to connect, with every file read.

@@ -44,6 +44,3 @@ mod sys;
 pub mod time;
 mod token;
 pub mod transport;
-
-/// Its older name.
-pub use time::clock;

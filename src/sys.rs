@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
-use std::sync::Once;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -103,17 +102,8 @@ pub(crate) struct NotForChildren(&'static AtomicI32);
 impl NotForChildren {
     /// An error if the process can register no handler.
     pub(crate) fn new(fd: BorrowedFd<'_>) -> io::Result<NotForChildren> {
-        static HANDLER: Once = Once::new();
-        static REGISTERED: AtomicI32 = AtomicI32::new(-1);
-        HANDLER.call_once(|| {
-            // SAFETY: the handler is a function of this library, which is never unloaded while it is in use; it does
-            // only what is allowed between `fork` and `exec` in a process that had several threads.
-            let result = unsafe { libc::pthread_atfork(None, None, Some(in_forked_child)) };
-            REGISTERED.store(result, Ordering::Relaxed);
-        });
-        match REGISTERED.load(Ordering::Relaxed) {
-            0 => {}
-            error => return Err(io::Error::from_raw_os_error(error)),
+        if !crate::process::on_fork_child(in_forked_child) {
+            return Err(io::Error::from_raw_os_error(libc::ENOMEM));
         }
         let fd = fd.as_raw_fd();
         let mut places = &NOT_FOR_CHILDREN;
@@ -150,7 +140,7 @@ impl Drop for NotForChildren {
 
 /// Runs in a forked child, where only async-signal-safe calls are allowed: atomics without a lock, `socket`, `dup2`,
 /// `fcntl` and `close` are.
-extern "C" fn in_forked_child() {
+fn in_forked_child() {
     let mut places = Some(&NOT_FOR_CHILDREN);
     while let Some(these) = places {
         these.fds.iter().map(|place| place.load(Ordering::Acquire)).filter(|fd| *fd >= 0).for_each(take_away);
@@ -227,21 +217,7 @@ pub(crate) fn open_at(folder: &impl AsFd, name: &str, flags: libc::c_int) -> io:
         return Err(io::Error::last_os_error());
     }
     // SAFETY: the system has just given this descriptor to us alone.
-    above_standard(unsafe { File::from_raw_fd(fd) })
-}
-
-/// The same open file under a descriptor of 3 or higher.
-pub(crate) fn above_standard(file: File) -> io::Result<File> {
-    if file.as_raw_fd() > libc::STDERR_FILENO {
-        return Ok(file);
-    }
-    // SAFETY: the descriptor is open for the time of the call, which touches no memory of ours.
-    let fd = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_DUPFD_CLOEXEC, libc::STDERR_FILENO + 1) };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the system has just given this descriptor to us alone; the low one is closed by `file`.
-    Ok(unsafe { File::from_raw_fd(fd) })
+    high_fd(unsafe { File::from_raw_fd(fd) })
 }
 
 /// Gives `from` the name `to`, in one step, inside the folder.
@@ -602,7 +578,7 @@ mod tests {
                 assert_low(fd);
                 File::from_raw_fd(fd)
             };
-            let high = above_standard(file).map_or(0, |f| f.as_raw_fd());
+            let high = high_fd(file).map_or(0, |f| f.as_raw_fd());
             // SAFETY: asks for a descriptor's flags; ends the child.
             unsafe { libc::_exit(if high > 2 && libc::fcntl(0, libc::F_GETFD) < 0 { 42 } else { 1 }) };
         });

@@ -8,7 +8,6 @@
 //! A token that cannot be stored (full disk, read-only file system) works from memory. A stored one that cannot be
 //! read is as good as none: the platform gives the same or a new one.
 
-use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::log::{Masked, log_line};
 use crate::platform::{Platform, Token, Way};
@@ -18,7 +17,6 @@ use crate::store::file::Folder;
 use crate::store::token_file::TokenFile;
 use crate::time::Deadline;
 use crate::time::clock::monotonic_ms;
-use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -82,19 +80,7 @@ type Slots = Mutex<Vec<(String, Weak<Slot>)>>;
 static SLOTS: PerProcess<Slots> = PerProcess::new();
 
 impl Tokens {
-    /// The tokens of this account, if its platform gives any. Refuses a `state_dir` that may not be written.
-    pub(crate) fn new(platform: &dyn Platform, config: &Config) -> Result<Option<Tokens>> {
-        if platform.tokens().is_none() {
-            return Ok(None);
-        }
-        let folder = match config.folder("state_dir")? {
-            Some(path) => open(&path)?,
-            None => None,
-        };
-        Ok(Tokens::in_folder(platform, folder))
-    }
-
-    /// The same in a folder that is open, or in memory.
+    /// The tokens of this account, if its platform gives any; kept in the folder, or in memory.
     pub(crate) fn in_folder(platform: &dyn Platform, folder: Option<Arc<Folder>>) -> Option<Tokens> {
         let Some(account) = platform.tokens()?.account() else {
             return Some(Tokens { slot: Arc::default(), store: None });
@@ -284,23 +270,6 @@ fn ask(want: Want<'_>, early: bool, old: Option<&Token>, caller: &dyn Caller) ->
 /// Whether the platform itself said no, for good.
 fn is_refusal(error: &Error) -> bool {
     error.details().platform_code != 0 && error.status() != KL_E_RATE_LIMIT
-}
-
-/// The folder of the setting. One without leave to write is a mistake in the settings. A file system that failed is none:
-/// the kiosk must go on without.
-fn open(path: &Path) -> Result<Option<Arc<Folder>>> {
-    match Folder::open(path, true) {
-        Ok(folder) => Ok(Some(Arc::new(folder))),
-        Err(e) if matches!(e.details().os_errno, libc::EACCES | libc::EPERM) => Err(e.with(|d| {
-            d.status = KL_E_CONFIG_VALUE;
-            d.message =
-                ["state_dir: ", &path.display().to_string(), " is not writable: ", &d.message].concat();
-        })),
-        Err(e) => {
-            log_line!(Warn, "{}; the token is kept in memory only", e.message());
-            Ok(None)
-        }
-    }
 }
 
 /// One thread's turn to fetch. Ends for the others however it ends.

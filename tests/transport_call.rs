@@ -3,9 +3,9 @@
 mod net;
 
 use kiosklink::cancel::CancelToken;
-use kiosklink::clock::Clock;
 use kiosklink::error::Error;
 use kiosklink::status::*;
+use kiosklink::time::clock::Clock;
 use kiosklink::transport::{Deadline, Options, Purpose, Transport};
 use net::*;
 use rustls::version::{TLS12, TLS13};
@@ -726,8 +726,8 @@ fn a_cold_call_takes_two_turns_after_the_connect_and_a_warm_one_takes_one() {
 
 #[test]
 fn the_date_is_learned_from_answers_and_not_from_caches() {
-    use kiosklink::clock::{BUILD_TIME, Source};
-    let day = kiosklink::clock::parse_http_date("Mon, 01 Jan 2035 00:00:00 GMT").unwrap();
+    use kiosklink::time::clock::{BUILD_TIME, Source};
+    let day = kiosklink::time::clock::parse_http_date("Mon, 01 Jan 2035 00:00:00 GMT").unwrap();
     assert!(day > BUILD_TIME);
     for (extra, learned) in [("", true), ("Age: 0\r\n", true), ("Age: 7\r\n", false)] {
         for status in [200, 401, 503] {
@@ -735,7 +735,7 @@ fn the_date_is_learned_from_answers_and_not_from_caches() {
                 "HTTP/1.1 {status} X\r\nDate: Mon, 01 Jan 2035 00:00:00 GMT\r\n{extra}Content-Length: 0\r\n\r\n"
             );
             let server = raw(bytes);
-            let clock = Arc::new(Clock::with_sources(|| 0, kiosklink::clock::monotonic_ms));
+            let clock = Arc::new(Clock::with_sources(|| 0, kiosklink::time::clock::monotonic_ms));
             let t = Transport::new(options(), clock.clone()).unwrap();
             read(&t, &server.http()).unwrap();
             assert_eq!(clock.source() == Source::Platform, learned);

@@ -42,7 +42,7 @@ fn calls_into_broken_pipes() {
     let url = server.http();
     let body = "x".repeat(32 << 20);
     for _ in 0..3 {
-        let deadline = kiosklink::transport::Deadline::after(LONG);
+        let deadline = kiosklink::time::Deadline::after(LONG);
         let purpose = kiosklink::transport::Purpose::Command;
         let outcome = t.call(&url, purpose, deadline, &CancelToken::never(), &mut || Ok(post(&url, &body)));
         assert_eq!(failed(outcome), ("KL_E_LOST", true));

@@ -2,8 +2,8 @@
 
 mod net;
 
-use kiosklink::clock::{BUILD_TIME, Clock, Source, monotonic_ms};
 use kiosklink::status::*;
+use kiosklink::time::clock::{BUILD_TIME, Clock, Source, monotonic_ms};
 use kiosklink::transport::{ClientCert, Options, Roots, Transport, Url, parse_pin};
 use net::*;
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, KeyPair};
@@ -484,7 +484,7 @@ fn a_clock_far_ahead_is_named_as_what_it_is() {
     // Both dates are in the sentence.
     let failure = read(&clocked(trusting(&ca), end + 31 * DAY).0, &server.https()).unwrap_err();
     for date in [end, end + 31 * DAY] {
-        let date = kiosklink::clock::format_time(date);
+        let date = kiosklink::time::clock::format_time(date);
         assert!(failure.error.message().contains(&date[..10]), "{}", failure.error);
     }
     // A trusted time settles it, either way.
@@ -535,7 +535,7 @@ fn a_session_does_not_outlive_its_certificate() {
 #[test]
 fn a_verified_date_becomes_certificate_time() {
     let ca = Ca::new("ca");
-    let day = kiosklink::clock::parse_http_date("Mon, 01 Jan 2035 00:00:00 GMT").unwrap();
+    let day = kiosklink::time::clock::parse_http_date("Mon, 01 Jan 2035 00:00:00 GMT").unwrap();
     let server = Server::tls(server_config(&ca.leaf(), &[&TLS13], None), |_, mut tls| {
         read_request(&mut tls);
         let _ = tls.write_all(

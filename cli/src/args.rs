@@ -2,11 +2,11 @@
 
 use crate::out::{Stop, quoted};
 use crate::table::{ACCOUNT, ALWAYS, Account, Flag, JSON, VERBS, Verb};
-use kiosklink::clock::parse_http_date;
 use kiosklink::config::{Config, KEYS};
 use kiosklink::error::{Error, Result as Answer};
 use kiosklink::log::Masked;
 use kiosklink::status::{KL_E_ARGUMENT, KL_E_CONFIG_FILE};
+use kiosklink::time::clock::parse_http_date;
 use std::io::Read;
 
 /// The file that is used when none is named and it is there.

@@ -1,6 +1,6 @@
 #![no_main]
 
-use kiosklink::clock::parse_http_date;
+use kiosklink::time::clock::parse_http_date;
 use kiosklink::transport::{Proxy, Url, parse_pin};
 use libfuzzer_sys::fuzz_target;
 

@@ -88,12 +88,6 @@ impl<'a> Call<'a> {
         Ok(Answer::Stock(Page { items, total: None, more: Some(false) }))
     }
 
-    /// A change to a state that the call itself names: tried like a read; its error says what became of it.
-    pub fn repeatable(&self, op: &Op<'_>) -> Result<Answer> {
-        let mut taken = false;
-        self.patiently(op, &mut taken).map_err(|e| if taken { unknown(e) } else { not_done(e) })
-    }
-
     /// A write: sent once. Its error says what became of it.
     pub fn write(&self, op: &Op<'_>) -> Result<Answer> {
         self.run(op, None).0

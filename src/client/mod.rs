@@ -69,12 +69,14 @@ impl Client {
     pub fn new(config: &Config) -> Result<Client> {
         let platform = platform::make(config)?;
         let clock = Arc::new(Clock::new());
-        let tokens = Tokens::new(&*platform, config)?;
         let transport = Transport::new(config.transport()?, clock.clone())?;
-        let folder = config.get("state_dir").filter(|dir| *dir != "none");
+        let folder = match config.get("state_dir").filter(|dir| *dir != "none") {
+            Some(path) => Some(Arc::new(Folder::open(Path::new(path), config.yes("state_dir_shared"))?)),
+            None => None,
+        };
+        let tokens = Tokens::in_folder(&*platform, folder.clone());
         let commands = match folder {
-            Some(path) if !platform.only_reads() => {
-                let folder = Folder::open(Path::new(path), config.yes("state_dir_shared"))?;
+            Some(folder) if !platform.only_reads() => {
                 let account = config.account();
                 let short = hex::lower(&Md5::digest(&account)[..8]);
                 let name = ["commands-", platform.kind().name(), "-", &short].concat();
@@ -296,7 +298,6 @@ impl Client {
         let call = self.enter().map_err(crate::command::not_done)?;
         let answer = match nature {
             Nature::Read => call.read(&op)?,
-            Nature::Repeatable => call.repeatable(&op)?,
             Nature::Write | Nature::Command => call.write(&op)?,
         };
         match answer {

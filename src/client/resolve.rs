@@ -162,7 +162,7 @@ impl Client {
     /// is *done*; the outcome in the error says *not done* or *unknown*. Nothing that is sent can open or redeem.
     pub fn command_resolve(&self, request_id: &str) -> Result<Command> {
         let call = self.enter().map_err(unknown)?;
-        let known = self.0.commands.get(request_id, call.wait()).map_err(unknown)?;
+        let known = self.0.commands.get(request_id, call.wait()).map_err(unless_never_begun)?;
         match known.outcome {
             Outcome::Unknown if !known.stage.in_flight() => self.find_out(&call, request_id),
             _ => told(known),
@@ -237,7 +237,9 @@ impl Client {
             let deadline = if timeout_ms == 0 { own } else { own.earlier(deadline) };
             Call { client: self, deadline, token: whole.token.clone(), expires: None }
         };
-        let look = |token| Wait { patience: deadline.earlier(Deadline::after(LOOK)), token };
+        // Another thread may be inside just now; another process that does not let go is not waited for longer than asked.
+        let patience = Duration::from_millis(u64::from(timeout_ms).max(100)).min(LOOK);
+        let look = |token| Wait { patience: Deadline::after(patience), token };
         loop {
             let seen = commands.changes();
             let known = commands.get(request_id, look(&whole.token))?;
@@ -382,6 +384,11 @@ impl Client {
         let call = self.enter()?;
         Ok(Call { deadline: call.deadline.earlier(Deadline::after(LOOK)), ..call })
     }
+}
+
+/// A name that was never begun is not done; what cannot be looked up is unknown.
+fn unless_never_begun(error: Error) -> Error {
+    if error.details().outcome == Outcome::NotDone { error } else { unknown(error) }
 }
 
 /// The error of a command that could not even be looked up; without a name nothing can have been done.

@@ -150,7 +150,7 @@ impl Commands {
     }
 
     /// Kept in a journal, which all clients of this account in this process share.
-    pub(crate) fn journaled(folder: Folder, name: String, account: String) -> Result<Commands> {
+    pub(crate) fn journaled(folder: Arc<Folder>, name: String, account: String) -> Result<Commands> {
         let id = folder.id().map_err(|e| Error::os(KL_E_STATE_DIR, "state_dir", &e))?;
         let place = (id, name.clone());
         let all = SHARED.get();
@@ -161,7 +161,7 @@ impl Commands {
         if let Some(shared) = known.and_then(|(_, shared)| shared.upgrade()) {
             return Ok(Commands(shared));
         }
-        let journal = Journal::new(Arc::new(folder), &name, &account);
+        let journal = Journal::new(folder, &name, &account);
         let shared = Shared::new(Some(journal.gate()), Log::File(Box::new(journal)));
         all.push((place, Arc::downgrade(&shared)));
         Ok(Commands(shared))
@@ -314,7 +314,7 @@ impl Commands {
             book.sound()?;
             match book.log.print(id).and_then(|print| book.state.print(&print)) {
                 Some(print) => Ok(printed(id, forgotten_act(), print)),
-                None => Err(not_found(id)),
+                None => Err(book.never_begun(id)),
             }
         })
     }
@@ -540,6 +540,8 @@ impl Commands {
                 info.bytes = file.bytes;
                 info.damage = file.damage;
                 info.trouble = file.trouble;
+                info.trouble_words = file.trouble_words;
+                info.poisoned = file.poisoned;
                 info.file_system = file.file_system;
                 info.installation = file.installation;
                 info.epoch = file.epoch;
@@ -564,6 +566,7 @@ impl Commands {
             }
             let aside = journal.repair(pass, &records)?;
             book.trouble = None;
+            book.forget_issued(Some(pass))?;
             Ok(Some(aside))
         })
     }
@@ -573,9 +576,10 @@ impl Commands {
         self.inside(wait, |book, pass| {
             let records = lines(&book.state);
             match (&mut book.log, pass) {
-                (Log::File(journal), Some(pass)) => journal.adopt(pass, note, &records),
-                _ => Ok(()),
+                (Log::File(journal), Some(pass)) => journal.adopt(pass, note, &records)?,
+                _ => return Ok(()),
             }
+            book.forget_issued(pass)
         })
     }
 
@@ -941,6 +945,12 @@ impl Book {
         journal.replace(pass, &lines(&self.state)).map_err(not_done)
     }
 
+    /// Something that the journal knew is lost: a name that was issued before now may have been used there.
+    fn forget_issued(&mut self, pass: Option<&Pass<'_>>) -> Result<()> {
+        let below = self.log.next();
+        self.record(pass, Record::Forgotten(below)).map(drop)
+    }
+
     /// A report that came before the answer to its command.
     fn take_early(&mut self, pass: Option<&Pass<'_>>, id: &str, order_no: &str) {
         let receipt = self.state.get(id).and_then(|e| e.end.as_ref()).map(|end| end.receipt.item_no.clone());
@@ -952,6 +962,13 @@ impl Book {
         if let Some(record) = rules::movement(&self.state, id, moved.physical, &moved.error, &self.now()) {
             self.owe(pass, Record::Moved(record));
         }
+    }
+
+    /// The error about a name that no record has. It was never begun, unless it may have been forgotten.
+    fn never_begun(&self, id: &str) -> Error {
+        let forgotten = self.state.low_water() != 0
+            && rules::issued_at(id).is_none_or(|number| number < self.state.low_water());
+        if forgotten { unknown(not_found(id)) } else { not_done(not_found(id)) }
     }
 
     fn command(&self, id: &str) -> Option<Command> {

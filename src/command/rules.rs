@@ -448,8 +448,14 @@ pub fn settle(
     now: &Now<'_>,
 ) -> Result<Option<Ended>, Refusal> {
     let e = state.entries.get(id).ok_or(Refusal::NotFound)?;
-    let record = |end| Ok(Some(Ended { id: id.to_owned(), claim: e.claim, at: now.at, end }));
     let done = end.outcome == Outcome::Done;
+    let record = |mut end: End| {
+        // The platform's refusal stays to be explained, whoever says what it came to.
+        if let Some(before) = e.end.as_ref().filter(|_| !done && end.refusal == Refused::default()) {
+            end.refusal.clone_from(&before.refusal);
+        }
+        Ok(Some(Ended { id: id.to_owned(), claim: e.claim, at: now.at, end }))
+    };
     match e.stage {
         Stage::Done if done => Ok(None),
         Stage::NotDone if !done => Ok(None),
@@ -531,7 +537,8 @@ impl End {
     }
 }
 
-/// The next state. A record of a claim that is no longer the command's changes nothing.
+/// The next state. A record of a claim that is no longer the command's changes nothing. `n` is 0 for one that is known and
+/// could not be written yet.
 pub fn apply(state: &mut State, n: u64, record: Record) {
     match record {
         Record::Intent(i) => begun(state, n, i),
@@ -548,7 +555,7 @@ pub fn apply(state: &mut State, n: u64, record: Record) {
                 }),
                 _ => None,
             };
-            e.numbers.sent = n;
+            e.numbers.sent = written(n, e.numbers.sent);
             e.sent = Some((s, e.boot.clone()));
         }
         Record::Ended(ended) => {
@@ -559,12 +566,12 @@ pub fn apply(state: &mut State, n: u64, record: Record) {
             }
             e.ended_at = ended.at;
             e.end = Some(ended.end);
-            e.numbers.end = n;
+            e.numbers.end = written(n, e.numbers.end);
         }
         Record::Moved(m) => {
             let Some(e) = state.entries.get_mut(&m.id).filter(|e| e.claim == m.claim) else { return };
             e.moved = Some((m.physical, m.error));
-            e.numbers.moved = n;
+            e.numbers.moved = written(n, e.numbers.moved);
         }
         Record::Was(was) => {
             let stage = stage_of(&was.end);
@@ -599,6 +606,7 @@ pub fn apply(state: &mut State, n: u64, record: Record) {
         // It was not taken after all.
         Record::Seen(identity, 0) => state.seen.retain(|(_, known, _)| *known != identity),
         Record::Seen(identity, at) => {
+            state.seen.retain(|(_, known, _)| *known != identity);
             state.seen.push_back((n, identity, at));
             while state.seen.len() > SEEN || state.seen.front().is_some_and(|(_, _, t)| t + SEEN_S < at) {
                 state.seen.pop_front();
@@ -612,6 +620,11 @@ pub fn apply(state: &mut State, n: u64, record: Record) {
             }
         }
     }
+}
+
+/// The number that a fact has in the log: what is known better than it stands there keeps its place.
+fn written(n: u64, before: u64) -> u64 {
+    if n == 0 { before } else { n }
 }
 
 fn begun(state: &mut State, n: u64, i: Intent) {
@@ -694,7 +707,8 @@ pub fn forget(state: &mut State, keep: usize, print_of: &dyn Fn(&str) -> [u8; 12
     }
 }
 
-/// Everything that is known as records with their numbers, in the order in which it became known.
+/// Everything that is known as records with their numbers, in the order in which it became known. What could not be written
+/// yet has no number: whoever owes it appends it.
 pub fn snapshot(state: &State) -> Vec<(u64, Record)> {
     let mut all = Vec::new();
     for (id, e) in &state.entries {
@@ -711,6 +725,7 @@ pub fn snapshot(state: &State) -> Vec<(u64, Record)> {
     }
     all.extend(state.seen.iter().map(|(n, identity, at)| (*n, Record::Seen(*identity, *at))));
     all.extend(state.closed_visits.iter().map(|(n, id, at)| (*n, Record::VisitClosed(id.clone(), *at))));
+    all.retain(|(n, _)| *n != 0);
     all.sort_by_key(|(n, _)| *n);
     all
 }

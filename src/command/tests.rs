@@ -545,7 +545,7 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn in_folder(path: &std::path::Path) -> Commands {
-    let folder = Folder::open(path, true).unwrap();
+    let folder = std::sync::Arc::new(Folder::open(path, true).unwrap());
     Commands::journaled(folder, "commands-test".into(), "test 1".into()).unwrap()
 }
 
@@ -599,6 +599,29 @@ fn the_mark_is_the_same_at_every_try_and_nobody_elses() {
     assert_eq!(claim(&a, "visit-0001", "1").mark, mark);
     assert_ne!(claim(&b, "visit-0001", "1").mark, mark);
     assert_ne!(claim(&a, "visit-0002", "2").mark, mark);
+}
+
+#[test]
+// FAULTS A3, F2: what could not be written yet has no number, and takes nothing with it when the file is written anew.
+fn what_is_owed_does_not_stand_in_the_way_of_the_file() {
+    let mut w = World::new();
+    let claim = w.intent("a", door("1"));
+    w.sent("a", claim).unwrap();
+    apply(&mut w.state, 0, Record::Seen([7; 16], 1_700_000_000));
+    let late = w.with(|s, now| send(s, "a", claim, LEFT + 1, None, now)).unwrap();
+    apply(&mut w.state, 0, Record::Sent(late));
+    let end = End { outcome: Outcome::Done, ..End::nothing() };
+    let ended = w.with(|s, now| super::rules::end(s, "a", claim, end, now)).unwrap();
+    apply(&mut w.state, 0, Record::Ended(ended.clone()));
+    let numbers = |s: &State| snapshot(s).iter().map(|(n, _)| *n).collect::<Vec<u64>>();
+    assert_eq!(numbers(&w.state), [claim, claim + 1], "an intent never loses its sending");
+    let left =
+        snapshot(&w.state).into_iter().any(|(_, r)| matches!(r, Record::Sent(s) if s.left_ms == LEFT + 1));
+    assert!(left, "the later of the two");
+    w.apply(Record::Seen([7; 16], 1_700_000_000));
+    w.apply(Record::Ended(ended));
+    assert_eq!(numbers(&w.state), [1, 2, 3, 4]);
+    assert_eq!(w.stage("a"), Stage::Done);
 }
 
 #[test]

@@ -51,9 +51,6 @@ pub enum Op<'a> {
 pub enum Nature {
     /// Changes nothing: repeated within its deadline when the network fails.
     Read,
-    /// Changes something to a state that the call itself names, so that twice is the same as once: repeated like a
-    /// read, and its error still says what became of it.
-    Repeatable,
     /// Changes something: sent at most once.
     Write,
     /// Cannot be undone: sent at most once for a `request_id`.

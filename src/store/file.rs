@@ -81,7 +81,7 @@ impl Folder {
             .read(true)
             .custom_flags(libc::O_DIRECTORY | libc::O_CLOEXEC)
             .open(path)
-            .and_then(sys::above_standard)
+            .and_then(sys::high_fd)
             .map_err(|e| cannot(&e))?;
         let mode = fd.metadata().map_err(|e| cannot(&e))?.mode();
         if mode & 0o022 != 0 && !shared_folder_allowed {

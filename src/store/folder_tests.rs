@@ -6,7 +6,7 @@ use super::owners::{self, Owners};
 use super::tests::{Place, fail, no_faults, pause, soon};
 use crate::error::Error;
 use crate::status::*;
-use crate::transport::Deadline;
+use crate::time::Deadline;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -37,12 +37,6 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
     Ok(bytes)
 }
 
-/// What tells one start of the system from another; empty if it cannot be known.
-pub(crate) fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map_or_else(|_| String::new(), |id| id.trim().to_owned())
-}
-
 /// A failed file operation. Each cause has its own code, so that a kiosk can show the right sign.
 #[cold]
 fn failed(what: &str, path: &str, cause: &io::Error) -> Error {

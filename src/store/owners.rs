@@ -9,11 +9,11 @@
 
 use super::file::{Folder, Stat};
 use super::gate::Pass;
-use super::{boot_id, failed, random};
+use super::{failed, random};
 use crate::error::{Error, Result};
 use crate::hex;
 use crate::log::log_line;
-use crate::process::PerProcess;
+use crate::process::{self, PerProcess};
 use crate::status::*;
 use crate::sys;
 use std::fs::{self, File};
@@ -251,8 +251,8 @@ fn this_process() -> String {
         // Behind the command's name, which may hold anything: the state is the third field, the start time the 22nd.
         let start = stat.get(stat.rfind(')')? + 2..)?.split(' ').nth(19)?.to_owned();
         let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
-        let boot = boot_id();
-        let parts = [&std::process::id().to_string(), " ", &start, " ", namespace.to_str()?, " ", &boot];
+        let boot = process::boot_id();
+        let parts = [&std::process::id().to_string(), " ", &start, " ", namespace.to_str()?, " ", boot];
         (!boot.is_empty()).then(|| parts.concat())
     };
     known().unwrap_or_default()

@@ -2,7 +2,7 @@
 
 use super::file::Folder;
 use crate::error::Result;
-use crate::transport::Deadline;
+use crate::time::Deadline;
 use std::cell::RefCell;
 use std::fs;
 use std::io;

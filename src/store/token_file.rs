@@ -8,7 +8,7 @@ use crate::json::{Json, Writer};
 use crate::log::log_line;
 use crate::platform::Token;
 use crate::status::*;
-use crate::transport::Deadline;
+use crate::time::Deadline;
 use md5::{Digest, Md5};
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,6 +6,7 @@ use kiosklink::client::Client;
 use kiosklink::config::Config;
 use kiosklink_sim::{Options, Simulator};
 use serde_json::{Value, json};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -40,7 +41,7 @@ pub fn fault(sim: &Simulator, method: &str, fault: Value) {
     control(sim, "POST", "/_sim/faults", rule);
 }
 
-/// Settings for the simulator's account on a platform.
+/// Settings for the simulator's account on a platform; commands are remembered for the client's life.
 pub fn account(sim: &Simulator, platform: &str) -> Config {
     let mut config = Config::new(platform).unwrap();
     for (key, value) in sim.info()["platforms"][platform].as_object().unwrap() {
@@ -49,6 +50,7 @@ pub fn account(sim: &Simulator, platform: &str) -> Config {
         }
     }
     config.set("ca_pem", sim.ca_pem()).unwrap();
+    config.set("state_dir", "none").unwrap();
     config
 }
 
@@ -98,17 +100,26 @@ pub fn scratch(name: &str) -> PathBuf {
     if path.exists() {
         std::fs::remove_dir_all(&path).unwrap();
     }
-    std::fs::create_dir_all(&path).unwrap();
-    path
+    private(&path)
 }
 
-/// Writes the simulator's accounts and CA where a program can read them.
+/// Makes a folder that a journal may be kept in.
+pub fn private(path: &Path) -> PathBuf {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).unwrap();
+    path.to_owned()
+}
+
+/// Writes the simulator's accounts and CA where a program can read them, with a folder for the commands beside.
 pub fn accounts(sim: &Simulator, name: &str) -> PathBuf {
     let folder = scratch(name);
     let ca = folder.join("ca.pem");
     std::fs::write(&ca, sim.ca_pem()).unwrap();
-    let file = folder.join("accounts.json");
-    std::fs::write(&file, sim.accounts(ca.to_str().unwrap()).to_string()).unwrap();
+    let (file, state) = (folder.join("accounts.json"), private(&folder.join("accounts.state")));
+    let mut all = sim.accounts(ca.to_str().unwrap());
+    for account in all["accounts"].as_object_mut().unwrap().values_mut() {
+        account["state_dir"] = json!(state);
+    }
+    std::fs::write(&file, all.to_string()).unwrap();
     file
 }
 

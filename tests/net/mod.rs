@@ -2,8 +2,8 @@
 #![allow(dead_code)] // each test file uses its part
 
 use kiosklink::cancel::CancelToken;
-use kiosklink::clock::Clock;
 use kiosklink::error::Result;
+use kiosklink::time::clock::Clock;
 use kiosklink::transport::{
     Deadline, Failure, Lookup, Options, Purpose, Reply, Request, Roots, Transport, Url,
 };

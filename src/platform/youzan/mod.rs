@@ -21,6 +21,7 @@ use crate::settings::Settings;
 use crate::status::*;
 use crate::transport::{Reply, Url};
 pub use recovery::PROOF;
+pub(super) use refusals::API as REFUSALS;
 
 const GATEWAY: &str = "https://open.youzanyun.com";
 
