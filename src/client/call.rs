@@ -255,7 +255,7 @@ impl<'a> Call<'a> {
     /// A token for this call. Its fetch spends from the call's deadline.
     fn access(&self, source: &dyn TokenSource, want: Want<'_>, purpose: Purpose) -> Result<String> {
         let Some(tokens) = &self.inner().tokens else {
-            return Err(Error::new(KL_E_INTERNAL, "this client has no place for tokens"));
+            return Err(Error::new(KL_E_INTERNAL, "this client keeps no tokens"));
         };
         let fetcher = Fetcher { call: self, source };
         let mut attempt = 0;
@@ -372,7 +372,7 @@ impl<'a> Call<'a> {
             d.status = KL_E_TIMESTAMP;
             d.advice = Advice::Retry;
             d.message
-                .push_str(&["; the time it was signed at was ", &s, " s off, which is mended now"].concat());
+                .push_str(&["; the time it was signed at was ", &s, " s off, and is corrected now"].concat());
         })
     }
 }

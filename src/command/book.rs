@@ -137,9 +137,10 @@ pub(crate) struct Claim<'a> {
 }
 
 /// All journals of this process, each with its place: the folder as the system knows it, and the name.
-static SHARED: PerProcess<Mutex<Vec<(Place, Weak<Shared>)>>> = PerProcess::new();
+static SHARED: PerProcess<Mutex<Vec<Opened>>> = PerProcess::new();
 
 type Place = ((u64, u64), String);
+type Opened = (Place, Weak<Shared>);
 
 impl Commands {
     /// Kept in memory only.
@@ -1122,7 +1123,10 @@ impl Claim<'_> {
                 (Outcome::NotDone, _) => not_done(e),
                 _ => unknown(e),
             }),
-            (Ok(_), _) => Err(unknown(Error::new(KL_E_INTERNAL, "a command is gone that was just done"))),
+            (Ok(_), _) => Err(unknown(Error::new(
+                KL_E_INTERNAL,
+                "the record of a command that was just done is missing",
+            ))),
             (Err(e), None) => Err(if e.details().outcome == Outcome::NotDone { e } else { unknown(e) }),
         }
     }

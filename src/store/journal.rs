@@ -649,7 +649,7 @@ impl Journal {
             let file = if Stat::of(&fresh).map_err(cannot)?.id == open.id { &fresh } else { &*file };
             read_from(file, open.read_to, &mut again, &self.shared.name).map_err(cannot)?;
             if again != bytes {
-                log_line!(Warn, "the journal: {shown}: a part was read once thus and once otherwise");
+                log_line!(Warn, "the journal: {shown}: two reads of a part gave different bytes");
                 bytes = again;
                 scanned = Scanned::of(open, &bytes);
             }
@@ -753,7 +753,7 @@ impl Journal {
             return Ok(());
         }
         if !self.judged {
-            return Err(Error::new(KL_E_INTERNAL, "the journal is to be written before it was read"));
+            return Err(Error::new(KL_E_INTERNAL, "the journal was to be written before it was read"));
         }
         let folder = self.shared.folder.clone();
         let id = self.shared.file(".id");
