@@ -4,8 +4,8 @@ use crate::args::Given;
 use crate::out::{Done, WRONG, name_of, say};
 use crate::verbs::{CLOCK_OFF_S, system_ms};
 use kiosklink::client::Client;
-use kiosklink::command::JournalInfo;
 use kiosklink::clock::{BUILD_TIME, Source, format_time};
+use kiosklink::command::JournalInfo;
 use kiosklink::config::{Config, KEYS};
 use kiosklink::error::Error;
 use kiosklink::json::{Json, Writer};
@@ -500,7 +500,10 @@ fn unreadable(status: kl_status) -> &'static str {
 fn on(file_system: &str) -> (State, &'static str) {
     let says = |words: &str| file_system.contains(words);
     if says("gone with the power") {
-        (State::Bad, "set state_dir to a folder on flash: after a power cut the same request_id would act again")
+        (
+            State::Bad,
+            "set state_dir to a folder on flash: after a power cut the same request_id would act again",
+        )
     } else if says("data=writeback") {
         (State::Look, "mount it with data=ordered: after a power cut a file may hold old bytes")
     } else if says("a sync may not reach the disk") {
@@ -540,7 +543,11 @@ fn health(info: &JournalInfo) -> (State, String, &'static str) {
     }
     if info.owed > 0 {
         what.push_str(&format!("; {} records could not be written yet", info.owed));
-        return (State::Look, what, "make room, or put the file system right: they are written as soon as they can be");
+        return (
+            State::Look,
+            what,
+            "make room, or put the file system right: they are written as soon as they can be",
+        );
     }
     if info.unsettled > 0 {
         return (State::Look, what, "see `kiosklink pending list`; `pending resolve` asks the platform");
@@ -576,7 +583,8 @@ fn identity(f: &mut Findings, info: &JournalInfo) {
     if info.bound {
         return f.good(NAME, format!("{whose}, bound to this machine"));
     }
-    let what = format!("{whose}, not bound to this machine: a copy of it on another one would not be noticed");
+    let what =
+        format!("{whose}, not bound to this machine: a copy of it on another one would not be noticed");
     f.add(NAME, State::Look, what, "never clone a card with a journal on it");
 }
 
