@@ -10,8 +10,9 @@ use kiosklink::config::{Config, KEYS};
 use kiosklink::error::Error;
 use kiosklink::json::{Json, Writer};
 use kiosklink::log::mask;
+use kiosklink::model::{DoorRequest, RedeemRequest};
 use kiosklink::platform::refusals::Refusals;
-use kiosklink::platform::{self, proof};
+use kiosklink::platform::{self, Op, proof};
 use kiosklink::status::{self, *};
 use kiosklink::transport::{Scheme, Url};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -176,6 +177,13 @@ pub fn run(given: &Given) -> Done {
         Err(_) => f.skip(&["dns", "tcp", "tls", "platform", "clock"]),
     }
     f.end()
+}
+
+/// Whether anything can be done on this platform that must not be done twice.
+fn takes_commands(config: &Config) -> bool {
+    let (door, code) = (DoorRequest::default(), RedeemRequest::default());
+    platform::make(config)
+        .map_or(true, |p| p.nature(&Op::DoorOpen(&door)).is_ok() || p.nature(&Op::CodeRedeem(&code)).is_ok())
 }
 
 /// Whether the account names a folder for its state.
@@ -355,7 +363,7 @@ fn state<'a>(f: &mut Findings, config: &'a Config) -> Option<&'a Path> {
     const SET: &str = "set state_dir to a folder on flash that survives restarts";
     let Some(dir) = config.get("state_dir") else {
         // An account that only reads has nothing to remember.
-        if platform::make(config).is_ok_and(|p| p.only_reads()) {
+        if !takes_commands(config) {
             f.good("state", "no state_dir: this platform takes no commands");
         } else {
             f.add("state", State::Bad, "no state_dir: commands are refused (KL_E_CONFIG_MISSING)", SET);
@@ -451,9 +459,6 @@ fn size(bytes: u64) -> String {
 /// The account's journal, as the library reads it: what it lies on, how it does, whose it is.
 fn journal(f: &mut Findings, config: &Config, folder: &Path, client: &Client) {
     const NAMES: [&str; 3] = ["filesystem", "journal", "identity"];
-    if platform::make(config).is_ok_and(|p| p.only_reads()) {
-        return f.skip(&NAMES);
-    }
     // Reading makes the lock's file if there is none. Of another user's making than the firmware's it would shut that one out.
     let prefix = format!("commands-{}-", config.platform().name());
     let lock = names_in(folder).iter().any(|name| name.starts_with(&prefix) && name.ends_with(".lock"));

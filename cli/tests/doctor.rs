@@ -581,7 +581,7 @@ fn a_folder_that_is_gone_with_the_power() {
 
 #[test]
 fn a_journal_that_a_person_must_adopt() {
-    let (_sim, file, state) = with_state("doctor-adopt");
+    let (sim, file, state) = with_state("doctor-adopt");
     let (code, _, err) = run(&file, "yopoint", &["adopt", "--yes", "--note", "x"]);
     assert!(code == 1 && err.contains("needs nobody to adopt it"), "{err}");
     assert_eq!(open_door(&file, "adopt-1"), 0);
@@ -609,6 +609,8 @@ fn a_journal_that_a_person_must_adopt() {
     assert_eq!((code, &told["epoch"]), (0, &json!(2)), "{told}");
     let (_, told) = doctor(&file, "yopoint", &[]);
     assert!(line(&told, "identity").1.contains(", epoch 2"), "{told}");
+    // The first door is shut again.
+    sim.control("POST", "/_sim/clock/advance", json!({"ms": 60_000}));
     assert_eq!(open_door(&file, "adopt-2"), 0);
     // A backup was put back.
     std::fs::write(&journal, early).unwrap();

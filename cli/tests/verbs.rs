@@ -382,7 +382,8 @@ fn commands_of_yesterday() {
     let (_, all, _) = run(&file, "yopoint", &["pending", "list", "--all"]);
     assert!(all.contains("lost") && all.contains("never") && all.contains("the seal is whole"), "{all}");
     let (code, _, err) = run(&file, "yopoint", &["pending", "resolve", "nobody"]);
-    assert!(code == 12 && err.contains("KL_E_NOT_FOUND"), "{code} {err}");
+    // What the journal does not know may have been before its time.
+    assert!(code == 3 && err.contains("KL_E_NOT_FOUND"), "{code} {err}");
     // What a lawyer asks for.
     let out = file.parent().unwrap().join("evidence.json");
     let _ = std::fs::remove_file(&out);
@@ -403,13 +404,15 @@ fn commands_of_yesterday() {
 // FAULTS F10: a redemption that is done and whose goods never came was in no list.
 #[test]
 fn visits_that_are_open() {
-    let (_sim, file) = simulator("verbs-visits");
+    let (sim, file) = simulator("verbs-visits");
     let (code, said, _) = run(&file, "yopoint", &["visits", "list"]);
     assert!(code == 0 && said.starts_with("No visits"), "{said}");
     let visit = ["--visit-id", "visit-7", "--context", "the left one"];
     for (id, door) in [("a", "1"), ("b", "2")] {
         let open = ["open", CABINET, "--door", door, "--request-id", id];
         assert_eq!(run(&file, "yopoint", &[&open[..], &visit[..]].concat()).0, 0);
+        // The first door is shut again.
+        sim.control("POST", "/_sim/clock/advance", json!({"ms": 60_000}));
     }
     let (_, told) = json_of(&file, "yopoint", &["visits", "list"]);
     assert_eq!((&told["visit_id"], &told["context"]), (&json!("visit-7"), &json!("the left one")), "{told}");
