@@ -459,7 +459,10 @@ fn thousands_of_broken_journals_never_cost_a_settled_command_in_silence() {
                     1 | 2 if !marked => e.status() == KL_E_JOURNAL_DAMAGED,
                     _ => matches!(
                         e.status(),
-                        KL_E_JOURNAL_DAMAGED | KL_E_JOURNAL_OLDER | KL_E_JOURNAL_MISSING | KL_E_JOURNAL_COPIED
+                        KL_E_JOURNAL_DAMAGED
+                            | KL_E_JOURNAL_OLDER
+                            | KL_E_JOURNAL_MISSING
+                            | KL_E_JOURNAL_COPIED
                     ),
                 };
                 assert!(named && e.message().len() > 20, "round {round}: {e}");
@@ -524,7 +527,8 @@ fn a_newer_form_and_a_foreign_owner_are_refused_by_name() {
         assert_eq!(e.status(), KL_E_JOURNAL_VERSION, "{e}");
     }
     // FAULTS B6: the first is done, and nobody says otherwise.
-    for e in [client.door_open(&door("visit-1")).unwrap_err(), client.command_resolve("visit-1").unwrap_err()] {
+    for e in [client.door_open(&door("visit-1")).unwrap_err(), client.command_resolve("visit-1").unwrap_err()]
+    {
         assert_eq!((e.status(), e.details().outcome), (KL_E_JOURNAL_VERSION, Outcome::Unknown), "{e}");
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), newer);
