@@ -142,6 +142,8 @@ pub(super) struct End {
     pub late: u32,
     /// How many steps it was followed.
     pub steps: u32,
+    /// What the last question about it said.
+    pub why: String,
     pub told: Vec<Told>,
 }
 
@@ -161,6 +163,7 @@ impl Default for End {
             knocks: 0,
             late: 0,
             steps: 0,
+            why: String::new(),
             told: Vec::new(),
         }
     }
@@ -196,7 +199,7 @@ impl End {
             "id": self.id, "outcome": outcome_word(self.outcome), "how": self.how, "first": self.first,
             "unknown": self.unknown, "open": self.open, "repeated": self.repeated, "mark": self.mark,
             "order_no": self.order_no, "item_no": self.item_no, "knocks": self.knocks, "late": self.late,
-            "steps": self.steps, "told": told,
+            "steps": self.steps, "why": self.why, "told": told,
         })
     }
 
@@ -225,6 +228,7 @@ impl End {
             knocks: number("knocks"),
             late: number("late"),
             steps: number("steps"),
+            why: words("why"),
             told: list(&value["told"]).iter().map(told).collect(),
         }
     }
@@ -696,7 +700,7 @@ impl Lane<'_> {
                     end.how = "query".into();
                 }
             }
-            Err(_) => {}
+            Err(e) => end.why = e.message().to_owned(),
         }
         Ok(())
     }
