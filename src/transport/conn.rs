@@ -8,6 +8,7 @@ use super::{Deadline, FirstWrite};
 use crate::cancel::{CancelToken, Registration, Wake};
 use crate::clock;
 use crate::log::log_line;
+use crate::switch::off;
 use crate::sys::{self, NotForChildren, Ready};
 use rustls::ClientConnection;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -347,7 +348,9 @@ impl Conn {
         if self.ours_alone.is_none() {
             self.ours_alone = Some(NotForChildren::new(self.socket.as_fd()).map_err(Fault::Resource)?);
         }
-        self.socket.set_linger(Some(Duration::ZERO)).map_err(Fault::os)?;
+        if !off("linger") {
+            self.socket.set_linger(Some(Duration::ZERO)).map_err(Fault::os)?;
+        }
         self.fenced = true;
         Ok(())
     }
