@@ -433,8 +433,16 @@ impl Lane<'_> {
                 Some(Err(_)) => Err("a thread panicked".into()),
             }
         })?;
-        if let (Some(told), Some(end)) = (begun.flatten(), visit.ends.first_mut()) {
-            end.told.push(told);
+        let Some(end) = visit.ends.first_mut().filter(|_| twin) else { return Ok(()) };
+        end.told.extend(begun.flatten());
+        if let Ok(known) = self.clients.of(&visit.task).command_get(&end.id) {
+            end.keep(&known);
+            if known.outcome == Outcome::Unknown {
+                // This thread's try was not done, the twin's is unknown.
+                (end.unknown, end.open, end.outcome) = (true, true, Outcome::Unknown);
+            } else if known.outcome == Outcome::Done && end.outcome != Outcome::Done {
+                end.settle(Outcome::Done, "recorded", wall_ms());
+            }
         }
         Ok(())
     }
