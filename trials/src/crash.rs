@@ -742,6 +742,39 @@ impl<'a> Job<'a> {
         }
     }
 
+    /// No order was reported as paid twice, and a report of which nobody knows can be settled by what the platform has booked.
+    fn payments(&self, client: &Client, ending: &mut Ending) -> Result<(), Failure> {
+        let paid = self.stage.payments()?;
+        let mut wrong = |what: String| ending.violations.push(what);
+        for (order, times) in paid.iter().filter(|(_, times)| **times > 1) {
+            wrong(format!("order {order} was reported as paid {times} times"));
+        }
+        let Ok(all) = client.commands_list(0, CommandFilter::Any) else { return Ok(()) };
+        for known in all {
+            let Act::Write { verb, order_no, .. } = &known.act else { continue };
+            let (id, happened) = (&known.request_id, paid.contains_key(order_no));
+            if verb != "payment_report" {
+                continue;
+            }
+            match known.outcome {
+                Outcome::Done if !happened => {
+                    wrong(format!("{id}: the payment is said to be done, but is not"))
+                }
+                Outcome::NotDone if happened => {
+                    wrong(format!("{id}: the payment is said to be not done, but is"))
+                }
+                Outcome::Unknown => {
+                    let seen = if happened { Outcome::Done } else { Outcome::NotDone };
+                    if let Err(e) = settled(client, id, seen) {
+                        wrong(format!("{id}: the payment cannot be settled: {}", e.message()));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// What the library says of the program's commands, afterwards.
     fn ask(&self, scene: &Scene, acts: &Acts, ending: &mut Ending) -> Result<(), Failure> {
         let client = self.client(scene)?;
@@ -797,6 +830,7 @@ impl<'a> Job<'a> {
         if opened > done && ending.violations.is_empty() {
             ending.violations.push(format!("{opened} things happened, and only {done} are said to be done"));
         }
+        self.payments(&client, ending)?;
         match client.commands_pending() {
             Ok(left) if left.is_empty() => {}
             Ok(left) => {
