@@ -39,6 +39,7 @@ pub mod settings;
 pub mod status;
 #[allow(dead_code)] // the commands move to it next
 mod store;
+mod switch;
 #[allow(unsafe_code)]
 mod sys;
 pub mod time;

@@ -357,3 +357,17 @@ fn a_vending_order_is_made_and_read() {
     let e = client.order_create(&OrderCreate::default()).unwrap_err();
     assert_eq!((e.status(), e.details().outcome), (KL_E_ARGUMENT, Outcome::NotDone));
 }
+
+#[test]
+fn a_door_under_a_number_of_the_callers_own_is_found_by_its_time() {
+    let sim = simulator();
+    let client = client_with(&sim, &[("state_dir", "none")]);
+    client.ping().unwrap();
+    let rule = json!({"method": "cabinet.open.door", "fault": "act_then_drop"});
+    control(&sim, "POST", "/_sim/faults", rule);
+    let mut request = door("visit-1", CABINET);
+    request.order_no = "T-1".into();
+    let e = client.door_open(&request).unwrap_err();
+    assert_eq!(e.details().outcome, Outcome::Unknown, "{e}");
+    assert!(client.command_resolve("visit-1").is_ok(), "{:?}", client.command_resolve("visit-1"));
+}

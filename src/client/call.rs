@@ -12,6 +12,7 @@ use crate::log::log_line;
 use crate::model::*;
 use crate::platform::{Answer, Draft, Moment, Op, Query, Span, Step, Token, TokenSource, Way};
 use crate::status::*;
+use crate::switch::off;
 use crate::sys;
 use crate::time::Deadline;
 use crate::time::clock::{Origin, SigningTime, Source, monotonic_ms};
@@ -417,7 +418,10 @@ impl Caller for Fetcher<'_, '_> {
 /// Says in the error of a command or a write what became of it: *not done* is that no byte left, or a row of the platform's
 /// table of refusals; everything else is unknown. A read has no outcome.
 fn judged(purpose: Purpose, left: bool, error: Error) -> Error {
-    let proved = !left || error.details().outcome == Outcome::NotDone;
+    let proved = !left
+        || error.details().outcome == Outcome::NotDone
+        || off("envelope") && (400..500).contains(&error.details().http_status)
+        || off("default-unknown");
     match purpose {
         Purpose::Read => error,
         // The advice is left alone: a read that is judged like this is tried again by it.

@@ -19,6 +19,7 @@ use crate::store::file::Folder;
 use crate::store::gate::{Gate, Pass};
 use crate::store::identity::Identity;
 use crate::store::journal::{Found, Journal, SyncHandle};
+use crate::switch::off;
 use crate::sys;
 use crate::time::Deadline;
 use std::collections::VecDeque;
@@ -188,6 +189,7 @@ impl Commands {
                 }
                 Decision::Printed(print) => return Ok(Begin::Recorded(Box::new(printed(id, act, print)))),
                 Decision::Ask => return Ok(Begin::Ask(Box::new(book.unsettled(id)))),
+                Decision::Refuse(Refusal::Busy(_) | Refusal::Blocked(..)) if off("locks") => {}
                 Decision::Refuse(refusal) => return Err(book.refused(id, refusal)),
             }
             if let Act::Redeem(redeem) = &act {
@@ -197,6 +199,7 @@ impl Commands {
             }
             book.make_room(pass)?;
             let mark = match r.own_number {
+                "" if off("mark") => "100000000000000000000001".to_owned(),
                 "" => book.log.identity(pass)?.mark(id),
                 own => own.to_owned(),
             };
@@ -208,7 +211,7 @@ impl Commands {
                 at: book.now().at,
                 mark: mark.clone(),
                 mark_is_ours: r.own_number.is_empty(),
-                hold_ms: r.hold_ms,
+                hold_ms: if off("maturity") { 0 } else { r.hold_ms },
                 earlier: None,
             };
             let number = book.record(pass, Record::Intent(intent)).map_err(not_done)?;
@@ -238,7 +241,8 @@ impl Commands {
                 mark: mark.clone(),
                 mark_is_ours: e.mark_is_ours,
                 hold_ms: e.hold_ms,
-                earlier: Some(Earlier { at: sent.at, boot, left_ms: sent.left_ms, platform: e.span }),
+                earlier: Some(Earlier { at: sent.at, boot, left_ms: sent.left_ms, platform: e.span })
+                    .filter(|_| !off("again-doubt")),
             };
             let number = book.record(pass, Record::Intent(intent))?;
             Ok(self.claim(id, number, mark, true))
@@ -777,6 +781,7 @@ impl Log {
     /// A name's fingerprint; `None` if nothing can have been forgotten yet.
     fn print(&self, name: &str) -> Option<[u8; 12]> {
         match self {
+            _ if off("prints") => None,
             Log::Memory { identity, .. } => Some(identity.print(name)),
             Log::File(journal) => journal.print(name),
         }
@@ -808,6 +813,7 @@ impl Log {
 
     fn alive(&self, pass: Option<&Pass<'_>>, owner: u64) -> bool {
         match (self, pass) {
+            (Log::File(_), Some(_)) if off("owner-alive") => false,
             (Log::File(journal), Some(pass)) => journal.alive(pass, owner),
             _ => true,
         }
@@ -919,7 +925,10 @@ impl Book {
         let log = &self.log;
         let alive = |owner: u64| log.alive(pass, owner);
         let orphans = rules::orphans(&self.state, &Now { alive: &alive, ..self.now() });
-        for ended in orphans {
+        for mut ended in orphans {
+            if off("orphans") {
+                ended.end.outcome = Outcome::NotDone;
+            }
             // Not owed: before it is written, the process may turn out to live, and its sending would be none.
             if let Err(e) = self.record(pass, Record::Ended(ended)) {
                 log_line!(Warn, "what a dead process had under way cannot be recorded yet: {}", e.message());
@@ -1062,10 +1071,13 @@ impl Claim<'_> {
     /// looked at once more whether the claim is still ours. Whoever calls checks cancel and time to live after it.
     pub(crate) fn sending(&self, left: Duration, platform: Option<Span>, token: &CancelToken) -> Result<()> {
         let commands = self.commands;
-        let left_ms = small(left.as_millis() as u64);
+        let left_ms = if off("maturity") { 0 } else { small(left.as_millis() as u64) };
         let wait = Wait { patience: Deadline::after(left.min(AFTERWARDS)), token };
         let handle = commands.inside(wait, |book, pass| {
+            let at = book.now().at;
+            let unfenced = Sent { id: self.id.clone(), claim: self.number, at, left_ms, platform };
             let sent = rules::send(&book.state, &self.id, self.number, left_ms, platform, &book.now())
+                .or_else(|refusal| if off("claim-fence") { Ok(unfenced) } else { Err(refusal) })
                 .map_err(|refusal| book.refused(&self.id, refusal))?;
             book.record(pass, Record::Sent(sent))?;
             Ok(match &mut book.log {
@@ -1074,12 +1086,13 @@ impl Claim<'_> {
             })
         })?;
         self.sent.store(true, Ordering::Relaxed);
-        let Some(handle) = handle else { return Ok(()) };
+        let Some(handle) = handle.filter(|_| !off("sent-durable")) else { return Ok(()) };
         let took = handle.sync()?;
         commands.inside(wait, |book, _| {
             book.synced(took);
             rules::send(&book.state, &self.id, self.number, left_ms, platform, &book.now())
                 .map(drop)
+                .or_else(|refusal| if off("claim-fence") { Ok(()) } else { Err(refusal) })
                 .map_err(|refusal| book.refused(&self.id, refusal))
         })
     }

@@ -9,6 +9,7 @@ use crate::json::{Bad, Json, Object};
 use crate::platform::fields::strict;
 use crate::settings::Settings;
 use crate::status::{self, *};
+use crate::switch::off;
 
 /// What one refusal means.
 #[derive(Clone, Copy, Debug)]
@@ -85,7 +86,7 @@ impl Refusals {
         if let Some(r) = own {
             return Some(Meaning { status: r.status, proves: r.proves, hint: &r.hint });
         }
-        let row = self.rows.iter().find(|r| r.name == name && (r.http == 0 || r.http == http))?;
+        let row = self.rows.iter().find(|r| is_named(r.name, name) && (r.http == 0 || r.http == http))?;
         Some(Meaning { status: row.status, proves: row.proves, hint: row.hint })
     }
 
@@ -98,6 +99,11 @@ impl Refusals {
     pub fn own_rows(&self) -> usize {
         self.own.len()
     }
+}
+
+/// Names are compared whole: a part of a word proves nothing.
+fn is_named(row: &str, name: &str) -> bool {
+    row == name || off("whole-names") && !row.is_empty() && name.contains(row.trim_start_matches("ERR_"))
 }
 
 /// What HTTP itself says of an answer without the platform's envelope: the request was not handed to the service. Each

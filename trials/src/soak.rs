@@ -488,14 +488,10 @@ fn count(report: &mut Report, met: &Met, task: &Task, place: usize, end: &End) {
     }
     report.unknown += usize::from(end.unknown);
     if end.how == "sensor" || end.outcome == Outcome::Unknown {
-        let kind = met.split([' ', '+']).next().unwrap_or_default();
-        let kind = if met.starts_with("nothing") { met.as_str() } else { kind };
-        let what = format!(
-            "{} {} {}: {kind}",
-            worker::outcome_word(end.outcome),
-            task.platform(),
-            task.operation(place)
-        );
+        // The reason without the name.
+        let why = end.why.split(&end.id).last().unwrap_or_default().trim_start_matches(" is not known: ");
+        let (outcome, operation) = (worker::outcome_word(end.outcome), task.operation(place));
+        let what = format!("{outcome:<8} {} {operation}: {}", task.platform(), cut(why, 90));
         *report.by_sensor.entry(what).or_default() += 1;
     }
     if door {
@@ -504,6 +500,11 @@ fn count(report: &mut Report, met: &Met, task: &Task, place: usize, end: &End) {
     }
     let twins = end.told.iter().filter(|t| t.twin).count();
     report.repeated += usize::from(end.repeated) + twins;
+}
+
+fn cut(text: &str, most: usize) -> &str {
+    let end = text.char_indices().nth(most).map_or(text.len(), |(at, _)| at);
+    &text[..end]
 }
 
 #[cfg(test)]

@@ -88,7 +88,7 @@ pub(super) fn task(seed: u64, number: usize, threads: usize) -> Task {
         // Ids as `generate` makes them.
         0..50 => Act::Door {
             cabinet: format!("5e00{:020x}", thread * CABINETS + dice.below(CABINETS)),
-            own: dice.percent(30),
+            own: dice.percent(10),
         },
         50..72 => Act::Pickup {
             machine,
