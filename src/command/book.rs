@@ -1112,6 +1112,8 @@ impl Claim<'_> {
         if let Err(e) = again {
             log_line!(Warn, "that {} left late could not be recorded: {}", self.id, e.message());
         }
+        // A card that forgot it would let *not done* be taken too early.
+        self.commands.flush();
     }
 
     /// Records how it ended and gives the command, or what went wrong. *Not done* frees the name: the caller may try

@@ -7,18 +7,21 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-const USAGE: &str = "usage: kiosklink-model [--all-off] [--only WORD] [--most STATES] [--traces]
+const USAGE: &str = "usage: kiosklink-model [--all-off | --knobs] [--only WORD] [--most STATES] [--traces]
   --all-off   only the worlds with all knobs off
+  --knobs     only with a knob turned
   --only      only the worlds and knobs whose name holds this
   --most      stop a search after so many states (20000000)
   --traces    print the shortest way to each violation";
 
 fn main() -> ExitCode {
-    let (mut all_off, mut only, mut most, mut traces) = (false, String::new(), 20_000_000, false);
+    let (mut all_off, mut knobs, mut only, mut most, mut traces) =
+        (false, false, String::new(), 20_000_000, false);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match (arg.as_str(), &mut args) {
             ("--all-off", _) => all_off = true,
+            ("--knobs", _) => knobs = true,
             ("--traces", _) => traces = true,
             ("--only", rest) => only = rest.next().unwrap_or_default(),
             ("--most", rest) => most = rest.next().and_then(|n| n.parse().ok()).unwrap_or(most),
@@ -28,7 +31,8 @@ fn main() -> ExitCode {
             }
         }
     }
-    let mut jobs: Vec<(&Plan, Option<usize>)> = PLANS.iter().map(|plan| (plan, None)).collect();
+    let mut jobs: Vec<(&Plan, Option<usize>)> =
+        PLANS.iter().filter(|_| !knobs).map(|plan| (plan, None)).collect();
     if !all_off {
         for (i, row) in ALL.iter().enumerate() {
             let plan =

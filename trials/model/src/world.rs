@@ -1201,7 +1201,8 @@ impl<'a> Play<'a> {
     fn is_blocked(&mut self, w: &World) -> bool {
         let resting = (0..self.plan.processes).all(|p| {
             let q = &w.processes[p];
-            !q.alive || q.phase == Phase::Idle && q.debt == 0 && !self.older(w, p)
+            // One that met an older journal is to be started again.
+            !q.alive || q.phase == Phase::Idle && q.debt == 0 && q.floor == 0
         });
         if !resting {
             return false;
