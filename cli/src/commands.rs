@@ -91,7 +91,11 @@ pub fn list(given: &Given) -> Done {
     for command in client.commands_list(0, filter)? {
         table.add(row(&command), "")?;
     }
-    table.finish(if given.has("all") { "commands are remembered" } else { "commands are unknown or under way" })
+    table.finish(if given.has("all") {
+        "commands are remembered"
+    } else {
+        "commands are unknown or under way"
+    })
 }
 
 /// `kiosklink visits list`
@@ -130,10 +134,7 @@ pub fn visit_close(given: &Given) -> Done {
     let (_, client) = client(given)?;
     let visit = given.arg(0);
     if !client.visits()?.iter().any(|(open, _)| *open == visit) {
-        return Err(Stop::Failed(Error::new(
-            KL_E_NOT_FOUND,
-            format!("no visit {} is open", quoted(&visit)),
-        )));
+        return Err(Stop::Failed(Error::new(KL_E_NOT_FOUND, format!("no visit {} is open", quoted(&visit)))));
     }
     client.visit_close(&visit)?;
     if given.json() {

@@ -405,7 +405,9 @@ mod tests {
         assert_eq!(Cell::Money(Some(1234)).words(), "12.34");
         assert_eq!(Cell::Money(Some(1234)).plain(), "1234");
         assert_eq!(columns("柜A"), 3);
-        for (ms, words) in [(0, ""), (1, "1 s"), (61_000, "1 min 1 s"), (7_260_000, "2 h 1 min"), (90_000_000, "1 d 1 h")] {
+        for (ms, words) in
+            [(0, ""), (1, "1 s"), (61_000, "1 min 1 s"), (7_260_000, "2 h 1 min"), (90_000_000, "1 d 1 h")]
+        {
             assert_eq!(Cell::Millis(ms).words(), words);
         }
     }

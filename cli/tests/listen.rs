@@ -235,7 +235,8 @@ fn idle_connections_silence_nobody() {
     // Some say nothing at all, some stop in the middle of a head, some in a body.
     let mut idle: Vec<TcpStream> = (0..40).map(|_| listener.connect()).collect();
     for (i, socket) in idle.iter_mut().enumerate() {
-        let begun: &[&str] = &["", "POST /cb HTTP/1.1\r\nX: ", "POST /cb HTTP/1.1\r\nContent-Length: 9\r\n\r\na"];
+        let begun: &[&str] =
+            &["", "POST /cb HTTP/1.1\r\nX: ", "POST /cb HTTP/1.1\r\nContent-Length: 9\r\n\r\na"];
         // Who came first may have lost their place already.
         let _ = socket.write_all(begun[i % 3].as_bytes());
     }
@@ -312,16 +313,11 @@ fn callbacks_are_read_as_they_are_sent() {
 #[test]
 fn whoever_waits_to_go_on_is_told_so() {
     let file = account("listen-expect");
-    let listener =
-        Listener::start(&file, "yopoint", &["--client-timeout-ms", "60000", "--max-body", "1000"]);
+    let listener = Listener::start(&file, "yopoint", &["--client-timeout-ms", "60000", "--max-body", "1000"]);
     let body = callback("VI1");
     let mut socket = listener.connect();
-    write!(
-        socket,
-        "POST /cb HTTP/1.1\r\nExpect: 100-Continue\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    )
-    .unwrap();
+    write!(socket, "POST /cb HTTP/1.1\r\nExpect: 100-Continue\r\nContent-Length: {}\r\n\r\n", body.len())
+        .unwrap();
     let mut go_on = [0; 25];
     socket.read_exact(&mut go_on).unwrap();
     assert_eq!(go_on, *b"HTTP/1.1 100 Continue\r\n\r\n");
