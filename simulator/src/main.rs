@@ -107,12 +107,6 @@ fn absolute(path: &Path) -> Result<PathBuf, String> {
 }
 
 /// A folder for the commands of whoever uses the accounts; nobody else may write there, or it is refused.
-fn make_folder(path: &Path) -> Result<(), String> {
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(path).map_err(|e| format!("cannot make {}: {e}", path.display()))
-}
 
 fn run(arguments: Arguments) -> Result<(), String> {
     let listen = arguments.options.listen;
