@@ -393,6 +393,9 @@ fn a_code_is_redeemed_and_its_goods_are_dispensed() {
     let service = Service::start();
     let client = service.client();
     let code = client.code_create(&create(1)).unwrap().remove(0).code;
+    // After a restart, too: the journal keeps the number that was sent.
+    drop(client);
+    let client = kept();
     let taken = client.code_redeem(&redeem("r1", &code)).unwrap();
     assert!(!taken.recorded && !taken.receipt.item_no.is_empty());
     let again = client.code_redeem(&redeem("r1", &code)).unwrap();
@@ -427,7 +430,9 @@ fn a_code_is_redeemed_and_its_goods_are_dispensed() {
 #[test]
 fn a_redemption_whose_answer_was_lost_is_ours_when_asked_again() {
     let service = Service::start();
-    let client = service.client();
+    let folder = common::scratch("ds-lost-redemption");
+    let kept = || service.client_with(&[("state_dir", folder.to_str().unwrap())]);
+    let client = kept();
     let code = client.code_create(&create(1)).unwrap().remove(0).code;
     service.edit(|w| w.drops.push((CONSUME.into(), true)));
     let e = client.code_redeem(&redeem("r1", &code)).unwrap_err();
@@ -447,13 +452,18 @@ fn a_redemption_whose_answer_was_lost_is_ours_when_asked_again() {
     let e = client.code_redeem(&redeem("r1", &code)).unwrap_err();
     assert_eq!(facts(&e), (KL_E_AUTH, Outcome::Unknown, Advice::AskFirst));
 
+    // After a restart, too: the journal keeps the number that was sent.
+    drop(client);
+    let client = kept();
     let taken = client.code_redeem(&redeem("r1", &code)).unwrap();
     assert!(!taken.recorded && !taken.receipt.order_no.is_empty() && !taken.receipt.item_no.is_empty());
     assert!(client.code_redeem(&redeem("r1", &code)).unwrap().recorded);
     assert_eq!(service.world.lock().unwrap().orders.len(), 1);
 
-    // So after a restart, when nothing is remembered but the name.
-    assert_eq!(service.client().code_redeem(&redeem("r1", &code)).unwrap().receipt, taken.receipt);
+    // Another installation's request of the same name is another's: its number is not on the order.
+    let e = service.client().code_redeem(&redeem("r1", &code)).unwrap_err();
+    assert_eq!(facts(&e), (KL_E_CODE_USED, Outcome::NotDone, Advice::None));
+    assert!(e.message().contains("not of this request"), "{e}");
 }
 
 #[test]
@@ -465,11 +475,11 @@ fn a_code_that_somebody_else_used_is_not_done() {
     let e = client.code_redeem(&redeem("r2", &code)).unwrap_err();
     assert_eq!(facts(&e), (KL_E_CODE_USED, Outcome::NotDone, Advice::None));
     assert!(e.message().contains("not of this request"), "{e}");
-    // Its order is too old to be read, and this name was never sent before.
+    // Its order is too old to be read: whose it is cannot be said, and a request may reach the platform twice.
     let order = format!("POST /orders/{}", service.world.lock().unwrap().used[&code]);
     service.edit(|w| w.answers.push((order, r#"{"code":40005,"message":"no","data":{}}"#.into())));
     let e = client.code_redeem(&redeem("r3", &code)).unwrap_err();
-    assert_eq!(facts(&e), (KL_E_CODE_USED, Outcome::NotDone, Advice::None));
+    assert_eq!(facts(&e), (KL_E_ORDER_STATE, Outcome::Unknown, Advice::AskFirst));
     // Never made.
     let e = client.code_redeem(&redeem("r4", "000000")).unwrap_err();
     assert_eq!(facts(&e), (KL_E_NOT_FOUND, Outcome::NotDone, Advice::None));

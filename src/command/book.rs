@@ -1128,7 +1128,11 @@ impl Claim<'_> {
                 physical: if moves { Physical::Pending } else { Physical::None },
                 ..End::nothing()
             },
-            Err(e) => End { by, ..end_of(e) },
+            // Of what is not known nobody has told.
+            Err(e) => {
+                let end = end_of(e);
+                if end.outcome == Outcome::NotDone { End { by, ..end } } else { end }
+            }
         };
         let recorded = self.close(end);
         match (outcome, recorded) {
