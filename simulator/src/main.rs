@@ -106,8 +106,6 @@ fn absolute(path: &Path) -> Result<PathBuf, String> {
     std::path::absolute(path).map_err(|e| format!("cannot make {} absolute: {e}", path.display()))
 }
 
-/// A folder for the commands of whoever uses the accounts; nobody else may write there, or it is refused.
-
 fn run(arguments: Arguments) -> Result<(), String> {
     let listen = arguments.options.listen;
     let simulator =
