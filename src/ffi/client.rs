@@ -6,10 +6,10 @@ use super::handle::{self, Held};
 use super::text::{self, caller_struct};
 use super::{guard, look, make, with_client};
 use crate::client::Client;
-use crate::clock::Source;
 use crate::error::Error;
 use crate::model::Verb;
 use crate::status::*;
+use crate::time::clock::Source;
 use std::sync::PoisonError;
 
 /// One account on one platform. Opaque; any number of threads may use it at the same time.

@@ -43,7 +43,7 @@ pub extern "C" fn kl_abi_version() -> u32 {
 pub extern "C" fn kl_build_info() -> *const c_char {
     static INFO: Published<CString> = Published::nothing();
     INFO.get_or(|| {
-        let built = crate::clock::format_time(crate::clock::BUILD_TIME);
+        let built = crate::time::clock::format_time(crate::time::clock::BUILD_TIME);
         let line = format!(
             "kiosklink {} abi {KL_ABI_VERSION} {} {} built {built}",
             env!("CARGO_PKG_VERSION"),
@@ -112,7 +112,7 @@ pub extern "C" fn kl_set_log(
 /// before this library was built or half a century after.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_set_time(unix_seconds: i64, err: *mut kl_error) -> kl_status {
-    guard(err, || crate::clock::set_time(unix_seconds))
+    guard(err, || crate::time::clock::set_time(unix_seconds))
 }
 
 #[cfg(test)]

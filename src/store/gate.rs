@@ -8,7 +8,7 @@ use super::file::{Folder, Stat};
 use crate::error::{Error, Result};
 use crate::status::*;
 use crate::sys;
-use crate::transport::Deadline;
+use crate::time::Deadline;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;

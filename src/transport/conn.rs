@@ -6,9 +6,9 @@
 use super::url::Scheme;
 use super::{Deadline, FirstWrite};
 use crate::cancel::{CancelToken, Registration, Wake};
-use crate::clock;
 use crate::log::log_line;
 use crate::sys::{self, NotForChildren, Ready};
+use crate::time::clock;
 use rustls::ClientConnection;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::fmt;

@@ -3,9 +3,9 @@
 
 use super::conn::{Bound, Conn, Fault};
 use super::{FirstWrite, Request};
-use crate::clock;
 use crate::error::Error;
 use crate::status::*;
+use crate::time::clock;
 use std::fmt;
 use std::mem::MaybeUninit;
 use std::time::Instant;

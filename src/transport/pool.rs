@@ -2,7 +2,7 @@
 
 use super::conn::{Conn, Key};
 use super::{Purpose, lock};
-use crate::clock;
+use crate::time::clock;
 use std::sync::Mutex;
 use std::time::Duration;
 

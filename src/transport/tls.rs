@@ -168,9 +168,9 @@ struct Uptime;
 
 impl TimeProvider for Uptime {
     fn current_time(&self) -> Option<UnixTime> {
-        let floor = crate::clock::BUILD_TIME.max(0) as u64;
+        let floor = crate::time::clock::BUILD_TIME.max(0) as u64;
         Some(UnixTime::since_unix_epoch(
-            Duration::from_secs(floor) + Duration::from_millis(crate::clock::monotonic_ms()),
+            Duration::from_secs(floor) + Duration::from_millis(crate::time::clock::monotonic_ms()),
         ))
     }
 }
