@@ -109,8 +109,11 @@ fn a_lost_answer_is_settled_by_the_callback() {
     client.ping().unwrap();
     let came = callbacks(&sim, &client);
     fault(&sim, EXCHANGE, json!({"fault": "act_then_drop"}));
-    let e = client.code_redeem(&redeem("lost", "20000005", MACHINE)).unwrap_err();
-    assert_eq!((e.status(), e.details().outcome), (KL_E_LOST, Outcome::Unknown), "{e}");
+    // The notice may come before the connection is given up; then the call itself knows.
+    match client.code_redeem(&redeem("lost", "20000005", MACHINE)) {
+        Ok(known) => assert!(known.recorded, "{known:?}"),
+        Err(e) => assert_eq!((e.status(), e.details().outcome), (KL_E_LOST, Outcome::Unknown), "{e}"),
+    }
     let event = came.recv_timeout(Duration::from_secs(20)).expect("a callback arrives");
     assert_eq!(event.method, "notify.activity.voucher.exchangecode");
     let known = client.command_get("lost").unwrap();
