@@ -10,7 +10,7 @@ use kiosklink::event::Event;
 use kiosklink::model::*;
 use kiosklink::status::*;
 use kiosklink_sim::Simulator;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::mpsc;
