@@ -564,6 +564,17 @@ pub struct PaymentReport {
     pub mark: String,
 }
 
+/// What a platform gives for credentials, to be shown with each call for as long as it lives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Token {
+    /// What is shown.
+    pub access: String,
+    /// What a new one is asked for with; empty if the platform has no such thing.
+    pub refresh: String,
+    /// When it ends, by the platform's time, Unix milliseconds.
+    pub expires_ms: i64,
+}
+
 /// A refund or an appeal that the customer asks for.
 #[derive(Clone, Debug, Default)]
 pub struct Complaint {

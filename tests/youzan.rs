@@ -210,10 +210,10 @@ fn a_lost_answer_leaves_the_redemption_unknown_and_the_lookup_tells() {
 fn a_code_that_was_used_before_or_is_not_used_is_not_taken_for_ours() {
     let sim = simulator();
     // Used two hours ago; then the refusal is lost.
+    control(&sim, "POST", "/_sim/clock", json!({"offset_ms": -7_200_000}));
     let r = redeem(CodeKind::Virtual, "E20260101000000000000911");
     youzan(&sim, &[]).code_redeem(&r).unwrap();
-    control(&sim, "POST", "/_sim/clock/advance", json!({"ms": 7_200_000}));
-    // Of today: a platform whose clock leaps under a client is another matter.
+    control(&sim, "POST", "/_sim/clock", json!({"offset_ms": 0}));
     let client = youzan(&sim, &[]);
     client.ping().unwrap();
     fault(&sim, "youzan.trade.virtualcode.apply", json!({"fault": "act_then_drop"}));

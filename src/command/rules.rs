@@ -9,10 +9,10 @@
 //!
 //! The model checker runs this code through every interleaving (`trials/`, `make model`).
 
+use super::Span;
 use super::record::*;
 use super::{Act, CommandKind, Physical, SettledBy};
 use crate::error::Outcome;
-use crate::platform::Span;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// How far a command is.
