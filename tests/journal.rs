@@ -459,7 +459,10 @@ fn thousands_of_broken_journals_never_cost_a_settled_command_in_silence() {
                     1 | 2 if !marked => e.status() == KL_E_JOURNAL_DAMAGED,
                     _ => matches!(
                         e.status(),
-                        KL_E_JOURNAL_DAMAGED | KL_E_JOURNAL_OLDER | KL_E_JOURNAL_MISSING | KL_E_JOURNAL_COPIED
+                        KL_E_JOURNAL_DAMAGED
+                            | KL_E_JOURNAL_OLDER
+                            | KL_E_JOURNAL_MISSING
+                            | KL_E_JOURNAL_COPIED
                     ),
                 };
                 assert!(named && e.message().len() > 20, "round {round}: {e}");
@@ -524,7 +527,8 @@ fn a_newer_form_and_a_foreign_owner_are_refused_by_name() {
         assert_eq!(e.status(), KL_E_JOURNAL_VERSION, "{e}");
     }
     // FAULTS B6: the first is done, and nobody says otherwise.
-    for e in [client.door_open(&door("visit-1")).unwrap_err(), client.command_resolve("visit-1").unwrap_err()] {
+    for e in [client.door_open(&door("visit-1")).unwrap_err(), client.command_resolve("visit-1").unwrap_err()]
+    {
         assert_eq!((e.status(), e.details().outcome), (KL_E_JOURNAL_VERSION, Outcome::Unknown), "{e}");
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), newer);
@@ -596,7 +600,11 @@ fn there_is_one_sync_for_a_command_and_it_comes_before_the_first_byte() {
         // FAULTS A4: the intent, the mark that it is sent, one sync for both; then the first byte. The end is synced later, before
         // the payment is reported, and the payment is a command of its own.
         assert_eq!(seen[..sent], ["write", "write", "sync"], "{seen:?}");
-        assert_eq!(seen[sent + 1..], ["write", "sync", "write", "write", "sync", "write", "sync"], "{seen:?}");
+        assert_eq!(
+            seen[sent + 1..],
+            ["write", "sync", "write", "write", "sync", "write", "sync"],
+            "{seen:?}"
+        );
     }
 }
 
