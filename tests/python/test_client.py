@@ -193,7 +193,7 @@ class Doors(Case):
             file.seek(0)
             file.write(b"\n".join(lines))
         client = self.client(state_dir=folder)
-        error = self.fails((errors.JournalError, errors.Unknown), client.open_door, "visit-3", CABINET)
+        error = self.fails((errors.JournalError, errors.OutcomeUnknown), client.open_door, "visit-3", CABINET)
         self.assertEqual(error.status, Status.JOURNAL_DAMAGED)
         self.assertTrue(client.journal().damaged and client.journal().damage)
         client.ping()
@@ -211,11 +211,11 @@ class Doors(Case):
 
     def test_a_refusal_that_nobody_explains_is_unknown(self):
         client = self.client()
-        error = self.fails((errors.Unknown, errors.Offline), client.open_door, "visit-1", OFFLINE)
+        error = self.fails((errors.OutcomeUnknown, errors.Offline), client.open_door, "visit-1", OFFLINE)
         self.assertEqual((error.outcome, error.advice), (Outcome.UNKNOWN, Advice.ASK_FIRST))
         self.assertEqual((error.http_status, error.platform_code), (200, -1))
         self.assertIn("OFFLINE", error.platform_message)
-        self.fails((errors.Unknown, errors.NotReady), client.open_door, "visit-2", STOPPED)
+        self.fails((errors.OutcomeUnknown, errors.NotReady), client.open_door, "visit-2", STOPPED)
 
     def test_no_byte_left_is_not_done(self):
         with socket.socket() as nobody:
