@@ -11,7 +11,8 @@ use kiosklink::error::Outcome;
 use kiosklink::model::*;
 use kiosklink::status::*;
 use kiosklink_sim::Simulator;
-use serde_json::json;
+use md5::{Digest, Md5};
+use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -264,6 +265,137 @@ fn somebody_who_guesses_codes_is_slowed_down() {
     }
     assert!(refused >= 5, "{refused}");
     assert_eq!(requests(&sim, APPLY).len(), 12 - refused);
+}
+
+/// The part of the next tests that is another process: it opens one door and says what became of it.
+#[test]
+fn child_that_opens() {
+    let Some(name) = std::env::var_os("KIOSKLINK_ATTACK_OPEN") else { return };
+    let config = Config::load(name.to_str().unwrap(), Some("yopoint")).unwrap();
+    let client = Client::new(&config).unwrap();
+    let end = client.door_open(&door("visit-1"));
+    println!("ended: {end:?}");
+    if std::env::var_os("KIOSKLINK_ATTACK_STAYS").is_some() {
+        let begun = Instant::now();
+        while client.journal_info().unwrap().owed != 0 {
+            assert!(begun.elapsed() < Duration::from_secs(20), "the debt is not paid");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // Nothing is written at the end.
+        std::process::abort();
+    }
+}
+
+fn child(accounts: &Path) -> Command {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "child_that_opens", "--nocapture"]).env("KIOSKLINK_ATTACK_OPEN", accounts);
+    child
+}
+
+/// Changes one setting of the account in an accounts file.
+fn change(accounts: &Path, key: &str, value: &str) {
+    let mut all: Value = serde_json::from_slice(&std::fs::read(accounts).unwrap()).unwrap();
+    all["accounts"]["yopoint"][key] = json!(value);
+    std::fs::write(accounts, all.to_string()).unwrap();
+}
+
+#[test]
+// FAULTS A7: the file of the living is removed, and another process takes the first for dead. Only one of them sends.
+fn a_process_that_was_taken_for_dead_sends_nothing() {
+    let sim = simulator();
+    let accounts = accounts(&sim, "attack-owners");
+    let state = accounts.with_extension("state");
+    // The first one's connection waits in its handshake, which is after the intent and before the sending.
+    let ca = net::Ca::new("attack");
+    let tls = net::server_config(&ca.issue(net::leaf_params("localhost")), &[&rustls::version::TLS13], None);
+    let (go, asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (gate, heard) = (go.clone(), asked.clone());
+    let server = net::Server::start(move |_, tcp| {
+        while gate.load(Ordering::SeqCst) == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let Ok(mut stream) = net::accept(&tls, tcp) else { return };
+        heard.fetch_add(1000, Ordering::SeqCst);
+        if net::read_request(&mut stream).is_some() {
+            heard.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let second = kept(&sim, "yopoint", &state);
+    let pem = accounts.with_file_name("attack.pem");
+    std::fs::write(&pem, ca.cert.pem()).unwrap();
+    change(&accounts, "ca_file", pem.to_str().unwrap());
+    change(&accounts, "base_url", &format!("https://localhost:{}/yopoint", server.address.port()));
+    change(&accounts, "timeout_ms", "30000");
+    let first = child(&accounts).stdout(Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    while server.connections() == 0 || second.command_get("visit-1").is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the first does not begin");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::fs::remove_file(file(&state, "owners")).unwrap();
+    let sent = second.door_open(&door("visit-1"));
+    go.store(1, Ordering::SeqCst);
+    let said = String::from_utf8_lossy(&first.wait_with_output().unwrap().stdout).into_owned();
+    let openings = openings(&sim).len() + asked.load(Ordering::SeqCst) % 1000;
+    assert_eq!(asked.load(Ordering::SeqCst) / 1000, 1, "its connection stood: {said}");
+    assert_eq!(openings, usize::from(sent.is_ok()), "{sent:?} {said}");
+    // The first answers what the record says.
+    assert!(sent.is_ok() && said.contains("recorded: true"), "{sent:?} {said}");
+}
+
+#[test]
+// FAULTS F2: after a full disk the end is written as soon as there is room: by itself, or when the client is freed.
+fn what_could_not_be_written_is_written_when_there_is_room() {
+    let made = Command::new("make").args(["-s", "preloads"]).current_dir(root()).status().unwrap();
+    assert!(made.success());
+    for stays in [true, false] {
+        let sim = simulator();
+        let accounts = accounts(&sim, "attack-full");
+        let mut child = child(&accounts);
+        // The third write is the end's.
+        child.env("DISK_FAIL", "write:ENOSPC:3-3").env("LD_PRELOAD", root().join("target/c/preload/disk.so"));
+        if stays {
+            child.env("KIOSKLINK_ATTACK_STAYS", "1");
+        }
+        let (_, said) = run(&mut child);
+        assert!(said.contains("ended: Ok"), "{said}");
+        let client = kept(&sim, "yopoint", &accounts.with_extension("state"));
+        let known = client.command_get("visit-1").unwrap();
+        assert_eq!(known.outcome, Outcome::Done, "stays: {stays}, {said}");
+        assert!(client.door_open(&door("visit-1")).unwrap().recorded);
+        assert_eq!(openings(&sim).len(), 1);
+    }
+}
+
+/// A notice of Yopoint's, signed at this time.
+fn notice(at_s: i64) -> Vec<u8> {
+    let biz = r#"{"ReceiptNo":"VI1","CID":"5f6da2362201410011000001"}"#;
+    let text = format!(
+        "appid=100000000001&biz_content={biz}&method=notify.close.door&sign_type=md5&timestamp={at_s}&test-secret"
+    );
+    let sign: String = Md5::digest(text).iter().map(|b| format!("{b:02x}")).collect();
+    let biz: String = biz.bytes().map(|b| format!("%{b:02X}")).collect();
+    format!(
+        "appid=100000000001&biz_content={biz}&method=notify.close.door&sign_type=md5&timestamp={at_s}&sign={sign}"
+    )
+    .into_bytes()
+}
+
+#[test]
+// FAULTS F17: a duplicate is one after a restart too, and what was signed long ago is no news.
+fn a_callback_is_known_after_a_restart_and_believed_for_a_while() {
+    let (sim, folder) = (simulator(), scratch("attack-notice"));
+    let client = kept(&sim, "yopoint", &folder);
+    client.ping().unwrap();
+    let now = client.now_ms() / 1000;
+    let head = "Content-Type: application/x-www-form-urlencoded\r\n";
+    assert!(!client.event_parse(head, &notice(now)).unwrap().duplicate);
+    drop(client);
+    let client = kept(&sim, "yopoint", &folder);
+    client.ping().unwrap();
+    assert!(client.event_parse(head, &notice(now)).unwrap().duplicate);
+    let e = client.event_parse(head, &notice(now - 300 * 86_400)).unwrap_err();
+    assert_eq!(e.status(), KL_E_EVENT_TIME, "{e}");
 }
 
 /// The part of the next test whose card is slow: it is cancelled while the intent is being synced.

@@ -189,7 +189,7 @@ class Doors(Case):
 
         with open(info.path, "r+b") as file:
             lines = file.read().split(b"\n")
-            lines[1] = lines[1].replace(b"visit-1", b"visit-9")
+            lines[2] = lines[2].replace(b"visit-1", b"visit-9")
             file.seek(0)
             file.write(b"\n".join(lines))
         client = self.client(state_dir=folder)
