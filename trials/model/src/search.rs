@@ -14,6 +14,8 @@ pub struct Found {
     pub journals: usize,
     /// All states were looked at, or the search ended at a violation.
     pub whole: bool,
+    /// Every history of so many steps was looked at.
+    pub steps: usize,
     /// What is wrong, and how it came to be, a line for each step.
     pub wrong: Option<(Wrong, Vec<String>)>,
 }
@@ -37,7 +39,7 @@ pub fn search(plan: &Plan, knob: Option<Knob>, most: usize) -> Found {
     let mut came: Vec<(u32, Event)> = vec![(0, Event::default())];
     let mut level = vec![(0u32, first)];
     let mut steps = Vec::new();
-    let mut whole = true;
+    let (mut whole, mut depth) = (true, 0);
     while !level.is_empty() {
         let mut next = Vec::new();
         for (from, w) in level {
@@ -47,7 +49,8 @@ pub fn search(plan: &Plan, knob: Option<Knob>, most: usize) -> Found {
                     came.push((from, event));
                     let trace = trace(plan, &came);
                     let (states, journals) = (seen.len(), stage.books.count());
-                    return Found { states, journals, whole: true, wrong: Some((wrong, trace)) };
+                    let wrong = Some((wrong, trace));
+                    return Found { states, journals, whole: true, steps: depth, wrong };
                 }
                 if seen.len() >= most {
                     whole = false;
@@ -57,9 +60,10 @@ pub fn search(plan: &Plan, knob: Option<Knob>, most: usize) -> Found {
                 }
             }
         }
+        depth += usize::from(whole);
         level = next;
     }
-    Found { states: seen.len(), journals: stage.books.count(), whole, wrong: None }
+    Found { states: seen.len(), journals: stage.books.count(), whole, steps: depth, wrong: None }
 }
 
 fn trace(plan: &Plan, came: &[(u32, Event)]) -> Vec<String> {

@@ -402,7 +402,7 @@ impl<'a> Play<'a> {
                 });
                 if w.faults < self.plan.faults {
                     self.put(out, w, Do::SyncFails, p, None, |s, w| {
-                        w.faults += 1;
+                        w.faults += u8::from(!s.k(Knob::PoisonIgnored));
                         w.poisoned = true;
                         s.given_up(w, p, job)
                     });
@@ -815,7 +815,7 @@ impl<'a> Play<'a> {
     fn compact(&mut self, w: &mut World, p: usize) {
         let mut limits = self.plan.limits;
         if self.k(Knob::BeyondThePromise) {
-            limits.prints = 1;
+            (limits.keep, limits.prints) = (0, 1);
         }
         w.processes[p].view = self.books.forget(w.processes[p].view, limits);
         self.rewrite(w, p);
