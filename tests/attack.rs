@@ -143,7 +143,7 @@ fn a_new_installation_does_not_find_the_old_ones_order() {
 fn a_repeated_refund_stays_unknown() {
     let (sim, folder) = (simulator(), scratch("attack-refund"));
     let client = kept(&sim, "yopoint", &folder);
-    let claim = Claim {
+    let claim = Complaint {
         request_id: "refund-1".into(),
         order_no: "VI231228102118586561".into(),
         ..Default::default()
