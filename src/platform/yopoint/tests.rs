@@ -2,6 +2,8 @@
 
 use super::callbacks::fields_of;
 use super::*;
+use crate::error::Error;
+use crate::status::*;
 use crate::command::{Act, Physical};
 use crate::config::Config;
 use crate::error::Outcome;

@@ -1,5 +1,7 @@
 use super::requests::*;
 use super::*;
+use crate::error::Error;
+use crate::status::*;
 use crate::command::Act;
 use crate::config::Config;
 use crate::error::{Advice, Outcome};

@@ -69,7 +69,7 @@ impl Zhiyun {
             basic: ["Basic ", &STANDARD.encode(pair)].concat(),
             access_token: config.need("access_token")?.to_owned(),
             xml: config.get("format") == Some("xml"),
-            refusals: Refusals::of_account(answers::ROWS, config)?,
+            refusals: Refusals::of_account(answers::PACK.table(), config)?,
         })
     }
 
