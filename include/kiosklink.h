@@ -44,7 +44,7 @@
 /** The time was learned from the platform. */
 #define KL_TIME_PLATFORM 3
 
-/** The platform did not tell. */
+/** The platform does not say. */
 #define KL_CODE_STATE_UNKNOWN 0
 
 /** It can be redeemed. */
@@ -68,7 +68,7 @@
 /** The command uses up a pickup code. */
 #define KL_COMMAND_REDEEM 2
 
-/** The command is another write that was given a request_id. */
+/** The command is another write: an order, a payment report, a refund, an appeal. */
 #define KL_COMMAND_WRITE 3
 
 /** Nothing moves by this command. */
@@ -86,25 +86,25 @@
 /** The platform does not know what the machine did. */
 #define KL_PHYSICAL_UNKNOWABLE 4
 
-/** Nobody has told yet what became of the command. */
+/** The outcome is not known yet. */
 #define KL_BY_NOBODY 0
 
-/** The platform told, in its answer; or the call itself, when it could not be sent. */
+/** The platform's answer; or the call itself, if it could not be sent. */
 #define KL_BY_ANSWER 1
 
-/** The platform told, asked later. */
+/** The platform, asked later (a query). */
 #define KL_BY_QUERY 2
 
-/** The platform told, by a callback. */
+/** The platform, by a callback. */
 #define KL_BY_EVENT 3
 
-/** A sensor at the machine told. */
+/** A sensor at the machine. */
 #define KL_BY_SENSOR 4
 
-/** A person told. */
+/** A person. */
 #define KL_BY_PERSON 5
 
-/** The journal told: the process ended before it had sent anything. */
+/** The journal: the process ended before it had sent anything. */
 #define KL_BY_JOURNAL 6
 
 /** The platform's usual kind of code (Dingshang: a pickup code; Youzan: a self-fetch code). */
@@ -125,13 +125,13 @@
 /** Ask what became of it before anything else: the same request_id again, or a query. */
 #define KL_ADVICE_ASK_FIRST 2
 
-/** Only a person, or a sensor, can tell. */
+/** Only a person or a sensor can decide. */
 #define KL_ADVICE_CALL_PERSON 3
 
 /** Trying again will not help: a setting, a credential or a parameter must change. */
 #define KL_ADVICE_FIX 4
 
-/** Something this version has no name for; method and json tell. */
+/** A kind that this version does not know; see method and json. */
 #define KL_EVENT_OTHER 0
 
 /** The platform probes the callback address. */
@@ -221,7 +221,7 @@
 /** Nothing is logged. */
 #define KL_LOG_OFF 0
 
-/** Something failed that somebody must look at. */
+/** Something failed and needs attention. */
 #define KL_LOG_ERROR 1
 
 /** Something is odd but was dealt with. */
@@ -233,7 +233,7 @@
 /** Connections, lookups, handshakes. */
 #define KL_LOG_DEBUG 4
 
-/** The platform did not tell. */
+/** The platform does not say. */
 #define KL_SALE_UNKNOWN 0
 
 /** It sells. */
@@ -251,7 +251,7 @@
 /** Orders of vending machines that push the goods out. */
 #define KL_ORDER_VENDING 1
 
-/** The platform did not tell. */
+/** The platform does not say. */
 #define KL_PAY_UNKNOWN 0
 
 /** Not paid yet. */
@@ -263,19 +263,19 @@
 /** The payment failed. */
 #define KL_PAY_FAILED 3
 
-/** The platform did not tell. */
+/** The platform does not say. */
 #define KL_SERVICE_UNKNOWN 0
 
 /** The visit has not begun. */
 #define KL_SERVICE_NOT_STARTED 1
 
-/** The customer is at it. */
+/** A visit is in progress. */
 #define KL_SERVICE_IN_SERVICE 2
 
 /** The visit is over. */
 #define KL_SERVICE_ENDED 3
 
-/** The platform did not tell. */
+/** The platform does not say. */
 #define KL_DOOR_UNKNOWN 0
 
 /** The door is open. */
@@ -287,7 +287,7 @@
 /** The door never opened. */
 #define KL_DOOR_NEVER_OPENED 3
 
-/** The platform did not tell. */
+/** The platform does not say. */
 #define KL_DELIVERY_UNKNOWN 0
 
 /** The machine is to push the goods out. */
@@ -349,8 +349,8 @@
  */
 #define KL_KEY_CA_PEM "ca_pem"
 /**
- * SHA-256 of a public key (SPKI) that the server's chain must hold, in Base64 or hex; several are parted by
- * commas.
+ * SHA-256 of a public key (SPKI) that the server's chain must hold, in Base64 or hex; several are separated
+ * by commas.
  */
 #define KL_KEY_PIN_SHA256 "pin_sha256"
 /**
@@ -569,7 +569,7 @@ typedef struct kl_error {
   int32_t platform_code;
   /** The system's errno, 0 if the system was not the reason. */
   int32_t os_errno;
-  /** How long to wait before the next try, in milliseconds; 0 if nobody says. */
+  /** How long to wait before the next try, in milliseconds; 0 if no time is known. */
   uint32_t retry_after_ms;
   /** The platform's own name or code of the refusal, whole (ERR_SIGN, 10025); empty if it gave none. */
   char platform_name[96];
@@ -658,11 +658,11 @@ typedef struct kl_order_line {
   const char *barcode;
   /** The name. */
   const char *name;
-  /** The price of one, in fen; -1 if not told. */
+  /** The price of one, in fen; -1 if unknown. */
   int64_t price;
-  /** The price of all, in fen; -1 if not told. */
+  /** The price of all, in fen; -1 if unknown. */
   int64_t total;
-  /** How many; -1 if not told. */
+  /** How many; -1 if unknown. */
   int32_t quantity;
   /** What became of it: KL_DELIVERY_*. */
   int32_t delivery;
@@ -677,7 +677,7 @@ typedef struct kl_order_line {
   const char *state_text;
 } kl_order_line;
 
-/** A purchase. Texts are never NULL, and empty where the platform does not tell. */
+/** A purchase. Texts are never NULL, and empty where the platform does not say. */
 typedef struct kl_order {
   /** The platform's number (Yopoint: ReceiptNo). */
   const char *order_no;
@@ -703,21 +703,21 @@ typedef struct kl_order {
   size_t line_count;
   /** How many refunded lines. */
   size_t refunded_line_count;
-  /** The sum, in fen; -1 if not told. */
+  /** The sum, in fen; -1 if unknown. */
   int64_t amount;
   /** What went back, in fen. */
   int64_t refunded;
-  /** When it was made, Unix seconds; 0 if not told. */
+  /** When it was made, Unix seconds; 0 if unknown. */
   int64_t created_at;
-  /** When it was paid, Unix seconds; 0 if not, or not told. */
+  /** When it was paid, Unix seconds; 0 if not, or unknown. */
   int64_t paid_at;
-  /** When a refund was asked for, Unix seconds; 0 if not, or not told. */
+  /** When a refund was asked for, Unix seconds; 0 if not, or unknown. */
   int64_t refund_at;
   /** KL_ORDER_*. */
   int32_t kind;
   /** KL_PAY_*. */
   int32_t payment;
-  /** How it was paid, as the platform numbers it; -1 if not told. */
+  /** How it was paid, as the platform numbers it; -1 if unknown. */
   int32_t pay_type;
   /** KL_SERVICE_*. */
   int32_t service;
@@ -725,7 +725,7 @@ typedef struct kl_order {
   int32_t door;
   /** KL_DELIVERY_*. */
   int32_t delivery;
-  /** The platform marked it for review: 1, 0, or -1 if not told. */
+  /** The platform marked it for review: 1, 0, or -1 if unknown. */
   int32_t suspicious;
   /** The refund the customer asked for, as the platform numbers it; 0 for none. */
   int32_t refund_state;
@@ -733,7 +733,7 @@ typedef struct kl_order {
   const char *state_text;
 } kl_order;
 
-/** A pickup code. Texts are never NULL, and empty where the platform does not tell. */
+/** A pickup code. Texts are never NULL, and empty where the platform does not say. */
 typedef struct kl_pickup_code {
   /** The text that the customer types. */
   const char *code;
@@ -751,17 +751,17 @@ typedef struct kl_pickup_code {
   const char *json;
   /** The order's fields, where the platform sends them along, else NULL. */
   const kl_order *order;
-  /** When it was made, Unix seconds; 0 if not told. */
+  /** When it was made, Unix seconds; 0 if unknown. */
   int64_t created_at;
-  /** When it ends, Unix seconds; 0 for never or not told. */
+  /** When it ends, Unix seconds; 0 for never or unknown. */
   int64_t expires_at;
-  /** When it was used, Unix seconds; 0 if not, or not told. */
+  /** When it was used, Unix seconds; 0 if not, or unknown. */
   int64_t used_at;
   /** What it is for: KL_CODE_*. */
   int32_t kind;
   /** KL_CODE_STATE_*. */
   int32_t state;
-  /** How many items it is good for; -1 if not told. */
+  /** How many items it is good for; -1 if unknown. */
   int32_t quantity;
 } kl_pickup_code;
 
@@ -794,7 +794,7 @@ typedef struct kl_door_request {
   /** The item of the order, where the platform dispenses by it (Dingshang: record_id; not Yopoint). */
   const char *item_no;
   /**
-   * Where the platform shall report, where it can be told (Dingshang: needed with a lane; an order has its own already.
+   * Callback URL for the delivery, on platforms that take one (Dingshang: needed with a lane; an order has its own already.
    * Not Yopoint).
    */
   const char *notify_url;
@@ -838,7 +838,7 @@ typedef struct kl_redeem_request {
    * made.
    */
   const char *trade_no;
-  /** Where the platform shall report the delivery (Dingshang, which wants one). */
+  /** Callback URL for the delivery (Dingshang: required). */
   const char *notify_url;
   /** Who redeems, for the platform's books (Youzan: extra_info). */
   const char *redeemer;
@@ -895,9 +895,9 @@ typedef struct kl_command_info {
   int32_t kind;
   /** What became of it. */
   kl_outcome outcome;
-  /** What the machine did, another question: KL_PHYSICAL_*. */
+  /** Physical result, independent of the outcome: KL_PHYSICAL_*. */
   int32_t physical;
-  /** Who told what became of it: KL_BY_*. */
+  /** Source of the outcome: KL_BY_*. */
   int32_t settled_by;
   /**
    * Why it is not done: KL_E_IN_FLIGHT while it is under way, else how its call ended; KL_OK for done.
@@ -913,9 +913,9 @@ typedef struct kl_command_info {
   uint64_t sequence;
   /** How long ago it was begun, in milliseconds, whatever the clocks were set to meanwhile. */
   uint64_t age_ms;
-  /** When it was begun, Unix seconds by the client's clock; for people. */
+  /** When it was begun, Unix seconds by the device's clock; for people. */
   int64_t started_at;
-  /** When its first byte was about to leave, Unix seconds by the client's clock; 0 if none was. */
+  /** When its first byte was about to leave, Unix seconds by the device's clock; 0 if none was. */
   int64_t sent_at;
 } kl_command_info;
 
@@ -956,7 +956,7 @@ typedef struct kl_journal_info {
 } kl_journal_info;
 
 /**
- * A cabinet, locker or vending machine. Texts are never NULL, and empty where the platform does not tell.
+ * A cabinet, locker or vending machine. Texts are never NULL, and empty where the platform does not say.
  */
 typedef struct kl_cabinet {
   /** The id that the other calls take. */
@@ -967,19 +967,19 @@ typedef struct kl_cabinet {
   const char *device_code;
   /** The production code. */
   const char *code;
-  /** Where it stands, from province to street. */
+  /** Its address, from province to street. */
   const char *address;
   /** The platform's own record as JSON. */
   const char *json;
-  /** Degrees in the platform's own system (Yopoint: Baidu); both 0 if not told. */
+  /** Degrees in the platform's own system (Yopoint: Baidu); both 0 if unknown. */
   double longitude;
   /** See longitude. */
   double latitude;
-  /** Whether the platform can reach it: 1, 0, or -1 if not told. */
+  /** Whether the platform can reach it: 1, 0, or -1 if unknown. */
   int32_t online;
   /** KL_SALE_*. */
   int32_t sale;
-  /** How many doors; -1 if not told. */
+  /** How many doors; -1 if unknown. */
   int32_t door_count;
 } kl_cabinet;
 
@@ -1000,9 +1000,9 @@ typedef struct kl_event_info {
   int32_t delivery;
   /** When the platform signed it, Unix seconds; 0 if it does not say. */
   int64_t sent_at;
-  /** When it was paid, or made, Unix seconds; 0 if not told. */
+  /** When it was paid, or made, Unix seconds; 0 if unknown. */
   int64_t at;
-  /** The sum, in fen; -1 if not told. */
+  /** The sum, in fen; -1 if unknown. */
   int64_t amount;
   /** The platform's own name for the callback. */
   const char *method;
@@ -1064,11 +1064,11 @@ typedef struct kl_user_info {
   const char *avatar_url;
   /** The platform's own record: JSON, or XML if the account speaks XML. */
   const char *raw;
-  /** When the account was made, Unix seconds; 0 if not told. */
+  /** When the account was made, Unix seconds; 0 if unknown. */
   int64_t created_at;
-  /** The platform's time, Unix seconds; 0 if not told. */
+  /** The platform's time, Unix seconds; 0 if unknown. */
   int64_t now;
-  /** Whether they administer the company: 1, 0, or -1 if not told. */
+  /** Whether they administer the company: 1, 0, or -1 if unknown. */
   int32_t is_admin;
 } kl_user_info;
 
@@ -1084,15 +1084,15 @@ typedef struct kl_company_info {
   const char *address;
   /** The phone number. */
   const char *phone;
-  /** Who stands for it. */
+  /** Its legal representative. */
   const char *legal_person;
   /** Their phone number. */
   const char *legal_person_phone;
   /** The platform's own record: JSON, or XML if the account speaks XML. */
   const char *raw;
-  /** When the account was made, Unix seconds; 0 if not told. */
+  /** When the account was made, Unix seconds; 0 if unknown. */
   int64_t created_at;
-  /** The platform's time, Unix seconds; 0 if not told. */
+  /** The platform's time, Unix seconds; 0 if unknown. */
   int64_t now;
 } kl_company_info;
 
@@ -1115,7 +1115,7 @@ typedef struct kl_page {
   uint32_t size;
 } kl_page;
 
-/** One kind of goods in one cabinet. Texts are never NULL, and empty where the platform does not tell. */
+/** One kind of goods in one cabinet. Texts are never NULL, and empty where the platform does not say. */
 typedef struct kl_stock_item {
   /** The cabinet. */
   const char *cabinet_id;
@@ -1136,15 +1136,15 @@ typedef struct kl_stock_item {
   const char *lanes;
   /** The platform's own record as JSON. */
   const char *json;
-  /** The price of one, in fen; -1 if not told. */
+  /** The price of one, in fen; -1 if unknown. */
   int64_t price;
-  /** When it was put on the shelf, Unix seconds; 0 if not told. */
+  /** When it was put on the shelf, Unix seconds; 0 if unknown. */
   int64_t shelved_at;
-  /** How many there are; -1 if not told. */
+  /** How many there are; -1 if unknown. */
   int32_t stock;
-  /** How many fit; -1 if not told. */
+  /** How many fit; -1 if unknown. */
   int32_t capacity;
-  /** How many were sold; -1 if not told. */
+  /** How many were sold; -1 if unknown. */
   int32_t sold;
 } kl_stock_item;
 
@@ -1263,7 +1263,7 @@ typedef struct kl_order_create_request {
   const char *cabinet_id;
   /** Your own number for it, unique (Dingshang: 20 to 32 characters, digits preferred). */
   const char *trade_no;
-  /** Where the platform shall report the delivery. */
+  /** Callback URL for the delivery. */
   const char *notify_url;
   /** More parameters, a JSON object; may be NULL. */
   const char *extra_json;
@@ -1387,8 +1387,8 @@ typedef struct kl_order_create_request {
 #define KL_E_UNSUPPORTED 8
 
 /**
- * Not now: another command is under way at the same door, codes are being made for the same cabinet, or the call comes
- * from inside the log callback.
+ * Not now, and nothing was sent: another command is under way at the same door, for the same code or for the same order;
+ * or codes are being made for the same cabinet; or the call comes from inside the log callback.
  */
 #define KL_E_BUSY 9
 
@@ -1516,7 +1516,8 @@ typedef struct kl_order_create_request {
 #define KL_E_TIMESTAMP 508
 
 /**
- * The pickup code was redeemed before, and not by this request: a command that answers this is *not done*.
+ * The pickup code was used before. *Not done* if another request is proved to have used it; *unknown* if it may have been
+ * this one.
  */
 #define KL_E_CODE_USED 520
 
@@ -1526,7 +1527,7 @@ typedef struct kl_order_create_request {
 /** The order is in no state for this: unpaid, expired, closed, refunded, or delivered before. */
 #define KL_E_ORDER_STATE 522
 
-/** The account itself is expired, not verified, or closed: its owner must see to it. */
+/** The account itself is expired, not verified, or closed; its owner must act. */
 #define KL_E_ACCOUNT 523
 
 /** Your own number was used before: the thing may exist already. */
@@ -1540,13 +1541,16 @@ typedef struct kl_order_create_request {
  */
 #define KL_E_CODE_TRIES 526
 
-/** This request_id was already used for another command. */
+/** This request_id was already used for another act, or is settled the other way. Nothing was sent. */
 #define KL_E_REQUEST_ID 600
 
 /** The command's time to live passed before it could be sent; nothing was sent. */
 #define KL_E_STALE 601
 
-/** The command with this request_id is under way on another thread. */
+/**
+ * The command with this request_id is under way, on another thread or in another process; or this process was taken for
+ * dead, and its command is in other hands.
+ */
 #define KL_E_IN_FLIGHT 602
 
 /**
@@ -1557,11 +1561,11 @@ typedef struct kl_order_create_request {
 
 /**
  * Another command at the same door, for the same code or for the same order is not settled; the message names it. Nothing
- * was sent.
+ * was sent. With retry_after_ms the door alone is the reason, and is free after that time.
  */
 #define KL_E_BLOCKED 604
 
-/** The time was up before the platform told what the machine did. */
+/** The time was up before the platform reported what the machine did. */
 #define KL_E_PENDING 605
 
 /**
@@ -1569,7 +1573,7 @@ typedef struct kl_order_create_request {
  */
 #define KL_E_NOT_MOVED 606
 
-/** The platform never tells what the machine did, or there is nothing that moves. */
+/** The platform never reports what the machine did, or nothing moves by this command. */
 #define KL_E_UNKNOWABLE 607
 
 /**
@@ -1595,7 +1599,7 @@ typedef struct kl_order_create_request {
 /** The journal belongs to another user. Nothing was sent. */
 #define KL_E_JOURNAL_OWNER 613
 
-/** The journal was written by a newer library. Nothing was sent. */
+/** The journal has another format version than this library's. Nothing was sent. */
 #define KL_E_JOURNAL_VERSION 614
 
 /** The journal is damaged in its middle. Nothing is sent before kl_journal_repair. */
@@ -1762,22 +1766,23 @@ void kl_codes_free(kl_codes *list);
  * Opens a door (Yopoint: cabinet.open.door). What is returned is what became of the *name*, of this call and of any
  * before it:
  *
- * - KL_DONE: the platform took the command, and out holds it. That the bolt moved is told later, by
+ * - KL_DONE: the platform took the command, and out holds it. That the bolt moved is reported later, by
  *   KL_EVENT_DOOR_CLOSED or the order, and kl_command_wait waits for it.
  * - KL_NOT_DONE: it did not happen and will not. The same name may be tried again.
- * - KL_UNKNOWN: it may have opened. kl_command_resolve, a callback, a sensor or a person tells.
+ * - KL_UNKNOWN: it may have opened. kl_command_resolve, a callback, a sensor or a person settles it.
  *
  * The same request_id again never opens twice: after *done* it gives the recorded answer; after *unknown* it asks the
  * platform what became of it, and only if that proves that nothing happened is it sent, else the answer is
- * KL_E_UNSETTLED. With state_dir that holds across restarts and power cuts, as docs/journal.md says: the intent is
- * on the disk before the first byte leaves (KL_E_JOURNAL... and nothing sent if it cannot be), and all processes that
- * share the folder share it. While a command at a door is unknown, others there are KL_E_BLOCKED.
+ * KL_E_UNSETTLED. With state_dir that holds across restarts and power cuts, as docs/journal.md says: the record of
+ * the sending is on the disk before the first byte leaves (KL_E_JOURNAL... and nothing sent if it cannot be), and all
+ * processes that share the folder share it. Without state_dir it is KL_E_CONFIG_MISSING, unless the setting is none.
+ * While a command at a door is unknown and its request may still arrive, others there are KL_E_BLOCKED.
  *
- * Sent at most once, over a fresh connection or one proven alive, never later than ttl_ms. What its result needs is
- * reserved before (KL_E_RESOURCE, and nothing is sent).
+ * Sent at most once, over a new connection or one that was in use a moment ago, never later than ttl_ms. What its result
+ * needs is reserved before (KL_E_RESOURCE, and nothing is sent).
  *
  * Dingshang: dispenses the item item_no of the order order_no (POST /deliveries), or, as a test, what the lane
- * door holds (POST /deliveries/debug); what came of it is in the order after 120 s at the latest, and comes as
+ * door holds (POST /deliveries/debug); the result is in the order after 120 s at the latest, and comes as
  * KL_EVENT_DELIVERY.
  *
  * End the result with kl_command_free.
@@ -1797,13 +1802,15 @@ KL_MUST_USE kl_status kl_door_check(kl_client *client,
                                     kl_error *err);
 
 /**
- * Redeems a pickup code (Dingshang: POST /consumes; Youzan: trade.selffetchcode.apply and its like). KL_DONE: the
- * code is used, and the goods may be released. KL_NOT_DONE and KL_UNKNOWN as for kl_door_open; a code that was used
- * before, by somebody else, is KL_E_CODE_USED and *not done*.
+ * Redeems a pickup code (Yopoint: activity.voucher.exchange; Dingshang: POST /consumes; Youzan:
+ * trade.selffetchcode.apply and its like). KL_DONE: the code is used, and the goods may be released. KL_NOT_DONE and
+ * KL_UNKNOWN as for kl_door_open; a code that another request is proved to have used is KL_E_CODE_USED and *not
+ * done*. KL_E_CODE_TRIES: too many wrong codes at this cabinet, nothing was sent.
  *
- * Sent at most once for a request_id, but on Dingshang, where sending the same redemption again is the way to ask what
- * became of it: the refusal of a used code names its order, and if that order bears this request's number the answer is
- * *done*. On Youzan kl_command_resolve looks an *unknown* one up.
+ * Sent at most once for a request_id, except on Dingshang: there the same call again under the same request_id is the
+ * way to ask. It cannot use a code twice: the refusal of a used code names its order, and if that order bears this
+ * request's number the answer is *done*. kl_command_resolve never redeems; what it asks each platform is in
+ * docs/proof.md.
  *
  * Dingshang moves nothing yet: dispense item_no of order_no with kl_door_open, under a request_id of its own.
  *
@@ -1851,7 +1858,7 @@ KL_MUST_USE kl_status kl_command_wait(kl_client *client,
 
 /**
  * Finds out what became of a command without ever doing it again: from the record, or by asking the platform in the way
- * that docs/journal.md lists. KL_DONE, and out holds it; KL_NOT_DONE: the same request_id may be tried again;
+ * that docs/proof.md lists. KL_DONE, and out holds it; KL_NOT_DONE: the same request_id may be tried again;
  * KL_UNKNOWN: it is still not known. After a restart call it for each that kl_command_pending lists. When the advice is
  * KL_ADVICE_CALL_PERSON, asking again will not help: a sensor or a person decides (kl_command_settle). A name that was
  * never begun is KL_E_NOT_FOUND and *not done*. End the result with kl_command_free.
@@ -1864,10 +1871,11 @@ KL_MUST_USE kl_outcome kl_command_resolve(kl_client *client,
 /**
  * Decides an unknown command by what was seen at the machine: outcome is KL_DONE or KL_NOT_DONE, by is
  * KL_BY_SENSOR or KL_BY_PERSON, note may be NULL and is kept. Frees the door for new commands. Sends nothing. Settling
- * twice with the same outcome is no error; a command that is settled the other way is not changed (KL_E_REQUEST_ID).
+ * twice with the same outcome is not an error; a command that is settled the other way is not changed (KL_E_REQUEST_ID).
  *
  * *Done* is taken at any time. *Not done* is KL_E_TOO_EARLY while the request may still reach the machine
- * (mature_in_ms of the command, retry_after_ms of the error): look then, not before.
+ * (mature_in_ms of the command, retry_after_ms of the error): look at the door after that time, not before.
+ * KL_E_IN_FLIGHT while the process that sends it lives.
  */
 KL_MUST_USE kl_status kl_command_settle(kl_client *client,
                                         const char *request_id,
@@ -1898,8 +1906,8 @@ KL_MUST_USE kl_status kl_request_id_new(kl_client *client,
                                         kl_error *err);
 
 /**
- * The commands that are remembered whole, the oldest first: those with a sequence above since (0 for all) that filter
- * names. Sends nothing. End the result with kl_commands_free.
+ * The commands that are remembered by name, the oldest first: those with a sequence above since (0 for all) that
+ * filter selects. Done ones that are remembered by their fingerprints only are not in it (docs/journal.md). Sends nothing. End the result with kl_commands_free.
  */
 KL_MUST_USE kl_status kl_command_list(kl_client *client,
                                       uint64_t since,
@@ -1983,7 +1991,7 @@ void kl_config_free(kl_config *config);
  * Yopoint: doc-3787821. Dingshang signs nothing (KL_SIGNED_NOTHING): JSON or form, one kind, KL_EVENT_DELIVERY;
  * success and failure of the same item may both arrive, and neither is a duplicate of the other.
  *
- * What it tells of your commands is recorded: what a machine did (kl_command_wait), and that an opening whose answer was
+ * What it says about your commands is recorded: what a machine did (kl_command_wait), and that an opening whose answer was
  * lost was taken (KL_BY_EVENT: Yopoint's recognition, by the number that was sent with the opening).
  *
  * Sends nothing. End the result with kl_event_free.
@@ -2099,7 +2107,7 @@ const kl_cabinet *kl_cabinets_at(const kl_cabinets *list, size_t index);
 /** How many cabinets there are in all; -1 if the platform does not say. */
 int64_t kl_cabinets_total(const kl_cabinets *list);
 
-/** Whether more pages follow: 1, 0, or -1 if only asking for the next one can tell. */
+/** Whether more pages follow: 1, 0, or -1 if unknown until the next one is asked for. */
 int32_t kl_cabinets_more(const kl_cabinets *list);
 
 /** Frees a list. NULL does nothing. */
@@ -2157,7 +2165,7 @@ const kl_stock_item *kl_stock_at(const kl_stock *stock, size_t index);
 /** How many kinds of goods there are in all; -1 if the platform does not say. */
 int64_t kl_stock_total(const kl_stock *stock);
 
-/** Whether more pages follow: 1, 0, or -1 if only asking for the next one can tell. */
+/** Whether more pages follow: 1, 0, or -1 if unknown until the next one is asked for. */
 int32_t kl_stock_more(const kl_stock *stock);
 
 /** Frees a list. NULL does nothing. */
@@ -2214,7 +2222,7 @@ const kl_order *kl_orders_at(const kl_orders *list, size_t index);
 /** How many orders there are in all; -1 if the platform does not say. */
 int64_t kl_orders_total(const kl_orders *list);
 
-/** Whether more pages follow: 1, 0, or -1 if only asking for the next one can tell. */
+/** Whether more pages follow: 1, 0, or -1 if unknown until the next one is asked for. */
 int32_t kl_orders_more(const kl_orders *list);
 
 /** Frees a list. NULL does nothing. */
@@ -2240,8 +2248,8 @@ KL_MUST_USE kl_status kl_order_iter_next(kl_order_iter *iter, const kl_order **i
 void kl_order_iter_free(kl_order_iter *iter);
 
 /**
- * Reports to the platform that an order was paid, or that the payment failed. Obligatory for every order that a door
- * made, or it stays unpaid for ever. Signed with pay_key. Yopoint, scenario 1 (doc-3556228); the fields follow the
+ * Reports to the platform that an order was paid, or that the payment failed. Required for every order that a door
+ * made, or it stays unpaid forever. Signed with pay_key. Yopoint, scenario 1 (doc-3556228); the fields follow the
  * older vending form of the same report, which is inferred to hold for cabinets. Dingshang: PUT /orders/{order_no}
  * with status 1 or 6, within 20 minutes of making the order; the amount and the channel's answer are not sent. End the
  * result with kl_response_free.
@@ -2253,7 +2261,7 @@ KL_MUST_USE kl_outcome kl_payment_report(kl_client *client,
 
 /**
  * Asks for a full refund on the customer's behalf (Yopoint: cabinet.order.refund.apply). Staff approve it later; the
- * event KL_EVENT_REFUND_APPROVED then tells you to pay back. Parameter names beside the order number are inferred.
+ * event KL_EVENT_REFUND_APPROVED then asks you to pay back. Parameter names beside the order number are inferred.
  * Dingshang: PUT /orders/{order_no} with status 2 marks the order and returns the stock; it moves no money.
  * KL_E_BLOCKED, and nothing sent, while it is not known what became of a command of this order. End the result with
  * kl_response_free.

@@ -24,7 +24,7 @@ const COMMON: &[Key] = &[
     key("allow_http", Form::YesNo, "no", "`yes` permits a `base_url` of plain http, for tests on a desk. Nothing is verified or hidden then."),
     key("ca_file", Form::Path, "", "PEM file of the only roots to trust, instead of the built-in ones."),
     key("ca_pem", Form::Pem, "", "The same as text."),
-    key("pin_sha256", Form::Pins, "", "SHA-256 of a public key (SPKI) that the server's chain must hold, in Base64 or hex; several are parted by commas."),
+    key("pin_sha256", Form::Pins, "", "SHA-256 of a public key (SPKI) that the server's chain must hold, in Base64 or hex; several are separated by commas."),
     key("client_cert_file", Form::Path, "", "PEM file with this device's certificate chain, for mutual TLS."),
     key("client_key_file", Form::Path, "", "PEM file with the private key of that certificate."),
     key("connect_timeout_ms", Form::Millis(1, 600_000), "8000", "The most that lookup, TCP and TLS may take together, within `timeout_ms`."),

@@ -32,7 +32,7 @@ pub enum Advice {
     Retry = 1,
     /// Ask what became of it before anything else: the same `request_id` again, or a query.
     AskFirst = 2,
-    /// Only a person, or a sensor, can tell.
+    /// Only a person or a sensor can decide.
     CallPerson = 3,
     /// Trying again will not help: a setting, a credential or a parameter must change.
     Fix = 4,

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(i32)]
 pub enum EventKind {
-    /// Something this version has no name for; `method` and `json` tell.
+    /// A kind that this version does not know; see `method` and `json`.
     #[default]
     Other = 0,
     /// The platform probes the callback address.
@@ -99,9 +99,9 @@ pub struct Event {
     pub delivery: DeliveryState,
     /// The platform's words about it.
     pub message: String,
-    /// The sum, in fen; -1 if not told.
+    /// The sum, in fen; -1 if unknown.
     pub amount: i64,
-    /// When it was paid, or made, Unix seconds; 0 if not told.
+    /// When it was paid, or made, Unix seconds; 0 if unknown.
     pub at: i64,
     /// Where the payment must be reported.
     pub report_url: String,

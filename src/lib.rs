@@ -5,8 +5,10 @@
 //! A call travels down this list, and its answer comes back up:
 //!
 //! - [`ffi`] is the C surface: translation only.
-//! - [`client`] is one account on one platform, with the verbs as methods. What waits, retries or remembers is here,
-//!   in [`command`] with the crash-safe `journal` under it, and in `codes`, where a verb takes more than one call.
+//! - [`client`] is one account on one platform, with the verbs as methods. What waits and retries is here; a verb that takes
+//!   several calls is a list of steps that the platform says.
+//! - [`command`] is what may be done once: the rules, the records, the book of one account. `store` is the folder with the
+//!   crash-safe files under it.
 //! - [`platform`] says how each platform is spoken to. Pure: no I/O, no clock, no threads.
 //! - [`model`] and [`event`] are what the verbs and the callbacks speak of.
 //! - [`transport`] makes HTTPS calls that know their deadline and whether a byte left; [`time`] knows the platform's

@@ -13,7 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i32)]
 pub enum Level {
-    /// Something failed that somebody must look at.
+    /// Something failed and needs attention.
     Error = 1,
     /// Something is odd but was dealt with.
     Warn = 2,

@@ -16,9 +16,9 @@ pub struct Cabinet {
     pub device_code: String,
     /// The production code.
     pub code: String,
-    /// Where it stands, from province to street.
+    /// Its address, from province to street.
     pub address: String,
-    /// Degrees in the platform's own system (Yopoint: Baidu); both 0 if not told.
+    /// Degrees in the platform's own system (Yopoint: Baidu); both 0 if unknown.
     pub longitude: f64,
     /// See `longitude`.
     pub latitude: f64,
@@ -26,13 +26,13 @@ pub struct Cabinet {
     pub online: Tri,
     /// Whether it sells.
     pub sale: SaleState,
-    /// How many doors it has; -1 if not told.
+    /// How many doors it has; -1 if unknown.
     pub door_count: i32,
     /// The platform's own record.
     pub json: String,
 }
 
-/// Yes, no, or not told.
+/// Yes, no, or unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(i32)]
 #[allow(missing_docs)]
@@ -80,17 +80,17 @@ pub struct StockItem {
     pub name: String,
     /// The address of a picture.
     pub image_url: String,
-    /// The lanes that hold it, `row-column` parted by commas (Dingshang: the lane's name, `A21`, which opens it).
+    /// The lanes that hold it, `row-column` separated by commas (Dingshang: the lane's name, `A21`, which opens it).
     pub lanes: String,
-    /// The price of one, in fen; -1 if not told.
+    /// The price of one, in fen; -1 if unknown.
     pub price: i64,
-    /// How many there are; -1 if not told.
+    /// How many there are; -1 if unknown.
     pub stock: i32,
-    /// How many fit; -1 if not told.
+    /// How many fit; -1 if unknown.
     pub capacity: i32,
-    /// How many were sold; -1 if not told.
+    /// How many were sold; -1 if unknown.
     pub sold: i32,
-    /// When it was put on the shelf, Unix seconds; 0 if not told.
+    /// When it was put on the shelf, Unix seconds; 0 if unknown.
     pub shelved_at: i64,
     /// The platform's own record.
     pub json: String,
@@ -124,7 +124,7 @@ pub struct Order {
     pub open_id: String,
     /// Whether it is paid.
     pub payment: PaymentState,
-    /// How it was paid, as the platform numbers it; -1 if not told.
+    /// How it was paid, as the platform numbers it; -1 if unknown.
     pub pay_type: i32,
     /// How far the visit is.
     pub service: ServiceState,
@@ -136,19 +136,19 @@ pub struct Order {
     pub delivery_error: String,
     /// The platform marked it for review.
     pub suspicious: Tri,
-    /// The sum, in fen; -1 if not told.
+    /// The sum, in fen; -1 if unknown.
     pub amount: i64,
-    /// What went back, in fen; 0 if nothing or not told.
+    /// What went back, in fen; 0 if nothing or unknown.
     pub refunded: i64,
     /// The refund the customer asked for, as the platform numbers it; 0 for none.
     pub refund_state: i32,
     /// Why, as the platform names it.
     pub refund_reason: String,
-    /// When it was made, Unix seconds; 0 if not told.
+    /// When it was made, Unix seconds; 0 if unknown.
     pub created_at: i64,
-    /// When it was paid, Unix seconds; 0 if not or not told.
+    /// When it was paid, Unix seconds; 0 if not or unknown.
     pub paid_at: i64,
-    /// When the refund was asked for, Unix seconds; 0 if not or not told.
+    /// When the refund was asked for, Unix seconds; 0 if not or unknown.
     pub refund_at: i64,
     /// The goods.
     pub lines: Vec<OrderLine>,
@@ -167,11 +167,11 @@ pub struct OrderLine {
     pub barcode: String,
     /// The name.
     pub name: String,
-    /// How many; -1 if not told.
+    /// How many; -1 if unknown.
     pub quantity: i32,
-    /// The price of one, in fen; -1 if not told.
+    /// The price of one, in fen; -1 if unknown.
     pub price: i64,
-    /// The price of all, in fen; -1 if not told.
+    /// The price of all, in fen; -1 if unknown.
     pub total: i64,
     /// The platform's number of this item, by which it is dispensed (Dingshang: `record_id`).
     pub item_no: String,
@@ -240,7 +240,7 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// How many there are in all; `None` if the platform does not say.
     pub total: Option<u64>,
-    /// Whether the platform says that more follow; `None` if only the next page can tell.
+    /// Whether the platform says that more follow; `None` if unknown until the next page is asked for.
     pub more: Option<bool>,
 }
 
@@ -296,7 +296,7 @@ pub struct DoorRequest {
     pub order_no: String,
     /// The goods, where the platform opens by goods.
     pub item_no: String,
-    /// Where the platform shall report, where it can be told.
+    /// Callback URL, on platforms that take one.
     pub notify_url: String,
     /// Not to be sent later than this after the call; 0 for the client's `command_ttl_ms`.
     pub ttl_ms: u32,
@@ -372,13 +372,13 @@ pub struct PickupCode {
     pub product_id: String,
     /// The order behind it.
     pub order_no: String,
-    /// How many items it is good for; -1 if not told.
+    /// How many items it is good for; -1 if unknown.
     pub quantity: i32,
-    /// When it was made, Unix seconds; 0 if not told.
+    /// When it was made, Unix seconds; 0 if unknown.
     pub created_at: i64,
-    /// When it ends, Unix seconds; 0 for never or not told.
+    /// When it ends, Unix seconds; 0 for never or unknown.
     pub expires_at: i64,
-    /// When it was used, Unix seconds; 0 if not, or not told.
+    /// When it was used, Unix seconds; 0 if not, or unknown.
     pub used_at: i64,
     /// The order's fields, where the platform sends them along.
     pub order: Option<Box<Order>>,
@@ -445,7 +445,7 @@ pub struct RedeemRequest {
     /// The caller's own order number, where the platform keeps one (Dingshang: `trade_id`, 20 to 32 characters); empty
     /// to have one made from `request_id`.
     pub trade_no: String,
-    /// Where the platform shall report the delivery, where it can be told.
+    /// Callback URL for the delivery, on platforms that take one.
     pub notify_url: String,
     /// Who redeems, for the platform's books (Youzan: `extra_info`).
     pub redeemer: String,
@@ -469,7 +469,7 @@ pub struct OrderCreate {
     pub cabinet_id: String,
     /// The caller's own number for it, unique.
     pub trade_no: String,
-    /// Where the platform shall report the delivery.
+    /// Callback URL for the delivery.
     pub notify_url: String,
     /// The goods: the platform's id of each, and how many.
     pub lines: Vec<(String, u32)>,
@@ -501,9 +501,9 @@ pub struct User {
     pub is_admin: Tri,
     /// The address of a picture.
     pub avatar_url: String,
-    /// When the account was made, Unix seconds; 0 if not told.
+    /// When the account was made, Unix seconds; 0 if unknown.
     pub created_at: i64,
-    /// The platform's time, Unix seconds; 0 if not told.
+    /// The platform's time, Unix seconds; 0 if unknown.
     pub now: i64,
     /// The platform's own record: JSON, or XML if the account speaks XML.
     pub raw: String,
@@ -522,13 +522,13 @@ pub struct Company {
     pub address: String,
     /// The phone number.
     pub phone: String,
-    /// Who stands for it.
+    /// Its legal representative.
     pub legal_person: String,
     /// Their phone number.
     pub legal_person_phone: String,
-    /// When the account was made, Unix seconds; 0 if not told.
+    /// When the account was made, Unix seconds; 0 if unknown.
     pub created_at: i64,
-    /// The platform's time, Unix seconds; 0 if not told.
+    /// The platform's time, Unix seconds; 0 if unknown.
     pub now: i64,
     /// The platform's own record: JSON, or XML if the account speaks XML.
     pub raw: String,

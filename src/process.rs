@@ -1,7 +1,7 @@
 //! The process: which one this is, and what all clients of one process share.
 //!
 //! A child of `fork` inherits the memory of its parent but none of its threads: a lock that another thread held at that
-//! moment stays locked for ever. So whatever a process shares lies in a [`PerProcess`], of which a child gets a fresh
+//! moment stays locked forever. So whatever a process shares lies in a [`PerProcess`], of which a child gets a fresh
 //! one. Which process this is costs one load: a page that the kernel wipes in every child says so (Linux 4.14), be the
 //! child made by `fork` or by a raw `clone`. An older kernel leaves it to a handler of `pthread_atfork`, which does not
 //! see a raw `clone`; there [`check`] asks for the process id, before anything is done for a client.

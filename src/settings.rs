@@ -57,7 +57,7 @@ pub enum Form {
     Dir,
     /// One or more PEM blocks.
     Pem,
-    /// SHA-256 of public keys, in Base64 or hex, parted by commas.
+    /// SHA-256 of public keys, in Base64 or hex, separated by commas.
     Pins,
 }
 

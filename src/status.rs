@@ -1,4 +1,4 @@
-//! The codes that every call answers with. A code keeps its number and its meaning for ever; a retired one
+//! The codes that every call answers with. A code keeps its number and its meaning; a retired one
 //! leaves its number unused. Gaps of a hundred part the areas.
 
 #![allow(non_camel_case_types)]
@@ -25,8 +25,8 @@ pub const KL_E_RETIRED: kl_status = 6;
 pub const KL_E_INTERNAL: kl_status = 7;
 /// The platform has no such call; nothing was sent.
 pub const KL_E_UNSUPPORTED: kl_status = 8;
-/// Not now: another command is under way at the same door, codes are being made for the same cabinet, or the call comes
-/// from inside the log callback.
+/// Not now, and nothing was sent: another command is under way at the same door, for the same code or for the same order;
+/// or codes are being made for the same cabinet; or the call comes from inside the log callback.
 pub const KL_E_BUSY: kl_status = 9;
 /// The system refused memory, a thread or a file descriptor.
 pub const KL_E_RESOURCE: kl_status = 10;
@@ -114,13 +114,14 @@ pub const KL_E_OUT_OF_STOCK: kl_status = 507;
 /// uses it.
 pub const KL_E_TIMESTAMP: kl_status = 508;
 
-/// The pickup code was redeemed before, and not by this request: a command that answers this is *not done*.
+/// The pickup code was used before. *Not done* if another request is proved to have used it; *unknown* if it may have been
+/// this one.
 pub const KL_E_CODE_USED: kl_status = 520;
 /// The pickup code has expired.
 pub const KL_E_CODE_EXPIRED: kl_status = 521;
 /// The order is in no state for this: unpaid, expired, closed, refunded, or delivered before.
 pub const KL_E_ORDER_STATE: kl_status = 522;
-/// The account itself is expired, not verified, or closed: its owner must see to it.
+/// The account itself is expired, not verified, or closed; its owner must act.
 pub const KL_E_ACCOUNT: kl_status = 523;
 /// Your own number was used before: the thing may exist already.
 pub const KL_E_DUPLICATE: kl_status = 524;
@@ -129,24 +130,24 @@ pub const KL_E_TOKEN: kl_status = 525;
 /// Too many wrong codes in a short time; nothing was sent. `retry_after_ms` says when the next one is taken.
 pub const KL_E_CODE_TRIES: kl_status = 526;
 
-/// This `request_id` was already used for another command.
+/// This `request_id` was already used for another act, or is settled the other way. Nothing was sent.
 pub const KL_E_REQUEST_ID: kl_status = 600;
 /// The command's time to live passed before it could be sent; nothing was sent.
 pub const KL_E_STALE: kl_status = 601;
-/// The command with this `request_id` is under way on another thread.
+/// The command with this `request_id` is under way, on another thread or in another process; or this process was taken for
+/// dead, and its command is in other hands.
 pub const KL_E_IN_FLIGHT: kl_status = 602;
 /// What became of an earlier command of this name is not known; nothing was sent. Look at the order, or let a person
 /// look at the door.
 pub const KL_E_UNSETTLED: kl_status = 603;
-
 /// Another command at the same door, for the same code or for the same order is not settled; the message names it. Nothing
-/// was sent.
+/// was sent. With `retry_after_ms` the door alone is the reason, and is free after that time.
 pub const KL_E_BLOCKED: kl_status = 604;
-/// The time was up before the platform told what the machine did.
+/// The time was up before the platform reported what the machine did.
 pub const KL_E_PENDING: kl_status = 605;
 /// The platform took the command, but the machine did not do it: the door never opened, or nothing was pushed out.
 pub const KL_E_NOT_MOVED: kl_status = 606;
-/// The platform never tells what the machine did, or there is nothing that moves.
+/// The platform never reports what the machine did, or nothing moves by this command.
 pub const KL_E_UNKNOWABLE: kl_status = 607;
 /// Too early to say *not done*: the request may still reach the platform. `retry_after_ms` is the time left. *Done* is
 /// taken at any time.
@@ -162,7 +163,7 @@ pub const KL_E_JOURNAL_FULL: kl_status = 611;
 pub const KL_E_JOURNAL_READ_ONLY: kl_status = 612;
 /// The journal belongs to another user. Nothing was sent.
 pub const KL_E_JOURNAL_OWNER: kl_status = 613;
-/// The journal was written by a newer library. Nothing was sent.
+/// The journal has another format version than this library's. Nothing was sent.
 pub const KL_E_JOURNAL_VERSION: kl_status = 614;
 /// The journal is damaged in its middle. Nothing is sent before `kl_journal_repair`.
 pub const KL_E_JOURNAL_DAMAGED: kl_status = 615;

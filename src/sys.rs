@@ -546,6 +546,20 @@ mod tests {
         assert_eq!(owner_and_heir(true), (true, true));
     }
 
+    // FAULTS F11: a child is forked while another thread has the table of the journals' owners in hand.
+    #[test]
+    fn a_child_has_a_table_of_owners_of_its_own() {
+        let in_hand = crate::store::owners::table_in_hand();
+        let child = forked(|| {
+            if !crate::store::owners::table_is_free() {
+                // SAFETY: ends the child.
+                unsafe { libc::_exit(1) };
+            }
+        });
+        assert_eq!(libc::WEXITSTATUS(reap(child)), 0);
+        drop(in_hand);
+    }
+
     // FAULTS F14: with the standard descriptors closed a file still gets none of them.
     #[test]
     fn no_file_becomes_a_standard_descriptor() {

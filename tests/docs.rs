@@ -452,3 +452,136 @@ fn every_platform_has_its_page_and_its_row() {
         }
     }
 }
+
+/// What stands between backticks in a page's running text, with the lines it stands in.
+fn spans(page: &Path) -> Vec<(String, String)> {
+    let mut fence = false;
+    let mut all = Vec::new();
+    for line in text(page).lines() {
+        fence ^= line.trim_start().starts_with("```");
+        if !fence {
+            all.extend(line.split('`').skip(1).step_by(2).map(|span| (span.to_owned(), line.to_owned())));
+        }
+    }
+    all
+}
+
+// FAULTS G: pages named files and tests that had gone.
+#[test]
+fn every_file_and_every_test_that_is_named_exists() {
+    const FOLDERS: [&str; 14] = [
+        "src/",
+        "tests/",
+        "docs/",
+        "trials/",
+        "simulator/",
+        "cli/",
+        "xtask/",
+        "python/",
+        "scripts/",
+        "examples-c/",
+        "include/",
+        "packaging/",
+        "fuzz/",
+        "abi/",
+    ];
+    let (mut files, mut tests) = (0, 0);
+    // The changelog tells of what was.
+    for page in pages().iter().filter(|p| !p.ends_with("CHANGELOG.md")) {
+        for (span, line) in spans(page) {
+            let path = span.split([' ', ':']).next().unwrap();
+            if FOLDERS.iter().any(|f| path.starts_with(f)) && !path.contains(['*', '<', '{']) {
+                assert!(root().join(path).exists(), "{}: {path} does not exist", name(page));
+                files += 1;
+            }
+            // A test's name beside the file it is in.
+            let is_name = span.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+            let named: Vec<&str> =
+                line.split('`').skip(1).step_by(2).filter(|s| s.ends_with(".rs")).collect();
+            if is_name && span.matches('_').count() >= 3 && !named.is_empty() {
+                let function = format!("fn {span}(");
+                let found = named.iter().any(|file| text(&root().join(file)).contains(&function));
+                assert!(found, "{}: no test {span} in {named:?}", name(page));
+                tests += 1;
+            }
+        }
+    }
+    assert!(files > 60 && tests > 25, "{files} files, {tests} tests");
+}
+
+/// A number of the documentation: bytes, milliseconds, or a count.
+fn number(words: &str) -> f64 {
+    let (digits, unit) = words.split_once(' ').unwrap_or((words, ""));
+    let digits: f64 = digits.replace(',', "").parse().unwrap_or_else(|e| panic!("{words}: {e}"));
+    let each = match unit {
+        "" | "bytes" | "ms" => 1,
+        "KiB" => 1024,
+        "MiB" => 1024 * 1024,
+        "s" => 1000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        "days" => 86_400_000,
+        _ => panic!("{words}: {unit}?"),
+    };
+    digits * f64::from(each)
+}
+
+/// The value of a constant in the text of its source: a product of numbers, or a duration, in milliseconds.
+fn constant(name: &str, source: &str) -> f64 {
+    let begin = format!("const {name}: ");
+    let at = source.find(&begin).unwrap_or_else(|| panic!("no {begin}"));
+    let (_, value) = source[at..].split_once(" = ").unwrap();
+    let value = value.split(';').next().unwrap();
+    let (value, each) = match value.strip_suffix(')').and_then(|v| v.split_once('(')) {
+        Some(("Duration::from_secs", inner)) => (inner, 1000.0),
+        Some(("Duration::from_millis", inner)) => (inner, 1.0),
+        _ if name.ends_with("_S") => (value, 1000.0),
+        _ => (value, 1.0),
+    };
+    value.split('*').map(|part| part.trim().replace('_', "").parse::<f64>().unwrap()).product::<f64>() * each
+}
+
+#[test]
+fn the_bounds_are_those_of_the_source() {
+    let mut seen = 0;
+    for page in pages() {
+        for line in text(&page).lines().filter(|l| l.starts_with('|')) {
+            let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+            let [_, told, place] = cells[..] else { continue };
+            let Some((constant_name, file)) = place.strip_prefix('`').and_then(|p| p.split_once("` in `"))
+            else {
+                continue;
+            };
+            let source = text(&root().join(file.trim_end_matches('`')));
+            let value = constant(constant_name, &source);
+            assert!(
+                (number(told) - value).abs() < 0.5,
+                "{}: {constant_name} is {value}, not {told}",
+                name(&page)
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen >= 15, "only {seen} bounds");
+}
+
+#[test]
+fn every_field_of_a_record_is_explained() {
+    let source = text(&root().join("src/command/record.rs"));
+    let writer = &source[..source.find("/// As a line of the journal").expect("the writer")];
+    let page = text(&root().join("docs/journal.md"));
+    let (_, records) = page.split_once("## The records").unwrap();
+    let (_, kinds) = writer.split_once("const KINDS").unwrap();
+    let kinds: Vec<&str> = kinds.split(';').nth(1).unwrap().split('"').skip(1).step_by(2).collect();
+    assert!(kinds.len() >= 9, "{kinds:?}");
+    // `w.int("n", …)`, `.text("id", …)`, and the pairs of keys of a span.
+    let mut fields: Vec<&str> = kinds;
+    for call in [".int(\"", ".text(\"", "[\""] {
+        fields.extend(source.split(call).skip(1).filter_map(|rest| rest.split('"').next()));
+    }
+    fields.retain(|f| f.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
+    assert!(fields.len() > 50, "{}", fields.len());
+    for field in fields {
+        assert!(records.contains(&format!("`{field}`")), "docs/journal.md does not explain {field}");
+    }
+}

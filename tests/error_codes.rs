@@ -1,5 +1,5 @@
 //! The tables of refusals in docs/platforms/*.md, row by row: each code in the vendor's shape comes out as the status, the
-//! advice and the sentence that the page promises. A code cell is a list parted by commas: a number, and in backticks the
+//! advice and the sentence that the page promises. A code cell is a list separated by commas: a number, and in backticks the
 //! texts that it may come with.
 
 mod common;

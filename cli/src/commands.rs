@@ -1,4 +1,4 @@
-//! `kiosklink pending` and `kiosklink evidence`: the commands that the journal remembers.
+//! `kiosklink pending`, `visits`, `refusals`, `adopt`, `repair` and `evidence`: what the journal remembers.
 
 use crate::args::Given;
 use crate::out::{
@@ -7,15 +7,19 @@ use crate::out::{
 };
 use crate::verbs::{order_row, source_word, system_ms, word};
 use kiosklink::client::Client;
-use kiosklink::command::{Act, Command, SettledBy};
+use kiosklink::command::{Act, Command, CommandFilter, SettledBy};
 use kiosklink::config::{Config, KEYS};
 use kiosklink::error::{Error, Outcome, Result as Answer};
 use kiosklink::json::{Json, Writer};
 use kiosklink::log::mask;
 use kiosklink::model::OrderRef;
-use kiosklink::status::{self, KL_E_ARGUMENT, KL_E_IN_FLIGHT, KL_OK};
+use kiosklink::platform::proof;
+use kiosklink::platform::refusals::Refusals;
+use kiosklink::status::{
+    self, KL_E_ARGUMENT, KL_E_CANCELLED, KL_E_IN_FLIGHT, KL_E_NOT_FOUND, KL_E_PLATFORM, KL_OK, kl_status,
+};
 use kiosklink::time::clock::{BUILD_TIME, format_time};
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 
 fn text(value: &str) -> Cell {
     Cell::Text(value.to_owned())
@@ -41,21 +45,27 @@ pub fn row(c: &Command) -> Row {
         Act::Redeem(_) => "redeem",
         Act::Write { verb, .. } => verb,
     };
-    let outcome = if c.status == KL_E_IN_FLIGHT { "in_flight" } else { outcome_word(c.outcome) };
+    let outcome = became(c);
     let order = if c.receipt.order_no.is_empty() { &number } else { &c.receipt.order_no };
     vec![
         ("request_id", text(&c.request_id)),
         ("verb", text(verb)),
         ("cabinet_id", text(&cabinet)),
         ("door_or_code", text(&door)),
+        ("visit_id", text(&c.visit_id)),
         ("started_at", Cell::Time(c.started_at)),
+        ("sent_at", Cell::Time(c.sent_at)),
+        ("age_ms", Cell::Millis(c.age_ms)),
         ("outcome", text(outcome)),
+        ("mature_in_ms", Cell::Millis(c.mature_in_ms.into())),
         ("physical", word(c.physical)),
         ("physical_error", text(&c.physical_error)),
         ("settled_by", if c.settled_by == SettledBy::Nobody { text("") } else { word(c.settled_by) }),
         ("order_no", text(order)),
         ("item_no", text(&c.receipt.item_no)),
         ("delivery_no", text(&c.receipt.delivery_no)),
+        ("mark", text(&c.mark)),
+        ("context", text(&c.context)),
         ("status", text(if c.status == KL_OK { "" } else { status::name(c.status).unwrap_or("KL_E_?") })),
         ("message", text(&mask(&c.message))),
     ]
@@ -64,7 +74,7 @@ pub fn row(c: &Command) -> Row {
 /// A client whose commands survive this process; without a folder there is nothing to look at.
 fn client(given: &Given) -> Result<(Config, Client), Stop> {
     let config = given.config()?;
-    if config.get("state_dir").is_none() {
+    if config.get("state_dir").is_none_or(|dir| dir == "none") {
         return Err(Stop::Usage(
             "the account has no state_dir: commands are remembered only by the process that sent them".into(),
         ));
@@ -77,10 +87,62 @@ fn client(given: &Given) -> Result<(Config, Client), Stop> {
 pub fn list(given: &Given) -> Done {
     let (_, client) = client(given)?;
     let mut table = Table::new(given.json(), false);
-    for command in client.commands_pending()? {
+    let filter = if given.has("all") { CommandFilter::Any } else { CommandFilter::Open };
+    for command in client.commands_list(0, filter)? {
         table.add(row(&command), "")?;
     }
-    table.finish("commands are unknown or under way")
+    table.finish(if given.has("all") {
+        "commands are remembered"
+    } else {
+        "commands are unknown or under way"
+    })
+}
+
+/// `kiosklink visits list`
+pub fn visits(given: &Given) -> Done {
+    let (_, client) = client(given)?;
+    let mut table = Table::new(given.json(), false);
+    for (visit, commands) in client.visits()? {
+        table.add(visit_row(&visit, &commands), "")?;
+    }
+    table.finish("visits are open")
+}
+
+/// A visit: how far its commands are, and what they are.
+fn visit_row(visit: &str, commands: &[Command]) -> Row {
+    let first = commands.first();
+    let last = commands.last();
+    let short: Vec<String> = commands.iter().map(|c| format!("{} {}", c.request_id, became(c))).collect();
+    let whole: Vec<String> = commands.iter().map(|c| json_of(&row(c))).collect();
+    vec![
+        ("visit_id", text(visit)),
+        ("started_at", Cell::Time(first.map_or(0, |c| c.started_at))),
+        ("age_ms", Cell::Millis(first.map_or(0, |c| c.age_ms))),
+        ("context", text(last.map_or("", |c| c.context.as_str()))),
+        ("commands", Cell::Words(short.join(", "))),
+        ("commands", Cell::Json(format!("[{}]", whole.join(",")))),
+    ]
+}
+
+/// A command's outcome in a word.
+fn became(c: &Command) -> &'static str {
+    if c.status == KL_E_IN_FLIGHT { "in_flight" } else { outcome_word(c.outcome) }
+}
+
+/// `kiosklink visits close`
+pub fn visit_close(given: &Given) -> Done {
+    let (_, client) = client(given)?;
+    let visit = given.arg(0);
+    if !client.visits()?.iter().any(|(open, _)| *open == visit) {
+        return Err(Stop::Failed(Error::new(KL_E_NOT_FOUND, format!("no visit {} is open", quoted(&visit)))));
+    }
+    client.visit_close(&visit)?;
+    if given.json() {
+        say(&Writer::new().raw("ok", "true").text("visit_id", &visit).take())?;
+    } else {
+        say(&format!("{visit} is closed. Its commands stay as they are."))?;
+    }
+    Ok(0)
 }
 
 fn show(given: &Given, command: &Command, code: u8) -> Done {
@@ -139,11 +201,192 @@ pub fn settle(given: &Given) -> Done {
             return Err(Stop::Usage(format!("pending settle takes done or not-done, not {}", quoted(other))));
         }
     };
+    let note = given.get("note").unwrap_or("").trim();
+    if given.has("overrule") && given.has("sensor") {
+        return Err(Stop::Usage("a sensor overrules nothing: --overrule is a person's word".into()));
+    }
+    if given.has("overrule") && note.is_empty() {
+        return Err(Stop::Usage("--overrule needs --note: how do you know that the request is gone?".into()));
+    }
     let (_, client) = client(given)?;
+    let id = given.arg(0);
     let by = if given.has("sensor") { SettledBy::Sensor } else { SettledBy::Person };
-    client.command_settle(&given.arg(0), outcome, by, given.get("note").unwrap_or(""))?;
-    let known = client.command_get(&given.arg(0))?;
+    let settled = if given.has("overrule") {
+        client.command_overrule(&id, outcome, note)
+    } else {
+        client.command_settle(&id, outcome, by, note)
+    };
+    settled.map_err(|e| Stop::Act(e, id.clone()))?;
+    let known = client.command_get(&id)?;
     show(given, &known, 0)
+}
+
+/// Goes on only if somebody said yes, on the line or at the terminal, and how they know.
+fn agreed(given: &Given, question: &str) -> Result<String, Stop> {
+    let note = given.get("note").unwrap_or("").trim().to_owned();
+    if note.is_empty() {
+        return Err(Stop::Usage(format!(
+            "{} needs --note: who decides, and how do they know?",
+            given.verb.words.join(" ")
+        )));
+    }
+    if given.has("yes") {
+        return Ok(note);
+    }
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Err(Stop::Usage(format!("{question} --yes says yes.")));
+    }
+    // Nothing is lost if it cannot be asked: no answer is no.
+    let _ = write!(io::stderr(), "{question} [yes/no] ");
+    let mut answer = String::new();
+    let _ = io::stdin().read_line(&mut answer);
+    if answer.trim().eq_ignore_ascii_case("yes") {
+        return Ok(note);
+    }
+    Err(Stop::Usage("nothing was changed".into()))
+}
+
+/// `kiosklink adopt`
+pub fn adopt(given: &Given) -> Done {
+    let (_, client) = client(given)?;
+    let before = client.journal_info()?;
+    if before.trouble == KL_OK {
+        return Err(Stop::Failed(Error::new(
+            KL_E_ARGUMENT,
+            "this journal needs nobody to adopt it: it is neither missing nor older nor copied",
+        )));
+    }
+    let what = if before.trouble_words.is_empty() { "it is in trouble" } else { &before.trouble_words };
+    let note = agreed(
+        given,
+        &format!(
+            "The journal: {what}. What it knew of commands is lost: a request_id from there would be sent again. \
+             Look at the doors and the codes of the last commands first. Adopt it?"
+        ),
+    )?;
+    client.journal_adopt(&note)?;
+    let after = client.journal_info()?;
+    if given.json() {
+        let mut w = Writer::new();
+        w.raw("ok", "true").text("installation", &after.installation).int("epoch", after.epoch.into());
+        say(&w.finish())?;
+    } else {
+        say(&format!("Adopted: installation {}, epoch {}.", after.installation, after.epoch))?;
+    }
+    Ok(0)
+}
+
+/// `kiosklink repair`
+pub fn repair(given: &Given) -> Done {
+    let (_, client) = client(given)?;
+    let before = client.journal_info()?;
+    if before.damage.is_empty() {
+        return Err(Stop::Failed(Error::new(KL_E_ARGUMENT, "this journal is not damaged")));
+    }
+    agreed(
+        given,
+        &format!(
+            "The journal is damaged: {}. It is put aside, and what can be read of it is kept; a request_id from the \
+             damaged part would be sent again. Look at the doors and the codes of the last commands first. Repair it?",
+            before.damage
+        ),
+    )?;
+    let aside = client.journal_repair()?.map(|path| path.display().to_string()).unwrap_or_default();
+    if given.json() {
+        say(&Writer::new().raw("ok", "true").text("aside", &aside).take())?;
+    } else {
+        say(&format!("Repaired. The damaged file is {aside}."))?;
+    }
+    Ok(0)
+}
+
+/// A refusal that no row explains, and the commands that met it.
+struct Met {
+    name: String,
+    http: u16,
+    status: kl_status,
+    words: String,
+    last_at: i64,
+    /// The newest command that met it.
+    request_id: String,
+    count: i64,
+}
+
+/// The refusals of commands that are not done or unknown, and of which no row says what they mean.
+fn unexplained(commands: &[Command], table: &Refusals) -> Vec<Met> {
+    let mut all: Vec<Met> = Vec::new();
+    for c in commands.iter().filter(|c| matches!(c.outcome, Outcome::Unknown | Outcome::NotDone)) {
+        // Without a name there is nothing that a row could say.
+        let (Ok(http), name) = (u16::try_from(c.refusal.http), &c.refusal.name) else { continue };
+        if name.is_empty() || table.meaning(http, name).is_some() {
+            continue;
+        }
+        let at = match all.iter().position(|m| m.name == *name && m.http == http) {
+            Some(at) => at,
+            None => {
+                all.push(Met {
+                    name: name.clone(),
+                    http,
+                    status: c.status,
+                    words: String::new(),
+                    last_at: 0,
+                    request_id: String::new(),
+                    count: 0,
+                });
+                all.len() - 1
+            }
+        };
+        let met = &mut all[at];
+        met.count += 1;
+        met.last_at = c.started_at;
+        met.words.clone_from(&c.refusal.words);
+        met.request_id.clone_from(&c.request_id);
+    }
+    all
+}
+
+/// `kiosklink refusals`
+pub fn refusals(given: &Given) -> Done {
+    let (config, client) = client(given)?;
+    let table = Refusals::of_account(proof::refusals(config.platform()), &config)?;
+    let met = unexplained(&client.commands_list(0, CommandFilter::Any)?, &table);
+    if given.json() {
+        let platform = config.platform().name();
+        let rows: Vec<String> = met.iter().map(|m| skeleton(platform, m)).collect();
+        say(&format!("{{\"kiosklink-refusals\":1,\"rows\":[{}]}}", rows.join(",")))?;
+        return Ok(0);
+    }
+    let mut out = Table::new(false, false);
+    for m in &met {
+        let row = vec![
+            ("name", text(&m.name)),
+            ("http", Cell::Number(Some(m.http.into()))),
+            ("met", Cell::Number(Some(m.count))),
+            ("last_at", Cell::Time(m.last_at)),
+            ("request_id", text(&m.request_id)),
+            ("status", text(code_name(m.status))),
+            ("words", text(&mask(&m.words))),
+        ];
+        out.add(row, "")?;
+    }
+    out.finish("refusals without a row were met")
+}
+
+fn code_name(code: kl_status) -> &'static str {
+    status::name(code).unwrap_or("KL_E_PLATFORM")
+}
+
+/// A row of a `refusals_file` that is not signed off yet: it is refused until somebody fills it in.
+fn skeleton(platform: &str, m: &Met) -> String {
+    let mut w = Writer::new();
+    // Who settled it says nothing of what the name means.
+    let status = if matches!(m.status, KL_OK | KL_E_CANCELLED) { KL_E_PLATFORM } else { m.status };
+    w.text("platform", platform).text("name", &m.name).int("http", m.http.into());
+    w.text("means", "unknown").text("status", code_name(status));
+    w.raw("source", "\"\"").raw("signed_off", "\"\"");
+    w.text("words", &mask(&m.words)).int("met", m.count).int("last_at", m.last_at);
+    w.text("request_id", &m.request_id);
+    w.finish()
 }
 
 /// `kiosklink evidence`
@@ -157,6 +400,12 @@ pub fn evidence(given: &Given) -> Done {
     w.int("abi", kiosklink::ffi::library::KL_ABI_VERSION.into()).int("built", BUILD_TIME);
     w.raw("account", &account(&config));
     w.raw("command", &json_of(&row(&command)));
+    if command.refusal != Default::default() {
+        let mut r = Writer::new();
+        r.int("http", command.refusal.http.into()).text("name", &command.refusal.name);
+        r.text("words", &command.refusal.words);
+        w.raw("refusal", &r.finish());
+    }
     let data = &command.receipt.json;
     if Json::parse(data.as_bytes()).is_ok() {
         w.raw("platform_answer", data);
@@ -166,7 +415,12 @@ pub fn evidence(given: &Given) -> Done {
     j.text("file", &info.path.display().to_string()).int("bytes", info.bytes as i64);
     j.int("settled", info.settled as i64)
         .int("unsettled", info.unsettled as i64)
-        .text("damage", &info.damage);
+        .text("damage", &info.damage)
+        .text("trouble", &info.trouble_words)
+        .text("installation", &info.installation)
+        .int("epoch", info.epoch.into())
+        .raw("bound", if info.bound { "true" } else { "false" })
+        .text("file_system", &info.file_system);
     w.raw("journal", &j.finish());
     let records = std::fs::read(&info.path)
         .map_err(|e| Error::os(KL_E_ARGUMENT, info.path.display().to_string(), &e))?;
@@ -270,7 +524,7 @@ pub fn moved(given: &Given, client: &Client, id: &str, ms: u32) -> Done {
             if !given.json() {
                 note(&format!("{} ({})", e.message(), name_of(&e)));
             }
-            let known = client.command_get(id)?;
+            let known = client.command_get(id).map_err(|_| Stop::Act(e.clone(), id.to_owned()))?;
             show(given, &known, exit_code(&e))
         }
     }

@@ -4,12 +4,14 @@ use crate::args::Given;
 use crate::out::{Done, WRONG, name_of, say};
 use crate::verbs::{CLOCK_OFF_S, system_ms};
 use kiosklink::client::Client;
+use kiosklink::command::JournalInfo;
 use kiosklink::config::{Config, KEYS};
 use kiosklink::error::Error;
-use kiosklink::json::Writer;
+use kiosklink::json::{Json, Writer};
 use kiosklink::log::mask;
-use kiosklink::platform;
-use kiosklink::status::*;
+use kiosklink::platform::refusals::Refusals;
+use kiosklink::platform::{self, proof};
+use kiosklink::status::{self, *};
 use kiosklink::time::clock::{BUILD_TIME, Source, format_time};
 use kiosklink::transport::{Scheme, Url};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -33,6 +35,7 @@ const FREE_LOW: u64 = 4 << 20;
 const FREE_BAD: u64 = 256 << 10;
 /// What is wrong with the client's certificate is told in the handshake, or with the first answer.
 const CLIENT_CERT: &str = "set client_cert_file and client_key_file as the platform gave them";
+const SERVER: &str = "it speaks TLS, but not as it must: show this line to whoever runs the server";
 const PORT: &str = "does the port speak TLS?";
 const PROXY: &str = "is proxy right, its password too, and may it connect to the platform?";
 
@@ -139,22 +142,33 @@ pub fn run(given: &Given) -> Done {
         }
         Err(other) => return Err(other),
     };
-    let mut of_state = Findings { json: false, all: Vec::new() };
-    let folder = state(&mut of_state, &config);
-    let told = of_state.all.iter().any(|c| c.state == State::Bad);
+    let mut of_files = Findings { json: false, all: Vec::new() };
+    let folder = state(&mut of_files, &config);
+    let refusals_good = refusals(&mut of_files, &config);
+    let folder_bad = of_files.all.iter().any(|c| c.state == State::Bad && c.name != "refusals");
+    let before = folder.map(names_in).unwrap_or_default();
     let make = |c: &Config| platform::make(c).and_then(|p| Ok((p.origin().clone(), Client::new(c)?)));
-    // What is wrong with the folder is told once, and does not hide what is wrong with the network.
-    let library = make(&config).or_else(|e| match without_state(&config) {
-        Some(config) if told => make(&config).map_err(|_| e),
-        _ => Err(e),
+    // What is wrong with a file is told once, and does not hide what is wrong with the network.
+    let mut left_out = Vec::new();
+    left_out.extend((!refusals_good).then_some("refusals_file"));
+    left_out.extend(folder_bad.then_some("state_dir"));
+    let library = make(&config).or_else(|e| {
+        let trial = (1..1 << left_out.len()).find_map(|some: usize| {
+            let without = left_out.iter().enumerate().filter(|(i, _)| some >> i & 1 == 1).map(|(_, k)| *k);
+            make(&without_keys(&config, &without.collect::<Vec<_>>())?).ok()
+        });
+        trial.ok_or(e)
     });
     settings(&mut f, given, &config, library.as_ref().err());
-    f.all.append(&mut of_state.all);
+    f.all.append(&mut of_files.all);
     match library {
         Ok((origin, client)) => {
             match folder {
-                Some(folder) => journal(&mut f, &config, folder, &client),
-                None if config.get("state_dir").is_some() => f.skip(&["journal"]),
+                Some(folder) => {
+                    journal(&mut f, &config, folder, &client);
+                    handed_over(folder, &before);
+                }
+                None if wants_folder(&config) => f.skip(&["filesystem", "journal", "identity"]),
                 None => {}
             }
             network(&mut f, &config, &origin, &client);
@@ -164,15 +178,153 @@ pub fn run(given: &Given) -> Done {
     f.end()
 }
 
-/// The same account without its folder.
-fn without_state(config: &Config) -> Option<Config> {
+/// Whether the account names a folder for its state.
+fn wants_folder(config: &Config) -> bool {
+    config.get("state_dir").is_some_and(|dir| dir != "none")
+}
+
+/// The same account without some of its settings.
+fn without_keys(config: &Config, keys: &[&str]) -> Option<Config> {
     let mut without = Config::new(config.platform().name()).ok()?;
-    for key in KEYS.iter().filter(|k| k.name != "state_dir") {
+    for key in KEYS.iter().filter(|k| !keys.contains(&k.name)) {
         if let Some(value) = config.get(key.name) {
             without.set(key.name, value).ok()?;
         }
     }
     Some(without)
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let all = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    all.map(|e| e.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// What a client makes in its folder (the file by which it is tried, a lock) belongs to the folder's owner: of root's making
+/// it would shut the firmware out.
+fn handed_over(folder: &Path, before: &[String]) {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(of) = folder.metadata() else { return };
+    for name in names_in(folder).iter().filter(|name| !before.contains(name)) {
+        let file = folder.join(name);
+        if file.symlink_metadata().is_ok_and(|m| m.uid() != of.uid()) {
+            // Only root can, and only root needs to.
+            let _ = std::os::unix::fs::lchown(&file, Some(of.uid()), Some(of.gid()));
+        }
+    }
+}
+
+/// The operator's own table of refusals. False if the library cannot use it.
+fn refusals(f: &mut Findings, config: &Config) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    const NAME: &str = "refusals";
+    let Some(path) = config.get("refusals_file") else { return true };
+    let table = match std::fs::read(path) {
+        Ok(table) => table,
+        Err(e) => {
+            f.add(NAME, State::Bad, format!("{path}: {e}"), "put the file there, or take refusals_file out");
+            return false;
+        }
+    };
+    let platform = config.platform();
+    let found = match Table::read(&table, platform) {
+        Ok(found) => found,
+        Err(why) => {
+            f.add(NAME, State::Bad, format!("{path}: {why}"), "put it right: docs/proof.md has the form");
+            return false;
+        }
+    };
+    let what = found.words(path, platform.name());
+    if !found.wrong.is_empty() {
+        let cure = "put these rows right, or take them out: nothing of the table is used before";
+        f.add(NAME, State::Bad, format!("{what}; {}", found.wrong.join("; ")), cure);
+        return false;
+    }
+    if std::fs::metadata(path).is_ok_and(|m| m.mode() & 0o022 != 0) {
+        let cure = format!("chmod go-w {path}: whoever writes there can make a door open again");
+        f.add(NAME, State::Look, format!("{what}; others than its owner can write to it"), cure);
+    } else if !found.look.is_empty() {
+        let cure = "is that meant so?";
+        f.add(NAME, State::Look, format!("{what}; {}", found.look.join("; ")), cure);
+    } else {
+        f.good(NAME, what);
+    }
+    true
+}
+
+/// What an operator's table holds.
+#[derive(Default)]
+struct Table {
+    /// Rows that this platform takes.
+    taken: usize,
+    /// Of these, rows that prove *not done*.
+    prove: usize,
+    /// Rows of other platforms.
+    others: usize,
+    /// Rows that cannot be used.
+    wrong: Vec<String>,
+    /// What can be used and is odd.
+    look: Vec<String>,
+}
+
+impl Table {
+    /// Row by row, so that all that is wrong is told at once. An error is about the whole.
+    fn read(table: &[u8], platform: platform::Kind) -> Result<Table, String> {
+        let whole = Json::parse(table).and_then(Json::object).map_err(|b| b.sentence("the table"))?;
+        let rows = whole.array(&["rows"]).map_err(|b| b.sentence("the table"))?.unwrap_or_default();
+        let head = whole.get("kiosklink-refusals").ok().flatten().map_or("0", Json::text);
+        // The head alone is judged first.
+        let of = |rows: &str| format!("{{\"kiosklink-refusals\":{head},\"rows\":[{rows}]}}");
+        let judge = |rows: &str| {
+            Refusals::with_table(&[], platform.name(), of(rows).as_bytes()).map_err(|e| {
+                e.message().trim_start_matches("refusals_file: ").trim_start_matches("row 1: ").to_owned()
+            })
+        };
+        judge("")?;
+        let own = Refusals::new(proof::refusals(platform));
+        let mut found = Table::default();
+        let mut seen: Vec<(String, i64)> = Vec::new();
+        for (i, row) in rows.iter().enumerate() {
+            let number = i + 1;
+            let taken = match judge(row.text()) {
+                Ok(table) => table.own_rows() == 1,
+                Err(why) => {
+                    found.wrong.push(format!("row {number}: {why}"));
+                    continue;
+                }
+            };
+            let Ok(o) = row.object() else { continue };
+            let text = |key: &str| o.string(&[key]).ok().flatten().unwrap_or_default();
+            if !taken {
+                found.others += 1;
+                let of = text("platform");
+                if !platform::Kind::ALL.iter().any(|k| k.name() == of) {
+                    found.look.push(format!("row {number} is of an unknown platform {of}"));
+                }
+                continue;
+            }
+            let (name, http) = (text("name"), o.int(&["http"]).ok().flatten().unwrap_or(0));
+            found.taken += 1;
+            found.prove += usize::from(text("means") == "not_done");
+            if seen.contains(&(name.clone(), http)) {
+                found.look.push(format!("row {number} says {name} once more: the first one counts"));
+            } else if own.meaning(u16::try_from(http).unwrap_or(0), &name).is_some() {
+                found.look.push(format!("row {number} is laid over the platform's own row for {name}"));
+            }
+            seen.push((name, http));
+        }
+        Ok(found)
+    }
+
+    fn words(&self, path: &str, platform: &str) -> String {
+        let mut text = format!(
+            "{path}: {} rows taken for {platform}, {} of them prove that nothing was done",
+            self.taken, self.prove
+        );
+        if self.others > 0 {
+            text.push_str(&format!("; {} rows of other platforms", self.others));
+        }
+        text
+    }
 }
 
 fn settings(f: &mut Findings, given: &Given, config: &Config, error: Option<&Error>) {
@@ -200,15 +352,21 @@ fn settings(f: &mut Findings, given: &Given, config: &Config, error: Option<&Err
 
 /// The folder for state, if there is one.
 fn state<'a>(f: &mut Findings, config: &'a Config) -> Option<&'a Path> {
+    const SET: &str = "set state_dir to a folder on flash that survives restarts";
     let Some(dir) = config.get("state_dir") else {
-        f.add(
-            "state",
-            State::Look,
-            "no state_dir: what became of commands is forgotten at a restart",
-            "set state_dir to a folder on flash that survives restarts",
-        );
+        // An account that only reads has nothing to remember.
+        if platform::make(config).is_ok_and(|p| p.only_reads()) {
+            f.good("state", "no state_dir: this platform takes no commands");
+        } else {
+            f.add("state", State::Bad, "no state_dir: commands are refused (KL_E_CONFIG_MISSING)", SET);
+        }
         return None;
     };
+    if dir == "none" {
+        let what = "state_dir is none: after a restart the same request_id acts again";
+        f.add("state", State::Look, what, SET);
+        return None;
+    }
     let path = Path::new(dir);
     match path.metadata() {
         Err(e) => {
@@ -290,54 +448,144 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// The account's journal, as the library reads it.
+/// The account's journal, as the library reads it: what it lies on, how it does, whose it is.
 fn journal(f: &mut Findings, config: &Config, folder: &Path, client: &Client) {
+    const NAMES: [&str; 3] = ["filesystem", "journal", "identity"];
+    if platform::make(config).is_ok_and(|p| p.only_reads()) {
+        return f.skip(&NAMES);
+    }
     // Reading makes the lock's file if there is none. Of another user's making than the firmware's it would shut that one out.
     let prefix = format!("commands-{}-", config.platform().name());
-    let locks = std::fs::read_dir(folder).map(|all| {
-        all.flatten().any(|entry| {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            name.starts_with(&prefix) && name.ends_with(".lock")
-        })
-    });
-    if matches!(locks, Ok(false)) {
-        return f.good("journal", "none yet: no command was given");
+    let lock = names_in(folder).iter().any(|name| name.starts_with(&prefix) && name.ends_with(".lock"));
+    if !lock && is_stranger(folder) {
+        f.add(NAMES[0], State::Skipped, "not looked at: this is not the user that owns the folder", "");
+        f.good(NAMES[1], "none yet: no command was given");
+        return f.skip(&NAMES[2..]);
     }
     let info = match client.journal_info() {
         Ok(info) => info,
         Err(e) => {
-            let cure = match e.status() {
-                KL_E_JOURNAL_FULL => "make room",
-                KL_E_JOURNAL_OWNER => "run this as the user that runs the firmware",
-                KL_E_JOURNAL_VERSION => {
-                    "this program is older than the firmware that wrote it: use the newer one"
-                }
-                KL_E_JOURNAL_BUSY => "another process holds it: is one hanging?",
-                _ => "look at the file system",
-            };
-            return f.error("journal", &e, cure);
+            f.skip(&NAMES[..1]);
+            f.error(NAMES[1], &e, unreadable(e.status()));
+            return f.skip(&NAMES[2..]);
         }
     };
-    let file = info.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let what =
-        format!("{file}: {} bytes, commands: {} settled, {} not", info.bytes, info.settled, info.unsettled);
-    if !info.damage.is_empty() {
-        f.add(
-            "journal",
+    let (state, cure) = on(&info.file_system);
+    f.add(NAMES[0], state, format!("{} lies on {}", folder.display(), info.file_system), cure);
+    let (state, what, cure) = health(&info);
+    f.add(NAMES[1], state, what, cure);
+    identity(f, &info);
+}
+
+/// Whether what this user makes in the folder is in its owner's way.
+fn is_stranger(folder: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let me = rustix::process::geteuid();
+    !me.is_root() && folder.metadata().is_ok_and(|m| m.uid() != me.as_raw())
+}
+
+/// What helps against a journal that cannot be read.
+fn unreadable(status: kl_status) -> &'static str {
+    match status {
+        KL_E_JOURNAL_FULL => "make room",
+        KL_E_JOURNAL_READ_ONLY => "remount it, and look why it became read-only",
+        KL_E_JOURNAL_OWNER => "run this as the user that runs the firmware",
+        KL_E_JOURNAL_VERSION => "this program is older than the firmware that wrote it: use the newer one",
+        KL_E_JOURNAL_BUSY => "another process holds it: is one hanging?",
+        _ => "look at the file system",
+    }
+}
+
+/// What a file system, in the library's words, means for a journal.
+fn on(file_system: &str) -> (State, &'static str) {
+    let says = |words: &str| file_system.contains(words);
+    if says("gone with the power") {
+        (
             State::Bad,
-            format!("{what}; damaged: {}", info.damage),
-            "keep a copy, look at the doors of its commands, then let a person decide to go on (kl_journal_repair)",
-        );
-    } else if info.unsettled > 0 {
-        f.add(
-            "journal",
+            "set state_dir to a folder on flash: after a power cut the same request_id would act again",
+        )
+    } else if says("data=writeback") {
+        (State::Look, "mount it with data=ordered: after a power cut a file may hold old bytes")
+    } else if says("a sync may not reach the disk") {
+        (State::Bad, "mount it with barriers: after a power cut the same request_id could act again")
+    } else if says("another machine") {
+        (State::Look, "set state_dir to a local disk: two processes may not see each other's locks")
+    } else if file_system.starts_with("overlay") {
+        (State::Look, "is its upper folder kept when the device is updated or the container is made anew?")
+    } else if says("no owners and modes") {
+        (State::Look, "everybody on this device can write there, and so make a door open again")
+    } else if file_system.is_empty() || says("unknown") {
+        (State::Look, "does it survive a power cut?")
+    } else {
+        (State::Good, "")
+    }
+}
+
+/// How a journal does that could be read.
+fn health(info: &JournalInfo) -> (State, String, &'static str) {
+    let file = info.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let mut what =
+        format!("{file}: {} bytes, commands: {} settled, {} not", info.bytes, info.settled, info.unsettled);
+    if info.trouble != KL_OK {
+        let code = status::name(info.trouble).unwrap_or("KL_E_JOURNAL");
+        what = format!("{file}: {} ({code}); commands are refused", info.trouble_words);
+        return (State::Bad, what, adoptable(info.trouble));
+    }
+    if !info.damage.is_empty() {
+        what.push_str("; damaged: ");
+        what.push_str(&info.damage);
+        let cure = "keep a copy, look at the doors of its commands, then let a person decide to go on: `kiosklink repair` (kl_journal_repair)";
+        return (State::Bad, what, cure);
+    }
+    if info.poisoned {
+        what.push_str("; a write or a sync of it failed, and it is written anew with the next command");
+        return (State::Look, what, "look at the kernel's log: a flash that fails once fails again");
+    }
+    if info.owed > 0 {
+        what.push_str(&format!("; {} records could not be written yet", info.owed));
+        return (
             State::Look,
             what,
-            "see `kiosklink pending list`; `pending resolve` asks the platform",
+            "make room, or put the file system right: they are written as soon as they can be",
         );
-    } else {
-        f.good("journal", what);
     }
+    if info.unsettled > 0 {
+        return (State::Look, what, "see `kiosklink pending list`; `pending resolve` asks the platform");
+    }
+    if info.bytes == 0 {
+        return (State::Good, "none yet: no command was given".to_owned(), "");
+    }
+    (State::Good, what, "")
+}
+
+/// What a person must find out before a journal in this trouble is adopted.
+fn adoptable(trouble: kl_status) -> &'static str {
+    match trouble {
+        KL_E_JOURNAL_MISSING => {
+            "is the right disk mounted at state_dir? If the journal is lost: look at the doors of the last commands, then `kiosklink adopt` (kl_journal_adopt)"
+        }
+        KL_E_JOURNAL_OLDER => {
+            "was a backup put back, or has the card forgotten? The newest journal is the right one; if it is lost: look at the doors, then `kiosklink adopt` (kl_journal_adopt)"
+        }
+        _ => {
+            "was the card copied from another machine? If this one is to go on with it: `kiosklink adopt` (kl_journal_adopt); it gets a secret of its own"
+        }
+    }
+}
+
+/// Whose journal it is.
+fn identity(f: &mut Findings, info: &JournalInfo) {
+    const NAME: &str = "identity";
+    if info.installation.is_empty() {
+        return f.good(NAME, "none yet: it is made with the first command");
+    }
+    let whose = format!("installation {}, epoch {}", info.installation, info.epoch);
+    if info.bound {
+        return f.good(NAME, format!("{whose}, bound to this machine"));
+    }
+    let what =
+        format!("{whose}, not bound to this machine: a copy of it on another one would not be noticed");
+    f.add(NAME, State::Look, what, "never clone a card with a journal on it");
 }
 
 fn network(f: &mut Findings, config: &Config, origin: &Url, client: &Client) {
@@ -439,6 +687,12 @@ fn tls(f: &mut Findings, client: &Client, way: &str, chain: impl FnOnce() -> Vec
             KL_E_TLS_WRONG_NAME => {
                 "is base_url right? Or does something between here and there answer in its place?"
             }
+            KL_E_TLS_UNTRUSTED if e.message().contains("intermediate certificate is missing") => {
+                "whoever runs the server must let it send the intermediate certificate too; or is ca_file another CA's?"
+            }
+            KL_E_TLS_UNTRUSTED if !e.message().contains("no known root") => {
+                "whoever runs the server must replace the certificate"
+            }
             KL_E_TLS_UNTRUSTED => {
                 "is ca_file the right one? Or does something between here and there (a portal, a filter) answer in its place?"
             }
@@ -448,6 +702,7 @@ fn tls(f: &mut Findings, client: &Client, way: &str, chain: impl FnOnce() -> Vec
             KL_E_TIMEOUT_TLS => {
                 "TCP is taken but TLS is not answered: a firewall, an overloaded server, or a port that speaks something else"
             }
+            KL_E_TLS if spoke_tls(e.message()) => SERVER,
             KL_E_TLS => PORT,
             _ => way,
         };
@@ -489,6 +744,11 @@ fn tls(f: &mut Findings, client: &Client, way: &str, chain: impl FnOnce() -> Vec
         (None, None) => f.good("tls", format!("verified in {took} ms")),
     }
     true
+}
+
+/// Whether what answered was TLS all the same, by the library's words: then the port is right.
+fn spoke_tls(words: &str) -> bool {
+    ["cipher", "refused the TLS handshake", "rules of TLS", "(alert "].iter().any(|w| words.contains(w))
 }
 
 struct Certificate {

@@ -1,6 +1,7 @@
 //! `kiosklink listen`: a small server for the platforms' callbacks, so that a new integration sees its first one at once.
 //!
-//! Bounded in every direction: connections, bytes, time. One request a connection. SIGINT and SIGTERM end it when the callback
+//! Bounded in every direction: connections, bytes, time. One request a connection. Nobody can shut others out by holding
+//! connections: one more takes the place of the caller that has waited longest with its request, of the peer that has most. SIGINT and SIGTERM end it when the callback
 //! under way is answered; what was not answered yet, the platform sends again.
 
 use crate::args::Given;
@@ -19,13 +20,13 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The largest head of a request.
@@ -42,7 +43,7 @@ struct Server {
     tls: Option<Arc<ServerConfig>>,
     /// Callbacks that may still come; none left ends the server.
     left: AtomicUsize,
-    open: AtomicUsize,
+    callers: Callers,
     /// One callback is handed on at a time, in the order of their coming.
     turn: Mutex<()>,
     /// Requests that came whole and whose callers do not have the answer yet.
@@ -52,6 +53,85 @@ struct Server {
     wake: UnixStream,
     /// Why the output ended, if it did.
     ended: Mutex<Option<Stop>>,
+}
+
+/// One connection.
+struct Caller {
+    number: u64,
+    peer: IpAddr,
+    /// To end its reading, while its request has not come whole.
+    waiting: Option<TcpStream>,
+}
+
+/// Who is connected, in the order of their coming.
+struct Callers {
+    all: Mutex<Vec<Caller>>,
+    most: usize,
+    /// Threads, those of callers that lost their place included.
+    threads: AtomicUsize,
+}
+
+impl Callers {
+    fn new(most: usize) -> Callers {
+        Callers { all: Mutex::default(), most: most.max(1), threads: AtomicUsize::new(0) }
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<Caller>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for one more; `None` if all places are held by requests that are being answered.
+    fn enter(&self, socket: &TcpStream, number: u64) -> Option<()> {
+        let peer = socket.peer_addr().ok()?.ip();
+        let waiting = Some(socket.try_clone().ok()?);
+        // Who lost their place has a moment for the answer: those moments are bounded too.
+        if self.threads.load(Ordering::SeqCst) >= 4 * self.most {
+            return None;
+        }
+        let mut all = self.all();
+        if all.len() >= self.most {
+            let at = Callers::dispensable(&all)?;
+            if let Some(socket) = all.remove(at).waiting {
+                // Its thread reads the end, and answers.
+                let _ = socket.shutdown(Shutdown::Read);
+            }
+        }
+        all.push(Caller { number, peer, waiting });
+        self.threads.fetch_add(1, Ordering::SeqCst);
+        Some(())
+    }
+
+    /// Of the peer with the most connections, the one that has waited longest.
+    fn dispensable(all: &[Caller]) -> Option<usize> {
+        let of = |peer: IpAddr| all.iter().filter(|c| c.peer == peer).count();
+        let waiting = all.iter().enumerate().filter(|(_, c)| c.waiting.is_some());
+        // The first of several that are equal: it came first.
+        waiting.rev().max_by_key(|(_, c)| of(c.peer)).map(|(at, _)| at)
+    }
+
+    /// Its request came whole: it keeps its place until it is answered. False if it has none any more.
+    fn whole(&self, number: u64) -> bool {
+        match self.all().iter_mut().find(|c| c.number == number) {
+            Some(caller) => {
+                caller.waiting = None;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn has_place(&self, number: u64) -> bool {
+        self.all().iter().any(|c| c.number == number)
+    }
+
+    fn leave(&self, number: u64) {
+        self.all().retain(|c| c.number != number);
+    }
+
+    /// Its thread ends.
+    fn ended(&self) {
+        self.threads.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 fn tls(given: &Given) -> Result<Option<Arc<ServerConfig>>, Stop> {
@@ -97,7 +177,6 @@ pub fn run(given: &Given) -> Done {
     listener.set_nonblocking(true).map_err(resource)?;
     let (wake, woken) = UnixStream::pair().map_err(resource)?;
     signals::watch(wake.try_clone().map_err(resource)?).map_err(resource)?;
-    let most: usize = given.number("max-connections", 16)?;
     let server = Arc::new(Server {
         client,
         json: given.json(),
@@ -108,7 +187,7 @@ pub fn run(given: &Given) -> Done {
         timeout: Duration::from_millis(given.number("client-timeout-ms", 10_000)?),
         tls,
         left: AtomicUsize::new(given.number("count", usize::MAX)?.max(1)),
-        open: AtomicUsize::new(0),
+        callers: Callers::new(given.number("max-connections", 16)?),
         turn: Mutex::default(),
         under_way: Mutex::default(),
         answered: Condvar::new(),
@@ -117,7 +196,7 @@ pub fn run(given: &Given) -> Done {
     });
     let scheme = if server.tls.is_some() { "https" } else { "http" };
     note(&format!("listening at {scheme}://{address}{}", server.path.as_deref().unwrap_or("/")));
-    loop {
+    for number in 0u64.. {
         let mut each =
             [listener.as_fd(), woken.as_fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
         match poll(&mut each, None) {
@@ -140,16 +219,17 @@ pub fn run(given: &Given) -> Done {
                 continue;
             }
         };
-        if server.open.fetch_add(1, Ordering::SeqCst) >= most.max(1) {
-            server.open.fetch_sub(1, Ordering::SeqCst);
+        if server.callers.enter(&socket, number).is_none() {
             continue;
         }
         let shared = server.clone();
         let job = move || {
-            shared.serve(socket);
+            shared.serve(socket, number);
+            shared.callers.ended();
         };
         if std::thread::Builder::new().name("listen".into()).spawn(job).is_err() {
-            server.open.fetch_sub(1, Ordering::SeqCst);
+            server.callers.leave(number);
+            server.callers.ended();
         }
     }
     drop(listener);
@@ -227,7 +307,7 @@ impl Answer {
 fn farewell(mut socket: &TcpStream, end: Instant) {
     let left = end.saturating_duration_since(Instant::now());
     let left = left.clamp(Duration::from_millis(1), Duration::from_millis(500));
-    if socket.shutdown(std::net::Shutdown::Write).is_err() || socket.set_read_timeout(Some(left)).is_err() {
+    if socket.shutdown(Shutdown::Write).is_err() || socket.set_read_timeout(Some(left)).is_err() {
         return;
     }
     let mut piece = [0; 4096];
@@ -267,23 +347,25 @@ impl Server {
         }
     }
 
-    fn serve(&self, socket: TcpStream) {
+    fn serve(&self, socket: TcpStream, number: u64) {
         let from = socket.peer_addr().map(|a| a.to_string()).unwrap_or_default();
         let end = Instant::now() + self.timeout;
         let rest = socket.try_clone();
         let timed = Timed { socket, end };
         let mut under_way = None;
         let last = match &self.tls {
-            None => self.talk(timed, &from, &mut under_way),
+            None => self.talk(timed, &from, number, &mut under_way),
             Some(config) => match ServerConnection::new(config.clone()) {
-                Ok(session) => self.talk(StreamOwned::new(session, timed), &from, &mut under_way),
+                Ok(session) => self.talk(StreamOwned::new(session, timed), &from, number, &mut under_way),
                 Err(_) => false,
             },
         };
         // Its place is free before the caller can see the end, and call again.
-        self.open.fetch_sub(1, Ordering::SeqCst);
+        let had_place = self.callers.has_place(number);
+        self.callers.leave(number);
         if let Ok(socket) = rest {
-            farewell(&socket, end);
+            // Who lost their place has none for a long farewell either.
+            farewell(&socket, if had_place { end } else { Instant::now() });
         }
         drop(under_way);
         if last || self.over() {
@@ -295,9 +377,20 @@ impl Server {
         &'a self,
         mut stream: impl Read + Write,
         from: &str,
+        number: u64,
         under_way: &mut Option<UnderWay<'a>>,
     ) -> bool {
-        let answer = match self.read(&mut stream) {
+        let asked = self.read(&mut stream);
+        let has_place = match &asked {
+            Ok(_) => self.callers.whole(number),
+            Err(_) => self.callers.has_place(number),
+        };
+        let answer = match asked {
+            // The platform comes again.
+            _ if !has_place => {
+                note(&format!("{from}: its place was needed before its request had come"));
+                Answer::of("503 Service Unavailable", "")
+            }
             Ok(asked) => {
                 *under_way = Some(self.begin());
                 self.answer(&asked, from)
@@ -315,93 +408,58 @@ impl Server {
             answer.body
         );
         if let Err(e) = stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
-            note(&format!("{from}: the answer was not taken: {e}"));
+            if has_place {
+                note(&format!("{from}: the answer was not taken: {e}"));
+            }
         }
         answer.last
     }
 
-    fn read(&self, stream: &mut impl Read) -> Result<Asked, Refused> {
+    fn read(&self, stream: &mut (impl Read + Write)) -> Result<Asked, Refused> {
         let mut bytes = Vec::new();
-        let mut piece = [0; 4096];
-        let mut more = |bytes: &mut Vec<u8>| match stream.read(&mut piece) {
-            Ok(0) => Err(Refused::Gone),
-            Ok(n) => {
-                bytes.extend_from_slice(&piece[..n]);
-                Ok(())
-            }
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(()),
-            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                Err(Refused::With("408 Request Timeout"))
-            }
-            Err(_) => Err(Refused::Gone),
-        };
         let end = loop {
+            // Some callers end the line of the request before, or of none.
+            let blank = bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+            bytes.drain(..blank);
             if let Some(at) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
                 break at;
             }
             if bytes.len() > LARGEST_HEAD {
                 return Err(Refused::With("431 Request Header Fields Too Large"));
             }
-            more(&mut bytes)?;
+            more(stream, &mut bytes)?;
         };
-        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-        let mut body = bytes.split_off(end + 4);
+        let head = text_of(&bytes[..end]);
+        let body = bytes.split_off(end + 4);
         let (first, head) = head.split_once("\r\n").unwrap_or((&head, ""));
         let mut words = first.split_whitespace();
         let (method, target) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-        if !words.next().is_some_and(|v| v.starts_with("HTTP/1.")) {
-            return Err(Refused::With("400 Bad Request"));
+        let version = words.next().unwrap_or("");
+        if !version.starts_with("HTTP/1.") {
+            return Err(BAD);
         }
-        let field = |name: &str| {
-            head.lines().find_map(|line| {
-                let (n, v) = line.split_once(':')?;
-                n.eq_ignore_ascii_case(name).then(|| v.trim().to_owned())
-            })
+        let chunked =
+            field(head, "transfer-encoding").is_some_and(|v| v.to_ascii_lowercase().contains("chunked"));
+        let length = match field(head, "content-length") {
+            _ if chunked => None,
+            None => Some(0),
+            Some(text) => Some(text.parse::<usize>().map_err(|_| BAD)?),
         };
-        let chunked = field("transfer-encoding").is_some_and(|v| v.to_ascii_lowercase().contains("chunked"));
-        if chunked {
-            let mut whole = Vec::new();
-            loop {
-                let line = loop {
-                    if let Some(at) = body.windows(2).position(|w| w == b"\r\n") {
-                        break at;
-                    }
-                    if body.len() > 64 {
-                        return Err(Refused::With("400 Bad Request"));
-                    }
-                    more(&mut body)?;
-                };
-                let size = std::str::from_utf8(&body[..line]).ok().and_then(|l| l.split(';').next());
-                let size = size
-                    .and_then(|s| usize::from_str_radix(s.trim(), 16).ok())
-                    .ok_or(Refused::With("400 Bad Request"))?;
-                if size > self.largest || whole.len() + size > self.largest {
-                    return Err(Refused::With("413 Content Too Large"));
-                }
-                body.drain(..line + 2);
-                if size == 0 {
-                    break;
-                }
-                while body.len() < size + 2 {
-                    more(&mut body)?;
-                }
-                whole.extend(body.drain(..size));
-                body.drain(..2);
-            }
-            body = whole;
-        } else {
-            let length = match field("content-length") {
-                None => 0,
-                Some(text) => text.parse::<usize>().map_err(|_| Refused::With("400 Bad Request"))?,
-            };
-            if length > self.largest {
-                return Err(Refused::With("413 Content Too Large"));
-            }
-            while body.len() < length {
-                more(&mut body)?;
-            }
-            body.truncate(length);
+        if length.is_some_and(|l| l > self.largest) {
+            return Err(TOO_LARGE);
         }
+        // The caller holds the body back until it is told to go on.
+        if field(head, "expect").is_some_and(|v| v.eq_ignore_ascii_case("100-continue"))
+            && version != "HTTP/1.0"
+            && length.is_none_or(|l| body.len() < l)
+        {
+            let go_on = stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").and_then(|()| stream.flush());
+            go_on.map_err(|_| Refused::Gone)?;
+        }
+        let body = match length {
+            Some(length) => whole(stream, body, length)?,
+            None => dechunked(stream, body, self.largest)?,
+        };
         Ok(Asked { method: method.to_owned(), target: target.to_owned(), head: head.to_owned(), body })
     }
 
@@ -526,6 +584,84 @@ enum Refused {
     Gone,
     /// Answered so.
     With(&'static str),
+}
+
+const BAD: Refused = Refused::With("400 Bad Request");
+const TOO_LARGE: Refused = Refused::With("413 Content Too Large");
+
+/// Reads a piece more.
+fn more(stream: &mut impl Read, bytes: &mut Vec<u8>) -> Result<(), Refused> {
+    let mut piece = [0; 4096];
+    match stream.read(&mut piece) {
+        Ok(0) => Err(Refused::Gone),
+        Ok(n) => {
+            bytes.extend_from_slice(&piece[..n]);
+            Ok(())
+        }
+        Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(()),
+        Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+            Err(Refused::With("408 Request Timeout"))
+        }
+        Err(_) => Err(Refused::Gone),
+    }
+}
+
+/// The lines of a head. What is no UTF-8 is Latin-1, as HTTP has it; nothing of it is lost.
+fn text_of(head: &[u8]) -> String {
+    match std::str::from_utf8(head) {
+        Ok(text) => text.to_owned(),
+        Err(_) => head.iter().map(|b| char::from(*b)).collect(),
+    }
+}
+
+/// The value of a field of the head.
+fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
+    head.lines().find_map(|line| {
+        let (n, v) = line.split_once(':')?;
+        n.trim().eq_ignore_ascii_case(name).then(|| v.trim())
+    })
+}
+
+/// A body of a length that was told. What follows it, a line end most likely, is nobody's.
+fn whole(stream: &mut impl Read, mut body: Vec<u8>, length: usize) -> Result<Vec<u8>, Refused> {
+    while body.len() < length {
+        more(stream, &mut body)?;
+    }
+    body.truncate(length);
+    Ok(body)
+}
+
+/// A body in pieces, of which `bytes` came already.
+fn dechunked(stream: &mut impl Read, mut bytes: Vec<u8>, largest: usize) -> Result<Vec<u8>, Refused> {
+    let mut body = Vec::new();
+    loop {
+        let line = loop {
+            if let Some(at) = bytes.windows(2).position(|w| w == b"\r\n") {
+                break at;
+            }
+            if bytes.len() > 256 {
+                return Err(BAD);
+            }
+            more(stream, &mut bytes)?;
+        };
+        let size = std::str::from_utf8(&bytes[..line]).ok().and_then(|l| l.split(';').next()).map(str::trim);
+        let size = size.filter(|s| !s.starts_with(['+', '-'])).ok_or(BAD)?;
+        let size = usize::from_str_radix(size, 16).map_err(|_| BAD)?;
+        if size > largest || body.len() + size > largest {
+            return Err(TOO_LARGE);
+        }
+        bytes.drain(..line + 2);
+        if size == 0 {
+            return Ok(body);
+        }
+        while bytes.len() < size + 2 {
+            more(stream, &mut bytes)?;
+        }
+        body.extend(bytes.drain(..size));
+        if bytes.drain(..2).as_slice() != b"\r\n" {
+            return Err(BAD);
+        }
+    }
 }
 
 /// A callback on one line.

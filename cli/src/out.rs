@@ -48,6 +48,10 @@ pub const WRONG: u8 = 5;
 
 /// The exit code of an error.
 pub fn exit_code(error: &Error) -> u8 {
+    // It may still take effect: a person's word comes too early, and nothing is wrong with it.
+    if error.status() == KL_E_TOO_EARLY {
+        return 6;
+    }
     // Taken, but the movement is not confirmed.
     if matches!(error.status(), KL_E_PENDING | KL_E_NOT_MOVED | KL_E_UNKNOWABLE) {
         return 4;
@@ -110,6 +114,8 @@ pub fn error_words(error: &Error) -> String {
         Advice::CallPerson => "\nA person must look.",
         Advice::Fix => "\nTrying again will not help: something must be put right.",
     };
+    // A person's word that comes too early changes nothing, and the message says when it is taken.
+    let (outcome, advice) = if error.status() == KL_E_TOO_EARLY { ("", "") } else { (outcome, advice) };
     format!("{}{outcome}{advice}\n({})", mask(error.message()), name_of(error))
 }
 
@@ -162,10 +168,14 @@ pub enum Cell {
     Money(Option<i64>),
     /// Unix seconds; 0 if it is not told.
     Time(i64),
+    /// A span of milliseconds; 0 if there is none.
+    Millis(u64),
     /// Yes, no, or not told.
     Bool(Option<bool>),
     /// JSON text, shown to programs only.
     Json(String),
+    /// A text that is shown to persons only, where a program gets the JSON.
+    Words(String),
 }
 
 /// A record: names and values, in their order.
@@ -175,8 +185,11 @@ impl Cell {
     /// For a person, and for a table of values.
     pub fn words(&self) -> String {
         match self {
-            Cell::Text(text) => text.replace(|c: char| c.is_control(), " "),
-            Cell::Number(None) | Cell::Money(None) | Cell::Time(0) | Cell::Bool(None) => String::new(),
+            Cell::Text(text) | Cell::Words(text) => text.replace(|c: char| c.is_control(), " "),
+            Cell::Number(None) | Cell::Money(None) | Cell::Time(0) | Cell::Millis(0) | Cell::Bool(None) => {
+                String::new()
+            }
+            Cell::Millis(ms) => span(*ms),
             Cell::Number(Some(n)) => n.to_string(),
             Cell::Money(Some(fen)) => {
                 format!("{}{}.{:02}", if *fen < 0 { "-" } else { "" }, fen.abs() / 100, fen.abs() % 100)
@@ -198,6 +211,17 @@ impl Cell {
     }
 }
 
+/// A span of time for a person, in its two largest units; a part of a second counts as a whole one.
+fn span(ms: u64) -> String {
+    let s = ms.div_ceil(1000);
+    match s {
+        0..60 => format!("{s} s"),
+        60..3_600 => format!("{} min {} s", s / 60, s % 60),
+        3_600..86_400 => format!("{} h {} min", s / 3_600, s % 3_600 / 60),
+        _ => format!("{} d {} h", s / 86_400, s % 86_400 / 3_600),
+    }
+}
+
 /// A record as one JSON object. What is not told is left out.
 pub fn json_of(row: &Row) -> String {
     let mut w = Writer::new();
@@ -211,6 +235,9 @@ pub fn json_of(row: &Row) -> String {
             }
             Cell::Time(unix) if *unix != 0 => {
                 w.int(name, *unix);
+            }
+            Cell::Millis(ms) if *ms != 0 => {
+                w.int(name, i64::try_from(*ms).unwrap_or(i64::MAX));
             }
             Cell::Bool(Some(yes)) => {
                 w.raw(name, if *yes { "true" } else { "false" });
@@ -378,6 +405,11 @@ mod tests {
         assert_eq!(Cell::Money(Some(1234)).words(), "12.34");
         assert_eq!(Cell::Money(Some(1234)).plain(), "1234");
         assert_eq!(columns("柜A"), 3);
+        for (ms, words) in
+            [(0, ""), (1, "1 s"), (61_000, "1 min 1 s"), (7_260_000, "2 h 1 min"), (90_000_000, "1 d 1 h")]
+        {
+            assert_eq!(Cell::Millis(ms).words(), words);
+        }
     }
 
     #[test]

@@ -113,6 +113,10 @@ const NAMED: Flag = flag(
     "NAME",
     "Your name for this act; under the same name it is sent at most once. Default: none.",
 );
+const VISIT: Flag = flag("visit-id", "NAME", "The customer's visit that it belongs to; see visits list.");
+const CONTEXT: Flag = flag("context", "TEXT", "Your own words, kept with it.");
+const NOTE: Flag = flag("note", "TEXT", "Who decides, and how they know. Needed.");
+const YES: Flag = flag("yes", "", "Does not ask; needed where nobody sits at a terminal.");
 const TTL: Flag = flag("ttl-ms", "MS", "Not to be sent later than this.");
 const KIND: Flag = flag("kind", "KIND", "pickup, virtual or voucher (Youzan). Default: pickup.");
 
@@ -137,7 +141,7 @@ pub const VERBS: &[Verb] = &[
         json: true,
         doc: "Looks at everything between this device and the platform, and says what to do about what is wrong.",
         more: "Name lookup, TCP, the TLS chain and its days, the clock against the platform, the credentials, the folder for \
-               state and the journal in it, free space, the versions. Each line says good, look or bad. Nothing is changed, no \
+               state, the file system under it and the journal in it, whose journal it is, free space, the refusals_file, the versions. Each line says good, look or bad. Nothing is changed, no \
                door opens. Ends with 0 if nothing is bad, with 5 otherwise.",
         examples: &["doctor --accounts accounts.json", "doctor yopoint --json"],
         run: doctor::run,
@@ -228,6 +232,8 @@ pub const VERBS: &[Verb] = &[
             flag("order-no", "NO", "The order, or your own number."),
             flag("item-no", "NO", "The item, where the platform opens by goods."),
             flag("notify-url", "URL", "Where the platform shall report, where it can be told."),
+            VISIT,
+            CONTEXT,
             TTL,
             WAIT,
             EXTRA,
@@ -251,6 +257,8 @@ pub const VERBS: &[Verb] = &[
             flag("trade-no", "NO", "Your own order number, where the platform keeps one."),
             flag("notify-url", "URL", "Where the platform shall report, where it can be told."),
             flag("redeemer", "TEXT", "Who redeems, for the platform's books."),
+            VISIT,
+            CONTEXT,
             TTL,
             EXTRA,
         ],
@@ -285,6 +293,8 @@ pub const VERBS: &[Verb] = &[
         args: &[need("CABINET", "The cabinet.")],
         flags: &[
             NAMED,
+            VISIT,
+            CONTEXT,
             flag(
                 "item",
                 "ID[:N]",
@@ -416,6 +426,8 @@ pub const VERBS: &[Verb] = &[
                 "The address that the platform gave for this order, where it gives one.",
             ),
             NAMED,
+            VISIT,
+            CONTEXT,
             CABINET,
             flag("trade-no", "NO", "The payment channel's number."),
             flag("amount", "FEN", "What was paid, in fen."),
@@ -437,6 +449,8 @@ pub const VERBS: &[Verb] = &[
         args: &[need("ORDER_NO", "The platform's number.")],
         flags: &[
             NAMED,
+            VISIT,
+            CONTEXT,
             CABINET,
             flag("reason", "NAME", "Why, as the platform names it."),
             flag("remarks", "TEXT", "The customer's words."),
@@ -455,6 +469,8 @@ pub const VERBS: &[Verb] = &[
         args: &[need("ORDER_NO", "The platform's number.")],
         flags: &[
             NAMED,
+            VISIT,
+            CONTEXT,
             CABINET,
             flag("reason", "NAME", "Why, as the platform names it."),
             flag("remarks", "TEXT", "The customer's words."),
@@ -538,7 +554,11 @@ pub const VERBS: &[Verb] = &[
             ),
             flag("count", "N", "Stop after so many callbacks that verified."),
             flag("max-body", "BYTES", "The largest callback. Default: 262144."),
-            flag("max-connections", "N", "So many at a time. Default: 16."),
+            flag(
+                "max-connections",
+                "N",
+                "So many at a time; one more takes the place of whoever has waited longest with its request, of the peer that has most. Default: 16.",
+            ),
             flag("client-timeout-ms", "MS", "The most that one connection may take. Default: 10000."),
         ],
         account: Account::One,
@@ -554,12 +574,13 @@ pub const VERBS: &[Verb] = &[
     Verb {
         words: &["pending", "list"],
         args: &[],
-        flags: &[],
+        flags: &[flag("all", "", "Every command that is remembered, the settled ones too.")],
         account: Account::One,
         json: true,
         doc: "Lists the commands of which it is not known what became of them, the oldest first.",
-        more: "Of an account with state_dir. Sends nothing.",
-        examples: &["pending list"],
+        more: "Of an account with state_dir. mature_in_ms is the time that must pass before not done is taken from anybody; mark is the \
+               number by which the platform's record shows that the act is ours. Sends nothing.",
+        examples: &["pending list", "pending list --all --json"],
         run: commands::list,
     },
     Verb {
@@ -591,13 +612,80 @@ pub const VERBS: &[Verb] = &[
         flags: &[
             flag("note", "TEXT", "How you know; it is kept."),
             flag("sensor", "", "A sensor says so, not a person."),
+            flag(
+                "overrule",
+                "",
+                "Not done, although the request may still take effect: if it does, the door opens after all. Needs --note.",
+            ),
         ],
         account: Account::One,
         json: true,
         doc: "Decides an unknown command by what a person or a sensor saw.",
-        more: "The door is free for new commands then. What is settled already stays as it is.",
-        examples: &["pending settle visit-4711 not-done --note 'the seal is whole'"],
+        more: "The door is free for new commands then. What is settled already stays as it is. While the request may still take effect \
+               not-done ends with 6 (KL_E_TOO_EARLY) and says when it is taken; done is taken at once.",
+        examples: &[
+            "pending settle visit-4711 not-done --note 'the seal is whole'",
+            "pending settle visit-4711 not-done --overrule --note 'the modem was unplugged before'",
+        ],
         run: commands::settle,
+    },
+    Verb {
+        words: &["visits", "list"],
+        args: &[],
+        flags: &[],
+        account: Account::One,
+        json: true,
+        doc: "Lists the visits that were not closed, each with its commands, the oldest first.",
+        more: "After a restart they show which customer paid or gave a code and did not get the goods. Sends nothing.",
+        examples: &["visits list"],
+        run: commands::visits,
+    },
+    Verb {
+        words: &["visits", "close"],
+        args: &[need("VISIT_ID", "The visit.")],
+        flags: &[],
+        account: Account::One,
+        json: true,
+        doc: "Ends a visit: it is not listed any more.",
+        more: "Its commands stay as they are. Sends nothing.",
+        examples: &["visits close visit-4711"],
+        run: commands::visit_close,
+    },
+    Verb {
+        words: &["refusals"],
+        args: &[],
+        flags: &[],
+        account: Account::One,
+        json: true,
+        doc: "Collects the refusals that commands met and that no row of a table explains.",
+        more: "To be put to the vendor. With --json it is a refusals_file with each row unknown and source and signed_off left \
+               empty: doctor and the library refuse a row until both are filled in. Sends nothing.",
+        examples: &["refusals", "refusals --json > refusals.json"],
+        run: commands::refusals,
+    },
+    Verb {
+        words: &["adopt"],
+        args: &[],
+        flags: &[NOTE, YES],
+        account: Account::One,
+        json: true,
+        doc: "Goes on with a journal that is missing, older than it was, or copied, after a person has looked.",
+        more: "The installation gets a new secret and epoch. What the lost journal knew stays lost: a request_id from there would \
+               be sent again.",
+        examples: &["adopt --note 'A. Person: card replaced, all doors looked at' --yes"],
+        run: commands::adopt,
+    },
+    Verb {
+        words: &["repair"],
+        args: &[],
+        flags: &[NOTE, YES],
+        account: Account::One,
+        json: true,
+        doc: "Goes on with a damaged journal, after a person has looked.",
+        more: "The damaged file is put aside, and every record that can be read is kept. A request_id from the damaged part would \
+               be sent again.",
+        examples: &["repair --note 'A. Person: all doors looked at' --yes"],
+        run: commands::repair,
     },
     Verb {
         words: &["evidence"],
@@ -657,6 +745,7 @@ pub const EXITS: &[(u8, &str)] = &[
     (3, "It is not known what became of a command. Ask; never try again under another name."),
     (4, "A command was taken, but the movement is not confirmed."),
     (5, "A check found something wrong: doctor, or a sign that could not be explained."),
+    (6, "Too early: the request may still take effect, and not done is not taken yet."),
     (10, "No connection: lookup, TCP, TLS, timeouts, the proxy."),
     (11, "The credentials, the signature or the account's rights were refused."),
     (12, "The platform knows no such thing, or has no such call."),

@@ -7,7 +7,7 @@ use crate::out::{Cell, Done, Progress, Row, Stop, Table, card, json_of, note, qu
 use kiosklink::client::{Client, Pages};
 use kiosklink::command::Command;
 use kiosklink::config::KEYS;
-use kiosklink::error::Error;
+use kiosklink::error::{Error, Outcome};
 use kiosklink::event::{Event, SignedWith};
 use kiosklink::json::{Json, Kind as JsonKind, Writer};
 use kiosklink::model::*;
@@ -248,14 +248,22 @@ pub fn orders_export(given: &Given) -> Done {
     export::run(given, &client(given)?, &query)
 }
 
-/// The caller's name for a command; a made-up one is told before anything is sent.
-fn request_id(given: &Given, client: &Client) -> Result<String, Stop> {
-    if let Some(id) = given.get("request-id") {
-        return Ok(id.to_owned());
+/// The client and the caller's name for a command; a made-up one is told before anything is sent. Of a name that was given
+/// every error speaks, and what became of it is unknown if the journal cannot be looked at.
+fn named(given: &Given) -> Result<(Client, String), Stop> {
+    let own = given.text("request-id");
+    let outcome = if own.is_empty() { Outcome::NotDone } else { Outcome::Unknown };
+    let fail = |e: Error| Stop::Act(e.with(|d| d.outcome = outcome), own.clone());
+    let client = client(given).map_err(|stop| match stop {
+        Stop::Failed(e) => fail(e),
+        other => other,
+    })?;
+    if !own.is_empty() {
+        return Ok((client, own));
     }
-    let id = client.request_id_new()?;
+    let id = client.request_id_new().map_err(fail)?;
     note(&format!("request_id {id}"));
-    Ok(id)
+    Ok((client, id))
 }
 
 /// An act that has a name ends with it.
@@ -280,8 +288,7 @@ fn taken(given: &Given, command: &Command) -> Done {
 
 /// `kiosklink open`
 pub fn open(given: &Given) -> Done {
-    let client = client(given)?;
-    let request_id = request_id(given, &client)?;
+    let (client, request_id) = named(given)?;
     let done = client.door_open(&DoorRequest {
         request_id: request_id.clone(),
         cabinet_id: given.arg(0),
@@ -292,6 +299,8 @@ pub fn open(given: &Given) -> Done {
         notify_url: given.text("notify-url"),
         ttl_ms: given.number("ttl-ms", 0)?,
         extra_json: extra(given),
+        visit_id: given.text("visit-id"),
+        context: given.text("context"),
         ..DoorRequest::default()
     });
     let command = act(&request_id, done)?;
@@ -314,8 +323,8 @@ fn code_kind(given: &Given) -> Result<CodeKind, Stop> {
 
 /// `kiosklink redeem`
 pub fn redeem(given: &Given) -> Done {
-    let (client, kind) = (client(given)?, code_kind(given)?);
-    let request_id = request_id(given, &client)?;
+    let kind = code_kind(given)?;
+    let (client, request_id) = named(given)?;
     let done = client.code_redeem(&RedeemRequest {
         request_id: request_id.clone(),
         kind,
@@ -327,6 +336,8 @@ pub fn redeem(given: &Given) -> Done {
         redeemer: given.text("redeemer"),
         ttl_ms: given.number("ttl-ms", 0)?,
         extra_json: extra(given),
+        visit_id: given.text("visit-id"),
+        context: given.text("context"),
         ..RedeemRequest::default()
     });
     let command = act(&request_id, done)?;
@@ -430,6 +441,8 @@ pub fn order_create(given: &Given) -> Done {
         lines,
         extra_json: extra(given),
         request_id: given.text("request-id"),
+        visit_id: given.text("visit-id"),
+        context: given.text("context"),
         ..OrderCreate::default()
     });
     let receipt = act(&given.text("request-id"), done)?;
@@ -454,6 +467,8 @@ pub fn payment_report(given: &Given) -> Done {
         channel_json: given.get("channel").map(str::to_owned),
         extra_json: extra(given),
         request_id: given.text("request-id"),
+        visit_id: given.text("visit-id"),
+        context: given.text("context"),
         ..PaymentReport::default()
     });
     data(&act(&given.text("request-id"), done)?)
@@ -468,6 +483,8 @@ fn claim(given: &Given) -> Claim {
         phone: given.text("phone"),
         extra_json: extra(given),
         request_id: given.text("request-id"),
+        visit_id: given.text("visit-id"),
+        context: given.text("context"),
         ..Claim::default()
     }
 }

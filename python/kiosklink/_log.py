@@ -23,7 +23,7 @@ def enable_logging(logger: Optional[logging.Logger] = None, level: Optional[int]
 
     ``level`` is one of ``logging``'s; the library makes no lines below it. Not given, it is the logger's effective level at
     this moment. Lines hold no secret. They come from the thread that makes the call, from several at once if several make
-    calls. Handlers must be quick and must not call kiosklink: that raises :class:`BusyError` here, and may wait for ever
+    calls. Handlers must be quick and must not call kiosklink: that raises :class:`BusyError` here, and may wait forever
     elsewhere. An exception in a handler is dropped. A forked child begins without; call it again there.
     """
     target = logger if logger is not None else logging.getLogger("kiosklink")

@@ -707,7 +707,7 @@ class Client(_Owner):
     ) -> Any:
         """Reports that an order was paid, or that the payment failed. Gives the platform's data.
 
-        Obligatory for every order that a door made, or it stays unpaid for ever. ``amount`` is in fen. ``notify_url`` is
+        Required for every order that a door made, or it stays unpaid forever. ``amount`` is in fen. ``notify_url`` is
         the address that the platform gave for this order (Yopoint); ``channel`` the payment channel's raw answer.
         """
         raw = request(

@@ -50,7 +50,7 @@ class Advice(_Open):
     """Ask what became of it before anything else: the same request_id again, or a query."""
 
     CALL_PERSON = 3
-    """Only a person, or a sensor, can tell."""
+    """Only a person or a sensor can decide."""
 
     FIX = 4
     """Trying again will not help: a setting, a credential or a parameter must change."""
@@ -76,7 +76,7 @@ class CodeState(_Open):
     """The state of a pickup code."""
 
     UNKNOWN = 0
-    """The platform did not tell."""
+    """The platform does not say."""
 
     UNUSED = 1
     """It can be redeemed."""
@@ -111,7 +111,7 @@ class EventKind(_Open):
     """What a callback is about."""
 
     OTHER = 0
-    """Something this version has no name for; method and json tell."""
+    """A kind that this version does not know; see method and json."""
 
     TEST = 1
     """The platform probes the callback address."""
@@ -196,7 +196,7 @@ class SaleState(_Open):
     """Whether a cabinet sells."""
 
     UNKNOWN = 0
-    """The platform did not tell."""
+    """The platform does not say."""
 
     SELLING = 1
     """It sells."""
@@ -222,7 +222,7 @@ class PaymentState(_Open):
     """Whether an order is paid."""
 
     UNKNOWN = 0
-    """The platform did not tell."""
+    """The platform does not say."""
 
     UNPAID = 1
     """Not paid yet."""
@@ -238,13 +238,13 @@ class ServiceState(_Open):
     """How far a customer's visit is."""
 
     UNKNOWN = 0
-    """The platform did not tell."""
+    """The platform does not say."""
 
     NOT_STARTED = 1
     """The visit has not begun."""
 
     IN_SERVICE = 2
-    """The customer is at it."""
+    """A visit is in progress."""
 
     ENDED = 3
     """The visit is over."""
@@ -254,7 +254,7 @@ class DoorState(_Open):
     """What is known of a door."""
 
     UNKNOWN = 0
-    """The platform did not tell."""
+    """The platform does not say."""
 
     OPEN = 1
     """The door is open."""
@@ -270,7 +270,7 @@ class DeliveryState(_Open):
     """What became of goods that a machine pushes out."""
 
     UNKNOWN = 0
-    """The platform did not tell."""
+    """The platform does not say."""
 
     PENDING = 1
     """The machine is to push the goods out."""
@@ -308,7 +308,7 @@ class CommandKind(_Open):
     """The command uses up a pickup code."""
 
     WRITE = 3
-    """The command is another write that was given a request_id."""
+    """The command is another write: an order, a payment report, a refund, an appeal."""
 
 
 class CommandFilter(_Open):
@@ -414,25 +414,25 @@ class SettledBy(_Open):
     """Who settled what became of a command."""
 
     NOBODY = 0
-    """Nobody has told yet what became of the command."""
+    """The outcome is not known yet."""
 
     ANSWER = 1
-    """The platform told, in its answer; or the call itself, when it could not be sent."""
+    """The platform's answer; or the call itself, if it could not be sent."""
 
     QUERY = 2
-    """The platform told, asked later."""
+    """The platform, asked later (a query)."""
 
     EVENT = 3
-    """The platform told, by a callback."""
+    """The platform, by a callback."""
 
     SENSOR = 4
-    """A sensor at the machine told."""
+    """A sensor at the machine."""
 
     PERSON = 5
-    """A person told."""
+    """A person."""
 
     JOURNAL = 6
-    """The journal told: the process ended before it had sent anything."""
+    """The journal: the process ended before it had sent anything."""
 
 
 class Status(_Open):
@@ -466,8 +466,8 @@ class Status(_Open):
     """The platform has no such call; nothing was sent."""
 
     BUSY = 9
-    """Not now: another command is under way at the same door, codes are being made for the same cabinet, or the call
-    comes from inside the log callback."""
+    """Not now, and nothing was sent: another command is under way at the same door, for the same code or for the same
+    order; or codes are being made for the same cabinet; or the call comes from inside the log callback."""
 
     RESOURCE = 10
     """The system refused memory, a thread or a file descriptor."""
@@ -589,7 +589,8 @@ class Status(_Open):
     uses it."""
 
     CODE_USED = 520
-    """The pickup code was redeemed before, and not by this request: a command that answers this is *not done*."""
+    """The pickup code was used before. *Not done* if another request is proved to have used it; *unknown* if it may
+    have been this one."""
 
     CODE_EXPIRED = 521
     """The pickup code has expired."""
@@ -598,7 +599,7 @@ class Status(_Open):
     """The order is in no state for this: unpaid, expired, closed, refunded, or delivered before."""
 
     ACCOUNT = 523
-    """The account itself is expired, not verified, or closed: its owner must see to it."""
+    """The account itself is expired, not verified, or closed; its owner must act."""
 
     DUPLICATE = 524
     """Your own number was used before: the thing may exist already."""
@@ -610,13 +611,14 @@ class Status(_Open):
     """Too many wrong codes in a short time; nothing was sent. retry_after_ms says when the next one is taken."""
 
     REQUEST_ID = 600
-    """This request_id was already used for another command."""
+    """This request_id was already used for another act, or is settled the other way. Nothing was sent."""
 
     STALE = 601
     """The command's time to live passed before it could be sent; nothing was sent."""
 
     IN_FLIGHT = 602
-    """The command with this request_id is under way on another thread."""
+    """The command with this request_id is under way, on another thread or in another process; or this process was
+    taken for dead, and its command is in other hands."""
 
     UNSETTLED = 603
     """What became of an earlier command of this name is not known; nothing was sent. Look at the order, or let a
@@ -624,17 +626,17 @@ class Status(_Open):
 
     BLOCKED = 604
     """Another command at the same door, for the same code or for the same order is not settled; the message names it.
-    Nothing was sent."""
+    Nothing was sent. With retry_after_ms the door alone is the reason, and is free after that time."""
 
     PENDING = 605
-    """The time was up before the platform told what the machine did."""
+    """The time was up before the platform reported what the machine did."""
 
     NOT_MOVED = 606
     """The platform took the command, but the machine did not do it: the door never opened, or nothing was pushed
     out."""
 
     UNKNOWABLE = 607
-    """The platform never tells what the machine did, or there is nothing that moves."""
+    """The platform never reports what the machine did, or nothing moves by this command."""
 
     TOO_EARLY = 608
     """Too early to say *not done*: the request may still reach the platform. retry_after_ms is the time left. *Done*
@@ -657,7 +659,7 @@ class Status(_Open):
     """The journal belongs to another user. Nothing was sent."""
 
     JOURNAL_VERSION = 614
-    """The journal was written by a newer library. Nothing was sent."""
+    """The journal has another format version than this library's. Nothing was sent."""
 
     JOURNAL_DAMAGED = 615
     """The journal is damaged in its middle. Nothing is sent before kl_journal_repair."""

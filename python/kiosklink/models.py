@@ -145,7 +145,7 @@ class StockItem(_Record):
     name: str
     image_url: str
     lanes: str
-    """The lanes that hold it, parted by commas (Dingshang: the lane's name, which is the ``door`` of ``open_door``)."""
+    """The lanes that hold it, separated by commas (Dingshang: the lane's name, which is the ``door`` of ``open_door``)."""
     json: str = field(repr=False)
     price: Optional[int]
     """The price of one, in fen."""

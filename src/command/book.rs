@@ -539,6 +539,8 @@ impl Commands {
                 info.bytes = file.bytes;
                 info.damage = file.damage;
                 info.trouble = file.trouble;
+                info.trouble_words = file.trouble_words;
+                info.poisoned = file.poisoned;
                 info.file_system = file.file_system;
                 info.installation = file.installation;
                 info.epoch = file.epoch;

@@ -67,11 +67,11 @@ pub enum Physical {
     Confirmed = 2,
     /// The machine reports that it did not.
     Failed = 3,
-    /// The platform does not tell and will not.
+    /// The platform does not report it and will not.
     Unknowable = 4,
 }
 
-/// Who said what became of a command.
+/// Source of a command's outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(i32)]
 pub enum SettledBy {
@@ -182,6 +182,10 @@ pub struct JournalInfo {
     pub damage: String,
     /// `KL_E_JOURNAL_MISSING`, `KL_E_JOURNAL_OLDER` or `KL_E_JOURNAL_COPIED` if a person must adopt it; else `KL_OK`.
     pub trouble: kl_status,
+    /// The same in words; empty for none.
+    pub trouble_words: String,
+    /// A write or a sync failed: the file is written anew before the next command.
+    pub poisoned: bool,
     /// The installation's public id; empty without a `state_dir`.
     pub installation: String,
     /// How often the journal was adopted.

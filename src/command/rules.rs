@@ -448,8 +448,14 @@ pub fn settle(
     now: &Now<'_>,
 ) -> Result<Option<Ended>, Refusal> {
     let e = state.entries.get(id).ok_or(Refusal::NotFound)?;
-    let record = |end| Ok(Some(Ended { id: id.to_owned(), claim: e.claim, at: now.at, end }));
     let done = end.outcome == Outcome::Done;
+    let record = |mut end: End| {
+        // The platform's refusal stays to be explained, whoever says what it came to.
+        if let Some(before) = e.end.as_ref().filter(|_| !done && end.refusal == Refused::default()) {
+            end.refusal.clone_from(&before.refusal);
+        }
+        Ok(Some(Ended { id: id.to_owned(), claim: e.claim, at: now.at, end }))
+    };
     match e.stage {
         Stage::Done if done => Ok(None),
         Stage::NotDone if !done => Ok(None),

@@ -615,7 +615,8 @@ fn what_is_owed_does_not_stand_in_the_way_of_the_file() {
     apply(&mut w.state, 0, Record::Ended(ended.clone()));
     let numbers = |s: &State| snapshot(s).iter().map(|(n, _)| *n).collect::<Vec<u64>>();
     assert_eq!(numbers(&w.state), [claim, claim + 1], "an intent never loses its sending");
-    let left = snapshot(&w.state).into_iter().any(|(_, r)| matches!(r, Record::Sent(s) if s.left_ms == LEFT + 1));
+    let left =
+        snapshot(&w.state).into_iter().any(|(_, r)| matches!(r, Record::Sent(s) if s.left_ms == LEFT + 1));
     assert!(left, "the later of the two");
     w.apply(Record::Seen([7; 16], 1_700_000_000));
     w.apply(Record::Ended(ended));

@@ -13,7 +13,7 @@ use crate::model::{CodeCancel, CodeCreate, CodeQuery, PickupCode};
 use crate::status::kl_status;
 use std::ffi::c_char;
 
-/// The platform did not tell.
+/// The platform does not say.
 pub const KL_CODE_STATE_UNKNOWN: i32 = 0;
 /// It can be redeemed.
 pub const KL_CODE_STATE_UNUSED: i32 = 1;
@@ -26,7 +26,7 @@ pub const KL_CODE_STATE_REFUNDING: i32 = 4;
 /// It is disabled.
 pub const KL_CODE_STATE_DISABLED: i32 = 5;
 
-/// A pickup code. Texts are never NULL, and empty where the platform does not tell.
+/// A pickup code. Texts are never NULL, and empty where the platform does not say.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kl_pickup_code {
@@ -46,17 +46,17 @@ pub struct kl_pickup_code {
     pub json: *const c_char,
     /// The order's fields, where the platform sends them along, else NULL.
     pub order: *const kl_order,
-    /// When it was made, Unix seconds; 0 if not told.
+    /// When it was made, Unix seconds; 0 if unknown.
     pub created_at: i64,
-    /// When it ends, Unix seconds; 0 for never or not told.
+    /// When it ends, Unix seconds; 0 for never or unknown.
     pub expires_at: i64,
-    /// When it was used, Unix seconds; 0 if not, or not told.
+    /// When it was used, Unix seconds; 0 if not, or unknown.
     pub used_at: i64,
     /// What it is for: `KL_CODE_*`.
     pub kind: i32,
     /// `KL_CODE_STATE_*`.
     pub state: i32,
-    /// How many items it is good for; -1 if not told.
+    /// How many items it is good for; -1 if unknown.
     pub quantity: i32,
 }
 

@@ -51,9 +51,9 @@ pub struct kl_command_info {
     pub kind: i32,
     /// What became of it.
     pub outcome: kl_outcome,
-    /// What the machine did, another question: `KL_PHYSICAL_*`.
+    /// Physical result, independent of the outcome: `KL_PHYSICAL_*`.
     pub physical: i32,
-    /// Who told what became of it: `KL_BY_*`.
+    /// Source of the outcome: `KL_BY_*`.
     pub settled_by: i32,
     /// Why it is not done: `KL_E_IN_FLIGHT` while it is under way, else how its call ended; `KL_OK` for done.
     pub status: kl_status,
@@ -67,9 +67,9 @@ pub struct kl_command_info {
     pub sequence: u64,
     /// How long ago it was begun, in milliseconds, whatever the clocks were set to meanwhile.
     pub age_ms: u64,
-    /// When it was begun, Unix seconds by the client's clock; for people.
+    /// When it was begun, Unix seconds by the device's clock; for people.
     pub started_at: i64,
-    /// When its first byte was about to leave, Unix seconds by the client's clock; 0 if none was.
+    /// When its first byte was about to leave, Unix seconds by the device's clock; 0 if none was.
     pub sent_at: i64,
 }
 
@@ -77,7 +77,7 @@ pub struct kl_command_info {
 pub const KL_COMMAND_DOOR: i32 = 1;
 /// The command uses up a pickup code.
 pub const KL_COMMAND_REDEEM: i32 = 2;
-/// The command is another write that was given a `request_id`.
+/// The command is another write: an order, a payment report, a refund, an appeal.
 pub const KL_COMMAND_WRITE: i32 = 3;
 
 /// Nothing moves by this command.
@@ -91,19 +91,19 @@ pub const KL_PHYSICAL_FAILED: i32 = 3;
 /// The platform does not know what the machine did.
 pub const KL_PHYSICAL_UNKNOWABLE: i32 = 4;
 
-/// Nobody has told yet what became of the command.
+/// The outcome is not known yet.
 pub const KL_BY_NOBODY: i32 = 0;
-/// The platform told, in its answer; or the call itself, when it could not be sent.
+/// The platform's answer; or the call itself, if it could not be sent.
 pub const KL_BY_ANSWER: i32 = 1;
-/// The platform told, asked later.
+/// The platform, asked later (a query).
 pub const KL_BY_QUERY: i32 = 2;
-/// The platform told, by a callback.
+/// The platform, by a callback.
 pub const KL_BY_EVENT: i32 = 3;
-/// A sensor at the machine told.
+/// A sensor at the machine.
 pub const KL_BY_SENSOR: i32 = 4;
-/// A person told.
+/// A person.
 pub const KL_BY_PERSON: i32 = 5;
-/// The journal told: the process ended before it had sent anything.
+/// The journal: the process ended before it had sent anything.
 pub const KL_BY_JOURNAL: i32 = 6;
 
 /// A list of commands. Opaque.
@@ -191,7 +191,7 @@ pub struct kl_door_request {
     pub order_no: *const c_char,
     /// The item of the order, where the platform dispenses by it (Dingshang: `record_id`; not Yopoint).
     pub item_no: *const c_char,
-    /// Where the platform shall report, where it can be told (Dingshang: needed with a lane; an order has its own already.
+    /// Callback URL for the delivery, on platforms that take one (Dingshang: needed with a lane; an order has its own already.
     /// Not Yopoint).
     pub notify_url: *const c_char,
     /// More parameters for the platform, a JSON object.
@@ -250,22 +250,23 @@ fn hold(command: &Command, mut texts: Kept) -> HeldCommand {
 /// Opens a door (Yopoint: `cabinet.open.door`). What is returned is what became of the *name*, of this call and of any
 /// before it:
 ///
-/// - `KL_DONE`: the platform took the command, and `out` holds it. That the bolt moved is told later, by
+/// - `KL_DONE`: the platform took the command, and `out` holds it. That the bolt moved is reported later, by
 ///   `KL_EVENT_DOOR_CLOSED` or the order, and `kl_command_wait` waits for it.
 /// - `KL_NOT_DONE`: it did not happen and will not. The same name may be tried again.
-/// - `KL_UNKNOWN`: it may have opened. `kl_command_resolve`, a callback, a sensor or a person tells.
+/// - `KL_UNKNOWN`: it may have opened. `kl_command_resolve`, a callback, a sensor or a person settles it.
 ///
 /// The same `request_id` again never opens twice: after *done* it gives the recorded answer; after *unknown* it asks the
 /// platform what became of it, and only if that proves that nothing happened is it sent, else the answer is
-/// `KL_E_UNSETTLED`. With `state_dir` that holds across restarts and power cuts, as `docs/journal.md` says: the intent is
-/// on the disk before the first byte leaves (`KL_E_JOURNAL...` and nothing sent if it cannot be), and all processes that
-/// share the folder share it. While a command at a door is unknown, others there are `KL_E_BLOCKED`.
+/// `KL_E_UNSETTLED`. With `state_dir` that holds across restarts and power cuts, as `docs/journal.md` says: the record of
+/// the sending is on the disk before the first byte leaves (`KL_E_JOURNAL...` and nothing sent if it cannot be), and all
+/// processes that share the folder share it. Without `state_dir` it is `KL_E_CONFIG_MISSING`, unless the setting is `none`.
+/// While a command at a door is unknown and its request may still arrive, others there are `KL_E_BLOCKED`.
 ///
-/// Sent at most once, over a fresh connection or one proven alive, never later than `ttl_ms`. What its result needs is
-/// reserved before (`KL_E_RESOURCE`, and nothing is sent).
+/// Sent at most once, over a new connection or one that was in use a moment ago, never later than `ttl_ms`. What its result
+/// needs is reserved before (`KL_E_RESOURCE`, and nothing is sent).
 ///
 /// Dingshang: dispenses the item `item_no` of the order `order_no` (`POST /deliveries`), or, as a test, what the lane
-/// `door` holds (`POST /deliveries/debug`); what came of it is in the order after 120 s at the latest, and comes as
+/// `door` holds (`POST /deliveries/debug`); the result is in the order after 120 s at the latest, and comes as
 /// `KL_EVENT_DELIVERY`.
 ///
 /// End the result with `kl_command_free`.
@@ -331,7 +332,7 @@ pub struct kl_redeem_request {
     /// Your own order number, where the platform keeps one (Dingshang: `trade_id`, 20 to 32 characters); NULL to have one
     /// made.
     pub trade_no: *const c_char,
-    /// Where the platform shall report the delivery (Dingshang, which wants one).
+    /// Callback URL for the delivery (Dingshang: required).
     pub notify_url: *const c_char,
     /// Who redeems, for the platform's books (Youzan: `extra_info`).
     pub redeemer: *const c_char,
@@ -395,13 +396,15 @@ pub(super) fn code_kind(kind: i32) -> Result<CodeKind> {
     }
 }
 
-/// Redeems a pickup code (Dingshang: `POST /consumes`; Youzan: `trade.selffetchcode.apply` and its like). `KL_DONE`: the
-/// code is used, and the goods may be released. `KL_NOT_DONE` and `KL_UNKNOWN` as for `kl_door_open`; a code that was used
-/// before, by somebody else, is `KL_E_CODE_USED` and *not done*.
+/// Redeems a pickup code (Yopoint: `activity.voucher.exchange`; Dingshang: `POST /consumes`; Youzan:
+/// `trade.selffetchcode.apply` and its like). `KL_DONE`: the code is used, and the goods may be released. `KL_NOT_DONE` and
+/// `KL_UNKNOWN` as for `kl_door_open`; a code that another request is proved to have used is `KL_E_CODE_USED` and *not
+/// done*. `KL_E_CODE_TRIES`: too many wrong codes at this cabinet, nothing was sent.
 ///
-/// Sent at most once for a `request_id`, but on Dingshang, where sending the same redemption again is the way to ask what
-/// became of it: the refusal of a used code names its order, and if that order bears this request's number the answer is
-/// *done*. On Youzan `kl_command_resolve` looks an *unknown* one up.
+/// Sent at most once for a `request_id`, except on Dingshang: there the same call again under the same `request_id` is the
+/// way to ask. It cannot use a code twice: the refusal of a used code names its order, and if that order bears this
+/// request's number the answer is *done*. `kl_command_resolve` never redeems; what it asks each platform is in
+/// `docs/proof.md`.
 ///
 /// Dingshang moves nothing yet: dispense `item_no` of `order_no` with `kl_door_open`, under a `request_id` of its own.
 ///
@@ -478,7 +481,7 @@ pub unsafe extern "C" fn kl_command_wait(
 }
 
 /// Finds out what became of a command without ever doing it again: from the record, or by asking the platform in the way
-/// that `docs/journal.md` lists. `KL_DONE`, and `out` holds it; `KL_NOT_DONE`: the same `request_id` may be tried again;
+/// that `docs/proof.md` lists. `KL_DONE`, and `out` holds it; `KL_NOT_DONE`: the same `request_id` may be tried again;
 /// `KL_UNKNOWN`: it is still not known. After a restart call it for each that `kl_command_pending` lists. When the advice is
 /// `KL_ADVICE_CALL_PERSON`, asking again will not help: a sensor or a person decides (`kl_command_settle`). A name that was
 /// never begun is `KL_E_NOT_FOUND` and *not done*. End the result with `kl_command_free`.
@@ -507,10 +510,11 @@ fn told(outcome: kl_outcome) -> Outcome {
 
 /// Decides an unknown command by what was seen at the machine: `outcome` is `KL_DONE` or `KL_NOT_DONE`, `by` is
 /// `KL_BY_SENSOR` or `KL_BY_PERSON`, `note` may be NULL and is kept. Frees the door for new commands. Sends nothing. Settling
-/// twice with the same outcome is no error; a command that is settled the other way is not changed (`KL_E_REQUEST_ID`).
+/// twice with the same outcome is not an error; a command that is settled the other way is not changed (`KL_E_REQUEST_ID`).
 ///
 /// *Done* is taken at any time. *Not done* is `KL_E_TOO_EARLY` while the request may still reach the machine
-/// (`mature_in_ms` of the command, `retry_after_ms` of the error): look then, not before.
+/// (`mature_in_ms` of the command, `retry_after_ms` of the error): look at the door after that time, not before.
+/// `KL_E_IN_FLIGHT` while the process that sends it lives.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_command_settle(
     client: *mut kl_client,
@@ -597,8 +601,8 @@ pub const KL_COMMANDS_NOT_DONE: kl_command_filter = 3;
 /// Those of which it is not known, without those under way.
 pub const KL_COMMANDS_UNKNOWN: kl_command_filter = 4;
 
-/// The commands that are remembered whole, the oldest first: those with a `sequence` above `since` (0 for all) that `filter`
-/// names. Sends nothing. End the result with `kl_commands_free`.
+/// The commands that are remembered by name, the oldest first: those with a `sequence` above `since` (0 for all) that
+/// `filter` selects. Done ones that are remembered by their fingerprints only are not in it (`docs/journal.md`). Sends nothing. End the result with `kl_commands_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_command_list(
     client: *mut kl_client,

@@ -23,7 +23,7 @@ pub const KL_ADVICE_NONE: i32 = 0;
 pub const KL_ADVICE_RETRY: i32 = 1;
 /// Ask what became of it before anything else: the same `request_id` again, or a query.
 pub const KL_ADVICE_ASK_FIRST: i32 = 2;
-/// Only a person, or a sensor, can tell.
+/// Only a person or a sensor can decide.
 pub const KL_ADVICE_CALL_PERSON: i32 = 3;
 /// Trying again will not help: a setting, a credential or a parameter must change.
 pub const KL_ADVICE_FIX: i32 = 4;
@@ -47,7 +47,7 @@ pub struct kl_error {
     pub platform_code: i32,
     /// The system's `errno`, 0 if the system was not the reason.
     pub os_errno: i32,
-    /// How long to wait before the next try, in milliseconds; 0 if nobody says.
+    /// How long to wait before the next try, in milliseconds; 0 if no time is known.
     pub retry_after_ms: u32,
     /// The platform's own name or code of the refusal, whole (`ERR_SIGN`, `10025`); empty if it gave none.
     pub platform_name: [c_char; 96],

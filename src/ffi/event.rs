@@ -12,7 +12,7 @@ use crate::status::kl_status;
 use std::ffi::{CString, c_char};
 use std::sync::{Mutex, PoisonError};
 
-/// Something this version has no name for; `method` and `json` tell.
+/// A kind that this version does not know; see `method` and `json`.
 pub const KL_EVENT_OTHER: i32 = 0;
 /// The platform probes the callback address.
 pub const KL_EVENT_TEST: i32 = 1;
@@ -87,9 +87,9 @@ pub struct kl_event_info {
     pub delivery: i32,
     /// When the platform signed it, Unix seconds; 0 if it does not say.
     pub sent_at: i64,
-    /// When it was paid, or made, Unix seconds; 0 if not told.
+    /// When it was paid, or made, Unix seconds; 0 if unknown.
     pub at: i64,
-    /// The sum, in fen; -1 if not told.
+    /// The sum, in fen; -1 if unknown.
     pub amount: i64,
     /// The platform's own name for the callback.
     pub method: *const c_char,
@@ -207,7 +207,7 @@ fn hold(client: &Client, event: Event) -> Result<HeldEvent> {
 /// Yopoint: doc-3787821. Dingshang signs nothing (`KL_SIGNED_NOTHING`): JSON or form, one kind, `KL_EVENT_DELIVERY`;
 /// success and failure of the same item may both arrive, and neither is a duplicate of the other.
 ///
-/// What it tells of your commands is recorded: what a machine did (`kl_command_wait`), and that an opening whose answer was
+/// What it says about your commands is recorded: what a machine did (`kl_command_wait`), and that an opening whose answer was
 /// lost was taken (`KL_BY_EVENT`: Yopoint's recognition, by the number that was sent with the opening).
 ///
 /// Sends nothing. End the result with `kl_event_free`.

@@ -33,11 +33,11 @@ pub struct kl_user_info {
     pub avatar_url: *const c_char,
     /// The platform's own record: JSON, or XML if the account speaks XML.
     pub raw: *const c_char,
-    /// When the account was made, Unix seconds; 0 if not told.
+    /// When the account was made, Unix seconds; 0 if unknown.
     pub created_at: i64,
-    /// The platform's time, Unix seconds; 0 if not told.
+    /// The platform's time, Unix seconds; 0 if unknown.
     pub now: i64,
-    /// Whether they administer the company: 1, 0, or -1 if not told.
+    /// Whether they administer the company: 1, 0, or -1 if unknown.
     pub is_admin: i32,
 }
 
@@ -54,15 +54,15 @@ pub struct kl_company_info {
     pub address: *const c_char,
     /// The phone number.
     pub phone: *const c_char,
-    /// Who stands for it.
+    /// Its legal representative.
     pub legal_person: *const c_char,
     /// Their phone number.
     pub legal_person_phone: *const c_char,
     /// The platform's own record: JSON, or XML if the account speaks XML.
     pub raw: *const c_char,
-    /// When the account was made, Unix seconds; 0 if not told.
+    /// When the account was made, Unix seconds; 0 if unknown.
     pub created_at: i64,
-    /// The platform's time, Unix seconds; 0 if not told.
+    /// The platform's time, Unix seconds; 0 if unknown.
     pub now: i64,
 }
 

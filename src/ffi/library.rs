@@ -17,7 +17,7 @@ pub const KL_VERSION_NUMBER: u32 = 100;
 
 /// Nothing is logged.
 pub const KL_LOG_OFF: i32 = 0;
-/// Something failed that somebody must look at.
+/// Something failed and needs attention.
 pub const KL_LOG_ERROR: i32 = 1;
 /// Something is odd but was dealt with.
 pub const KL_LOG_WARN: i32 = 2;

@@ -306,7 +306,7 @@ fn internal() -> Error {
 /// Sends the message of a panic inside an entry point to the log instead of standard error. Other panics of the
 /// process go where they went before.
 fn quiet_panics() {
-    // No `Once`: a child that was forked while another thread was in it would wait for ever.
+    // No `Once`: a child that was forked while another thread was in it would wait forever.
     static DONE: AtomicBool = AtomicBool::new(false);
     if DONE.load(Ordering::Relaxed) || DONE.swap(true, Ordering::Relaxed) {
         return;

@@ -13,7 +13,7 @@ use std::any::Any;
 use std::ffi::{c_char, c_void};
 use std::sync::{Mutex, PoisonError};
 
-/// The platform did not tell.
+/// The platform does not say.
 pub const KL_SALE_UNKNOWN: i32 = 0;
 /// It sells.
 pub const KL_SALE_SELLING: i32 = 1;
@@ -27,7 +27,7 @@ pub const KL_ORDER_CABINET: i32 = 0;
 /// Orders of vending machines that push the goods out.
 pub const KL_ORDER_VENDING: i32 = 1;
 
-/// The platform did not tell.
+/// The platform does not say.
 pub const KL_PAY_UNKNOWN: i32 = 0;
 /// Not paid yet.
 pub const KL_PAY_UNPAID: i32 = 1;
@@ -36,16 +36,16 @@ pub const KL_PAY_PAID: i32 = 2;
 /// The payment failed.
 pub const KL_PAY_FAILED: i32 = 3;
 
-/// The platform did not tell.
+/// The platform does not say.
 pub const KL_SERVICE_UNKNOWN: i32 = 0;
 /// The visit has not begun.
 pub const KL_SERVICE_NOT_STARTED: i32 = 1;
-/// The customer is at it.
+/// A visit is in progress.
 pub const KL_SERVICE_IN_SERVICE: i32 = 2;
 /// The visit is over.
 pub const KL_SERVICE_ENDED: i32 = 3;
 
-/// The platform did not tell.
+/// The platform does not say.
 pub const KL_DOOR_UNKNOWN: i32 = 0;
 /// The door is open.
 pub const KL_DOOR_OPEN: i32 = 1;
@@ -54,7 +54,7 @@ pub const KL_DOOR_SHUT: i32 = 2;
 /// The door never opened.
 pub const KL_DOOR_NEVER_OPENED: i32 = 3;
 
-/// The platform did not tell.
+/// The platform does not say.
 pub const KL_DELIVERY_UNKNOWN: i32 = 0;
 /// The machine is to push the goods out.
 pub const KL_DELIVERY_PENDING: i32 = 1;
@@ -67,7 +67,7 @@ pub const KL_DELIVERY_AWAITING_PICKUP: i32 = 4;
 /// There were no goods; they are owed.
 pub const KL_DELIVERY_OUT_OF_STOCK: i32 = 5;
 
-/// A cabinet, locker or vending machine. Texts are never NULL, and empty where the platform does not tell.
+/// A cabinet, locker or vending machine. Texts are never NULL, and empty where the platform does not say.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kl_cabinet {
@@ -79,23 +79,23 @@ pub struct kl_cabinet {
     pub device_code: *const c_char,
     /// The production code.
     pub code: *const c_char,
-    /// Where it stands, from province to street.
+    /// Its address, from province to street.
     pub address: *const c_char,
     /// The platform's own record as JSON.
     pub json: *const c_char,
-    /// Degrees in the platform's own system (Yopoint: Baidu); both 0 if not told.
+    /// Degrees in the platform's own system (Yopoint: Baidu); both 0 if unknown.
     pub longitude: f64,
     /// See `longitude`.
     pub latitude: f64,
-    /// Whether the platform can reach it: 1, 0, or -1 if not told.
+    /// Whether the platform can reach it: 1, 0, or -1 if unknown.
     pub online: i32,
     /// `KL_SALE_*`.
     pub sale: i32,
-    /// How many doors; -1 if not told.
+    /// How many doors; -1 if unknown.
     pub door_count: i32,
 }
 
-/// One kind of goods in one cabinet. Texts are never NULL, and empty where the platform does not tell.
+/// One kind of goods in one cabinet. Texts are never NULL, and empty where the platform does not say.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kl_stock_item {
@@ -116,15 +116,15 @@ pub struct kl_stock_item {
     pub lanes: *const c_char,
     /// The platform's own record as JSON.
     pub json: *const c_char,
-    /// The price of one, in fen; -1 if not told.
+    /// The price of one, in fen; -1 if unknown.
     pub price: i64,
-    /// When it was put on the shelf, Unix seconds; 0 if not told.
+    /// When it was put on the shelf, Unix seconds; 0 if unknown.
     pub shelved_at: i64,
-    /// How many there are; -1 if not told.
+    /// How many there are; -1 if unknown.
     pub stock: i32,
-    /// How many fit; -1 if not told.
+    /// How many fit; -1 if unknown.
     pub capacity: i32,
-    /// How many were sold; -1 if not told.
+    /// How many were sold; -1 if unknown.
     pub sold: i32,
 }
 
@@ -136,11 +136,11 @@ pub struct kl_order_line {
     pub barcode: *const c_char,
     /// The name.
     pub name: *const c_char,
-    /// The price of one, in fen; -1 if not told.
+    /// The price of one, in fen; -1 if unknown.
     pub price: i64,
-    /// The price of all, in fen; -1 if not told.
+    /// The price of all, in fen; -1 if unknown.
     pub total: i64,
-    /// How many; -1 if not told.
+    /// How many; -1 if unknown.
     pub quantity: i32,
     /// What became of it: `KL_DELIVERY_*`.
     pub delivery: i32,
@@ -153,7 +153,7 @@ pub struct kl_order_line {
     pub state_text: *const c_char,
 }
 
-/// A purchase. Texts are never NULL, and empty where the platform does not tell.
+/// A purchase. Texts are never NULL, and empty where the platform does not say.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kl_order {
@@ -181,21 +181,21 @@ pub struct kl_order {
     pub line_count: usize,
     /// How many refunded lines.
     pub refunded_line_count: usize,
-    /// The sum, in fen; -1 if not told.
+    /// The sum, in fen; -1 if unknown.
     pub amount: i64,
     /// What went back, in fen.
     pub refunded: i64,
-    /// When it was made, Unix seconds; 0 if not told.
+    /// When it was made, Unix seconds; 0 if unknown.
     pub created_at: i64,
-    /// When it was paid, Unix seconds; 0 if not, or not told.
+    /// When it was paid, Unix seconds; 0 if not, or unknown.
     pub paid_at: i64,
-    /// When a refund was asked for, Unix seconds; 0 if not, or not told.
+    /// When a refund was asked for, Unix seconds; 0 if not, or unknown.
     pub refund_at: i64,
     /// `KL_ORDER_*`.
     pub kind: i32,
     /// `KL_PAY_*`.
     pub payment: i32,
-    /// How it was paid, as the platform numbers it; -1 if not told.
+    /// How it was paid, as the platform numbers it; -1 if unknown.
     pub pay_type: i32,
     /// `KL_SERVICE_*`.
     pub service: i32,
@@ -203,7 +203,7 @@ pub struct kl_order {
     pub door: i32,
     /// `KL_DELIVERY_*`.
     pub delivery: i32,
-    /// The platform marked it for review: 1, 0, or -1 if not told.
+    /// The platform marked it for review: 1, 0, or -1 if unknown.
     pub suspicious: i32,
     /// The refund the customer asked for, as the platform numbers it; 0 for none.
     pub refund_state: i32,
@@ -638,7 +638,7 @@ pub extern "C" fn kl_cabinets_total(list: *const kl_cabinets) -> i64 {
     List::<kl_cabinet>::look(list.cast(), -1, |l| l.total)
 }
 
-/// Whether more pages follow: 1, 0, or -1 if only asking for the next one can tell.
+/// Whether more pages follow: 1, 0, or -1 if unknown until the next one is asked for.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_cabinets_more(list: *const kl_cabinets) -> i32 {
     List::<kl_cabinet>::look(list.cast(), 0, |l| l.more)
@@ -739,7 +739,7 @@ pub extern "C" fn kl_stock_total(stock: *const kl_stock) -> i64 {
     List::<kl_stock_item>::look(stock.cast(), -1, |l| l.total)
 }
 
-/// Whether more pages follow: 1, 0, or -1 if only asking for the next one can tell.
+/// Whether more pages follow: 1, 0, or -1 if unknown until the next one is asked for.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_stock_more(stock: *const kl_stock) -> i32 {
     List::<kl_stock_item>::look(stock.cast(), 0, |l| l.more)
@@ -854,7 +854,7 @@ pub extern "C" fn kl_orders_total(list: *const kl_orders) -> i64 {
     List::<kl_order>::look(list.cast(), -1, |l| l.total)
 }
 
-/// Whether more pages follow: 1, 0, or -1 if only asking for the next one can tell.
+/// Whether more pages follow: 1, 0, or -1 if unknown until the next one is asked for.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_orders_more(list: *const kl_orders) -> i32 {
     List::<kl_order>::look(list.cast(), 0, |l| l.more)

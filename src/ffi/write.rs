@@ -161,8 +161,8 @@ unsafe fn claim(request: *const kl_claim_request) -> Result<Claim> {
     }
 }
 
-/// Reports to the platform that an order was paid, or that the payment failed. Obligatory for every order that a door
-/// made, or it stays unpaid for ever. Signed with `pay_key`. Yopoint, scenario 1 (doc-3556228); the fields follow the
+/// Reports to the platform that an order was paid, or that the payment failed. Required for every order that a door
+/// made, or it stays unpaid forever. Signed with `pay_key`. Yopoint, scenario 1 (doc-3556228); the fields follow the
 /// older vending form of the same report, which is inferred to hold for cabinets. Dingshang: `PUT /orders/{order_no}`
 /// with status 1 or 6, within 20 minutes of making the order; the amount and the channel's answer are not sent. End the
 /// result with `kl_response_free`.
@@ -208,7 +208,7 @@ pub unsafe extern "C" fn kl_payment_report(
 }
 
 /// Asks for a full refund on the customer's behalf (Yopoint: `cabinet.order.refund.apply`). Staff approve it later; the
-/// event `KL_EVENT_REFUND_APPROVED` then tells you to pay back. Parameter names beside the order number are inferred.
+/// event `KL_EVENT_REFUND_APPROVED` then asks you to pay back. Parameter names beside the order number are inferred.
 /// Dingshang: `PUT /orders/{order_no}` with status 2 marks the order and returns the stock; it moves no money.
 /// `KL_E_BLOCKED`, and nothing sent, while it is not known what became of a command of this order. End the result with
 /// `kl_response_free`.
@@ -265,7 +265,7 @@ pub struct kl_order_create_request {
     pub cabinet_id: *const c_char,
     /// Your own number for it, unique (Dingshang: 20 to 32 characters, digits preferred).
     pub trade_no: *const c_char,
-    /// Where the platform shall report the delivery.
+    /// Callback URL for the delivery.
     pub notify_url: *const c_char,
     /// More parameters, a JSON object; may be NULL.
     pub extra_json: *const c_char,

@@ -1,7 +1,7 @@
 //! What proves what: the rows of `docs/proof.md`. Each platform keeps its own beside the code that obeys them, in
 //! `recovery.rs`.
 
-use super::{Kind, dingshang, yopoint, youzan, zhiyun};
+use super::{Kind, dingshang, refusals, yopoint, youzan, zhiyun};
 
 /// Every platform's rows.
 pub fn rows() -> [(Kind, &'static [Row]); 4] {
@@ -11,6 +11,16 @@ pub fn rows() -> [(Kind, &'static [Row]); 4] {
         (Kind::Youzan, youzan::PROOF),
         (Kind::Zhiyun, zhiyun::PROOF),
     ]
+}
+
+/// A platform's own table of refusals, without an operator's rows. Of Youzan the table of its calls.
+pub fn refusals(kind: Kind) -> &'static [refusals::Row] {
+    match kind {
+        Kind::Yopoint => yopoint::refusals::TABLE,
+        Kind::Dingshang => dingshang::REFUSALS,
+        Kind::Youzan => youzan::REFUSALS,
+        Kind::Zhiyun => zhiyun::REFUSALS,
+    }
 }
 
 /// One act of one platform.

@@ -954,7 +954,7 @@ fn wrong_version(version: i64) -> Error {
     let words = [
         "the journal: it was written by ",
         which,
-        " library, in form ",
+        " library, in format version ",
         &version.to_string(),
         "; this one knows ",
         &VERSION.to_string(),

@@ -35,7 +35,7 @@ struct Opened {
     mine: Mutex<Option<(u64, String)>>,
 }
 
-/// Every owners' file that this process has opened.
+/// Every owners' file that this process has opened. A child begins with none: it has no lock of its parent's either.
 static OPENED: PerProcess<Mutex<Vec<&'static Opened>>> = PerProcess::new();
 
 /// The owners of one journal.
@@ -263,4 +263,16 @@ fn this_process() -> String {
 pub(super) fn forget_all_in(folder: &Folder, name: &str) {
     let id = folder.stat(&[name, ".owners"].concat()).unwrap().unwrap().id;
     OPENED.get().lock().unwrap().retain(|o| o.id != id);
+}
+
+/// The table in a thread's hand, for a test that forks meanwhile.
+#[cfg(test)]
+pub(crate) fn table_in_hand() -> impl Drop {
+    OPENED.get().lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a thread of this process would wait for it.
+#[cfg(test)]
+pub(crate) fn table_is_free() -> bool {
+    OPENED.get().try_lock().is_ok()
 }

@@ -9,7 +9,7 @@ pub struct Deadline(Instant);
 impl Deadline {
     /// So much from now.
     pub fn after(time: Duration) -> Deadline {
-        // A century is for ever here, and can be added to any instant.
+        // A century is forever here, and can be added to any instant.
         let time = time.min(Duration::from_secs(100 * 365 * 86_400));
         let now = Instant::now();
         Deadline(now.checked_add(time).unwrap_or(now))

@@ -1,4 +1,4 @@
-//! The shim that is preloaded into a program, and what a power cut leaves of a folder.
+//! The shims that are preloaded into a program, and what a power cut leaves of a folder.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,11 +12,22 @@ pub type Failure = String;
 
 /// The shim's source; its head explains its environment variables.
 const SOURCE: &str = include_str!("../preload/crash.c");
+/// The same for the shim that lets time pass.
+const TIME: &str = include_str!("../preload/time.c");
 
-/// Compiles the shim into a folder, with `$CC` or `cc`.
+/// Compiles the shim that kills into a folder, with `$CC` or `cc`.
 pub fn build(folder: &Path) -> Result<PathBuf, Failure> {
-    let (source, shim) = (folder.join("crash.c"), folder.join("crash.so"));
-    fs::write(&source, SOURCE).map_err(|e| format!("{}: {e}", source.display()))?;
+    compile(folder, "crash", SOURCE)
+}
+
+/// Compiles the shim that lets time pass.
+pub fn build_time(folder: &Path) -> Result<PathBuf, Failure> {
+    compile(folder, "time", TIME)
+}
+
+fn compile(folder: &Path, name: &str, text: &str) -> Result<PathBuf, Failure> {
+    let (source, shim) = (folder.join([name, ".c"].concat()), folder.join([name, ".so"].concat()));
+    fs::write(&source, text).map_err(|e| format!("{}: {e}", source.display()))?;
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
     let made = Command::new(&compiler)
         .args(["-std=c11", "-D_GNU_SOURCE", "-O1", "-shared", "-fPIC"])

@@ -14,7 +14,14 @@ pub fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// A simulator, and the file of its accounts. Calls give up soon, and so do handshakes.
+/// A folder for state, which nobody else may write to.
+pub fn state_dir(path: &Path) {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().mode(0o700).create(path).unwrap();
+}
+
+/// A simulator, and the file of its accounts. Calls give up soon, and so do handshakes. Commands are remembered in `state`
+/// beside the file.
 pub fn simulator(name: &str) -> (Simulator, PathBuf) {
     let sim = Simulator::start(Options::default()).unwrap();
     let folder = folder(name);
@@ -22,7 +29,9 @@ pub fn simulator(name: &str) -> (Simulator, PathBuf) {
     let mut accounts = sim.accounts("ca.pem");
     for account in accounts["accounts"].as_object_mut().unwrap().values_mut() {
         account["timeout_ms"] = json!(15_000);
+        account["state_dir"] = json!("state");
     }
+    state_dir(&folder.join("state"));
     write(&folder.join("accounts.json"), &accounts);
     (sim, folder.join("accounts.json"))
 }

@@ -59,7 +59,7 @@ pub trait Platform: Send {
         Rendered::default()
     }
 
-    /// Makes a callback out for its so manieth repetition, where repetitions differ from the first.
+    /// Makes a callback out for its n-th repetition, where repetitions differ from the first.
     fn render_again(&self, _what: &Outgoing, _style: Style, _resend: usize) -> Option<Rendered> {
         None
     }

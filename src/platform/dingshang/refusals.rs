@@ -73,7 +73,7 @@ pub(super) fn error(table: &Refusals, http: u16, code: i64, message: String) -> 
 }
 
 #[rustfmt::skip]
-pub(super) const ROWS: &[Row] = &[
+pub(in crate::platform) const ROWS: &[Row] = &[
     // Since 2024-04-12, five digits but for two.
     // What a framework answers to whatever went wrong, at any moment.
     open("400", KL_E_PARAMETER, OLD, "the request was not understood"),

@@ -39,7 +39,7 @@ const fn open(name: &'static str, status: kl_status, source: &'static str) -> Ro
 
 /// Refusals of an API, of the gateway and of the services behind it.
 #[rustfmt::skip]
-pub(super) const API: &[Row] = &[
+pub(in crate::platform) const API: &[Row] = &[
     // The gateway, before it hands a call to a service.
     refused("4001", KL_E_UNSUPPORTED, CODES),
     refused("4004", KL_E_PARAMETER, CODES),

@@ -28,7 +28,7 @@ const LOG_IN: &str =
 
 /// What the codes mean. Those that prove are found out before the service is called.
 #[rustfmt::skip]
-pub(super) const ROWS: &[Row] = &[
+pub(in crate::platform) const ROWS: &[Row] = &[
     open("400", KL_E_PARAMETER, ""),
     no("401", KL_E_TIMESTAMP, SOURCE, "is the clock right?"),
     open("500", KL_E_PLATFORM, ""),

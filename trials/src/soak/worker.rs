@@ -1,43 +1,260 @@
-//! What a worker process does: its threads' tasks, one after the other, as firmware would.
+//! What a worker process does: its threads' tasks, step by step, as firmware would.
 
-use super::{Act, Brief, Clients, End, Task, results, task};
+use super::hands::Clients;
+use super::task::{Act, Task, task};
+use super::time;
 use crate::crash::Noise;
 use crate::preload::Failure;
+use crate::stage::list;
 use kiosklink::client::Client;
-use kiosklink::command::{Command, SettledBy};
+use kiosklink::command::{Command, Physical, SettledBy};
 use kiosklink::error::{Advice, Error, Outcome};
-use kiosklink::model::{DoorRequest, Receipt, RedeemRequest};
+use kiosklink::model::{Claim, DoorRequest, OrderCreate, PaymentReport, RedeemRequest};
 use kiosklink::status::*;
 use serde_json::{Value, json};
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How often the same command is sent again after it was not done.
 const TRIES: u32 = 4;
 /// How long another thread's command under the same name is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long after an unknown command its sensor is asked: what was sent must have arrived, on a busy machine too.
-const GRACE: Duration = Duration::from_millis(2_000);
+/// How many customers come to a thread's machines in one step.
+const CUSTOMERS: usize = 8;
+/// How often a door that is refused because of another's unknown is tried again, each time a step later.
+const KNOCKS: u32 = 12;
+/// How often the platform is asked once more after maturity, each time a step later, before a sensor or a person is.
+const LATE_QUESTIONS: u32 = 5;
+/// How often a step is seen in which a settled answer should be possible, before that is an error.
+const STEPS_MAX: u32 = 60;
 
-/// Does what a brief says. Ends with the standard input, so that nobody is left behind.
-pub fn work(brief: &Path) -> Result<(), Failure> {
-    let brief = Brief::read(brief)?;
-    std::thread::spawn(|| {
-        let _ = std::io::stdin().read(&mut [0u8; 1]);
-        std::process::exit(1);
-    });
-    let clients = Clients::open(&brief.accounts).map_err(|e| e.message().to_owned())?;
-    let (brief, clients) = (&brief, &clients);
-    std::thread::scope(|scope| {
-        let first = brief.process * brief.threads;
-        let threads: Vec<_> = (first..first + brief.threads)
-            .map(|thread| scope.spawn(move || Lane { brief, clients, thread }.run()))
+/// What a worker needs to know.
+#[derive(Clone, Debug)]
+pub(super) struct Brief {
+    pub seed: u64,
+    pub first: usize,
+    pub end: usize,
+    pub process: usize,
+    pub processes: usize,
+    pub threads: usize,
+    pub accounts: PathBuf,
+    pub folder: PathBuf,
+    pub time: PathBuf,
+    pub control: String,
+    pub notify: String,
+}
+
+impl Brief {
+    pub fn write(&self, path: &Path) -> std::io::Result<()> {
+        let text = json!({
+            "seed": self.seed, "first": self.first, "end": self.end, "process": self.process,
+            "processes": self.processes, "threads": self.threads, "accounts": self.accounts,
+            "folder": self.folder, "time": self.time, "control": self.control, "notify": self.notify,
+        });
+        fs::write(path, text.to_string())
+    }
+
+    pub fn read(path: &Path) -> Result<Brief, Failure> {
+        let text = fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let v: Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+        let number = |name: &str| v[name].as_u64().unwrap_or_default() as usize;
+        let words = |name: &str| v[name].as_str().unwrap_or_default().to_owned();
+        Ok(Brief {
+            seed: v["seed"].as_u64().unwrap_or_default(),
+            first: number("first"),
+            end: number("end"),
+            process: number("process"),
+            processes: number("processes"),
+            threads: number("threads"),
+            accounts: words("accounts").into(),
+            folder: words("folder").into(),
+            time: words("time").into(),
+            control: words("control"),
+            notify: words("notify"),
+        })
+    }
+
+    /// The results of one thread: a line for each look at a task; the last one holds.
+    pub fn results(&self, thread: usize) -> PathBuf {
+        results_of(&self.folder, self.first, thread)
+    }
+
+    /// How far a thread is.
+    fn place(&self, thread: usize) -> PathBuf {
+        self.folder.join(format!("at-{}-{thread}", self.first))
+    }
+}
+
+pub(super) fn results_of(folder: &Path, first: usize, thread: usize) -> PathBuf {
+    folder.join(format!("results-{first}-{thread}"))
+}
+
+/// The step that a thread has done, and whether it has nothing left to do.
+pub(super) fn place_of(folder: &Path, first: usize, thread: usize) -> (u64, bool) {
+    let text = fs::read_to_string(folder.join(format!("at-{first}-{thread}"))).unwrap_or_default();
+    let mut words = text.split_whitespace();
+    let step = words.next().and_then(|w| w.parse().ok()).unwrap_or(0);
+    (step, words.next() == Some("over"))
+}
+
+/// What is recorded of a command.
+pub(super) struct Known {
+    pub outcome: Outcome,
+    pub physical: Physical,
+    pub by: String,
+}
+
+/// One answer of the library about one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    pub outcome: Outcome,
+    pub how: String,
+    pub twin: bool,
+    pub began_ms: i64,
+    pub ended_ms: i64,
+}
+
+/// How far one command is, as the worker was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    pub id: String,
+    pub outcome: Outcome,
+    /// Who said so: `answer`, `recorded`, `query`, `wait`, `event`, `sensor`, `blocked`, or nobody.
+    pub how: String,
+    /// The status of the first answer.
+    pub first: i32,
+    /// It was at first not known what became of it.
+    pub unknown: bool,
+    /// It is to be followed in a later step.
+    pub open: bool,
+    /// It was given once more after it was done.
+    pub repeated: bool,
+    pub mark: String,
+    pub order_no: String,
+    pub item_no: String,
+    /// How often it was refused because of another's unknown.
+    pub knocks: u32,
+    /// How often it was asked about after maturity.
+    pub late: u32,
+    /// How many steps it was followed.
+    pub steps: u32,
+    pub told: Vec<Told>,
+}
+
+impl Default for End {
+    fn default() -> Self {
+        End {
+            id: String::new(),
+            outcome: Outcome::Unknown,
+            how: "nobody".into(),
+            first: KL_OK,
+            unknown: false,
+            open: true,
+            repeated: false,
+            mark: String::new(),
+            order_no: String::new(),
+            item_no: String::new(),
+            knocks: 0,
+            late: 0,
+            steps: 0,
+            told: Vec::new(),
+        }
+    }
+}
+
+pub(super) fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::NotDone => "not done",
+        _ => "unknown",
+    }
+}
+
+pub(super) fn outcome_of(word: &Value) -> Outcome {
+    match word.as_str() {
+        Some("done") => Outcome::Done,
+        Some("not done") => Outcome::NotDone,
+        _ => Outcome::Unknown,
+    }
+}
+
+impl End {
+    fn shown(&self) -> Value {
+        let told: Vec<_> = self
+            .told
+            .iter()
+            .map(|t| {
+                json!({"outcome": outcome_word(t.outcome), "how": t.how, "twin": t.twin,
+                       "began": t.began_ms, "ended": t.ended_ms})
+            })
             .collect();
-        threads.into_iter().try_for_each(|t| t.join().map_err(|_| Failure::from("a thread panicked"))?)
-    })
+        json!({
+            "id": self.id, "outcome": outcome_word(self.outcome), "how": self.how, "first": self.first,
+            "unknown": self.unknown, "open": self.open, "repeated": self.repeated, "mark": self.mark,
+            "order_no": self.order_no, "item_no": self.item_no, "knocks": self.knocks, "late": self.late,
+            "steps": self.steps, "told": told,
+        })
+    }
+
+    pub fn parse(value: &Value) -> End {
+        let words = |name: &str| value[name].as_str().unwrap_or_default().to_owned();
+        let number = |name: &str| value[name].as_u64().unwrap_or_default() as u32;
+        let flag = |name: &str| value[name].as_bool().unwrap_or_default();
+        let told = |t: &Value| Told {
+            outcome: outcome_of(&t["outcome"]),
+            how: t["how"].as_str().unwrap_or_default().into(),
+            twin: t["twin"].as_bool().unwrap_or_default(),
+            began_ms: t["began"].as_i64().unwrap_or_default(),
+            ended_ms: t["ended"].as_i64().unwrap_or_default(),
+        };
+        End {
+            id: words("id"),
+            outcome: outcome_of(&value["outcome"]),
+            how: words("how"),
+            first: value["first"].as_i64().unwrap_or_default() as i32,
+            unknown: flag("unknown"),
+            open: flag("open"),
+            repeated: flag("repeated"),
+            mark: words("mark"),
+            order_no: words("order_no"),
+            item_no: words("item_no"),
+            knocks: number("knocks"),
+            late: number("late"),
+            steps: number("steps"),
+            told: list(&value["told"]).iter().map(told).collect(),
+        }
+    }
+
+    fn tell(&mut self, outcome: Outcome, how: &str, twin: bool, began_ms: i64) {
+        self.told.push(Told { outcome, how: how.into(), twin, began_ms, ended_ms: wall_ms() });
+    }
+
+    /// The library said what became of it.
+    fn settle(&mut self, outcome: Outcome, how: &str, began_ms: i64) {
+        (self.outcome, self.how, self.open) = (outcome, how.into(), false);
+        self.tell(outcome, how, false, began_ms);
+    }
+
+    fn keep(&mut self, command: &Command) {
+        let receipt = &command.receipt;
+        if !receipt.order_no.is_empty() {
+            (self.order_no, self.item_no) = (receipt.order_no.clone(), receipt.item_no.clone());
+        }
+        if !command.mark.is_empty() {
+            self.mark.clone_from(&command.mark);
+        }
+    }
+}
+
+/// The complete lines of a results file: a process may have died in the middle of one.
+pub(super) fn results(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
 /// Who said what became of a command.
@@ -53,174 +270,349 @@ pub(super) fn word(by: SettledBy) -> &'static str {
     }
 }
 
+fn wall_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+}
+
+/// Does what a brief says.
+pub(super) fn work(brief: &Brief) -> Result<(), Failure> {
+    let clients = Clients::open(&brief.accounts).map_err(|e| e.message().to_owned())?;
+    let clients = &clients;
+    std::thread::scope(|scope| {
+        let first = brief.process * brief.threads;
+        let threads: Vec<_> = (first..first + brief.threads)
+            .map(|thread| scope.spawn(move || Lane { brief, clients, thread }.run()))
+            .collect();
+        threads.into_iter().try_for_each(|t| t.join().map_err(|_| Failure::from("a thread panicked"))?)
+    })
+}
+
 struct Lane<'a> {
     brief: &'a Brief,
     clients: &'a Clients,
     thread: usize,
 }
 
+/// A task under way, with its commands so far.
+struct Visit {
+    task: Task,
+    ends: Vec<End>,
+}
+
+impl Visit {
+    fn new(task: Task) -> Visit {
+        Visit { task, ends: Vec::new() }
+    }
+
+    /// Nothing is left to do.
+    fn over(&self) -> bool {
+        let last = self.ends.last();
+        last.is_some_and(|e| {
+            !e.open && (e.outcome != Outcome::Done || self.ends.len() == self.task.ids().len())
+        })
+    }
+
+    fn line(&self) -> String {
+        let ends: Vec<_> = self.ends.iter().map(End::shown).collect();
+        format!("{}\n", json!({"n": self.task.number, "ends": ends}))
+    }
+}
+
 impl Lane<'_> {
+    fn threads(&self) -> usize {
+        self.brief.processes * self.brief.threads
+    }
+
+    /// Step after step, until nothing is left. A thread whose process was killed goes on where its results end, at once.
     fn run(&self) -> Result<(), Failure> {
-        let threads = self.brief.processes * self.brief.threads;
         let path = self.brief.results(self.thread);
         let io = |e: std::io::Error| format!("{}: {e}", path.display());
         let over = results(&path);
-        let last = over.last().and_then(|v| v["n"].as_u64());
         // A line that was cut by a death is written again.
         let whole: String = over.iter().map(|v| format!("{v}\n")).collect();
         let part = path.with_extension("part");
-        std::fs::write(&part, whole).and_then(|()| std::fs::rename(&part, &path)).map_err(io)?;
+        fs::write(&part, whole).and_then(|()| fs::rename(&part, &path)).map_err(io)?;
         let mut file = File::options().append(true).open(&path).map_err(io)?;
-        for number in (self.brief.first..self.brief.end).filter(|n| n % threads == self.thread) {
-            if last.is_some_and(|last| number as u64 <= last) {
-                continue;
+        let mut visits: BTreeMap<usize, Visit> = BTreeMap::new();
+        for line in &over {
+            let number = line["n"].as_u64().unwrap_or_default() as usize;
+            let ends = list(&line["ends"]).iter().map(End::parse).collect();
+            visits.insert(number, Visit { task: task(self.brief.seed, number, self.threads()), ends });
+        }
+        let mut numbers = (self.brief.first..self.brief.end).filter(|n| n % self.threads() == self.thread);
+        let last = visits.keys().next_back().copied();
+        let mut next = numbers.find(|n| last.is_none_or(|last| *n > last));
+        visits.retain(|_, visit| !visit.over());
+        let (mut done, _) = place_of(&self.brief.folder, self.brief.first, self.thread);
+        loop {
+            let step = self.next_step(done);
+            for visit in visits.values_mut() {
+                let mut dice = Noise(self.brief.seed ^ step << 40 ^ (visit.task.number as u64) << 8);
+                self.follow(visit, &mut dice)?;
+                file.write_all(visit.line().as_bytes()).map_err(io)?;
             }
-            let task = task(self.brief.seed, number, threads);
-            let mut ends = self.task(task.clone(), false)?;
-            // Sometimes the command that another process is giving just now is given too, under the same name. Only
-            // that one: the journal does not remember settled commands for ever.
-            let neighbour = (self.thread + self.brief.threads) % threads;
-            let over = results(&self.brief.results(neighbour)).last().and_then(|v| v["n"].as_u64());
-            if let Some(over) = over.filter(|_| task.dice.clone().percent(5)) {
-                let other = over as usize + threads;
-                let task = super::task(self.brief.seed, other, threads);
-                if other < self.brief.end && !matches!(task.act, Act::Pickup { .. } | Act::Lane { .. }) {
-                    ends.extend(self.task(task, true)?);
+            visits.retain(|_, visit| !visit.over());
+            for _ in 0..CUSTOMERS {
+                let Some(number) = next else { break };
+                let mut visit = Visit::new(task(self.brief.seed, number, self.threads()));
+                self.arrive(&mut visit)?;
+                file.write_all(visit.line().as_bytes()).map_err(io)?;
+                if !visit.over() {
+                    visits.insert(number, visit);
                 }
+                next = numbers.next();
             }
-            file.write_all(End::line(&ends, number).as_bytes()).map_err(io)?;
+            done = step;
+            let over = next.is_none() && visits.is_empty();
+            let place = self.brief.place(self.thread);
+            let text = format!("{step}{}", if over { " over" } else { "" });
+            let part = place.with_extension("part");
+            fs::write(&part, text).and_then(|()| fs::rename(&part, &place)).map_err(io)?;
+            if over {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits until more time has passed.
+    fn next_step(&self, done: u64) -> u64 {
+        loop {
+            let step = time::step_now(&self.brief.time);
+            if step > done {
+                return step;
+            }
+            std::thread::sleep(Duration::from_millis(3));
+        }
+    }
+
+    /// A customer comes.
+    fn arrive(&self, visit: &mut Visit) -> Result<(), Failure> {
+        let mut dice = visit.task.dice.clone();
+        if let Some(after_ms) = visit.task.rival_after_ms {
+            self.rival(&visit.task, after_ms)?;
+        }
+        // Sometimes another process gives the same command, under the same name, at the same time.
+        let twin = dice.percent(4) && matches!(visit.task.act, Act::Door { .. } | Act::Redeem { .. });
+        let begun = std::thread::scope(|scope| {
+            let task = visit.task.clone();
+            let other = twin.then(|| scope.spawn(move || self.twin(&task)));
+            self.go_on(visit, &mut dice)?;
+            match other.map(std::thread::ScopedJoinHandle::join) {
+                None => Ok(None),
+                Some(Ok(told)) => told.map(Some),
+                Some(Err(_)) => Err("a thread panicked".into()),
+            }
+        })?;
+        if let (Some(told), Some(end)) = (begun.flatten(), visit.ends.first_mut()) {
+            end.told.push(told);
         }
         Ok(())
     }
 
-    fn task(&self, mut task: Task, twin: bool) -> Result<Vec<End>, Failure> {
-        let client = self.clients.of(&task).0;
-        let url = format!("{}/dingshang/{}", self.brief.notify, task.id);
-        let word = Some(json!({"memo": task.id}).to_string());
-        let ids = task.ids();
-        let door = DoorRequest { request_id: ids[0].clone(), ..DoorRequest::default() };
-        let moved = |query: &str| self.moved(query);
-        let mut ends = Vec::new();
-        let dice = &mut task.dice;
-        match &task.act {
-            Act::Door { cabinet } => {
-                let request = DoorRequest {
-                    cabinet_id: cabinet.clone(),
-                    order_no: task.id.clone(),
-                    user_id: "soak".into(),
-                    ..door
-                };
-                let truth = || moved(&format!("trade_no={}", task.id));
-                ends.push(
-                    self.command(client, dice, &ids[0], &|| client.door_open(&request), &truth, twin)?.0,
-                );
-            }
-            Act::Lane { machine, lane } => {
-                let request = DoorRequest {
-                    cabinet_id: machine.clone(),
-                    door: lane.clone(),
-                    notify_url: url.clone(),
-                    extra_json: word,
-                    ..door
-                };
-                let truth = || moved(&format!("notify_url={url}"));
-                ends.push(
-                    self.command(client, dice, &ids[0], &|| client.door_open(&request), &truth, twin)?.0,
-                );
-            }
-            Act::Redeem { code } => {
-                let request = RedeemRequest {
-                    request_id: ids[0].clone(),
-                    code: code.clone(),
-                    redeemer: task.id.clone(),
-                    ..RedeemRequest::default()
-                };
-                let truth = || self.listed("/_sim/youzan/redemptions", "code", code);
-                ends.push(
-                    self.command(client, dice, &ids[0], &|| client.code_redeem(&request), &truth, twin)?.0,
-                );
-            }
-            Act::Pickup { machine, product, code } => {
-                let request = RedeemRequest {
-                    request_id: ids[0].clone(),
-                    code: code.clone(),
-                    cabinet_id: machine.clone(),
-                    product_id: product.clone(),
-                    notify_url: url.clone(),
-                    extra_json: word.clone(),
-                    ..RedeemRequest::default()
-                };
-                let truth = || self.listed("/_sim/dingshang/orders", "notify_url", &url);
-                let redeem = || client.code_redeem(&request);
-                let (end, receipt) = self.command(client, dice, &ids[0], &redeem, &truth, twin)?;
-                ends.push(end);
-                if let Some(receipt) = receipt.filter(|r| !r.order_no.is_empty()) {
-                    let request = DoorRequest {
-                        request_id: ids[1].clone(),
-                        cabinet_id: machine.clone(),
-                        order_no: receipt.order_no,
-                        item_no: receipt.item_no,
-                        extra_json: word,
-                        ..DoorRequest::default()
-                    };
-                    let truth = || moved(&format!("notify_url={url}"));
-                    let open = || client.door_open(&request);
-                    ends.push(self.command(client, dice, &ids[1], &open, &truth, twin)?.0);
-                }
-            }
-        }
-        Ok(ends)
+    /// The same command once more, from clients of their own: nothing but the journal is shared.
+    fn twin(&self, task: &Task) -> Result<Option<Told>, Failure> {
+        let clients = Clients::open(&self.brief.accounts).map_err(|e| e.message().to_owned())?;
+        let began_ms = wall_ms();
+        let outcome = match self.send(clients.of(task), task, 0, &[]) {
+            Ok(_) => Outcome::Done,
+            Err(e) if e.details().outcome == Outcome::NotDone => Outcome::NotDone,
+            Err(_) => return Ok(None),
+        };
+        Ok(Some(Told { outcome, how: "answer".into(), twin: true, began_ms, ended_ms: wall_ms() }))
     }
 
-    /// Gives one command and follows it until everybody knows what became of it.
-    fn command(
+    /// Another kiosk, with another account and journal, or a person uses the same code.
+    fn rival(&self, task: &Task, after_ms: u64) -> Result<(), Failure> {
+        let what = match &task.act {
+            Act::Pickup { machine, code, .. } => {
+                json!({"platform": "dingshang", "do": "redeem", "machine": machine, "code": code, "after_ms": after_ms})
+            }
+            Act::Redeem { code } => {
+                json!({"platform": "youzan", "do": "redeem", "code": code, "after_ms": after_ms})
+            }
+            _ => return Ok(()),
+        };
+        // Who comes too late is refused.
+        self.call("POST", "/_sim/others", &what.to_string()).map(drop)
+    }
+
+    /// One look at a task in a later step.
+    fn follow(&self, visit: &mut Visit, dice: &mut Noise) -> Result<(), Failure> {
+        let client = self.clients.of(&visit.task);
+        if visit.ends.last().is_some_and(|end| end.open) {
+            let Some(mut end) = visit.ends.pop() else { return Ok(()) };
+            let place = visit.ends.len();
+            end.steps += 1;
+            if end.steps > STEPS_MAX {
+                return Err(format!("{}: not settled after {STEPS_MAX} steps", end.id));
+            }
+            if end.unknown {
+                self.ask(client, &visit.task, place, &visit.ends, &mut end, dice)?;
+            } else {
+                self.give(client, &visit.task, place, &visit.ends, &mut end, dice)?;
+            }
+            visit.ends.push(end);
+        }
+        self.go_on(visit, dice)
+    }
+
+    /// Gives the commands that come next.
+    fn go_on(&self, visit: &mut Visit, dice: &mut Noise) -> Result<(), Failure> {
+        let ids = visit.task.ids();
+        while !visit.over() && visit.ends.last().is_none_or(|end| !end.open) {
+            let place = visit.ends.len();
+            if place > 0 && visit.ends[place - 1].order_no.is_empty() {
+                // Done, as a sensor saw, but nobody knows the order: a person goes on.
+                visit.task.act = Act::Redeem { code: String::new() };
+                return Ok(());
+            }
+            let order_no = visit.ends.last().map(|e| e.order_no.clone()).unwrap_or_default();
+            let mut end = End { id: ids[place].clone(), order_no, ..End::default() };
+            let client = self.clients.of(&visit.task);
+            self.give(client, &visit.task, place, &visit.ends, &mut end, dice)?;
+            visit.ends.push(end);
+        }
+        Ok(())
+    }
+
+    /// Sends one command of a task.
+    fn send(&self, client: &Client, task: &Task, place: usize, before: &[End]) -> Result<Command, Error> {
+        let request_id = task.ids()[place].clone();
+        let url = format!("{}/dingshang/{}", self.brief.notify, task.id);
+        let word = Some(json!({"memo": task.id}).to_string());
+        let order_no = before.last().map(|e| e.order_no.clone()).unwrap_or_default();
+        let recorded = |done: Result<(), Error>, id: &str| done.and_then(|()| client.command_get(id));
+        match (&task.act, place) {
+            (Act::Door { cabinet, own }, _) => client.door_open(&DoorRequest {
+                request_id,
+                cabinet_id: cabinet.clone(),
+                order_no: if *own { task.id.clone() } else { String::new() },
+                user_id: task.id.clone(),
+                ..DoorRequest::default()
+            }),
+            (Act::Lane { machine, lane }, _) => client.door_open(&DoorRequest {
+                request_id,
+                cabinet_id: machine.clone(),
+                door: lane.clone(),
+                notify_url: url,
+                extra_json: word,
+                ..DoorRequest::default()
+            }),
+            (Act::Redeem { code }, _) => client.code_redeem(&RedeemRequest {
+                request_id,
+                code: code.clone(),
+                redeemer: task.id.clone(),
+                ..RedeemRequest::default()
+            }),
+            (Act::Pickup { machine, product, code, .. }, 0) => client.code_redeem(&RedeemRequest {
+                request_id,
+                code: code.clone(),
+                cabinet_id: machine.clone(),
+                product_id: product.clone(),
+                notify_url: url,
+                extra_json: word,
+                visit_id: task.id.clone(),
+                ..RedeemRequest::default()
+            }),
+            (Act::Pickup { machine, refund: false, .. }, _) => client.door_open(&DoorRequest {
+                request_id,
+                cabinet_id: machine.clone(),
+                order_no,
+                item_no: before.last().map(|e| e.item_no.clone()).unwrap_or_default(),
+                extra_json: word,
+                visit_id: task.id.clone(),
+                ..DoorRequest::default()
+            }),
+            (Act::Pickup { machine, .. }, _) => {
+                let claim = Claim {
+                    order_no,
+                    cabinet_id: machine.clone(),
+                    extra_json: word,
+                    request_id: request_id.clone(),
+                    ..Claim::default()
+                };
+                recorded(client.refund_apply(&claim).map(drop), &request_id)
+            }
+            (Act::Buy { machine, product }, 0) => {
+                let order = OrderCreate {
+                    cabinet_id: machine.clone(),
+                    notify_url: url,
+                    lines: vec![(product.clone(), 1)],
+                    request_id: request_id.clone(),
+                    ..OrderCreate::default()
+                };
+                recorded(client.order_create(&order).map(drop), &request_id)
+            }
+            (Act::Buy { machine, .. }, _) => {
+                let report = PaymentReport {
+                    order_no,
+                    cabinet_id: machine.clone(),
+                    paid: true,
+                    amount: -1,
+                    extra_json: word,
+                    request_id: request_id.clone(),
+                    ..PaymentReport::default()
+                };
+                recorded(client.payment_report(&report).map(drop), &request_id)
+            }
+        }
+    }
+
+    /// Gives one command, again while it is not done and the library advises so.
+    fn give(
         &self,
         client: &Client,
+        task: &Task,
+        place: usize,
+        before: &[End],
+        end: &mut End,
         dice: &mut Noise,
-        id: &str,
-        send: &dyn Fn() -> Result<Command, Error>,
-        truth: &dyn Fn() -> Result<bool, Failure>,
-        twin: bool,
-    ) -> Result<(End, Option<Receipt>), Failure> {
+    ) -> Result<(), Failure> {
         let begun = Instant::now();
-        let mut first = None;
         let mut tries = 0;
-        let end = |outcome, how: &str, first: Option<i32>| End {
-            id: id.into(),
-            outcome,
-            how: how.into(),
-            first: first.unwrap_or(KL_OK),
-            repeated: false,
-            twin,
-        };
         loop {
             tries += 1;
-            let error = match send() {
+            let began_ms = wall_ms();
+            let error = match self.send(client, task, place, before) {
                 Ok(command) => {
-                    let how = if command.recorded { "recorded" } else { "answer" };
-                    let mut end = end(Outcome::Done, how, first);
+                    end.keep(&command);
+                    end.settle(Outcome::Done, if command.recorded { "recorded" } else { "answer" }, began_ms);
                     if dice.percent(5) {
-                        // A customer presses twice.
-                        let again = send();
-                        end.repeated = true;
-                        let same = |c: &Command| c.recorded && c.receipt == command.receipt;
-                        if !again.as_ref().is_ok_and(same) {
-                            return Err(format!("{id}: done, and then {again:?}"));
-                        }
+                        self.press_twice(client, task, place, before, end, &command)?;
                     }
-                    return Ok((end, Some(command.receipt)));
+                    return Ok(());
                 }
                 Err(error) => error,
             };
-            first.get_or_insert(error.status());
-            match error.details().outcome {
+            if end.first == KL_OK {
+                end.first = error.status();
+            }
+            if end.mark.is_empty() {
+                if let Ok(known) = client.command_get(&end.id) {
+                    end.keep(&known);
+                }
+            }
+            let details = error.details();
+            match details.outcome {
+                Outcome::NotDone
+                    if matches!(error.status(), KL_E_BLOCKED | KL_E_BUSY)
+                        && details.platform_name.is_empty()
+                        && details.http_status == 0 =>
+                {
+                    // Another's unknown stands in the way: the customer comes back.
+                    end.settle(Outcome::NotDone, "blocked", began_ms);
+                    end.knocks += 1;
+                    end.open = end.knocks < KNOCKS;
+                    return Ok(());
+                }
                 Outcome::NotDone => {
-                    if tries < TRIES && error.details().advice == Advice::Retry {
-                        let pause = error.details().retry_after_ms.clamp(5, 50);
+                    end.settle(Outcome::NotDone, "answer", began_ms);
+                    if tries < TRIES && details.advice == Advice::Retry {
+                        let pause = details.retry_after_ms.clamp(5, 50);
                         std::thread::sleep(Duration::from_millis(pause.into()));
                         continue;
                     }
-                    return Ok((end(Outcome::NotDone, "answer", first), None));
+                    return Ok(());
                 }
                 _ if error.status() == KL_E_IN_FLIGHT && begun.elapsed() < PATIENCE => {
                     std::thread::sleep(Duration::from_millis(10));
@@ -229,70 +621,147 @@ impl Lane<'_> {
                 _ => break,
             }
         }
-        // Nobody knows. Sometimes the movement is waited for, which asks too.
-        if dice.percent(30) {
-            match client.command_wait(id, 60) {
-                Ok(command) => return Ok((end(Outcome::Done, "wait", first), Some(command.receipt))),
-                Err(e) if e.details().outcome == Outcome::Done => {
-                    let known = client.command_get(id).map_err(|e| format!("{id}: {}", e.message()))?;
-                    return Ok((end(Outcome::Done, "wait", first), Some(known.receipt)));
-                }
-                Err(e) if e.details().outcome == Outcome::NotDone => {
-                    return Ok((end(Outcome::NotDone, "wait", first), None));
-                }
-                Err(_) => {}
+        (end.unknown, end.open, end.outcome) = (true, true, Outcome::Unknown);
+        // Firmware asks at once, too early, and a person claims at once that nothing moved.
+        self.ask(client, task, place, before, end, dice)
+    }
+
+    /// A customer presses twice.
+    fn press_twice(
+        &self,
+        client: &Client,
+        task: &Task,
+        place: usize,
+        before: &[End],
+        end: &mut End,
+        command: &Command,
+    ) -> Result<(), Failure> {
+        let began_ms = wall_ms();
+        let again = self.send(client, task, place, before);
+        end.repeated = true;
+        match again {
+            Ok(c) if c.recorded && (c.receipt == command.receipt || c.receipt.json.is_empty()) => Ok(()),
+            Err(e) if e.details().outcome == Outcome::NotDone => {
+                end.tell(Outcome::NotDone, "repetition", false, began_ms);
+                Ok(())
             }
+            Err(_) => Ok(()),
+            Ok(other) => Err(format!("{}: done, and then {other:?}", end.id)),
         }
-        for _ in 0..3 {
-            match client.command_resolve(id) {
-                Ok(command) => {
-                    return Ok((end(Outcome::Done, word(command.settled_by), first), Some(command.receipt)));
-                }
-                Err(e) if e.details().outcome == Outcome::NotDone => {
-                    return Ok((end(Outcome::NotDone, "query", first), None));
-                }
-                Err(e) if e.details().advice == Advice::CallPerson => break,
-                Err(_) => std::thread::sleep(Duration::from_millis(30)),
+    }
+
+    /// One question about an unknown command, in one of the ways that firmware has.
+    fn ask(
+        &self,
+        client: &Client,
+        task: &Task,
+        place: usize,
+        before: &[End],
+        end: &mut End,
+        dice: &mut Noise,
+    ) -> Result<(), Failure> {
+        let known = match client.command_get(&end.id) {
+            Ok(known) => known,
+            Err(e) => return Err(format!("{}: {}", end.id, e.message())),
+        };
+        end.keep(&known);
+        let mature = known.mature_in_ms == 0 && !known.stage.in_flight();
+        if known.outcome != Outcome::Unknown {
+            let began_ms = wall_ms();
+            end.settle(known.outcome, word(known.settled_by), began_ms);
+            return Ok(());
+        }
+        if mature && end.late >= LATE_QUESTIONS {
+            return self.look(client, end, task);
+        }
+        end.late += u32::from(mature);
+        let began_ms = wall_ms();
+        let (answer, how) = match dice.below(10) {
+            // The same act once more, under the same name: on some platforms the way to ask.
+            0..4 => (self.send(client, task, place, before), "repetition"),
+            4 => (client.command_wait(&end.id, 60), "wait"),
+            5 if !mature => return self.impatient(client, task, end),
+            _ => (client.command_resolve(&end.id), "query"),
+        };
+        match answer {
+            Ok(command) => {
+                end.keep(&command);
+                end.settle(Outcome::Done, how, began_ms);
             }
+            Err(e) if e.details().outcome == Outcome::Done => end.settle(Outcome::Done, how, began_ms),
+            Err(e) if e.details().outcome == Outcome::NotDone => {
+                end.settle(Outcome::NotDone, how, began_ms);
+                if how == "repetition" && matches!(e.status(), KL_E_BLOCKED | KL_E_BUSY) {
+                    // It was known as not done, and given again; another one stands in the way.
+                    end.how = "query".into();
+                }
+            }
+            Err(_) => {}
         }
-        // The door's contact is asked, when nothing can be on its way any more.
-        std::thread::sleep(GRACE);
-        let outcome = if truth()? { Outcome::Done } else { Outcome::NotDone };
-        match client.command_settle(id, outcome, SettledBy::Sensor, "door contact") {
-            Ok(()) => Ok((end(outcome, "sensor", first), None)),
+        Ok(())
+    }
+
+    /// A sensor or a person says at once that nothing moved. True as that is, it may still move.
+    fn impatient(&self, client: &Client, task: &Task, end: &mut End) -> Result<(), Failure> {
+        if self.happened(task, end)? {
+            return Ok(());
+        }
+        let began_ms = wall_ms();
+        if client.command_settle(&end.id, Outcome::NotDone, SettledBy::Sensor, "door contact").is_ok() {
+            end.settle(Outcome::NotDone, "sensor", began_ms);
+        }
+        Ok(())
+    }
+
+    /// The door's contact, or a person at the platform's desk, says what became of it, when nothing can be on its way any
+    /// more.
+    fn look(&self, client: &Client, end: &mut End, task: &Task) -> Result<(), Failure> {
+        let outcome = if self.happened(task, end)? { Outcome::Done } else { Outcome::NotDone };
+        let began_ms = wall_ms();
+        match client.command_settle(&end.id, outcome, SettledBy::Sensor, "door contact") {
+            Ok(()) => end.settle(outcome, "sensor", began_ms),
             Err(e) => {
-                // Somebody else was quicker, with the same or another answer, or the journal says no.
-                let known = client.command_get(id).map_err(|e| format!("{id}: {}", e.message()))?;
-                if known.outcome != outcome && !twin {
-                    return Err(format!(
-                        "{id}: the sensor says {outcome:?}, the journal {:?}: {}",
-                        known.outcome,
-                        e.message()
-                    ));
+                // Somebody else was quicker, or the journal says no.
+                let known =
+                    client.command_get(&end.id).map_err(|e| format!("{}: {}", end.id, e.message()))?;
+                if known.outcome == Outcome::Unknown {
+                    return match e.status() {
+                        KL_E_TOO_EARLY | KL_E_IN_FLIGHT => Ok(()),
+                        _ => Err(format!("{}: a sensor cannot settle it: {}", end.id, e.message())),
+                    };
                 }
-                Ok((end(known.outcome, word(known.settled_by), first), Some(known.receipt)))
+                end.keep(&known);
+                end.settle(known.outcome, word(known.settled_by), began_ms);
             }
         }
+        Ok(())
     }
 
-    /// Whether the simulator saw a door or a lane move.
-    fn moved(&self, query: &str) -> Result<bool, Failure> {
-        Ok(!super::list(&self.get(&format!("/_sim/openings?{query}"))?).is_empty())
+    /// Whether the simulator saw it.
+    fn happened(&self, task: &Task, end: &End) -> Result<bool, Failure> {
+        let url = format!("{}/dingshang/{}", self.brief.notify, task.id);
+        let query = match (&task.act, end.id.rsplit('-').next().unwrap_or_default()) {
+            (Act::Door { .. }, _) => format!("kind=open_door&mark={}", end.mark),
+            (Act::Redeem { code }, _) => format!("platform=youzan&kind=redeem&code={code}"),
+            (Act::Lane { .. }, _) | (Act::Pickup { .. }, "d") => format!("kind=dispense&notify_url={url}"),
+            (Act::Pickup { .. }, "r") => format!("kind=redeem&notify_url={url}"),
+            (Act::Pickup { .. }, _) => format!("platform=dingshang&kind=refund&order={}", end.order_no),
+            (Act::Buy { .. }, "o") => format!("kind=order&notify_url={url}"),
+            (Act::Buy { .. }, _) => format!("platform=dingshang&kind=pay&order={}", end.order_no),
+        };
+        Ok(!list(&self.call("GET", &format!("/_sim/acts?by=request&{query}"), "")?).is_empty())
     }
 
-    fn listed(&self, path: &str, key: &str, value: &str) -> Result<bool, Failure> {
-        Ok(super::list(&self.get(path)?).iter().any(|item| item[key] == value))
-    }
-
-    /// A look at the simulator, which stands for a sensor.
-    fn get(&self, path: &str) -> Result<Value, Failure> {
+    /// A control call to the simulator.
+    fn call(&self, method: &str, path: &str, body: &str) -> Result<Value, Failure> {
         let host = self.brief.control.trim_start_matches("http://");
         let fail = |e: std::io::Error| format!("{host}{path}: {e}");
-        let address = host.replace("localhost", "127.0.0.1");
-        let mut stream = TcpStream::connect(address).map_err(fail)?;
-        stream
-            .write_all(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes())
-            .map_err(fail)?;
+        let mut stream = TcpStream::connect(host.replace("localhost", "127.0.0.1")).map_err(fail)?;
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all((head + body).as_bytes()).map_err(fail)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).map_err(fail)?;
         let text = String::from_utf8_lossy(&answer);

@@ -137,9 +137,9 @@ pub struct Settings {
     pub record_names: RecordNames,
     /// How long an order may stay unpaid.
     pub order_expiry_ms: i64,
-    /// The same for orders of pickup codes; null: for ever.
+    /// The same for orders of pickup codes; null: forever.
     pub pickup_order_expiry_ms: Option<i64>,
-    /// How long after its creation a paid order may be delivered; null: for ever.
+    /// How long after its creation a paid order may be delivered; null: forever.
     pub paid_delivery_limit_ms: Option<i64>,
     /// `status` 5 (paying) ends an order like every other value but 1.
     pub paying_is_final: bool,
