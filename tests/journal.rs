@@ -378,9 +378,11 @@ fn a_damaged_journal_stops_commands_and_nothing_else_until_it_is_repaired() {
         assert_eq!((e.status(), e.details().outcome), (KL_E_JOURNAL_DAMAGED, Outcome::NotDone), "{e}");
     }
     assert_eq!(client.commands_pending().unwrap_err().status(), KL_E_JOURNAL_DAMAGED);
-    // What is settled is still known, before the damage and behind it; reads go on.
-    assert!(client.door_open(&door("visit-1")).unwrap().recorded);
-    assert!(client.door_open(&two("visit-3")).unwrap().recorded);
+    // What is done is still known, before the damage and behind it; reads go on.
+    for id in ["visit-1", "visit-3"] {
+        assert_eq!(client.command_resolve(id).unwrap().outcome, Outcome::Done);
+        assert_eq!(client.command_get(id).unwrap().outcome, Outcome::Done);
+    }
     client.ping().unwrap();
     assert!(!client.journal_info().unwrap().damage.is_empty());
     assert_eq!(requests(&sim, OPEN).len(), 3);
@@ -407,6 +409,8 @@ fn thousands_of_broken_journals_never_cost_a_settled_command_in_silence() {
     drop(client);
     let file = journal(&folder);
     let whole = fs::read(&file).unwrap();
+    let mark = file.with_extension("mark");
+    let high = fs::read(&mark).unwrap();
     // The byte at which each command is settled.
     let settled_at = |id: &str| {
         let text = String::from_utf8_lossy(&whole);
@@ -422,9 +426,15 @@ fn thousands_of_broken_journals_never_cost_a_settled_command_in_silence() {
         (seed % below as u64) as usize
     };
     let (mut clear, mut damaged) = (0, 0);
-    for round in 0..3000 {
+    for round in 0..1500 {
         let mut bytes = whole.clone();
         let (kind, at) = (round % 4, random(whole.len()));
+        // With the high-water mark nothing is cut off in silence. Without it a tail may go: a power cut looks like that.
+        let marked = round % 3 == 0;
+        match marked {
+            true => fs::write(&mark, &high).unwrap(),
+            false => fs::remove_file(&mark).unwrap_or_default(),
+        }
         match kind {
             0 => bytes.truncate(at),
             1 => bytes[at] ^= 1 << random(8),
@@ -445,11 +455,18 @@ fn thousands_of_broken_journals_never_cost_a_settled_command_in_silence() {
         let damage = match client.commands_pending() {
             Ok(_) => false,
             Err(e) => {
-                assert_eq!(e.status(), KL_E_JOURNAL_DAMAGED, "round {round}: {e}");
-                assert!(e.message().len() > 20);
+                let named = match kind {
+                    1 | 2 if !marked => e.status() == KL_E_JOURNAL_DAMAGED,
+                    _ => matches!(
+                        e.status(),
+                        KL_E_JOURNAL_DAMAGED | KL_E_JOURNAL_OLDER | KL_E_JOURNAL_MISSING | KL_E_JOURNAL_COPIED
+                    ),
+                };
+                assert!(named && e.message().len() > 20, "round {round}: {e}");
                 true
             }
         };
+        assert!(damage || !marked || kind == 1 || kind == 2, "round {round}: cut at {at} in silence");
         if damage {
             damaged += 1
         } else {
@@ -457,7 +474,7 @@ fn thousands_of_broken_journals_never_cost_a_settled_command_in_silence() {
         }
         for (n, end) in ends.iter().enumerate() {
             let known = client.command_get(&format!("visit-{n}")).map(|c| c.outcome);
-            if *end < at || *end == at && kind == 0 {
+            if *end < at {
                 assert_eq!(
                     known.unwrap(),
                     Outcome::Done,
@@ -475,7 +492,7 @@ fn thousands_of_broken_journals_never_cost_a_settled_command_in_silence() {
         }
         drop(client);
     }
-    assert!(clear > 500 && damaged > 500, "{clear} clear, {damaged} damaged");
+    assert!(clear > 200 && damaged > 200, "{clear} clear, {damaged} damaged");
     assert_eq!(requests(&sim, OPEN).len(), 9);
 }
 
@@ -485,18 +502,30 @@ fn a_newer_form_and_a_foreign_owner_are_refused_by_name() {
     kept(&sim, &folder).door_open(&door("visit-1")).unwrap();
     let file = journal(&folder);
     let whole = fs::read_to_string(&file).unwrap();
-    let head = r#"{"n":0,"k":"kiosklink-journal","version":2,"account":"yopoint 100000000001"}"#;
-    let body = format!("{:x} {head}", head.len());
-    let newer = format!("{:08x} {body}\n{}", crc32(body.as_bytes()), whole.split_once('\n').unwrap().1);
+    // The head stands there twice.
+    let mut newer = String::new();
+    for (n, line) in whole.split_inclusive('\n').enumerate() {
+        if n >= 2 {
+            newer.push_str(line);
+            continue;
+        }
+        let head = line[line.find('{').unwrap()..].trim_end().replace("\"version\":2", "\"version\":3");
+        let body = format!("{:x} {head}", head.len());
+        newer.push_str(&format!("{:08x} {body}\n", crc32(body.as_bytes())));
+    }
+    assert_ne!(newer, whole);
     fs::write(&file, &newer).unwrap();
     let client = kept(&sim, &folder);
     for e in [
-        client.door_open(&door("visit-2")).unwrap_err(),
         client.commands_pending().unwrap_err(),
         client.command_get("visit-1").unwrap_err(),
         client.journal_repair().unwrap_err(),
     ] {
         assert_eq!(e.status(), KL_E_JOURNAL_VERSION, "{e}");
+    }
+    // FAULTS B6: the first is done, and nobody says otherwise.
+    for e in [client.door_open(&door("visit-1")).unwrap_err(), client.command_resolve("visit-1").unwrap_err()] {
+        assert_eq!((e.status(), e.details().outcome), (KL_E_JOURNAL_VERSION, Outcome::Unknown), "{e}");
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), newer);
     drop(client);
@@ -508,7 +537,7 @@ fn a_newer_form_and_a_foreign_owner_are_refused_by_name() {
     }
     let client = kept(&sim, &folder);
     let e = client.door_open(&door("visit-2")).unwrap_err();
-    assert_eq!((e.status(), e.details().outcome), (KL_E_JOURNAL_OWNER, Outcome::NotDone), "{e}");
+    assert_eq!((e.status(), e.details().outcome), (KL_E_JOURNAL_OWNER, Outcome::Unknown), "{e}");
     assert_eq!(requests(&sim, OPEN).len(), 1);
 }
 
@@ -606,13 +635,13 @@ fn a_disk_that_refuses_stops_the_command_before_it_is_sent() {
     let (exit, said) = open_door(&sim, name, "visit-1", &[]);
     assert_eq!(exit, 0, "{said}");
     assert_eq!(openings(&sim).len(), 2);
-    // Full just when the end is to be written: the answer is given all the same.
+    // FAULTS F2: full just when the end is to be written. The answer is given all the same; the payment is a command of its
+    // own, which needs the journal.
     control(&sim, "POST", "/_sim/clock/advance", json!({"ms": 60_000}));
     let (exit, said) = open_door(&sim, name, "visit-20", &[("DISK_FAIL", "write:ENOSPC:3")]);
-    assert_eq!(exit, 0, "{said}");
-    // It could not be recorded, and with the payment the platform has given the order another number: nobody knows any more,
-    // and nothing is sent.
+    assert!(exit == 3 && said.contains("The door opens") && said.contains("KL_E_JOURNAL_FULL"), "{said}");
+    // The next run finds it by its number; the address of the payment comes with the next callback.
     let (exit, said) = open_door(&sim, name, "visit-20", &[]);
-    assert!(exit == 2 && said.contains("KL_E_UNSETTLED"), "{said}");
+    assert!(exit == 3 && said.contains("recorded earlier, nothing was sent"), "{said}");
     assert_eq!(openings(&sim).len(), 3);
 }

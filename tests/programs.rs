@@ -40,11 +40,10 @@ fn the_examples_tell_the_story_and_valgrind_finds_nothing() {
     assert_eq!(code, 2, "{text}");
     assert!(text.contains("KL_E_LOST") && text.contains("It may have opened"), "{text}");
     control(&sim, "POST", "/_sim/wait", json!({"for": "door_shut", "cabinet": CABINET, "door": 1}));
-    control(&sim, "POST", "/_sim/doors", json!({"cabinet": CABINET, "door": 1, "action": "offline"}));
+    fault(&sim, "cabinet.open.door", json!({"fault": "rate_limit"}));
     let (code, text) = run(&mut open("c"));
     assert_eq!(code, 1, "{text}");
-    assert!(text.contains("KL_E_OFFLINE") && text.contains("Trying again is safe"), "{text}");
-    control(&sim, "POST", "/_sim/doors", json!({"cabinet": CABINET, "door": 1, "action": "online"}));
+    assert!(text.contains("KL_E_RATE_LIMIT") && text.contains("Trying again is safe"), "{text}");
     control(&sim, "POST", "/_sim/doors", json!({"cabinet": CABINET, "door": 1, "action": "jam"}));
     let (code, text) = run(&mut open("d"));
     assert_eq!(code, 1, "{text}");
@@ -98,12 +97,11 @@ fn a_code_that_comes_again_is_another_visit() {
         run(program.arg(&file).args(["youzan", "", code, "yopoint", CABINET]))
     };
     let redeemed = || requests(&sim, "youzan.trade.selffetchcode.apply").len();
-    // The cabinet fails after the code was redeemed: the customer types it again, and goes on where it was.
-    control(&sim, "POST", "/_sim/doors", json!({"cabinet": CABINET, "door": 1, "action": "offline"}));
+    // The door is refused after the code was redeemed: the customer types it again, and goes on where it was.
+    fault(&sim, "cabinet.open.door", json!({"fault": "rate_limit"}));
     let (status, text) = pickup();
     assert_eq!(status, 3, "{text}");
-    assert!(text.contains("The code is redeemed") && text.contains("KL_E_OFFLINE"), "{text}");
-    control(&sim, "POST", "/_sim/doors", json!({"cabinet": CABINET, "door": 1, "action": "online"}));
+    assert!(text.contains("The code is redeemed") && text.contains("KL_E_RATE_LIMIT"), "{text}");
     let (status, text) = pickup();
     assert_eq!(status, 0, "{text}");
     assert!(text.contains("The code was redeemed earlier."), "{text}");

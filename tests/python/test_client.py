@@ -192,7 +192,7 @@ class Doors(Case):
             file.seek(0)
             file.write(b"\n".join(lines))
         client = self.client(state_dir=folder)
-        error = self.fails((errors.JournalError, errors.NotDone), client.open_door, "visit-3", CABINET)
+        error = self.fails((errors.JournalError, errors.Unknown), client.open_door, "visit-3", CABINET)
         self.assertEqual(error.status, Status.JOURNAL_DAMAGED)
         self.assertTrue(client.journal().damaged and client.journal().damage)
         client.ping()
@@ -202,13 +202,19 @@ class Doors(Case):
 
     def test_a_refusal_is_not_done_and_may_be_tried_again(self):
         client = self.client()
-        error = self.fails((errors.NotDone, errors.Offline), client.open_door, "visit-1", OFFLINE)
+        control("POST", "/faults", {"method": "cabinet.open.door", "fault": "rate_limit"})
+        error = self.fails((errors.NotDone,), client.open_door, "visit-1", CABINET)
         self.assertEqual((error.outcome, error.advice), (Outcome.NOT_DONE, Advice.RETRY))
+        self.assertEqual((error.status, error.http_status), (Status.RATE_LIMIT, 429))
+        self.assertFalse(client.open_door("visit-1", CABINET).recorded)
+
+    def test_a_refusal_that_nobody_explains_is_unknown(self):
+        client = self.client()
+        error = self.fails((errors.Unknown, errors.Offline), client.open_door, "visit-1", OFFLINE)
+        self.assertEqual((error.outcome, error.advice), (Outcome.UNKNOWN, Advice.ASK_FIRST))
         self.assertEqual((error.http_status, error.platform_code), (200, -1))
         self.assertIn("OFFLINE", error.platform_message)
-        self.fails((errors.NotDone, errors.NotReady), client.open_door, "visit-2", STOPPED)
-        control("PATCH", "/cabinets/" + OFFLINE, {"online": True})
-        self.assertFalse(client.open_door("visit-1", OFFLINE).recorded)
+        self.fails((errors.Unknown, errors.NotReady), client.open_door, "visit-2", STOPPED)
 
     def test_no_byte_left_is_not_done(self):
         with socket.socket() as nobody:
