@@ -39,7 +39,6 @@ pub type Pin = [u8; 32];
 
 /// Reads a pin: 64 hexadecimal digits, with or without colons, or base64, with or without `sha256/` before it.
 pub fn parse_pin(text: &str) -> std::result::Result<Pin, String> {
-    use base64::Engine;
     let bad = || "is neither 64 hexadecimal digits nor the base64 of 32 bytes".to_owned();
     let text = text.trim();
     let text = text.strip_prefix("sha256/").or_else(|| text.strip_prefix("sha256//")).unwrap_or(text);
@@ -52,8 +51,7 @@ pub fn parse_pin(text: &str) -> std::result::Result<Pin, String> {
         }
         return Ok(pin);
     }
-    let engine = base64::engine::general_purpose::STANDARD_NO_PAD;
-    let bytes = engine.decode(text.trim_end_matches('=')).map_err(|_| bad())?;
+    let bytes = crate::hex::from_bare_base64(text.trim_end_matches('=')).ok_or_else(bad)?;
     bytes.try_into().map_err(|_| bad())
 }
 

@@ -40,7 +40,8 @@ impl Youzan {
     /// Refuses missing credentials, a bad address and an unreadable `refusals_file`.
     pub(super) fn new(config: &Settings) -> Result<Youzan> {
         let mut gateway = address(config, "base_url", config.get("base_url").unwrap_or(GATEWAY))?;
-        let prefix = gateway.path_and_query.trim_end_matches('/').trim_end_matches("/api");
+        let prefix = gateway.path_and_query.trim_end_matches('/');
+        let prefix = prefix.strip_suffix("/api").unwrap_or(prefix);
         gateway.path_and_query = [prefix, "/"].concat();
         Ok(Youzan {
             gateway,
