@@ -9,7 +9,6 @@ use crate::error::{Error, Result};
 use crate::status::KL_E_PROTOCOL;
 pub use crate::text::push_string;
 use crate::text::special;
-use serde::de::IgnoredAny;
 use std::borrow::Cow;
 
 /// What is wrong with a document, and where. One word wide: it passes through hundreds of `?`.
@@ -111,18 +110,22 @@ impl<'a> Json<'a> {
         let text = std::str::from_utf8(bytes).map_err(|e| {
             Bad::here(format!("is not UTF-8 (byte {}{})", e.valid_up_to(), guess_charset(bytes)))
         })?;
-        match serde_json::from_str::<IgnoredAny>(text) {
-            Ok(_) if is_dense(text) => {
+        match well_formed(text.as_bytes()) {
+            Ok(()) if is_dense(text) => {
                 Err(Bad::here("has far more parts than an answer of its size can mean"))
             }
-            Ok(_) => Ok(Json(text.trim_matches([' ', '\t', '\n', '\r']))),
-            Err(e) => {
+            Ok(()) => Ok(Json(text.trim_matches([' ', '\t', '\n', '\r']))),
+            Err(at) => {
                 let what = match text.trim_start().as_bytes() {
                     [b'<', ..] => "is a web page, not JSON",
-                    _ if e.is_eof() => "is cut off",
+                    _ if at >= text.len() => "is cut off",
                     _ => "is not JSON",
                 };
-                Err(Bad::here(format!("{what} (line {}, column {})", e.line(), e.column())))
+                let before = text.as_bytes().get(..at).unwrap_or_default();
+                let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+                let column = before.iter().rev().take_while(|b| **b != b'\n').count() + 1;
+                let words = [what, " (line ", &line.to_string(), ", column ", &column.to_string(), ")"];
+                Err(Bad::here(words.concat()))
             }
         }
     }
@@ -178,7 +181,10 @@ impl<'a> Json<'a> {
         if !inner.as_bytes().contains(&b'\\') {
             return Ok(Cow::Borrowed(inner));
         }
-        serde_json::from_str(self.0).map(Cow::Owned).map_err(|_| Bad::here("has a broken escape"))
+        match unescaped(inner, None) {
+            Some(text) => Ok(Cow::Owned(text)),
+            None => Err(Bad::here("has a broken escape")),
+        }
     }
 
     /// A string, its escapes undone, half a character (`\ud83d` alone) as U+FFFD. Empty for anything but a string.
@@ -186,7 +192,10 @@ impl<'a> Json<'a> {
         match self.string() {
             Ok(text) => text,
             Err(_) if self.kind() != Kind::String => Cow::Borrowed(""),
-            Err(_) => Cow::Owned(unescaped_lossy(&self.0[1..self.0.len() - 1])),
+            Err(_) => {
+                let inner = &self.0[1..self.0.len() - 1];
+                Cow::Owned(unescaped(inner, Some('\u{fffd}')).unwrap_or_default())
+            }
         }
     }
 
@@ -336,32 +345,196 @@ pub fn decoded(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The inside of a well-formed string, its escapes undone; what is no character becomes U+FFFD.
-fn unescaped_lossy(inner: &str) -> String {
+/// The inside of a well-formed string, its escapes undone. `instead` stands for half a character; without it there must be
+/// none.
+fn unescaped(inner: &str, instead: Option<char>) -> Option<String> {
     let mut out = String::with_capacity(inner.len());
     let mut rest = inner;
     while let Some(at) = rest.find('\\') {
         out.push_str(&rest[..at]);
-        let escape = &rest[at..];
-        // Two halves of a character make one: so a pair is tried before one alone.
-        let whole = [12, 6, 2].into_iter().find_map(|n| {
-            let part = escape.get(..n)?;
-            let character: String = serde_json::from_str(&["\"", part, "\""].concat()).ok()?;
-            (character.chars().count() == 1).then_some((character, n))
-        });
-        match whole {
-            Some((character, n)) => {
-                out.push_str(&character);
-                rest = &escape[n..];
+        rest = &rest[at..];
+        let (character, len) = match escape(rest.as_bytes()) {
+            Some(whole) => whole,
+            None => (instead?, 6),
+        };
+        out.push(character);
+        rest = rest.get(len..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
+/// The character of the escape that begins here, and how long the escape is: of two, if two make the character.
+fn escape(text: &[u8]) -> Option<(char, usize)> {
+    let character = match text.get(1)? {
+        b'n' => '\n',
+        b't' => '\t',
+        b'r' => '\r',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'u' => {
+            let high = unit(text)?;
+            if !(0xd800..0xdc00).contains(&high) {
+                return Some((char::from_u32(high)?, 6));
             }
-            None => {
-                out.push('\u{fffd}');
-                rest = escape.get(6..).unwrap_or_default();
+            let low = unit(text.get(6..)?).filter(|low| (0xdc00..0xe000).contains(low))?;
+            return Some((char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00))?, 12));
+        }
+        other => char::from(*other),
+    };
+    Some((character, 2))
+}
+
+/// The number in `\uXXXX`.
+fn unit(text: &[u8]) -> Option<u32> {
+    let digits = text.strip_prefix(b"\\u")?.get(..4)?;
+    digits.iter().try_fold(0, |number, b| Some(number << 4 | char::from(*b).to_digit(16)?))
+}
+
+/// Whether this is one JSON value and nothing else; if not, where it stops being one: at the end, if only the rest is missing.
+/// Without recursion: how deep a document is nested is the sender's to say.
+fn well_formed(bytes: &[u8]) -> std::result::Result<(), usize> {
+    let mut check = Check { bytes, at: 0 };
+    check.document().ok_or(check.at.min(bytes.len()))
+}
+
+/// A reader of grammar only. `None` stands for what is not JSON, and then `at` is the first byte of it.
+struct Check<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Check<'_> {
+    fn document(&mut self) -> Option<()> {
+        // The opening brackets of what is not closed yet.
+        let mut open = Vec::new();
+        loop {
+            self.blanks();
+            match self.next()? {
+                bracket @ (b'{' | b'[') => {
+                    self.at += 1;
+                    self.blanks();
+                    // `]` and `}` stand two behind their brackets.
+                    if self.next()? == bracket + 2 {
+                        self.at += 1;
+                    } else {
+                        open.push(bracket);
+                        if bracket == b'{' {
+                            self.key()?;
+                        }
+                        continue;
+                    }
+                }
+                b'"' => self.string()?,
+                b't' => self.word(b"true")?,
+                b'f' => self.word(b"false")?,
+                b'n' => self.word(b"null")?,
+                _ => self.number()?,
+            }
+            loop {
+                self.blanks();
+                let Some(&bracket) = open.last() else {
+                    return (self.at == self.bytes.len()).then_some(());
+                };
+                let next = self.next()?;
+                if next == b',' {
+                    self.at += 1;
+                    if bracket == b'{' {
+                        self.key()?;
+                    }
+                    break;
+                }
+                self.word(&[bracket + 2])?;
+                open.pop();
             }
         }
     }
-    out.push_str(rest);
-    out
+
+    fn next(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn blanks(&mut self) {
+        while matches!(self.next(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    /// Exactly these bytes.
+    fn word(&mut self, word: &[u8]) -> Option<()> {
+        for byte in word {
+            if self.next()? != *byte {
+                return None;
+            }
+            self.at += 1;
+        }
+        Some(())
+    }
+
+    /// A key with its colon.
+    fn key(&mut self) -> Option<()> {
+        self.blanks();
+        self.string()?;
+        self.blanks();
+        self.word(b":")
+    }
+
+    fn string(&mut self) -> Option<()> {
+        self.word(b"\"")?;
+        loop {
+            self.at = special(self.bytes, self.at);
+            match self.next()? {
+                b'"' => break,
+                b'\\' => self.at += 1,
+                _ => return None,
+            }
+            match self.next()? {
+                b'u' => {
+                    for _ in 0..4 {
+                        self.at += 1;
+                        self.next().filter(u8::is_ascii_hexdigit)?;
+                    }
+                }
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
+                _ => return None,
+            }
+            self.at += 1;
+        }
+        self.at += 1;
+        Some(())
+    }
+
+    fn number(&mut self) -> Option<()> {
+        if self.next()? == b'-' {
+            self.at += 1;
+        }
+        if self.next()? == b'0' {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.next() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.next(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.next(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Some(())
+    }
+
+    /// One digit or more.
+    fn digits(&mut self) -> Option<()> {
+        self.next().filter(u8::is_ascii_digit)?;
+        while self.next().is_some_and(|b| b.is_ascii_digit()) {
+            self.at += 1;
+        }
+        Some(())
+    }
 }
 
 /// A decimal number, `-12.5e3`; `None` for whatever is none or is not finite. Exact up to 15 digits, beyond them as good as
@@ -774,6 +947,62 @@ mod tests {
             same(parse(text), &serde_json::from_str(text).unwrap());
         }
         assert!(parse(r#"{"\ud800":1}"#).object().is_err(), "half a character is no key");
+    }
+
+    /// Every document that is one change away from these, against another reader's idea of it.
+    #[test]
+    fn what_is_json_is_what_another_reader_takes() {
+        use serde::de::IgnoredAny;
+        use serde_json::from_str;
+        const DOCUMENTS: [&str; 6] = [
+            r#" {"a":[1,-2.5e3 , true,null,false],"b":{"c":{},"d":[ ],"":"}]{\"\\"},"f\u00e9\n":"\/\b\f\r\t"} "#,
+            r#"[0,-0,10,0.5,1E+2,1e-2,12e3,[[]],[{}],"中\ud83d\ude00"]"#,
+            "true",
+            "\"\"",
+            "[\r\n\t]",
+            "-1.5e3",
+        ];
+        const CHANGES: &[u8] = b"{}[]\",:\\0123456789+-.eEtrufalsn/bx \n\t\r\x00\x1f\x7f";
+        let same = |text: &str| {
+            let (ours, theirs) = (well_formed(text.as_bytes()), from_str::<IgnoredAny>(text));
+            assert_eq!(ours.is_ok(), theirs.is_ok(), "{text:?}");
+            if let Ok(json @ Json(quoted)) = Json::parse(text.as_bytes()) {
+                if json.kind() == Kind::String {
+                    assert_eq!(json.string().ok().as_deref(), from_str::<String>(quoted).ok().as_deref());
+                }
+            }
+        };
+        let mut tried = 0;
+        for document in DOCUMENTS {
+            for (at, _) in document.char_indices() {
+                let (before, rest) = document.split_at(at);
+                let behind = &rest[rest.chars().next().map_or(0, char::len_utf8)..];
+                same(before);
+                let cut = well_formed(before.as_bytes());
+                assert!(cut.is_ok() || cut == Err(at), "{before:?} is cut off: {cut:?}");
+                same(&[before, behind].concat());
+                for change in CHANGES {
+                    let change = char::from(*change).to_string();
+                    same(&[before, &change, behind].concat());
+                    same(&[before, &change, rest].concat());
+                    tried += 2;
+                }
+            }
+            same(document);
+        }
+        assert!(tried > 10_000, "{tried}");
+        for text in [
+            r#""\ud83d""#,
+            r#""\ud83d\ude0""#,
+            r#""\ude00\ud83d""#,
+            r#""\ud83d\ud83d\ude00""#,
+            r#""\uD83D\uDE00x""#,
+        ] {
+            same(text);
+        }
+        let why = |text: &str| Json::parse(text.as_bytes()).unwrap_err().0.why.into_owned();
+        assert_eq!(why("{\n  \"a\": x}"), "is not JSON (line 2, column 8)");
+        assert_eq!(why("[\n1,"), "is cut off (line 2, column 3)");
     }
 
     #[test]

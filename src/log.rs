@@ -87,13 +87,20 @@ pub fn write(level: Level, line: &str) {
     }
 }
 
+/// The same for a line that is yet to be put together: no call site needs the code for that.
+#[cold]
+#[inline(never)]
+pub fn write_formatted(level: Level, line: std::fmt::Arguments<'_>) {
+    write(level, &line.to_string());
+}
+
 /// Logs a formatted line, if anybody listens at that level.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! log_line {
     ($level:ident, $($arg:tt)*) => {
         if $crate::log::enabled($crate::log::Level::$level) {
-            $crate::log::write($crate::log::Level::$level, &format!($($arg)*));
+            $crate::log::write_formatted($crate::log::Level::$level, format_args!($($arg)*));
         }
     };
 }

@@ -8,7 +8,16 @@
 
 use crate::sys::{self, Published};
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Does what a destructor does. The builds for boards abort when a panic leaves one (`scripts/arm`), so none does.
+pub(crate) fn contained(work: impl FnOnce()) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(work)) {
+        // Its own destructor may panic too.
+        std::mem::forget(payload);
+    }
+}
 
 /// How a process is told from its parent.
 #[derive(Clone, Copy)]

@@ -280,6 +280,12 @@ struct Turn<'a> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
+        crate::process::contained(|| self.end());
+    }
+}
+
+impl Turn<'_> {
+    fn end(&mut self) {
         let mut state = self.slot.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.fetching = false;
         state.ended += 1;

@@ -413,6 +413,56 @@ fn a_client_certificate_that_cannot_work_is_refused_at_once() {
     }
 }
 
+/// What this build does not know is named, on all three ways that it can come.
+#[test]
+fn ed25519_is_a_feature() {
+    let ca = Ca::new("ca");
+    let on = cfg!(feature = "ed25519");
+    let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let cert = leaf_params(HOST).signed_by(&key, &ca.cert, &ca.key).unwrap();
+    let leaf = Identity {
+        chain: vec![cert.der().clone()],
+        key: key.serialize_der(),
+        chain_pem: cert.pem(),
+        key_pem: key.serialize_pem(),
+    };
+
+    let client_cert =
+        Some(ClientCert { chain_pem: leaf.chain_pem.clone().into(), key_pem: leaf.key_pem.clone().into() });
+    let made = Transport::new(Options { client_cert, ..options() }, Arc::new(Clock::new()));
+    match made {
+        Ok(_) => assert!(on),
+        Err(e) => assert!(!on && e.status() == KL_E_CLIENT_CERT && e.message().contains("Ed25519"), "{e}"),
+    }
+
+    // The server's own key: it finds no way to sign that we take.
+    let said = |identity: &Identity, roots: Roots| {
+        let server = echo_server(identity);
+        read(&transport(Options { roots, ..options() }), &server.https()).map(|reply| reply.status)
+    };
+    match said(&leaf, ca.roots()) {
+        Ok(status) => assert!(on && status == 200),
+        Err(e) => assert!(!on && e.error.message().contains("with an ECDSA or RSA key"), "{}", e.error),
+    }
+
+    // A CA's.
+    let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let cert = params.self_signed(&key).unwrap();
+    let desk = Ca { cert, key };
+    match said(&desk.leaf(), desk.roots()) {
+        Ok(status) => assert!(on && status == 200),
+        Err(e) => {
+            assert!(
+                !on && e.error.status() == KL_E_TLS_UNTRUSTED && e.error.message().contains("Ed25519"),
+                "{}",
+                e.error
+            );
+        }
+    }
+}
+
 #[test]
 fn what_is_no_tls_is_said_to_be_none() {
     let ca = Ca::new("ca");

@@ -639,23 +639,60 @@ impl Commands {
         wait: Wait<'_>,
         work: impl FnOnce(&mut Book, Option<&Pass<'_>>) -> Result<T>,
     ) -> Result<T> {
+        let mut inside = self.enter(wait)?;
+        let (book, pass) = inside.parts()?;
+        work(book, pass)
+    }
+
+    /// Goes inside the gate and reads what others wrote.
+    #[inline(never)]
+    fn enter(&self, wait: Wait<'_>) -> Result<Inside<'_>> {
         let pass = match &self.0.gate {
             Some(gate) => Some(gate.enter(wait.patience, &|time| wait.token.pause(time))?),
             None => None,
         };
-        let mut book = self.book()?;
+        let book = self.book()?;
         let before = book.log.next();
-        let outcome = book.catch_up(pass.as_ref()).and_then(|()| work(&mut book, pass.as_ref()));
-        let (changed, owing) = (book.log.next() != before, !book.debt.is_empty());
+        let mut inside = Inside { shared: &self.0, book: Some(book), pass, before };
+        let (book, pass) = inside.parts()?;
+        book.catch_up(pass)?;
+        Ok(inside)
+    }
+}
+
+/// Being inside the gate with the book in hand. Its end tells whoever waits for news, and has paid later what is owed.
+struct Inside<'a> {
+    shared: &'a Arc<Shared>,
+    /// There until the end.
+    book: Option<MutexGuard<'a, Book>>,
+    pass: Option<Pass<'a>>,
+    /// The number of the next record when it began.
+    before: u64,
+}
+
+impl<'a> Inside<'a> {
+    fn parts(&mut self) -> Result<(&mut Book, Option<&Pass<'a>>)> {
+        let book = self.book.as_mut().ok_or_else(gone)?;
+        Ok((book, self.pass.as_ref()))
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        let Some(book) = self.book.take() else { return };
+        let (changed, owing) = (book.log.next() != self.before, !book.debt.is_empty());
         drop(book);
-        drop(pass);
+        drop(self.pass.take());
+        // After a panic nobody can read the book any more.
+        if std::thread::panicking() {
+            return;
+        }
         if changed {
-            self.0.news.tell();
+            self.shared.news.tell();
         }
         if owing {
-            self.0.pay_later();
+            process::contained(|| self.shared.pay_later());
         }
-        outcome
     }
 }
 
@@ -732,7 +769,13 @@ impl Shared {
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // Nobody waits for this one: what ended since the last command survives a power cut too.
+        process::contained(|| self.at_the_end());
+    }
+}
+
+impl Shared {
+    /// Nobody waits for this one: what ended since the last command survives a power cut too.
+    fn at_the_end(&mut self) {
         if self.book.is_poisoned() {
             return;
         }
@@ -1189,7 +1232,10 @@ impl Claim<'_> {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        if !self.ended {
+        if self.ended {
+            return;
+        }
+        process::contained(|| {
             let sent = self.sent.load(Ordering::Relaxed);
             self.close(End {
                 outcome: if sent { Outcome::Unknown } else { Outcome::NotDone },
@@ -1198,7 +1244,7 @@ impl Drop for Claim<'_> {
                 message: "the call ended in an internal error".to_owned(),
                 ..End::nothing()
             });
-        }
+        });
     }
 }
 

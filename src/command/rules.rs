@@ -13,7 +13,7 @@ use super::Span;
 use super::record::*;
 use super::{Act, CommandKind, Physical, SettledBy};
 use crate::error::Outcome;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 /// How far a command is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,8 +96,8 @@ pub struct Numbers {
 #[derive(Clone, Debug, Default)]
 pub struct State {
     entries: HashMap<String, Entry>,
-    /// The names that are not settled, by their claims: nothing is looked for among all.
-    open: BTreeMap<u64, String>,
+    /// The names that are not settled, in the order of their claims: nothing is looked for among all.
+    open: Vec<(u64, String)>,
     prints: HashMap<[u8; 12], Print>,
     forgotten: u64,
     forgotten_n: u64,
@@ -187,7 +187,7 @@ impl State {
 
     /// Those that are not settled, the oldest first.
     pub fn open(&self) -> impl Iterator<Item = (&str, &Entry)> {
-        self.open.values().filter_map(|id| self.entries.get_key_value(id)).map(|(id, e)| (id.as_str(), e))
+        self.open.iter().filter_map(|(_, id)| self.entries.get_key_value(id)).map(|(id, e)| (id.as_str(), e))
     }
 
     /// How many commands are not settled, and how many are.
@@ -243,17 +243,18 @@ impl State {
 
     /// The visits that have commands and were not closed, the oldest first.
     pub fn open_visits(&self) -> Vec<&str> {
-        let mut first: HashMap<&str, u64> = HashMap::new();
+        let mut first: Vec<(u64, &str)> = Vec::new();
         for e in self.entries.values() {
             let (visit, _) = e.act.visit();
             if !visit.is_empty() && !self.closed_visits.iter().any(|(n, id, _)| id == visit && *n > e.claim) {
-                let n = first.entry(visit).or_insert(e.claim);
-                *n = e.claim.min(*n);
+                match first.iter_mut().find(|(_, id)| *id == visit) {
+                    Some((n, _)) => *n = e.claim.min(*n),
+                    None => first.push((e.claim, visit)),
+                }
             }
         }
-        let mut all: Vec<(u64, &str)> = first.into_iter().map(|(id, n)| (n, id)).collect();
-        all.sort_unstable();
-        all.into_iter().map(|(_, id)| id).collect()
+        first.sort_unstable();
+        first.into_iter().map(|(_, id)| id).collect()
     }
 }
 
@@ -582,7 +583,7 @@ pub fn apply(state: &mut State, n: u64, record: Record) {
             }
             e.stage = stage;
             if e.stage.settled() {
-                state.open.remove(&e.claim);
+                close(&mut state.open, e.claim);
             }
             e.ended_at = ended.at;
             e.end = Some(ended.end);
@@ -614,7 +615,7 @@ pub fn apply(state: &mut State, n: u64, record: Record) {
                 numbers: Numbers { end: n, ..Numbers::default() },
             };
             if let Some(before) = state.entries.insert(was.id, e) {
-                state.open.remove(&before.claim);
+                close(&mut state.open, before.claim);
             }
         }
         Record::Prints(prints) => state.prints.extend(prints.into_iter().map(|p| (p.name, p))),
@@ -648,9 +649,13 @@ fn left_of(before: &Sent, same_boot: bool, up_ms: u64) -> u32 {
     u32::try_from(end.saturating_sub(up_ms)).unwrap_or(u32::MAX)
 }
 
+fn close(open: &mut Vec<(u64, String)>, claim: u64) {
+    open.retain(|(other, _)| *other != claim);
+}
+
 fn begun(state: &mut State, n: u64, i: Intent) {
     if let Some(before) = state.entries.remove(&i.id) {
-        state.open.remove(&before.claim);
+        close(&mut state.open, before.claim);
     }
     let again = i.earlier.is_some();
     let span = i.earlier.as_ref().and_then(|e| e.platform);
@@ -678,7 +683,9 @@ fn begun(state: &mut State, n: u64, i: Intent) {
         short: false,
         numbers: Numbers::default(),
     };
-    state.open.insert(n, i.id.clone());
+    close(&mut state.open, n);
+    let at = state.open.partition_point(|(claim, _)| *claim < n);
+    state.open.insert(at, (n, i.id.clone()));
     state.entries.insert(i.id, e);
 }
 

@@ -32,17 +32,20 @@ pub(super) trait Held: Any + Send + Sync {
 
 /// What a handle is looked up as: a [`Held`] without its type, so that the table's code is there once and not once for
 /// each of them.
-struct Sort {
+pub(super) struct Sort {
     kind: u32,
     name: &'static str,
     id: TypeId,
 }
 
-fn sort<T: Held>() -> Sort {
+pub(super) fn sort<T: Held>() -> Sort {
     Sort { kind: T::KIND, name: T::NAME, id: TypeId::of::<T>() }
 }
 
-type Anything = Arc<dyn Any + Send + Sync>;
+/// A [`Held`] without its type.
+pub(super) type Thing = dyn Any + Send + Sync;
+
+type Anything = Arc<Thing>;
 
 struct Process {
     /// The number of its first slot; those below are of the processes further up.
@@ -93,15 +96,11 @@ pub(super) fn reserve<T: Held>() -> Result<Room<T>> {
 
 impl<T: Held> Room<T> {
     /// Makes the handle. Needs nothing more, so it cannot fail.
-    pub(super) fn fill(mut self, value: T) -> *mut c_void {
-        let held: Arc<T> = match Arc::get_mut(&mut self.memory) {
-            Some(memory) => {
-                memory.write(value);
-                // SAFETY: written just now.
-                unsafe { self.memory.assume_init() }
-            }
-            // Nobody else has it; but a wrong guess here must not be undefined.
-            None => Arc::new(value),
+    pub(super) fn fill(self, value: T) -> *mut c_void {
+        // SAFETY: `reserve` made the only `Arc` of this memory, and no reference to it was made since; written, it is a T.
+        let held: Arc<T> = unsafe {
+            Arc::as_ptr(&self.memory).cast_mut().cast::<T>().write(value);
+            self.memory.assume_init()
         };
         self.place.fill(held)
     }
@@ -153,10 +152,21 @@ impl Drop for Place {
 
 /// The thing behind a handle.
 pub(super) fn get<T: Held>(handle: *const c_void) -> Result<Arc<T>> {
-    get_any(handle, &sort::<T>())?.downcast().map_err(|_| wrong(T::NAME))
+    // SAFETY: of this sort.
+    get_any(handle, &sort::<T>()).map(|held| unsafe { typed(held) })
 }
 
-fn get_any(handle: *const c_void, sort: &Sort) -> Result<Anything> {
+/// `Arc::downcast` without its second look, whose code would be there once for each type.
+///
+/// # Safety
+/// `held` holds a T.
+unsafe fn typed<T: Held>(held: Anything) -> Arc<T> {
+    // SAFETY: the pointer comes from an `Arc` of this very type.
+    unsafe { Arc::from_raw(Arc::into_raw(held).cast::<T>()) }
+}
+
+/// The same, found to be of this sort.
+pub(super) fn get_any(handle: *const c_void, sort: &Sort) -> Result<Anything> {
     let (process, number, generation) = locate(handle, sort)?;
     let table = process.table.lock().unwrap_or_else(PoisonError::into_inner);
     table
@@ -170,7 +180,8 @@ fn get_any(handle: *const c_void, sort: &Sort) -> Result<Anything> {
 
 /// Ends a handle and gives back what was behind it; `None` for NULL and for whatever is no such handle.
 pub(super) fn take<T: Held>(handle: *const c_void) -> Option<Arc<T>> {
-    take_any(handle, &sort::<T>())?.downcast().ok()
+    // SAFETY: of this sort.
+    take_any(handle, &sort::<T>()).map(|held| unsafe { typed(held) })
 }
 
 /// Ends a handle and what was behind it, unless a call still uses it; does nothing for NULL and for whatever is no such

@@ -29,7 +29,7 @@ use crate::error::{Error, Outcome, Result};
 use crate::process;
 use crate::status::*;
 use error::{kl_error, kl_outcome};
-use handle::Held;
+use handle::{Held, Sort, Thing};
 use std::cell::Cell;
 use std::ffi::{c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -56,7 +56,7 @@ fn with_client(
     err: *mut kl_error,
     mut body: impl FnMut(&Client) -> Result<()>,
 ) -> kl_status {
-    on_client(client.cast(), err, Kind::Read, |client| client, &mut body)
+    on_client(client, err, Kind::Read, &mut body)
 }
 
 /// The same for a call that only reads and makes a handle.
@@ -67,7 +67,7 @@ fn give<T: Held, H>(
     mut body: impl FnMut(&Client) -> Result<T>,
 ) -> kl_status {
     let out = Out::cleared(out);
-    on_client(client.cast(), err, Kind::Read, |client| client, &mut |client| out.fill(|| body(client)))
+    on_client(client, err, Kind::Read, &mut |client| out.fill(|| body(client)))
 }
 
 /// The same for a call that waits for a command: when it worked, the command is done.
@@ -78,7 +78,7 @@ fn wait<T: Held, H>(
     mut body: impl FnMut(&Client) -> Result<T>,
 ) -> kl_status {
     let out = Out::cleared(out);
-    on_client(client.cast(), err, Kind::Wait, |client| client, &mut |client| out.fill(|| body(client)))
+    on_client(client, err, Kind::Wait, &mut |client| out.fill(|| body(client)))
 }
 
 /// The same for a call that acts, or tells what became of an act. Handle and memory of its result are there before the body
@@ -91,7 +91,7 @@ fn act<T: Held, H>(
     mut body: impl FnMut(&Client) -> Result<T>,
 ) -> kl_outcome {
     let out = Out::cleared(out);
-    on_client(client.cast(), err, Kind::Act(&name), |client| client, &mut |client| out.fill(|| body(client)))
+    on_client(client, err, Kind::Act(&name), &mut |client| out.fill(|| body(client)))
 }
 
 /// An out-pointer: NULL from the beginning of a call, and a handle only when it worked.
@@ -218,34 +218,53 @@ extern "C" fn guarded(err: *mut kl_error, body: &mut dyn FnMut() -> Result<()>) 
     error::report(place, result, Outcome::None)
 }
 
-/// The same for whatever works through a client.
+/// The same for a client's handle.
 #[inline(never)]
 #[allow(improper_ctypes_definitions)]
-extern "C" fn on_client<T: Held>(
-    held: *const c_void,
+extern "C" fn on_client(
+    client: *mut client::kl_client,
     err: *mut kl_error,
     kind: Kind<'_>,
-    client_of: fn(&T) -> &Client,
-    body: &mut dyn FnMut(&T) -> Result<()>,
+    body: &mut dyn FnMut(&Client) -> Result<()>,
+) -> i32 {
+    let sort = handle::sort::<Client>();
+    through_client(client.cast(), &sort, err, kind, |client| client.downcast_ref(), &mut |_, client| {
+        body(client)
+    })
+}
+
+/// The same for whatever works through a client: `client_of` finds it in what the handle stands for.
+#[inline(never)]
+#[allow(improper_ctypes_definitions)]
+extern "C" fn through_client(
+    held: *const c_void,
+    sort: &Sort,
+    err: *mut kl_error,
+    kind: Kind<'_>,
+    client_of: for<'a> fn(&'a Thing) -> Option<&'a Client>,
+    body: &mut dyn FnMut(&Thing, &Client) -> Result<()>,
 ) -> i32 {
     let mut found = None;
     process::check();
     let looked = caught(&mut || {
-        found = Some(handle::get::<T>(held).and_then(|held| client_of(&held).check().map(|()| held)));
+        found = Some(handle::get_any(held, sort).and_then(|held| {
+            client_of(&*held).ok_or_else(internal)?.check()?;
+            Ok(held)
+        }));
     });
     let (held, mut result) = match found {
         Some(Ok(held)) if looked.is_ok() => (Some(held), Ok(())),
         Some(Err(error)) => (None, Err(error)),
         _ => (None, Err(internal())),
     };
-    let client = held.as_deref().map(client_of);
+    let client = held.as_deref().and_then(client_of);
     let place = error::place(err);
     if place.is_none() {
         result = Err(Error::new(KL_E_ARGUMENT, "err has no size that a kl_error has"));
-    } else if let Some(held) = held.as_deref() {
-        if caught(&mut || result = body(held)).is_err() {
+    } else if let (Some(held), Some(client)) = (held.as_deref(), client) {
+        if caught(&mut || result = body(held, client)).is_err() {
             // The client's state may be half changed: nothing more is done with it.
-            caught(&mut || client_of(held).retire()).unwrap_or_default();
+            caught(&mut || client.retire()).unwrap_or_default();
             let fate = if matches!(kind, Kind::Act(_)) { Outcome::Unknown } else { Outcome::None };
             result = Err(internal().with(|d| d.outcome = fate));
         }

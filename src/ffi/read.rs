@@ -2,9 +2,9 @@
 
 use super::client::kl_client;
 use super::error::kl_error;
-use super::handle::Held;
+use super::handle::{Held, Thing, sort};
 use super::text::{self, Arena, caller_struct};
-use super::{Kind, Out, end, give, look, on_client};
+use super::{Kind, Out, end, give, internal, look, through_client};
 use crate::client::{Client, Pages, Record};
 use crate::error::{Error, Result};
 use crate::model::*;
@@ -548,7 +548,14 @@ where
 
     fn next(iter: *mut c_void, item: *mut *const T::Shown, err: *mut kl_error) -> kl_status {
         let out = Out::cleared(item.cast::<*mut T::Shown>());
-        on_client(iter, err, Kind::Read, |iter: &Iter<T>| &iter.client, &mut |iter: &Iter<T>| {
+        fn client_of<T: Show>(iter: &Thing) -> Option<&Client>
+        where
+            Iter<T>: Held,
+        {
+            iter.downcast_ref::<Iter<T>>().map(|iter| &iter.client)
+        }
+        through_client(iter, &sort::<Iter<T>>(), err, Kind::Read, client_of::<T>, &mut |iter, _| {
+            let Some(iter) = iter.downcast_ref::<Iter<T>>() else { return Err(internal()) };
             out.present()?;
             let mut walk = iter.walk.lock().unwrap_or_else(PoisonError::into_inner);
             let mut pages = walk.pages.take().ok_or_else(|| {

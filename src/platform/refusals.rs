@@ -28,6 +28,122 @@ pub struct Row {
     pub hint: &'static str,
 }
 
+/// A platform's rows as the library carries them: a quarter of the bytes, because it needs no sources, and offsets need no
+/// relocation at every start.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    rows: &'static [Packed],
+    text: &'static [u8],
+}
+
+/// What a [`Table`] is of; `N` rows with `B` bytes of text.
+pub struct Pack<const N: usize, const B: usize> {
+    rows: [Packed; N],
+    text: [u8; B],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Packed {
+    name: Place,
+    hint: Place,
+    http: u16,
+    status: u16,
+    proves: bool,
+}
+
+/// Where something stands in the text.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    at: u16,
+    len: u8,
+}
+
+/// How many bytes of text the rows need.
+pub const fn text_of(rows: &[Row]) -> usize {
+    let (mut len, mut i) = (0, 0);
+    while i < rows.len() {
+        len += rows[i].name.len();
+        if same_hint(rows, i).is_none() {
+            len += rows[i].hint.len();
+        }
+        i += 1;
+    }
+    len
+}
+
+/// An earlier row with the same hint.
+const fn same_hint(rows: &[Row], of: usize) -> Option<usize> {
+    let mut i = 0;
+    while i < of {
+        if same(rows[i].hint.as_bytes(), rows[of].hint.as_bytes()) {
+            return Some(i);
+        }
+        i += 1;
+    }
+    None
+}
+
+const fn same(a: &[u8], b: &[u8]) -> bool {
+    let mut i = 0;
+    while i < a.len() && i < b.len() && a[i] == b[i] {
+        i += 1;
+    }
+    i == a.len() && i == b.len()
+}
+
+impl<const N: usize, const B: usize> Pack<N, B> {
+    /// Packs them; `N` is their number and `B` what [`text_of`] says.
+    pub const fn of(rows: &[Row]) -> Pack<N, B> {
+        let nowhere = Place { at: 0, len: 0 };
+        let none = Packed { name: nowhere, hint: nowhere, http: 0, status: 0, proves: false };
+        let mut pack = Pack { rows: [none; N], text: [0; B] };
+        let (mut end, mut i) = (0, 0);
+        while i < N {
+            let row = rows[i];
+            let name = put(&mut pack.text, &mut end, row.name);
+            let hint = match same_hint(rows, i) {
+                Some(earlier) => pack.rows[earlier].hint,
+                None => put(&mut pack.text, &mut end, row.hint),
+            };
+            assert!(0 < row.status && row.status <= u16::MAX as kl_status);
+            pack.rows[i] =
+                Packed { name, hint, http: row.http, status: row.status as u16, proves: row.proves };
+            i += 1;
+        }
+        assert!(end == B);
+        pack
+    }
+
+    /// The rows, for [`Refusals`].
+    pub const fn table(&'static self) -> Table {
+        Table { rows: &self.rows, text: &self.text }
+    }
+}
+
+const fn put(text: &mut [u8], end: &mut usize, what: &str) -> Place {
+    assert!(what.len() <= u8::MAX as usize && *end <= u16::MAX as usize);
+    let place = Place { at: *end as u16, len: what.len() as u8 };
+    let mut i = 0;
+    while i < what.len() {
+        text[*end] = what.as_bytes()[i];
+        *end += 1;
+        i += 1;
+    }
+    place
+}
+
+impl Table {
+    fn find(self, http: u16, name: &str) -> Option<&'static Packed> {
+        self.rows.iter().find(|r| (r.http == 0 || r.http == http) && is_named(self.text(r.name), name))
+    }
+
+    fn text(self, place: Place) -> &'static str {
+        let at = usize::from(place.at);
+        let bytes = self.text.get(at..at + usize::from(place.len)).unwrap_or_default();
+        std::str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
 /// The same, from the operator's own table.
 #[derive(Clone, Debug)]
 struct Own {
@@ -41,7 +157,7 @@ struct Own {
 /// A platform's table with the operator's rows in front.
 #[derive(Clone, Debug)]
 pub struct Refusals {
-    rows: &'static [Row],
+    table: Table,
     own: Vec<Own>,
 }
 
@@ -61,19 +177,19 @@ type Wrong = String;
 
 impl Refusals {
     /// The platform's own rows only.
-    pub const fn new(rows: &'static [Row]) -> Refusals {
-        Refusals { rows, own: Vec::new() }
+    pub const fn new(table: Table) -> Refusals {
+        Refusals { table, own: Vec::new() }
     }
 
     /// The same with the rows that an operator's table has for this platform. An error says what is wrong with the table.
-    pub fn with_table(rows: &'static [Row], platform: &str, table: &[u8]) -> Result<Refusals> {
+    pub fn with_table(rows: Table, platform: &str, table: &[u8]) -> Result<Refusals> {
         own_rows(platform, table)
-            .map(|own| Refusals { rows, own })
+            .map(|own| Refusals { table: rows, own })
             .map_err(|why| Error::new(KL_E_CONFIG_FILE, ["refusals_file: ", &why].concat()))
     }
 
     /// The platform's rows with those of the account's `refusals_file`, if it names one.
-    pub fn of_account(rows: &'static [Row], config: &Settings) -> Result<Refusals> {
+    pub fn of_account(rows: Table, config: &Settings) -> Result<Refusals> {
         let Some(path) = config.get("refusals_file") else { return Ok(Refusals::new(rows)) };
         let table = std::fs::read(path)
             .map_err(|e| Error::os(KL_E_CONFIG_FILE, ["refusals_file: ", path].concat(), &e))?;
@@ -86,8 +202,8 @@ impl Refusals {
         if let Some(r) = own {
             return Some(Meaning { status: r.status, proves: r.proves, hint: &r.hint });
         }
-        let row = self.rows.iter().find(|r| is_named(r.name, name) && (r.http == 0 || r.http == http))?;
-        Some(Meaning { status: row.status, proves: row.proves, hint: row.hint })
+        let row = self.table.find(http, name)?;
+        Some(Meaning { status: row.status.into(), proves: row.proves, hint: self.table.text(row.hint) })
     }
 
     /// What an answer without the platform's envelope means: a gateway in front of the platform refused.
@@ -180,10 +296,36 @@ mod tests {
         GATEWAY[8],
     ];
 
+    static PACK: Pack<{ ROWS.len() }, { text_of(ROWS) }> = Pack::of(ROWS);
+
+    #[test]
+    fn what_is_packed_is_what_was_written() {
+        const MORE: &[Row] = &[
+            GATEWAY[3],
+            GATEWAY[4],
+            Row {
+                name: "订单未支付", http: 0, status: KL_E_INTERNAL, proves: false, source: "", hint: "未"
+            },
+            GATEWAY[0],
+        ];
+        static PACK: Pack<{ MORE.len() }, { text_of(MORE) }> = Pack::of(MORE);
+        let table = PACK.table();
+        for (row, packed) in MORE.iter().zip(table.rows) {
+            assert_eq!((row.name, row.hint), (table.text(packed.name), table.text(packed.hint)));
+            assert_eq!(
+                (row.http, row.status, row.proves),
+                (packed.http, kl_status::from(packed.status), packed.proves)
+            );
+        }
+        // The hint that two rows share is there once.
+        assert_eq!(table.rows[0].hint.at, table.rows[1].hint.at);
+        assert_eq!(table.text.len(), GATEWAY[3].hint.len() + "订单未支付未".len() + GATEWAY[0].hint.len());
+    }
+
     #[test]
     // FAULTS A1: whole names only.
     fn a_name_is_compared_whole() {
-        let t = Refusals::new(ROWS);
+        let t = Refusals::new(PACK.table());
         assert!(t.meaning(200, "ERR_SIGN").unwrap().proves);
         for other in ["ERR_DEVICE_SIGNAL_LOST", "ERR_SIGN ", "err_sign", "ERR_SIG", "xERR_SIGN", ""] {
             assert_eq!(t.meaning(200, other), None, "{other}");
@@ -196,9 +338,12 @@ mod tests {
     fn an_operators_row_wins_and_needs_its_source() {
         let table = |row: &str| ["{\"kiosklink-refusals\":1,\"rows\":[", row, "]}"].concat();
         let good = r#"{"platform":"yopoint","name":"ERR_SYSTEM","http":200,"means":"not_done","status":"KL_E_NOT_READY","source":"mail of the vendor","signed_off":"A. Person, 2026-01-01"}"#;
-        let t = Refusals::with_table(ROWS, "yopoint", table(good).as_bytes()).unwrap();
+        let t = Refusals::with_table(PACK.table(), "yopoint", table(good).as_bytes()).unwrap();
         assert!(t.meaning(200, "ERR_SYSTEM").unwrap().proves && t.own_rows() == 1);
-        assert_eq!(Refusals::with_table(ROWS, "youzan", table(good).as_bytes()).unwrap().own_rows(), 0);
+        assert_eq!(
+            Refusals::with_table(PACK.table(), "youzan", table(good).as_bytes()).unwrap().own_rows(),
+            0
+        );
         for (from, to, names) in [
             ("\"source\":\"mail of the vendor\",", "", "source"),
             (",\"signed_off\":\"A. Person, 2026-01-01\"", "", "signed_off"),
@@ -208,8 +353,9 @@ mod tests {
             ("200", "70000", "http"),
             (":1,", ":2,", FORMAT),
         ] {
-            let e = Refusals::with_table(ROWS, "yopoint", table(good).replacen(from, to, 1).as_bytes())
-                .unwrap_err();
+            let e =
+                Refusals::with_table(PACK.table(), "yopoint", table(good).replacen(from, to, 1).as_bytes())
+                    .unwrap_err();
             assert!(e.status() == KL_E_CONFIG_FILE && e.message().contains(names), "{names}: {e}");
         }
     }

@@ -247,7 +247,7 @@ impl Machine {
             let text = String::from_utf8_lossy(&text);
             let text = text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_ascii_lowercase();
             // All zeros, all f, or nothing: nobody's number.
-            let digits = text.trim_start_matches("0x");
+            let digits = text.strip_prefix("0x").unwrap_or(&text);
             let other_than = |not| digits.chars().any(|c| c.is_ascii_alphanumeric() && c != not);
             if other_than('0') && other_than('f') {
                 all.push((kind, text));

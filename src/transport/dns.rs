@@ -172,6 +172,11 @@ impl Dns {
         struct Landing(Arc<Shared>, Arc<Flight>, Option<io::Result<Vec<IpAddr>>>);
         impl Drop for Landing {
             fn drop(&mut self) {
+                crate::process::contained(|| self.settle());
+            }
+        }
+        impl Landing {
+            fn settle(&mut self) {
                 let Landing(shared, flight, result) = self;
                 let result = result.take().unwrap_or_else(|| Err(io::Error::other("the resolver panicked")));
                 let mut state = lock(&shared.state);

@@ -19,6 +19,7 @@ mod failure;
 mod http;
 mod link;
 mod pool;
+mod provider;
 mod proxy;
 mod tls;
 mod url;

@@ -6,7 +6,6 @@ use super::http::read_head;
 use super::url::{Url, parse_authority};
 use crate::error::{Advice, Error};
 use crate::status::KL_E_PROXY;
-use base64::Engine;
 use std::fmt;
 
 /// A proxy's answer to CONNECT may have this many bytes.
@@ -45,7 +44,7 @@ impl Proxy {
             None => None,
             Some(user) => {
                 let plain = percent_decode(user).ok_or("has a user name with a broken %-sequence")?;
-                let encoded = base64::engine::general_purpose::STANDARD.encode(plain);
+                let encoded = crate::hex::base64(&plain);
                 Some(format!("Basic {encoded}"))
             }
         };

@@ -1,5 +1,6 @@
 //! TLS: who is trusted, at what time, and what to call it when it fails.
 
+use super::provider::{ED25519, is_ed25519, provider};
 use super::x509::{Fields, Name, common_name, rsa_bits};
 use super::{ClientCert, Roots};
 use crate::error::{Error, Result};
@@ -38,7 +39,6 @@ pub type Pin = [u8; 32];
 
 /// Reads a pin: 64 hexadecimal digits, with or without colons, or base64, with or without `sha256/` before it.
 pub fn parse_pin(text: &str) -> std::result::Result<Pin, String> {
-    use base64::Engine;
     let bad = || "is neither 64 hexadecimal digits nor the base64 of 32 bytes".to_owned();
     let text = text.trim();
     let text = text.strip_prefix("sha256/").or_else(|| text.strip_prefix("sha256//")).unwrap_or(text);
@@ -51,8 +51,7 @@ pub fn parse_pin(text: &str) -> std::result::Result<Pin, String> {
         }
         return Ok(pin);
     }
-    let engine = base64::engine::general_purpose::STANDARD_NO_PAD;
-    let bytes = engine.decode(text.trim_end_matches('=')).map_err(|_| bad())?;
+    let bytes = crate::hex::from_bare_base64(text.trim_end_matches('=')).ok_or_else(bad)?;
     bytes.try_into().map_err(|_| bad())
 }
 
@@ -63,7 +62,7 @@ pub(super) fn client_config(
     client_cert: Option<&ClientCert>,
     clock: Arc<Clock>,
 ) -> Result<Arc<ClientConfig>> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(provider());
     let key = client_cert.map(|cert| load_client_cert(cert, &provider)).transpose()?;
     let verifier =
         Verifier { roots: load_roots(roots)?, pins: pins.to_vec(), clock, provider: provider.clone() };
@@ -152,6 +151,12 @@ fn load_client_cert(cert: &ClientCert, provider: &CryptoProvider) -> Result<Arc<
     };
     let key = PrivateKeyDer::from_pem_slice(&cert.key_pem)
         .map_err(|_| bad("the client key file holds no unencrypted private key in PEM form"))?;
+    if !ED25519 && is_ed25519(&key) {
+        return Err(bad(
+            "the client key is an Ed25519 key, which this build does not know: make it an ECDSA P-256 key, or build \
+                        with the feature ed25519",
+        ));
+    }
     let key = provider
         .key_provider
         .load_private_key(key)
@@ -549,9 +554,9 @@ pub(super) fn explain(error: &rustls::Error, host: &str, has_cert: bool) -> Erro
             C::BadEncoding => untrusted("it cannot be read"),
             C::InvalidPurpose | C::InvalidPurposeContext { .. } => untrusted("it is not meant for servers"),
             C::UnsupportedSignatureAlgorithmContext { .. }
-            | C::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-                untrusted("it is signed in a way that is not safe or not known here, such as with SHA-1")
-            }
+            | C::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => untrusted(
+                "it is signed in a way that is not safe or not known here, such as with SHA-1 or with an Ed25519 key",
+            ),
             _ => untrusted("it uses what is not supported here"),
         },
         R::NoCertificatesPresented => untrusted("there is none"),
@@ -569,7 +574,8 @@ pub(super) fn explain(error: &rustls::Error, host: &str, has_cert: bool) -> Erro
                 host,
                 " has no cipher in common with this library",
                 &alert_in(error),
-                ": it must offer TLS 1.3, or TLS 1.2 with ECDHE and AES-GCM or ChaCha20-Poly1305",
+                ": it must offer TLS 1.3, or TLS 1.2 with ECDHE and AES-GCM or ChaCha20-Poly1305, and a certificate with an \
+                  ECDSA or RSA key",
             ];
             Error::new(KL_E_TLS, message.concat())
         }

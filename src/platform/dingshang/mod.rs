@@ -71,7 +71,7 @@ impl Dingshang {
             app_secret: header("app_secret")?,
             app_key: config.need("app_key")?.to_owned(),
             query_encoded: config.get("sign_value_encoding") == Some("query"),
-            refusals: Refusals::of_account(refusals::ROWS, config)?,
+            refusals: Refusals::of_account(refusals::PACK.table(), config)?,
         })
     }
 }

@@ -6,7 +6,7 @@
 //! exists already, an action that failed) proves nothing.
 
 use crate::error::{Error, Outcome, words};
-use crate::platform::refusals::{GATEWAY, Refusals, Row};
+use crate::platform::refusals::{GATEWAY, Pack, Refusals, Row, text_of};
 use crate::status::*;
 
 // The pages, in the vendor's repository <https://github.com/dsjsdz/docs>, at the parent of commit 1408708 unless said
@@ -180,3 +180,6 @@ pub(in crate::platform) const ROWS: &[Row] = &[
     // In front of the service.
     GATEWAY[0], GATEWAY[1], GATEWAY[2], GATEWAY[3], GATEWAY[4], GATEWAY[5], GATEWAY[6], GATEWAY[7], GATEWAY[8],
 ];
+
+/// [`ROWS`] as it ships.
+pub(super) static PACK: Pack<{ ROWS.len() }, { text_of(ROWS) }> = Pack::of(ROWS);

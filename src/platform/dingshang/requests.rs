@@ -8,8 +8,6 @@ use crate::platform::toolbox::{argument, canonical_code, keep_reserved};
 use crate::platform::{Draft, Moment, Nature, Op, form, unsupported};
 use crate::time::calendar::to_wall;
 use crate::transport::Request;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 use std::borrow::Cow;
 
@@ -142,7 +140,7 @@ impl Dingshang {
         }
         object.text("sign", &sign);
         let mut body = Writer::new();
-        body.text("payload", &STANDARD.encode(object.finish()));
+        body.text("payload", &crate::hex::base64(object.finish().as_bytes()));
         body.finish()
     }
 }

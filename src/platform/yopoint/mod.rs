@@ -15,9 +15,8 @@ mod tests;
 
 use super::refusals::Refusals;
 use super::{Answer, Draft, Kind, Nature, Op, Speaks, address, toolbox, unsupported};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::settings::Settings;
-use crate::status::*;
 use crate::transport::{Reply, Url};
 use md5::{Digest, Md5};
 pub use recovery::PROOF;
@@ -63,14 +62,7 @@ impl Yopoint {
             http_notify: config.yes("allow_http_notify") || config.yes("allow_http"),
             own_trade_no: config.yes("own_trade_no"),
             vending: config.get("machines") == Some("vending"),
-            refusals: match config.get("refusals_file") {
-                None => Refusals::new(refusals::TABLE),
-                Some(path) => {
-                    let table = std::fs::read(path)
-                        .map_err(|e| Error::os(KL_E_CONFIG_FILE, ["refusals_file ", path].concat(), &e))?;
-                    Refusals::with_table(refusals::TABLE, Kind::Yopoint.name(), &table)?
-                }
-            },
+            refusals: Refusals::of_account(refusals::PACK.table(), config)?,
         })
     }
 }

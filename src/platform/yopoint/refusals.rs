@@ -3,7 +3,7 @@
 //! The vendor publishes one code (-1) for most of them and few names; `error_msg` holds the name. A name is compared whole.
 //! One that is checked for a single method stands here as `method NAME`; so may the rows of an operator's own table.
 
-use crate::platform::refusals::{GATEWAY, Row};
+use crate::platform::refusals::{GATEWAY, Pack, Row, text_of};
 use crate::status::*;
 
 /// Named on one of the vendor's pages, or in a public client of its API.
@@ -59,6 +59,9 @@ pub const TABLE: &[Row] = &[
     unknown("ERR_CREDIT_NOT_ENOUGH", KL_E_NOT_READY, OPEN),
     GATEWAY[0], GATEWAY[1], GATEWAY[2], GATEWAY[3], GATEWAY[4], GATEWAY[5], GATEWAY[6], GATEWAY[7], GATEWAY[8],
 ];
+
+/// [`TABLE`] as it ships.
+pub(super) static PACK: Pack<{ TABLE.len() }, { text_of(TABLE) }> = Pack::of(TABLE);
 
 const fn not_done(name: &'static str, status: kl_status, source: &'static str, hint: &'static str) -> Row {
     Row { name, http: 0, status, proves: true, source, hint }

@@ -4,10 +4,12 @@ use super::callbacks::fields_of;
 use super::*;
 use crate::command::{Act, Physical};
 use crate::config::Config;
+use crate::error::Error;
 use crate::error::Outcome;
 use crate::event::{Event, EventKind, SignedWith};
 use crate::model::*;
 use crate::platform::{CallsBack, Known, Moment, Query, Recovers, Span, Verdict, form};
+use crate::status::*;
 use crate::transport::{Headers, Timing};
 
 fn yopoint(settings: &[(&str, &str)]) -> Yopoint {

@@ -13,8 +13,6 @@ use crate::model::OrderKind;
 use crate::status::*;
 use aes::Aes128;
 use aes::cipher::{BlockDecrypt, KeyInit};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 use std::borrow::Cow;
 
@@ -318,7 +316,7 @@ fn encrypted(secret: &str, query: &[u8]) -> Result<Event> {
     let value = query.split(|b| *b == b'&').next().unwrap_or(b"");
     let value = form::unescape(value.get(b"message=".len()..).unwrap_or(b"")).map_err(|_| wrong())?;
     // A plus that was not escaped came out as a blank.
-    let bytes = STANDARD.decode(value.replace(' ', "+")).map_err(|_| wrong())?;
+    let bytes = crate::hex::from_base64(&value.replace(' ', "+")).ok_or_else(wrong)?;
     let text = decrypt(secret.as_bytes(), bytes).ok_or_else(wrong)?;
     let o = Json::parse(text.as_bytes()).and_then(Json::object).map_err(|_| wrong())?;
     Ok(Event {

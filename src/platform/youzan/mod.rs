@@ -13,12 +13,11 @@ mod tokens;
 pub mod keys;
 pub mod recovery;
 
-use super::refusals::{Refusals, Row};
+use super::refusals::Refusals;
 use super::{Answer, Draft, Kind, Moment, Nature, Op, Speaks, TokenSource, address};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::json::{self, Bad, Json};
 use crate::settings::Settings;
-use crate::status::*;
 use crate::transport::{Reply, Url};
 pub use recovery::PROOF;
 pub(super) use refusals::API as REFUSALS;
@@ -41,7 +40,8 @@ impl Youzan {
     /// Refuses missing credentials, a bad address and an unreadable `refusals_file`.
     pub(super) fn new(config: &Settings) -> Result<Youzan> {
         let mut gateway = address(config, "base_url", config.get("base_url").unwrap_or(GATEWAY))?;
-        let prefix = gateway.path_and_query.trim_end_matches('/').trim_end_matches("/api");
+        let prefix = gateway.path_and_query.trim_end_matches('/');
+        let prefix = prefix.strip_suffix("/api").unwrap_or(prefix);
         gateway.path_and_query = [prefix, "/"].concat();
         Ok(Youzan {
             gateway,
@@ -49,18 +49,10 @@ impl Youzan {
             client_secret: config.need("client_secret")?.to_owned(),
             grant_id: config.need("grant_id")?.to_owned(),
             sole_redeemer: config.yes("sole_redeemer"),
-            refusals: with_own_rows(config, refusals::API)?,
-            token_refusals: Refusals::new(refusals::TOKEN),
+            refusals: Refusals::of_account(refusals::API_PACK.table(), config)?,
+            token_refusals: Refusals::new(refusals::TOKEN_PACK.table()),
         })
     }
-}
-
-/// A table with the operator's own rows, if there are any.
-fn with_own_rows(config: &Settings, rows: &'static [Row]) -> Result<Refusals> {
-    let Some(path) = config.get("refusals_file") else { return Ok(Refusals::new(rows)) };
-    let table = std::fs::read(path)
-        .map_err(|e| Error::os(KL_E_CONFIG_FILE, ["refusals_file: cannot read ", path].concat(), &e))?;
-    Refusals::with_table(rows, Kind::Youzan.name(), &table)
 }
 
 impl Speaks for Youzan {

@@ -1,7 +1,7 @@
 //! What Youzan's refusals mean. A refusal is looked up by its code and its whole text, `50000 不能重复核销订单!`, then by
 //! its code alone. A text is compared whole or not at all.
 
-use crate::platform::refusals::{GATEWAY, Row};
+use crate::platform::refusals::{GATEWAY, Pack, Row, text_of};
 use crate::status::*;
 
 /// The first pause that the vendor asks for after a refusal for too many calls: `LIMITS`.
@@ -115,6 +115,9 @@ pub(in crate::platform) const API: &[Row] = &[
     GATEWAY[0], GATEWAY[1], GATEWAY[2], GATEWAY[3], GATEWAY[4], GATEWAY[5], GATEWAY[6], GATEWAY[7], GATEWAY[8],
 ];
 
+/// [`API`] as it ships.
+pub(super) static API_PACK: Pack<{ API.len() }, { text_of(API) }> = Pack::of(API);
+
 /// Refusals of a token. Two of the codes mean several things, told apart by their text.
 #[rustfmt::skip]
 pub(super) const TOKEN: &[Row] = &[
@@ -127,6 +130,9 @@ pub(super) const TOKEN: &[Row] = &[
     refused("4101", KL_E_RATE_LIMIT, LIMITS),
     GATEWAY[0], GATEWAY[1], GATEWAY[2], GATEWAY[3], GATEWAY[4], GATEWAY[5], GATEWAY[6], GATEWAY[7], GATEWAY[8],
 ];
+
+/// [`TOKEN`] as it ships.
+pub(super) static TOKEN_PACK: Pack<{ TOKEN.len() }, { text_of(TOKEN) }> = Pack::of(TOKEN);
 
 /// How the gateway's words begin when it refuses the caller's address (4007). The code proves either way; the words only
 /// tell the technician what to do.

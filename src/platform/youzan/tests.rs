@@ -2,10 +2,12 @@ use super::requests::*;
 use super::*;
 use crate::command::Act;
 use crate::config::Config;
+use crate::error::Error;
 use crate::error::{Advice, Outcome};
 use crate::event::{Event, EventKind, SignedWith};
 use crate::model::*;
 use crate::platform::{CallsBack, Known, Query, Recovers, Span, Token, Verdict, Way, form};
+use crate::status::*;
 use crate::transport::{Headers, Timing};
 
 const ID: &str = "testclient0000001";

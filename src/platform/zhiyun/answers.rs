@@ -6,7 +6,7 @@ use crate::json::{self, Bad, Json, Object};
 use crate::model::*;
 use crate::platform::fields::{Read, lenient, scaled, strict};
 use crate::platform::http_error;
-use crate::platform::refusals::{GATEWAY, Row};
+use crate::platform::refusals::{GATEWAY, Pack, Row, text_of};
 use crate::status::*;
 use crate::transport::Reply;
 
@@ -50,6 +50,9 @@ pub(in crate::platform) const ROWS: &[Row] = &[
     no("100023", KL_E_AUTH, SOURCE, ""),
     GATEWAY[0], GATEWAY[1], GATEWAY[2], GATEWAY[3], GATEWAY[4], GATEWAY[5], GATEWAY[6], GATEWAY[7], GATEWAY[8],
 ];
+
+/// [`ROWS`] as it ships.
+pub(super) static PACK: Pack<{ ROWS.len() }, { text_of(ROWS) }> = Pack::of(ROWS);
 
 /// To `authorize`, which asks for no scope, this code says that the platform could not store its code.
 const NOT_STORED: &str = "100018";

@@ -24,8 +24,6 @@ use crate::json::{self, Bad, Json, Kind as JsonKind};
 use crate::settings::Settings;
 use crate::status::*;
 use crate::transport::{Reply, Request, Url};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use std::borrow::Cow;
 
 const AUTHORIZE: &str = "authService/authorize";
@@ -58,7 +56,8 @@ impl Zhiyun {
     pub(super) fn new(config: &Settings) -> Result<Zhiyun> {
         let mut base = address(config, "base_url", config.need("base_url")?)?;
         // The vendor's page gives the whole address; people paste it.
-        let prefix = base.path_and_query.trim_end_matches('/').trim_end_matches("/apis/rest");
+        let prefix = base.path_and_query.trim_end_matches('/');
+        let prefix = prefix.strip_suffix("/apis/rest").unwrap_or(prefix);
         base.path_and_query = [prefix, "/"].concat();
         let client_id = config.need("client_id")?.to_owned();
         if client_id.contains(':') {
@@ -68,10 +67,10 @@ impl Zhiyun {
         Ok(Zhiyun {
             base,
             client_id,
-            basic: ["Basic ", &STANDARD.encode(pair)].concat(),
+            basic: ["Basic ", &crate::hex::base64(pair.as_bytes())].concat(),
             access_token: config.need("access_token")?.to_owned(),
             xml: config.get("format") == Some("xml"),
-            refusals: Refusals::of_account(answers::ROWS, config)?,
+            refusals: Refusals::of_account(answers::PACK.table(), config)?,
         })
     }
 
