@@ -1192,7 +1192,7 @@ impl<'a> Play<'a> {
                 w.wrong = Some(Wrong::Hidden);
             }
         }
-        if w.wrong.is_none() && self.is_blocked(w) {
+        if w.wrong.is_none() && !w.cloned && self.is_blocked(w) {
             w.wrong = Some(Wrong::Blocked);
         }
     }
