@@ -819,7 +819,8 @@ impl<'a> Play<'a> {
         }
         w.processes[p].view = self.books.forget(w.processes[p].view, limits);
         self.rewrite(w, p);
-        if self.k(Knob::DoneNamesForgotten) {
+        if self.plan.calm {
+            // As after a restart.
             self.read_again(w, p);
         }
     }
