@@ -131,18 +131,18 @@ pub const ALL: &[Row] = {
         (
             UnreadIsFresh,
             "door",
-            ActedTwice,
+            FalseNotDone,
             "A10 A11",
             "a journal that cannot be read or found is a fresh start",
         ),
         (
             OlderJournal,
             "door",
-            ActedTwice,
+            FalseNotDone,
             "A10 A11",
             "an older journal is used without a word (a backup, a folder that was reset)",
         ),
-        (CopiedCard, "door", ActedTwice, "", "two machines use copies of one journal"),
+        (CopiedCard, "door", FalseNotDone, "", "two machines use copies of one journal"),
         (NamesComeAgain, "door", FalseDone, "A13", "a second customer's action has the first one's name"),
         (ForeignMark, "code", FalseDone, "B1 B2", "somebody else's use of a code counts as ours"),
         (OldCallback, "door", FalseDone, "F17 B2", "an old callback is taken for one of this command"),
@@ -167,7 +167,7 @@ pub const ALL: &[Row] = {
             "",
             "a query is judged by the clock of its answer, not of its question",
         ),
-        (SensorLies, "door", FalseNotDone, "", "a sensor says the wrong thing"),
+        (SensorLies, "door", FalseDone, "", "a sensor says the wrong thing"),
         (PersonOverrules, "door", FalseNotDone, "", "a person says not done before maturity"),
     ]
 };

@@ -819,7 +819,8 @@ impl<'a> Play<'a> {
         }
         w.processes[p].view = self.books.forget(w.processes[p].view, limits);
         self.rewrite(w, p);
-        if self.k(Knob::DoneNamesForgotten) {
+        if self.plan.calm {
+            // As after a restart.
             self.read_again(w, p);
         }
     }
@@ -1192,7 +1193,7 @@ impl<'a> Play<'a> {
                 w.wrong = Some(Wrong::Hidden);
             }
         }
-        if w.wrong.is_none() && self.is_blocked(w) {
+        if w.wrong.is_none() && !w.cloned && self.is_blocked(w) {
             w.wrong = Some(Wrong::Blocked);
         }
     }
