@@ -285,9 +285,17 @@ pub(super) fn work(brief: &Brief) -> Result<(), Failure> {
     std::thread::scope(|scope| {
         let first = brief.process * brief.threads;
         let threads: Vec<_> = (first..first + brief.threads)
-            .map(|thread| scope.spawn(move || Lane { brief, clients, thread }.run()))
+            .map(|thread| {
+                scope.spawn(move || {
+                    if let Err(why) = (Lane { brief, clients, thread }).run() {
+                        // The others would wait for this one for ever.
+                        eprintln!("kiosklink-soak: thread {thread}: {why}");
+                        std::process::exit(2);
+                    }
+                })
+            })
             .collect();
-        threads.into_iter().try_for_each(|t| t.join().map_err(|_| Failure::from("a thread panicked"))?)
+        threads.into_iter().try_for_each(|t| t.join().map_err(|_| Failure::from("a thread panicked")))
     })
 }
 
@@ -700,6 +708,10 @@ impl Lane<'_> {
     ) -> Result<(), Failure> {
         let known = match client.command_get(&end.id) {
             Ok(known) => known,
+            Err(e) if e.status() == KL_E_NOT_FOUND => {
+                (end.open, end.how) = (false, "forgotten".into());
+                return Ok(());
+            }
             Err(e) => return Err(format!("{}: {}", end.id, e.message())),
         };
         end.keep(&known);
