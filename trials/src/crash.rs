@@ -474,6 +474,8 @@ impl<'a> Job<'a> {
         let mut keys = vec![("timeout_ms", json!(10_000))];
         if self.options.journal {
             keys.push(("state_dir", json!(self.state())));
+        } else {
+            keys.push(("state_dir", json!("none")));
         }
         keys.extend(self.options.keys.iter().map(|(k, v)| (k.as_str(), v.clone())));
         let accounts = self.stage.accounts(&keys)?;

@@ -100,7 +100,7 @@ pub(super) fn task(seed: u64, number: usize, threads: usize) -> Task {
         74 => Act::Lane { machine, lane: format!("A2{lane}") },
         _ => Act::Redeem { code: format!("{}", 40_000_000_000 + number) },
     };
-    let rival = matches!(act, Act::Pickup { .. } | Act::Redeem { .. }) && dice.percent(6);
+    let rival = matches!(act, Act::Pickup { .. } | Act::Redeem { .. }) && dice.percent(3);
     let rival_after_ms = rival.then(|| [0, 300, 5_000, 60_000][dice.below(4)]);
     Task { number, id: format!("{WORD}{seed}-{number}"), act, rival_after_ms, dice }
 }

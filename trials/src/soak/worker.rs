@@ -274,6 +274,17 @@ pub(super) fn word(by: SettledBy) -> &'static str {
     }
 }
 
+/// What the journal says; on a busy machine its lock may be waited for in vain a few times.
+fn recorded(client: &Client, id: &str) -> Result<Command, Error> {
+    let begun = Instant::now();
+    loop {
+        match client.command_get(id) {
+            Err(e) if e.status() == KL_E_JOURNAL_BUSY && begun.elapsed() < PATIENCE => {}
+            other => return other,
+        }
+    }
+}
+
 fn wall_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
 }
@@ -285,9 +296,17 @@ pub(super) fn work(brief: &Brief) -> Result<(), Failure> {
     std::thread::scope(|scope| {
         let first = brief.process * brief.threads;
         let threads: Vec<_> = (first..first + brief.threads)
-            .map(|thread| scope.spawn(move || Lane { brief, clients, thread }.run()))
+            .map(|thread| {
+                scope.spawn(move || {
+                    if let Err(why) = (Lane { brief, clients, thread }).run() {
+                        // The others would wait for this one for ever.
+                        eprintln!("kiosklink-soak: thread {thread}: {why}");
+                        std::process::exit(2);
+                    }
+                })
+            })
             .collect();
-        threads.into_iter().try_for_each(|t| t.join().map_err(|_| Failure::from("a thread panicked"))?)
+        threads.into_iter().try_for_each(|t| t.join().map_err(|_| Failure::from("a thread panicked")))
     })
 }
 
@@ -435,7 +454,7 @@ impl Lane<'_> {
         })?;
         let Some(end) = visit.ends.first_mut().filter(|_| twin) else { return Ok(()) };
         end.told.extend(begun.flatten());
-        if let Ok(known) = self.clients.of(&visit.task).command_get(&end.id) {
+        if let Ok(known) = recorded(self.clients.of(&visit.task), &end.id) {
             end.keep(&known);
             if known.outcome == Outcome::Unknown {
                 // This thread's try was not done, the twin's is unknown.
@@ -519,7 +538,7 @@ impl Lane<'_> {
         let url = format!("{}/dingshang/{}", self.brief.notify, task.id);
         let word = Some(json!({"memo": task.id}).to_string());
         let order_no = before.last().map(|e| e.order_no.clone()).unwrap_or_default();
-        let recorded = |done: Result<(), Error>, id: &str| done.and_then(|()| client.command_get(id));
+        let written = |done: Result<(), Error>, id: &str| done.and_then(|()| recorded(client, id));
         match (&task.act, place) {
             (Act::Door { cabinet, own }, _) => client.door_open(&DoorRequest {
                 request_id,
@@ -569,7 +588,7 @@ impl Lane<'_> {
                     request_id: request_id.clone(),
                     ..Complaint::default()
                 };
-                recorded(client.refund_apply(&claim).map(drop), &request_id)
+                written(client.refund_apply(&claim).map(drop), &request_id)
             }
             (Act::Buy { machine, product }, 0) => {
                 let order = OrderCreate {
@@ -579,7 +598,7 @@ impl Lane<'_> {
                     request_id: request_id.clone(),
                     ..OrderCreate::default()
                 };
-                recorded(client.order_create(&order).map(drop), &request_id)
+                written(client.order_create(&order).map(drop), &request_id)
             }
             (Act::Buy { machine, .. }, _) => {
                 let report = PaymentReport {
@@ -591,7 +610,7 @@ impl Lane<'_> {
                     request_id: request_id.clone(),
                     ..PaymentReport::default()
                 };
-                recorded(client.payment_report(&report).map(drop), &request_id)
+                written(client.payment_report(&report).map(drop), &request_id)
             }
         }
     }
@@ -626,7 +645,7 @@ impl Lane<'_> {
                 end.first = error.status();
             }
             if end.mark.is_empty() {
-                if let Ok(known) = client.command_get(&end.id) {
+                if let Ok(known) = recorded(client, &end.id) {
                     end.keep(&known);
                 }
             }
@@ -698,8 +717,12 @@ impl Lane<'_> {
         end: &mut End,
         dice: &mut Noise,
     ) -> Result<(), Failure> {
-        let known = match client.command_get(&end.id) {
+        let known = match recorded(client, &end.id) {
             Ok(known) => known,
+            Err(e) if e.status() == KL_E_NOT_FOUND => {
+                (end.open, end.how) = (false, "forgotten".into());
+                return Ok(());
+            }
             Err(e) => return Err(format!("{}: {}", end.id, e.message())),
         };
         end.keep(&known);
@@ -760,11 +783,10 @@ impl Lane<'_> {
             Ok(()) => end.settle(outcome, "sensor", began_ms),
             Err(e) => {
                 // Somebody else was quicker, or the journal says no.
-                let known =
-                    client.command_get(&end.id).map_err(|e| format!("{}: {}", end.id, e.message()))?;
+                let known = recorded(client, &end.id).map_err(|e| format!("{}: {}", end.id, e.message()))?;
                 if known.outcome == Outcome::Unknown {
                     return match e.status() {
-                        KL_E_TOO_EARLY | KL_E_IN_FLIGHT => Ok(()),
+                        KL_E_TOO_EARLY | KL_E_IN_FLIGHT | KL_E_JOURNAL_BUSY => Ok(()),
                         _ => Err(format!("{}: a sensor cannot settle it: {}", end.id, e.message())),
                     };
                 }
