@@ -531,7 +531,8 @@ impl End {
     }
 }
 
-/// The next state. A record of a claim that is no longer the command's changes nothing.
+/// The next state. A record of a claim that is no longer the command's changes nothing. `n` is its number, 0 while it could
+/// not be written yet: what it replaces keeps its own.
 pub fn apply(state: &mut State, n: u64, record: Record) {
     match record {
         Record::Intent(i) => begun(state, n, i),
@@ -548,7 +549,7 @@ pub fn apply(state: &mut State, n: u64, record: Record) {
                 }),
                 _ => None,
             };
-            e.numbers.sent = n;
+            e.numbers.sent = numbered(e.numbers.sent, n);
             e.sent = Some((s, e.boot.clone()));
         }
         Record::Ended(ended) => {
@@ -559,12 +560,12 @@ pub fn apply(state: &mut State, n: u64, record: Record) {
             }
             e.ended_at = ended.at;
             e.end = Some(ended.end);
-            e.numbers.end = n;
+            e.numbers.end = numbered(e.numbers.end, n);
         }
         Record::Moved(m) => {
             let Some(e) = state.entries.get_mut(&m.id).filter(|e| e.claim == m.claim) else { return };
             e.moved = Some((m.physical, m.error));
-            e.numbers.moved = n;
+            e.numbers.moved = numbered(e.numbers.moved, n);
         }
         Record::Was(was) => {
             let stage = stage_of(&was.end);
@@ -612,6 +613,10 @@ pub fn apply(state: &mut State, n: u64, record: Record) {
             }
         }
     }
+}
+
+fn numbered(before: u64, n: u64) -> u64 {
+    if n == 0 { before } else { n }
 }
 
 fn begun(state: &mut State, n: u64, i: Intent) {
@@ -694,7 +699,8 @@ pub fn forget(state: &mut State, keep: usize, print_of: &dyn Fn(&str) -> [u8; 12
     }
 }
 
-/// Everything that is known as records with their numbers, in the order in which it became known.
+/// Everything that is known as records with their numbers, in the order in which it became known. What could not be written
+/// yet has no number and is left out: it is still to be appended.
 pub fn snapshot(state: &State) -> Vec<(u64, Record)> {
     let mut all = Vec::new();
     for (id, e) in &state.entries {
@@ -711,6 +717,7 @@ pub fn snapshot(state: &State) -> Vec<(u64, Record)> {
     }
     all.extend(state.seen.iter().map(|(n, identity, at)| (*n, Record::Seen(*identity, *at))));
     all.extend(state.closed_visits.iter().map(|(n, id, at)| (*n, Record::VisitClosed(id.clone(), *at))));
+    all.retain(|(n, _)| *n != 0);
     all.sort_by_key(|(n, _)| *n);
     all
 }

@@ -57,12 +57,17 @@ fn an_issued_name_that_may_be_forgotten_is_refused_unless_it_is_known() {
     assert_eq!(w.decide(ISSUED, &door("1")), Decision::Claim, "it is known as not done");
     assert_eq!(w.decide("kl-4-0123456789abcdef", &door("1")), refuse(Refusal::TooOld));
     // The caller's own names, which only look like it.
-    for own in ["kl-4-0123456789abcde", "kl-4-0123456789abcdeg", "kl-4-", "kl-4", "kl-x-0123456789abcdef", "KL-4-1"] {
+    for own in
+        ["kl-4-0123456789abcde", "kl-4-0123456789abcdeg", "kl-4-", "kl-4", "kl-x-0123456789abcdef", "KL-4-1"]
+    {
         assert_eq!((issued_at(own), w.decide(own, &door("1"))), (None, Decision::Claim), "{own}");
     }
     // A lower mark that comes later takes nothing back.
     w.apply(Record::Forgotten(2));
-    assert_eq!((w.state.low_water(), w.decide("kl-4-0123456789abcdef", &door("1"))), (100, refuse(Refusal::TooOld)));
+    assert_eq!(
+        (w.state.low_water(), w.decide("kl-4-0123456789abcdef", &door("1"))),
+        (100, refuse(Refusal::TooOld))
+    );
 }
 
 #[test]
@@ -201,9 +206,8 @@ fn what_conflicts_and_what_does_not() {
         }
         other => other,
     };
-    let elsewhere = |n: &str| {
-        Act::Door(DoorRequest { cabinet_id: "d".into(), door: n.into(), ..DoorRequest::default() })
-    };
+    let elsewhere =
+        |n: &str| Act::Door(DoorRequest { cabinet_id: "d".into(), door: n.into(), ..DoorRequest::default() });
     let named = |n: &str, order: &str| {
         Act::Door(DoorRequest {
             cabinet_id: "c".into(),
@@ -213,7 +217,12 @@ fn what_conflicts_and_what_does_not() {
         })
     };
     let coded = |cabinet: &str, text: &str, kind| {
-        Act::Redeem(RedeemRequest { cabinet_id: cabinet.into(), code: text.into(), kind, ..RedeemRequest::default() })
+        Act::Redeem(RedeemRequest {
+            cabinet_id: cabinet.into(),
+            code: text.into(),
+            kind,
+            ..RedeemRequest::default()
+        })
     };
     let (pickup, voucher) = (CodeKind::Pickup, CodeKind::Voucher);
     for (name, first, second, conflict) in [
@@ -252,7 +261,11 @@ fn what_conflicts_and_what_does_not() {
         let mut w = World::new();
         let claim = w.intent("a", first);
         let busy = w.decide("b", &second);
-        assert_eq!(busy, if conflict { refuse(Refusal::Busy("a".into())) } else { Decision::Claim }, "{name}");
+        assert_eq!(
+            busy,
+            if conflict { refuse(Refusal::Busy("a".into())) } else { Decision::Claim },
+            "{name}"
+        );
         w.sent("a", claim).unwrap();
         w.end("a", claim, Outcome::Unknown).unwrap();
         let blocked = w.decide("b", &second);
@@ -535,7 +548,12 @@ fn a_closed_visit_stays_closed_in_a_file_written_anew() {
 fn the_newest_answers_are_kept_whole_as_far_as_they_have_room() {
     let big = |bytes: usize| {
         let extra_json = Some("x".repeat(bytes));
-        Act::Door(DoorRequest { cabinet_id: "c".into(), door: "9".into(), extra_json, ..DoorRequest::default() })
+        Act::Door(DoorRequest {
+            cabinet_id: "c".into(),
+            door: "9".into(),
+            extra_json,
+            ..DoorRequest::default()
+        })
     };
     let extra = |w: &World, id: &str| match &w.state.get(id).unwrap().act {
         Act::Door(r) => r.extra_json.as_ref().map_or(0, String::len),
@@ -552,4 +570,23 @@ fn the_newest_answers_are_kept_whole_as_far_as_they_have_room() {
     done_with(&mut w, "small", big(20), "");
     forget(&mut w.state, SHORT + WHOLE, &print);
     assert_eq!((extra(&w, "large"), extra(&w, "small"), extra(&w, "d10")), (0, 20, 10));
+}
+
+#[test]
+// FAULTS A3: a file is written anew after a failed write, just when something is owed: no record is out of its order, and
+// none that is in the file already is lost over the one that replaces it.
+fn what_is_owed_is_in_no_rewritten_file_and_takes_nothing_out_of_it() {
+    let mut w = World::new();
+    let claim = w.intent("a", door("1"));
+    w.sent("a", claim).unwrap();
+    let late = Sent { id: "a".into(), claim, at: At { wall_s: 0, up_ms: 9 }, left_ms: LEFT, platform: None };
+    apply(&mut w.state, 0, Record::Sent(late));
+    let end = End { outcome: Outcome::Done, ..End::nothing() };
+    apply(&mut w.state, 0, Record::Ended(Ended { id: "a".into(), claim, at: At::default(), end }));
+    apply(&mut w.state, 0, Record::Seen([1; 16], 5));
+    let (id, at, error) = ("a".to_owned(), At::default(), String::new());
+    apply(&mut w.state, 0, Record::Moved(Movement { id, claim, at, physical: Physical::Failed, error }));
+    assert_eq!((w.stage("a"), w.state.was_seen(&[1; 16])), (Stage::Done, true));
+    let kinds: Vec<_> = snapshot(&w.state).iter().map(|(n, record)| (*n, record.kind())).collect();
+    assert_eq!(kinds, [(1, "intent"), (2, "sent")]);
 }

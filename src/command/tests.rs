@@ -75,7 +75,12 @@ impl World {
         Ok(())
     }
 
-    pub(super) fn settle(&mut self, id: &str, outcome: Outcome, by: SettledBy) -> std::result::Result<bool, Refusal> {
+    pub(super) fn settle(
+        &mut self,
+        id: &str,
+        outcome: Outcome,
+        by: SettledBy,
+    ) -> std::result::Result<bool, Refusal> {
         let ended = self.with(|s, now| settle(s, id, End { outcome, by, ..End::nothing() }, false, now))?;
         let news = ended.is_some();
         if let Some(ended) = ended {
