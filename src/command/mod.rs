@@ -16,6 +16,10 @@ pub mod rules;
 mod tries;
 
 #[cfg(test)]
+mod book_tests;
+#[cfg(test)]
+mod rules_tests;
+#[cfg(test)]
 mod tests;
 
 /// The longest `request_id`, in bytes.

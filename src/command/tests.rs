@@ -12,41 +12,41 @@ use std::time::Duration;
 
 // --- the rules ---------------------------------------------------------------------------------------------------------
 
-const HOLD: u32 = 60_000;
-const LEFT: u32 = 20_000;
+pub(super) const HOLD: u32 = 60_000;
+pub(super) const LEFT: u32 = 20_000;
 
 /// A little world: the state, the record numbers, the surroundings.
-struct World {
-    state: State,
-    n: u64,
-    up_ms: u64,
-    boot: &'static str,
-    owner: u64,
-    living: Vec<u64>,
+pub(super) struct World {
+    pub(super) state: State,
+    pub(super) n: u64,
+    pub(super) up_ms: u64,
+    pub(super) boot: &'static str,
+    pub(super) owner: u64,
+    pub(super) living: Vec<u64>,
 }
 
 impl World {
-    fn new() -> World {
+    pub(super) fn new() -> World {
         World { state: State::default(), n: 0, up_ms: 1_000, boot: "b1", owner: 1, living: vec![1] }
     }
 
-    fn with<T>(&self, work: impl FnOnce(&State, &Now<'_>) -> T) -> T {
+    pub(super) fn with<T>(&self, work: impl FnOnce(&State, &Now<'_>) -> T) -> T {
         let alive = |n: u64| self.living.contains(&n);
         let at = At { wall_s: 1_700_000_000, up_ms: self.up_ms };
         work(&self.state, &Now { at, boot: self.boot, owner: self.owner, alive: &alive })
     }
 
-    fn apply(&mut self, record: Record) -> u64 {
+    pub(super) fn apply(&mut self, record: Record) -> u64 {
         self.n += 1;
         apply(&mut self.state, self.n, record);
         self.n
     }
 
-    fn decide(&self, id: &str, act: &Act) -> Decision {
+    pub(super) fn decide(&self, id: &str, act: &Act) -> Decision {
         self.with(|s, now| begin(s, id, Some(&print(id)), act, now))
     }
 
-    fn intent(&mut self, id: &str, act: Act) -> u64 {
+    pub(super) fn intent(&mut self, id: &str, act: Act) -> u64 {
         assert_eq!(self.decide(id, &act), Decision::Claim, "{id}");
         let (owner, boot, at) = (self.owner, self.boot.to_owned(), At { wall_s: 0, up_ms: self.up_ms });
         let (mark, id) = (id.to_owned(), id.to_owned());
@@ -63,19 +63,24 @@ impl World {
         }))
     }
 
-    fn sent(&mut self, id: &str, claim: u64) -> std::result::Result<(), Refusal> {
+    pub(super) fn sent(&mut self, id: &str, claim: u64) -> std::result::Result<(), Refusal> {
         let sent = self.with(|s, now| send(s, id, claim, LEFT, None, now))?;
         self.apply(Record::Sent(sent));
         Ok(())
     }
 
-    fn end(&mut self, id: &str, claim: u64, outcome: Outcome) -> std::result::Result<(), Refusal> {
+    pub(super) fn end(&mut self, id: &str, claim: u64, outcome: Outcome) -> std::result::Result<(), Refusal> {
         let ended = self.with(|s, now| end(s, id, claim, End { outcome, ..End::nothing() }, now))?;
         self.apply(Record::Ended(ended));
         Ok(())
     }
 
-    fn settle(&mut self, id: &str, outcome: Outcome, by: SettledBy) -> std::result::Result<bool, Refusal> {
+    pub(super) fn settle(
+        &mut self,
+        id: &str,
+        outcome: Outcome,
+        by: SettledBy,
+    ) -> std::result::Result<bool, Refusal> {
         let ended = self.with(|s, now| settle(s, id, End { outcome, by, ..End::nothing() }, false, now))?;
         let news = ended.is_some();
         if let Some(ended) = ended {
@@ -84,24 +89,24 @@ impl World {
         Ok(news)
     }
 
-    fn bury(&mut self) {
+    pub(super) fn bury(&mut self) {
         for ended in self.with(orphans) {
             self.apply(Record::Ended(ended));
         }
     }
 
-    fn lost(&mut self, id: &str, act: Act) {
+    pub(super) fn lost(&mut self, id: &str, act: Act) {
         let claim = self.intent(id, act);
         self.sent(id, claim).unwrap();
         self.end(id, claim, Outcome::Unknown).unwrap();
     }
 
-    fn stage(&self, id: &str) -> Stage {
+    pub(super) fn stage(&self, id: &str) -> Stage {
         self.state.get(id).unwrap().stage
     }
 }
 
-fn print(id: &str) -> [u8; 12] {
+pub(super) fn print(id: &str) -> [u8; 12] {
     let mut print = [0u8; 12];
     for (i, b) in id.bytes().enumerate() {
         print[i % 12] = print[i % 12].wrapping_mul(31) ^ b;
@@ -109,11 +114,11 @@ fn print(id: &str) -> [u8; 12] {
     print
 }
 
-fn door(n: &str) -> Act {
+pub(super) fn door(n: &str) -> Act {
     Act::Door(DoorRequest { cabinet_id: "c".into(), door: n.into(), ..DoorRequest::default() })
 }
 
-fn item(order: &str, item: &str) -> Act {
+pub(super) fn item(order: &str, item: &str) -> Act {
     Act::Door(DoorRequest {
         cabinet_id: "c".into(),
         order_no: order.into(),
@@ -122,11 +127,11 @@ fn item(order: &str, item: &str) -> Act {
     })
 }
 
-fn code(code: &str) -> Act {
+pub(super) fn code(code: &str) -> Act {
     Act::Redeem(RedeemRequest { cabinet_id: "c".into(), code: code.into(), ..RedeemRequest::default() })
 }
 
-fn write(verb: &str, order: &str) -> Act {
+pub(super) fn write(verb: &str, order: &str) -> Act {
     Act::Write {
         verb: verb.into(),
         order_no: order.into(),
@@ -574,51 +579,51 @@ fn a_visit_is_open_until_it_is_closed() {
 
 // --- the book ----------------------------------------------------------------------------------------------------------
 
-fn soon(token: &CancelToken) -> Wait<'_> {
+pub(super) fn soon(token: &CancelToken) -> Wait<'_> {
     Wait { patience: Deadline::after(Duration::from_secs(5)), token }
 }
 
-fn begin_door<'a>(commands: &'a Commands, id: &str, n: &str) -> Result<Begin<'a>> {
+pub(super) fn begin_door<'a>(commands: &'a Commands, id: &str, n: &str) -> Result<Begin<'a>> {
     let request = Request { id, act: door(n), own_number: "", hold_ms: HOLD, tries_a_minute: 0 };
     commands.begin(request, soon(&CancelToken::never()))
 }
 
-fn claim<'a>(commands: &'a Commands, id: &str, n: &str) -> Claim<'a> {
+pub(super) fn claim<'a>(commands: &'a Commands, id: &str, n: &str) -> Claim<'a> {
     match begin_door(commands, id, n).unwrap() {
         Begin::Claimed(claim) => claim,
         _ => panic!("{id} is not to be sent"),
     }
 }
 
-fn leave(claim: &Claim<'_>) {
+pub(super) fn leave(claim: &Claim<'_>) {
     claim.sending(Duration::from_secs(20), None, &CancelToken::never()).unwrap();
 }
 
-fn lost() -> Error {
+pub(super) fn lost() -> Error {
     unknown(Error::new(KL_E_TIMEOUT_REPLY, "no answer"))
 }
 
-fn refused() -> Error {
+pub(super) fn refused() -> Error {
     not_done(Error::new(KL_E_CONNECT, "refused"))
 }
 
-fn get(commands: &Commands, id: &str) -> Result<Command> {
+pub(super) fn get(commands: &Commands, id: &str) -> Result<Command> {
     commands.get(id, soon(&CancelToken::never()))
 }
 
-fn status(begun: Result<Begin<'_>>) -> (kl_status, Outcome) {
+pub(super) fn status(begun: Result<Begin<'_>>) -> (kl_status, Outcome) {
     let e = begun.err().unwrap();
     (e.status(), e.details().outcome)
 }
 
-fn folder(name: &str) -> PathBuf {
+pub(super) fn folder(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("kiosklink-book-{}-{name}", std::process::id()));
     let _ = std::fs::remove_dir_all(&path);
     std::fs::create_dir_all(&path).unwrap();
     path
 }
 
-fn in_folder(path: &std::path::Path) -> Commands {
+pub(super) fn in_folder(path: &std::path::Path) -> Commands {
     let folder = std::sync::Arc::new(Folder::open(path, true).unwrap());
     Commands::journaled(folder, "commands-test".into(), "test 1".into()).unwrap()
 }

@@ -133,6 +133,11 @@ const fn put(text: &mut [u8], end: &mut usize, what: &str) -> Place {
 }
 
 impl Table {
+    /// Of no platform.
+    pub const fn none() -> Table {
+        Table { rows: &[], text: &[] }
+    }
+
     fn find(self, http: u16, name: &str) -> Option<&'static Packed> {
         self.rows.iter().find(|r| (r.http == 0 || r.http == http) && is_named(self.text(r.name), name))
     }

@@ -21,7 +21,7 @@ mod disk_trials;
 #[cfg(test)]
 mod folder_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::error::{Error, Result};
 use crate::status::*;

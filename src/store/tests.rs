@@ -54,15 +54,30 @@ pub(super) fn pause(time: Duration) -> Result<()> {
 thread_local! {
     static FAULTS: RefCell<Vec<(String, u32, i32)>> = const { RefCell::new(Vec::new()) };
     static GARBLED: RefCell<Option<usize>> = const { RefCell::new(None) };
+    static DONE: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    static MEANWHILE: RefCell<Option<Meanwhile>> = const { RefCell::new(None) };
+}
+
+/// What happens elsewhere while an operation is under way.
+type Meanwhile = (String, Box<dyn FnOnce()>);
+
+/// The operations of this thread since the last time, as `operation:name`.
+pub(crate) fn operations() -> Vec<String> {
+    DONE.take()
+}
+
+/// Does something just before the next operation of this kind.
+pub(crate) fn meanwhile(operation: &str, act: impl FnOnce() + 'static) {
+    MEANWHILE.set(Some((operation.to_owned(), Box::new(act))));
 }
 
 /// The `nth` operation of this kind from now on fails with this `errno`, and only that one; with 0 all fail.
-pub(super) fn fail(operation: &str, nth: u32, errno: i32) {
+pub(crate) fn fail(operation: &str, nth: u32, errno: i32) {
     FAULTS.with_borrow_mut(|f| f.push((operation.to_owned(), nth, errno)));
 }
 
 /// No more faults.
-pub(super) fn no_faults() {
+pub(crate) fn no_faults() {
     FAULTS.with_borrow_mut(Vec::clear);
     GARBLED.set(None);
 }
@@ -75,6 +90,11 @@ pub(super) fn read_wrong_once(at: usize) {
 /// Called before an operation. `step:what` is matched whole.
 pub(super) fn fault(operation: &str, name: &str) -> io::Result<()> {
     let whole = [operation, ":", name].concat();
+    DONE.with_borrow_mut(|all| all.push(whole.clone()));
+    let due = MEANWHILE.with_borrow(|m| m.as_ref().is_some_and(|(wanted, _)| wanted == operation));
+    if let Some((_, act)) = due.then(|| MEANWHILE.take()).flatten() {
+        act();
+    }
     FAULTS.with_borrow_mut(|faults| {
         for i in 0..faults.len() {
             let (wanted, left, errno) = &mut faults[i];

@@ -347,7 +347,12 @@ impl Table {
         // The head alone is judged first.
         let of = |rows: &str| format!("{{\"kiosklink-refusals\":{head},\"rows\":[{rows}]}}");
         let judge = |rows: &str| {
-            Refusals::with_table(&[], platform.name(), of(rows).as_bytes()).map_err(|e| {
+            Refusals::with_table(
+                kiosklink::platform::refusals::Table::none(),
+                platform.name(),
+                of(rows).as_bytes(),
+            )
+            .map_err(|e| {
                 e.message().trim_start_matches("refusals_file: ").trim_start_matches("row 1: ").to_owned()
             })
         };
