@@ -209,7 +209,7 @@ fn what_a_dead_process_left_is_buried_before_the_door_is_claimed() {
         status(
             begin_act(&commands, "y", door("2"), 0)
                 .map(|b| match b {
-                    Begin::Ask(e) => return Err(*e),
+                    Begin::Ask(e) => Err(*e),
                     other => Ok(other),
                 })
                 .and_then(|b| b)
