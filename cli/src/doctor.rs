@@ -275,9 +275,11 @@ impl Table {
         // The head alone is judged first.
         let of = |rows: &str| format!("{{\"kiosklink-refusals\":{head},\"rows\":[{rows}]}}");
         let judge = |rows: &str| {
-            Refusals::with_table(&[], platform.name(), of(rows).as_bytes()).map_err(|e| {
-                e.message().trim_start_matches("refusals_file: ").trim_start_matches("row 1: ").to_owned()
-            })
+            Refusals::with_table(proof::refusals(platform), platform.name(), of(rows).as_bytes()).map_err(
+                |e| {
+                    e.message().trim_start_matches("refusals_file: ").trim_start_matches("row 1: ").to_owned()
+                },
+            )
         };
         judge("")?;
         let own = Refusals::new(proof::refusals(platform));

@@ -14,12 +14,12 @@ pub fn rows() -> [(Kind, &'static [Row]); 4] {
 }
 
 /// A platform's own table of refusals, without an operator's rows. Of Youzan the table of its calls.
-pub fn refusals(kind: Kind) -> &'static [refusals::Row] {
+pub fn refusals(kind: Kind) -> refusals::Table {
     match kind {
-        Kind::Yopoint => yopoint::refusals::TABLE,
-        Kind::Dingshang => dingshang::REFUSALS,
-        Kind::Youzan => youzan::REFUSALS,
-        Kind::Zhiyun => zhiyun::REFUSALS,
+        Kind::Yopoint => yopoint::refusals::PACK.table(),
+        Kind::Dingshang => dingshang::REFUSALS.table(),
+        Kind::Youzan => youzan::REFUSALS.table(),
+        Kind::Zhiyun => zhiyun::REFUSALS.table(),
     }
 }
 

@@ -28,7 +28,7 @@ use crate::settings::Settings;
 use crate::status::*;
 use crate::transport::{Reply, Url};
 pub use recovery::PROOF;
-pub(super) use refusals::ROWS as REFUSALS;
+pub(super) use refusals::PACK as REFUSALS;
 
 const KIND: Kind = Kind::Dingshang;
 const PREFIX: &str = "/api/openapi/v1";

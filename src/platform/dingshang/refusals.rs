@@ -182,4 +182,4 @@ pub(in crate::platform) const ROWS: &[Row] = &[
 ];
 
 /// [`ROWS`] as it ships.
-pub(super) static PACK: Pack<{ ROWS.len() }, { text_of(ROWS) }> = Pack::of(ROWS);
+pub(in crate::platform) static PACK: Pack<{ ROWS.len() }, { text_of(ROWS) }> = Pack::of(ROWS);

@@ -61,7 +61,7 @@ pub const TABLE: &[Row] = &[
 ];
 
 /// [`TABLE`] as it ships.
-pub(super) static PACK: Pack<{ TABLE.len() }, { text_of(TABLE) }> = Pack::of(TABLE);
+pub(in crate::platform) static PACK: Pack<{ TABLE.len() }, { text_of(TABLE) }> = Pack::of(TABLE);
 
 const fn not_done(name: &'static str, status: kl_status, source: &'static str, hint: &'static str) -> Row {
     Row { name, http: 0, status, proves: true, source, hint }

@@ -20,7 +20,7 @@ use crate::json::{self, Bad, Json};
 use crate::settings::Settings;
 use crate::transport::{Reply, Url};
 pub use recovery::PROOF;
-pub(super) use refusals::API as REFUSALS;
+pub(super) use refusals::API_PACK as REFUSALS;
 
 const GATEWAY: &str = "https://open.youzanyun.com";
 

@@ -116,7 +116,7 @@ pub(in crate::platform) const API: &[Row] = &[
 ];
 
 /// [`API`] as it ships.
-pub(super) static API_PACK: Pack<{ API.len() }, { text_of(API) }> = Pack::of(API);
+pub(in crate::platform) static API_PACK: Pack<{ API.len() }, { text_of(API) }> = Pack::of(API);
 
 /// Refusals of a token. Two of the codes mean several things, told apart by their text.
 #[rustfmt::skip]

@@ -52,7 +52,7 @@ pub(in crate::platform) const ROWS: &[Row] = &[
 ];
 
 /// [`ROWS`] as it ships.
-pub(super) static PACK: Pack<{ ROWS.len() }, { text_of(ROWS) }> = Pack::of(ROWS);
+pub(in crate::platform) static PACK: Pack<{ ROWS.len() }, { text_of(ROWS) }> = Pack::of(ROWS);
 
 /// To `authorize`, which asks for no scope, this code says that the platform could not store its code.
 const NOT_STORED: &str = "100018";

@@ -39,7 +39,7 @@ const OWN_FIELDS: [&str; 5] = ["access_token", "client_id", "auth_code", "t_", "
 /// What proves what on this platform: it only reads.
 pub const PROOF: &[Row] = &[];
 
-pub(super) use self::answers::ROWS as REFUSALS;
+pub(super) use self::answers::PACK as REFUSALS;
 
 /// One user of one client on Zhiyun.
 pub(super) struct Zhiyun {
