@@ -28,7 +28,7 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo test crashtest soak disks platforms bench lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs preloads install install-built uninstall dist ship debug-ship clean FORCE
+.PHONY: help demo test crashtest soak soak-without model model-mutants disks platforms bench lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs preloads install install-built uninstall dist ship debug-ship clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
@@ -36,6 +36,8 @@ help:
 	@echo "make crashtest the examples killed at every step, restarted: no door twice; without a journal they must open twice"
 	@echo "make disks     the store on real file systems: cut, filled, shut down, read-only; root only  (FILESYSTEMS=...)"
 	@echo "make soak      20,000 commands on unkind platforms while processes are killed  (SEED=... COMMANDS=...)"
+	@echo "make model     the rules for commands in every interleaving of a small world; make model-mutants: without each rule"
+	@echo "make soak-without  each fence and rule of proof switched off: soak and crash tester must find it  (FENCES=...)"
 	@echo "make platforms every verb, endpoint and callback of the four platforms with the test that exercises it"
 	@echo "make bench     kiosklink beside libcurl with OpenSSL and with GnuTLS: docs/bench.md  (BENCH_ORDERS=..., BENCH_RUNS=...)"
 	@echo "make lib       the shared library, as small as it ships      (target/release/libkiosklink.so)"
@@ -75,9 +77,24 @@ crashtest:
 	@$(CARGO) build -q -p kiosklink-trials
 	@scripts/crashtest
 
+# Each fence and rule of proof switched off in a test build: which of the two programs finds it. Takes half an hour.
+soak-without:
+	@scripts/need demo
+	@$(MAKE) --no-print-directory -s $(OUT)/hooks/libkiosklink.so $(OUT)/bin/open_door $(OUT)/bin/pickup
+	@scripts/fences $(FENCES)
+
 soak:
 	@$(CARGO) build -q -p kiosklink-trials
 	@target/debug/kiosklink-soak $(if $(SEED),--seed $(SEED)) $(if $(COMMANDS),--commands $(COMMANDS))
+
+# Every assumption is a knob: nothing with all off, a violation with each turned. A few minutes.
+model:
+	@$(CARGO) build -q --profile model -p kiosklink-model
+	@target/model/kiosklink-model $(if $(ONLY),--only $(ONLY)) $(if $(TRACES),--traces)
+
+# The rules with one fence or proof rule less, each in a build of its own: the model finds every one.
+model-mutants:
+	@scripts/model-mutants $(ONLY)
 
 platforms:
 	@$(CARGO) run -q -p xtask -- platforms

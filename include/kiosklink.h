@@ -107,7 +107,9 @@
 /** The journal: the process ended before it had sent anything. */
 #define KL_BY_JOURNAL 6
 
-/** The platform's usual kind of code (Dingshang: a pickup code; Youzan: a self-fetch code). */
+/**
+ * The platform's usual kind of code (Yopoint: a voucher code; Dingshang: a pickup code; Youzan: a self-fetch code).
+ */
 #define KL_CODE_PICKUP 0
 
 /** Youzan: a code for virtual goods. */
@@ -1691,9 +1693,8 @@ KL_MUST_USE kl_status kl_client_cancel(kl_client *client, kl_error *err);
 KL_MUST_USE kl_status kl_client_warm(kl_client *client, kl_error *err);
 
 /**
- * Asks the platform whether it is there and takes the credentials (Yopoint: api.test; Youzan: a token;
- * Zhiyun: authorize). Tried again inside
- * timeout_ms when the network fails.
+ * Asks the platform whether it is there and takes the credentials (Yopoint: api.test; Dingshang: POST /ping;
+ * Youzan: a token; Zhiyun: authorize). Tried again inside timeout_ms when the network fails.
  */
 KL_MUST_USE kl_status kl_ping(kl_client *client, kl_error *err);
 
@@ -1713,9 +1714,10 @@ KL_MUST_USE kl_status kl_client_stats(kl_client *client, kl_stats *out, kl_error
 int32_t kl_client_can(kl_client *client, kl_verb verb);
 
 /**
- * Looks a code up without using it, as a list of one (Dingshang: by POST /products/{id}/pickup_code, which finds only
- * codes that can still be used; Youzan: trade.selffetchcode.get and its like). KL_E_NOT_FOUND if there is no such
- * code. Tried again inside timeout_ms when the network fails. End the result with kl_codes_free.
+ * Looks a code up without using it, as a list of one (Yopoint: activity.vouchercode.get, activity.voucher.get;
+ * Dingshang: by POST /products/{id}/pickup_code, which finds only codes that can still be used; Youzan:
+ * trade.selffetchcode.get and its like). KL_E_NOT_FOUND if there is no such code. It does not settle an *unknown*
+ * redemption: kl_command_resolve does. Tried again inside timeout_ms when the network fails. End the result with kl_codes_free.
  */
 KL_MUST_USE kl_status kl_code_lookup(kl_client *client,
                                      const kl_code_query *query,
@@ -2088,8 +2090,8 @@ KL_MUST_USE kl_status kl_set_log(int32_t level, kl_log_fn callback, void *user, 
 KL_MUST_USE kl_status kl_set_time(int64_t unix_seconds, kl_error *err);
 
 /**
- * The account's cabinets (Yopoint: cabinet.list, https://yopointapi.apifox.cn/api-140618274; Dingshang: POST
- * /rent/machines, which is always one page; Youzan: pickup points, multistore.offline.search): one page, or all of
+ * The account's cabinets (Yopoint: cabinet.list, https://yopointapi.apifox.cn/api-140618274, or with
+ * machines=vending terminal.terminal.list; Dingshang: POST /rent/machines, which is always one page; Youzan: pickup points, multistore.offline.search): one page, or all of
  * them if page is NULL. Tried again inside timeout_ms when the network fails. End the result with
  * kl_cabinets_free.
  */
@@ -2135,7 +2137,8 @@ void kl_cabinet_iter_free(kl_cabinet_iter *iter);
 
 /**
  * All goods of a cabinet with price and number (Yopoint: cabinet.product.stock; the shape of its records is inferred
- * from its documented relative cabinet.product.stock.with.replenishment; Dingshang: POST /products, one item for each
+ * from its documented relative cabinet.product.stock.with.replenishment; with machines=vending
+ * terminal.product.layout.get; Dingshang: POST /products, one item for each
  * lane of the main cabinet A: the others with kl_stock_fetch_page and {"cabinet_name":"B"}; Youzan:
  * items.onsale.get, the goods of the whole shop whatever cabinet_id says). Tried again inside timeout_ms when the
  * network fails; each page has that long. End the result with kl_stock_free.
@@ -2251,8 +2254,8 @@ void kl_order_iter_free(kl_order_iter *iter);
  * Reports to the platform that an order was paid, or that the payment failed. Required for every order that a door
  * made, or it stays unpaid forever. Signed with pay_key. Yopoint, scenario 1 (doc-3556228); the fields follow the
  * older vending form of the same report, which is inferred to hold for cabinets. Dingshang: PUT /orders/{order_no}
- * with status 1 or 6, within 20 minutes of making the order; the amount and the channel's answer are not sent. End the
- * result with kl_response_free.
+ * with status 1 or 6, within 20 minutes of making the order; the amount and the channel's answer are not sent. It is
+ * recorded like a door's command and needs state_dir as that does. End the result with kl_response_free.
  */
 KL_MUST_USE kl_outcome kl_payment_report(kl_client *client,
                                          const kl_payment_report_request *request,
@@ -2263,8 +2266,8 @@ KL_MUST_USE kl_outcome kl_payment_report(kl_client *client,
  * Asks for a full refund on the customer's behalf (Yopoint: cabinet.order.refund.apply). Staff approve it later; the
  * event KL_EVENT_REFUND_APPROVED then asks you to pay back. Parameter names beside the order number are inferred.
  * Dingshang: PUT /orders/{order_no} with status 2 marks the order and returns the stock; it moves no money.
- * KL_E_BLOCKED, and nothing sent, while it is not known what became of a command of this order. End the result with
- * kl_response_free.
+ * KL_E_BLOCKED, and nothing sent, while it is not known what became of a command of this order. It is recorded like
+ * a door's command and needs state_dir as that does. End the result with kl_response_free.
  */
 KL_MUST_USE kl_outcome kl_refund_apply(kl_client *client,
                                        const kl_claim_request *request,
@@ -2274,7 +2277,8 @@ KL_MUST_USE kl_outcome kl_refund_apply(kl_client *client,
 /**
  * Disputes the goods of an order on the customer's behalf (Yopoint: cabinet.order.user.appeal). Before payment the
  * corrected goods come as KL_EVENT_RECOGNIZED again; after it a new order comes as KL_EVENT_ORDER_REPLACED and the
- * old one is refunded. Parameter names beside the order number are inferred. End the result with kl_response_free.
+ * old one is refunded. Parameter names beside the order number are inferred. It is recorded like a door's command and
+ * needs state_dir as that does. End the result with kl_response_free.
  */
 KL_MUST_USE kl_outcome kl_appeal_file(kl_client *client,
                                       const kl_claim_request *request,
@@ -2282,9 +2286,10 @@ KL_MUST_USE kl_outcome kl_appeal_file(kl_client *client,
                                       kl_error *err);
 
 /**
- * Makes an order (Dingshang: POST /orders). The result holds one order with its number and yours, and nothing else
+ * Makes an order (Yopoint: consumer.order.create, for a vending machine; Dingshang: POST /orders). The result holds one order with its number and yours, and nothing else
  * yet: ask for the rest with kl_order_get. Sent at most once; after *unknown* look for your number before you make
- * another. End the result with kl_orders_free.
+ * another. It is recorded like a door's command and needs state_dir as that does. End the result with
+ * kl_orders_free.
  */
 KL_MUST_USE kl_outcome kl_order_create(kl_client *client,
                                        const kl_order_create_request *request,

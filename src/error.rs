@@ -144,7 +144,7 @@ pub(crate) fn words(text: &str) -> String {
 /// A text in quotes, as a part of a sentence. By hand: small builds compile `{:?}` away.
 pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::new();
-    crate::json::push_string(&mut out, text);
+    crate::text::push_string(&mut out, text);
     out
 }
 

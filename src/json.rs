@@ -7,6 +7,8 @@
 
 use crate::error::{Error, Result};
 use crate::status::KL_E_PROTOCOL;
+pub use crate::text::push_string;
+use crate::text::special;
 use std::borrow::Cow;
 
 /// What is wrong with a document, and where. One word wide: it passes through hundreds of `?`.
@@ -678,32 +680,6 @@ fn string_end(bytes: &[u8], quote: usize) -> Option<usize> {
     }
 }
 
-/// The first byte from here on that does not stand for itself in a string; the end if there is none. A word at a time:
-/// documents are mostly strings.
-#[inline]
-fn special(bytes: &[u8], mut at: usize) -> usize {
-    const ONES: usize = usize::MAX / 255;
-    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
-        let word = usize::from_le_bytes(*word);
-        let quote = word ^ (ONES * b'"' as usize);
-        let backslash = word ^ (ONES * b'\\' as usize);
-        // A byte's top bit is set if it is the wanted one or, in the last, below a blank. Carries make that wrong only
-        // behind the first such byte.
-        let found = (quote.wrapping_sub(ONES) & !quote)
-            | (backslash.wrapping_sub(ONES) & !backslash)
-            | (word.wrapping_sub(ONES * 0x20) & !word);
-        let found = found & (ONES << 7);
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
-        }
-        at += size_of::<usize>();
-    }
-    while bytes.get(at).is_some_and(|b| *b >= b' ' && !matches!(b, b'"' | b'\\')) {
-        at += 1;
-    }
-    at
-}
-
 /// Writes one object, field by field.
 #[derive(Debug, Default)]
 pub struct Writer(String);
@@ -780,33 +756,6 @@ pub fn params<'a>(text: &'a str, name: &str) -> Result<Object<'a>> {
         }
     }
     Ok(object)
-}
-
-/// Appends a string with its quotes and escapes.
-pub fn push_string(out: &mut String, value: &str) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    out.push('"');
-    let mut from = 0;
-    loop {
-        // What needs no escape goes over in one piece. The others are characters of their own in UTF-8.
-        let at = special(value.as_bytes(), from);
-        out.push_str(value.get(from..at).unwrap_or_default());
-        match value.as_bytes().get(at) {
-            None => break,
-            Some(b'"') => out.push_str("\\\""),
-            Some(b'\\') => out.push_str("\\\\"),
-            Some(b'\n') => out.push_str("\\n"),
-            Some(b'\r') => out.push_str("\\r"),
-            Some(b'\t') => out.push_str("\\t"),
-            Some(byte) => {
-                out.push_str("\\u00");
-                out.push(HEX[usize::from(byte >> 4)] as char);
-                out.push(HEX[usize::from(byte & 15)] as char);
-            }
-        }
-        from = at + 1;
-    }
-    out.push('"');
 }
 
 #[cfg(test)]

@@ -37,10 +37,12 @@ pub mod platform;
 mod process;
 pub mod settings;
 pub mod status;
-#[allow(dead_code)] // the commands move to it next
+#[allow(dead_code)] // its trials use more of it than the library does
 mod store;
+mod switch;
 #[allow(unsafe_code)]
 mod sys;
+mod text;
 pub mod time;
 mod token;
 pub mod transport;

@@ -564,9 +564,20 @@ pub struct PaymentReport {
     pub mark: String,
 }
 
+/// What a platform gives for credentials, to be shown with each call for as long as it lives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Token {
+    /// What is shown.
+    pub access: String,
+    /// What a new one is asked for with; empty if the platform has no such thing.
+    pub refresh: String,
+    /// When it ends, by the platform's time, Unix milliseconds.
+    pub expires_ms: i64,
+}
+
 /// A refund or an appeal that the customer asks for.
 #[derive(Clone, Debug, Default)]
-pub struct Claim {
+pub struct Complaint {
     /// The platform's order number.
     pub order_no: String,
     /// The cabinet, where the platform asks for it.
@@ -631,7 +642,7 @@ macro_rules! bounded {
 bounded!(DoorRequest: cabinet_id door user_id order_no item_no notify_url; extra_json);
 bounded!(RedeemRequest: code cabinet_id product_id trade_no notify_url redeemer; extra_json);
 bounded!(PaymentReport: notify_url order_no cabinet_id trade_no; channel_json extra_json);
-bounded!(Claim: order_no cabinet_id reason remarks phone; extra_json);
+bounded!(Complaint: order_no cabinet_id reason remarks phone; extra_json);
 bounded!(OrderCreate: cabinet_id trade_no notify_url; extra_json);
 
 /// What a platform may be asked for.

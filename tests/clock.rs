@@ -86,6 +86,7 @@ impl Gateway {
             ("pay_key", "test-pay-key"),
             ("base_url", &format!("http://{}/gateway", self.server.address)),
             ("allow_http", "yes"),
+            ("state_dir", "none"),
         ] {
             config.set(key, value).unwrap();
         }

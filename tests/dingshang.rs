@@ -85,6 +85,7 @@ impl Service {
             ("app_secret", "a-secret"),
             ("app_key", "a-key"),
             ("timeout_ms", "4000"),
+            ("state_dir", "none"),
         ];
         for (key, value) in settings.iter().chain(changes) {
             config.set(key, value).unwrap();
@@ -342,18 +343,22 @@ fn threads_of_one_client_get_codes_of_their_own() {
 }
 
 #[test]
-fn a_creation_whose_answer_was_lost_is_found_in_the_list() {
+fn a_creation_whose_answer_was_lost_is_unknown_and_the_new_codes_are_named() {
     let service = Service::start();
     let client = service.client();
+    // Codes bear nothing of ours: those that are new are named, and taken for nobody's.
     service.edit(|w| w.drops.push((CREATE.into(), true)));
-    assert_eq!(client.code_create(&create(2)).unwrap().len(), 2);
+    let e = client.code_create(&create(2)).unwrap_err();
+    assert_eq!(facts(&e), (KL_E_LOST, Outcome::Unknown, Advice::AskFirst));
+    assert!(e.message().contains("the list shows 2 new: id 101, 102, ours or somebody else's"), "{e}");
     assert_eq!(service.count(CREATE), 1, "sent once");
 
     // Lost before it acted: nothing new is there, but it may still come.
     service.edit(|w| w.drops.push((CREATE.into(), false)));
     let e = client.code_create(&create(2)).unwrap_err();
     assert_eq!(facts(&e), (KL_E_LOST, Outcome::Unknown, Advice::AskFirst));
-    assert!(e.message().contains("0 new codes of 2"), "{e}");
+    assert!(e.message().contains("the list shows no new code"), "{e}");
+    assert_eq!(service.count(CREATE), 2);
 
     // Nothing was sent: nothing was made.
     service.edit(|w| w.answers.push((LIST.into(), r#"{"code":30003,"message":"no","data":null}"#.into())));
@@ -380,7 +385,7 @@ fn a_list_that_lags_behind_is_read_again_and_a_strangers_codes_are_not_ours() {
     service.edit(|w| w.intruders = 1);
     let e = client.code_create(&create(2)).unwrap_err();
     assert_eq!(facts(&e), (KL_E_PROTOCOL, Outcome::Unknown, Advice::AskFirst));
-    assert!(e.message().contains("3 new codes of 2"), "{e}");
+    assert!(e.message().contains("which are ours cannot be told; listed afterwards: 3 new codes"), "{e}");
 }
 
 #[test]
@@ -422,7 +427,9 @@ fn a_code_is_redeemed_and_its_goods_are_dispensed() {
 #[test]
 fn a_redemption_whose_answer_was_lost_is_ours_when_asked_again() {
     let service = Service::start();
-    let client = service.client();
+    let folder = common::scratch("ds-lost-redemption");
+    let kept = || service.client_with(&[("state_dir", folder.to_str().unwrap())]);
+    let client = kept();
     let code = client.code_create(&create(1)).unwrap().remove(0).code;
     service.edit(|w| w.drops.push((CONSUME.into(), true)));
     let e = client.code_redeem(&redeem("r1", &code)).unwrap_err();
@@ -442,13 +449,18 @@ fn a_redemption_whose_answer_was_lost_is_ours_when_asked_again() {
     let e = client.code_redeem(&redeem("r1", &code)).unwrap_err();
     assert_eq!(facts(&e), (KL_E_AUTH, Outcome::Unknown, Advice::AskFirst));
 
+    // After a restart, too: the journal keeps the number that was sent.
+    drop(client);
+    let client = kept();
     let taken = client.code_redeem(&redeem("r1", &code)).unwrap();
     assert!(!taken.recorded && !taken.receipt.order_no.is_empty() && !taken.receipt.item_no.is_empty());
     assert!(client.code_redeem(&redeem("r1", &code)).unwrap().recorded);
     assert_eq!(service.world.lock().unwrap().orders.len(), 1);
 
-    // So after a restart, when nothing is remembered but the name.
-    assert_eq!(service.client().code_redeem(&redeem("r1", &code)).unwrap().receipt, taken.receipt);
+    // Another installation's request of the same name is another's: its number is not on the order.
+    let e = service.client().code_redeem(&redeem("r1", &code)).unwrap_err();
+    assert_eq!(facts(&e), (KL_E_CODE_USED, Outcome::NotDone, Advice::None));
+    assert!(e.message().contains("not of this request"), "{e}");
 }
 
 #[test]
@@ -460,11 +472,11 @@ fn a_code_that_somebody_else_used_is_not_done() {
     let e = client.code_redeem(&redeem("r2", &code)).unwrap_err();
     assert_eq!(facts(&e), (KL_E_CODE_USED, Outcome::NotDone, Advice::None));
     assert!(e.message().contains("not of this request"), "{e}");
-    // Its order is too old to be read, and this name was never sent before.
+    // Its order is too old to be read: whose it is cannot be said, and a request may reach the platform twice.
     let order = format!("POST /orders/{}", service.world.lock().unwrap().used[&code]);
     service.edit(|w| w.answers.push((order, r#"{"code":40005,"message":"no","data":{}}"#.into())));
     let e = client.code_redeem(&redeem("r3", &code)).unwrap_err();
-    assert_eq!(facts(&e), (KL_E_CODE_USED, Outcome::NotDone, Advice::None));
+    assert_eq!(facts(&e), (KL_E_ORDER_STATE, Outcome::Unknown, Advice::AskFirst));
     // Never made.
     let e = client.code_redeem(&redeem("r4", "000000")).unwrap_err();
     assert_eq!(facts(&e), (KL_E_NOT_FOUND, Outcome::NotDone, Advice::None));

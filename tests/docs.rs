@@ -8,8 +8,11 @@
 mod common;
 
 use common::*;
-use kiosklink::config::{Form, KEYS};
+use kiosklink::command::Act;
+use kiosklink::config::{Config, Form, KEYS};
 use kiosklink::error::{Advice, Error};
+use kiosklink::model::{DoorRequest, RedeemRequest};
+use kiosklink::platform::{Kind, Platform};
 use kiosklink::status;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -410,6 +413,41 @@ fn the_settings_are_those_of_the_source() {
     }
 }
 
+/// What the journal keeps of a verb; `None` if it keeps nothing.
+fn act_of(verb: &str) -> Option<Act> {
+    match verb.split(' ').next().unwrap() {
+        "door_open" if verb.contains("lane") => {
+            Some(Act::Door(DoorRequest { door: "A1".into(), ..DoorRequest::default() }))
+        }
+        "door_open" => Some(Act::Door(DoorRequest {
+            order_no: "1".into(),
+            item_no: "1".into(),
+            ..DoorRequest::default()
+        })),
+        "code_redeem" => Some(Act::Redeem(RedeemRequest::default())),
+        verb @ ("order_create" | "payment_report" | "refund_apply" | "appeal_file") => Some(Act::Write {
+            verb: verb.into(),
+            order_no: String::new(),
+            trade_no: String::new(),
+            digest: String::new(),
+            visit_id: String::new(),
+            context: String::new(),
+        }),
+        _ => None,
+    }
+}
+
+fn platform_of(kind: Kind) -> Box<dyn Platform> {
+    let mut config = Config::new(kind.name()).unwrap();
+    let needed = ["app_id", "app_secret", "app_key", "client_id", "client_secret", "grant_id"];
+    for key in needed.iter().filter(|key| KEYS.iter().any(|k| k.name == **key && k.platforms.contains(&kind)))
+    {
+        config.set(key, "1234567890").unwrap();
+    }
+    config.set("base_url", "https://localhost").unwrap();
+    kiosklink::platform::make(&config).unwrap()
+}
+
 #[test]
 fn the_proofs_are_those_of_the_source() {
     let mut table = String::new();
@@ -431,6 +469,12 @@ fn the_proofs_are_those_of_the_source() {
                 ("the vendor would have to confirm", or(r.to_confirm, "nothing")),
             ] {
                 writeln!(table, "- {what}: {text}").unwrap();
+            }
+            if let Some(act) = act_of(r.verb) {
+                let maturity = platform_of(kind).maturity(&act);
+                let s = maturity.hold_ms / 1000;
+                assert_eq!(maturity.hold_ms % 1000, 0, "{} of {}", r.verb, kind.name());
+                writeln!(table, "- maturity: {s} s after the call's deadline: {}", maturity.reason).unwrap();
             }
             table.push('\n');
         }

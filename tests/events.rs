@@ -246,7 +246,7 @@ fn a_refund_is_answered_with_its_result() {
             ..Default::default()
         })
         .unwrap();
-    client.refund_apply(&Claim { order_no: opened.order_no.clone(), ..Default::default() }).unwrap();
+    client.refund_apply(&Complaint { order_no: opened.order_no.clone(), ..Default::default() }).unwrap();
     let approve = format!("/_sim/yopoint/orders/{}/refund", opened.order_no);
     control(&sim, "POST", &approve, json!({"approve": true}));
     let approved = loop {
@@ -278,7 +278,7 @@ fn an_appeal_after_payment_brings_a_new_order() {
         ..Default::default()
     };
     client.payment_report(&report).unwrap();
-    client.appeal_file(&Claim { order_no: opened.order_no.clone(), ..Default::default() }).unwrap();
+    client.appeal_file(&Complaint { order_no: opened.order_no.clone(), ..Default::default() }).unwrap();
     let correct = format!("/_sim/yopoint/orders/{}/correct", opened.order_no);
     control(&sim, "POST", &correct, json!({"products": [{"barcode": "6900000000028", "qty": 1}]}));
     let replaced = loop {

@@ -74,7 +74,10 @@ fn a_spoilt_answer_leaves_a_command_unknown_and_the_door_opens_at_most_once() {
             }
             Err(e) => {
                 assert_eq!((e.status(), e.details().outcome), (KL_E_UNSETTLED, Outcome::Unknown), "{e:?}");
-                assert!(opened == 0 && e.details().advice == Advice::CallPerson, "{spoiler}: {e:?}");
+                // It may still arrive: nobody need come before it cannot any more.
+                let d = e.details();
+                assert!(opened == 0 && d.advice == Advice::AskFirst, "{spoiler}: {e:?}");
+                assert!((1..=62_500).contains(&d.retry_after_ms), "{spoiler}: {e:?}");
             }
         }
         assert_eq!(requests(&sim, "cabinet.open.door").len(), 1);
@@ -235,7 +238,8 @@ fn an_open_door_is_not_opened_by_another_request_under_the_same_name() {
     client.door_open(&door("x")).unwrap();
     let other = DoorRequest { cabinet_id: TWO_DOORS.into(), ..door("x") };
     let e = client.door_open(&other).unwrap_err();
-    assert_eq!((e.status(), e.details().outcome), (KL_E_REQUEST_ID, Outcome::NotDone));
+    // FAULTS B6: the name is done, so it is not said that it is not.
+    assert_eq!((e.status(), e.details().outcome), (KL_E_REQUEST_ID, Outcome::Unknown));
     assert_eq!(requests(&sim, "cabinet.open.door").len(), 1);
 }
 

@@ -94,13 +94,13 @@ fn an_opening_that_cannot_be_found_stays_unknown_until_somebody_settles_it() {
     let e = client.door_open(&door("visit-2")).unwrap_err();
     assert_eq!((e.status(), e.details().outcome), (KL_E_BLOCKED, Outcome::NotDone));
     assert!(e.message().contains("visit-1"), "{e}");
-    let claim = Claim { order_no: "VI231228102118586561".into(), ..Default::default() };
+    let claim = Complaint { order_no: "VI231228102118586561".into(), ..Default::default() };
     assert_eq!(client.refund_apply(&claim).unwrap_err().status(), KL_E_BLOCKED);
     assert!(requests(&sim, "cabinet.order.refund.apply").is_empty());
     let other = DoorRequest { cabinet_id: TWO_DOORS.into(), ..door("visit-3") };
     let known_order = client.door_open(&other).unwrap().receipt.order_no;
     // An order that is known to be of another command is not in doubt.
-    let mine = Claim { order_no: known_order, ..Default::default() };
+    let mine = Complaint { order_no: known_order, ..Default::default() };
     assert_ne!(client.refund_apply(&mine).err().map(|e| e.status()), Some(KL_E_BLOCKED));
     assert_eq!(requests(&sim, OPEN).len(), 2);
 
@@ -320,7 +320,7 @@ fn a_redemption_whose_answer_was_lost_is_asked_for_by_repeating_it() {
 fn other_writes_that_have_a_name_are_sent_once() {
     let (sim, folder) = (simulator(), scratch("journal-writes"));
     let client = kept(&sim, &folder);
-    let claim = Claim {
+    let claim = Complaint {
         order_no: "VI231228102118586561".into(),
         request_id: "refund-1".into(),
         ..Default::default()
@@ -329,12 +329,12 @@ fn other_writes_that_have_a_name_are_sent_once() {
     assert_eq!(client.refund_apply(&claim).unwrap_err().details().outcome, Outcome::Unknown);
     let e = client.refund_apply(&claim).unwrap_err();
     assert!(matches!(e.status(), KL_E_UNSETTLED | KL_E_BLOCKED), "{e}");
-    let second = Claim { request_id: "refund-2".into(), ..claim.clone() };
+    let second = Complaint { request_id: "refund-2".into(), ..claim.clone() };
     assert_eq!(client.refund_apply(&second).unwrap_err().status(), KL_E_BLOCKED);
     assert_eq!(requests(&sim, "cabinet.order.refund.apply").len(), 1);
     client.command_settle("refund-1", Outcome::Done, SettledBy::Person, "seen in the console").unwrap();
     client.refund_apply(&claim).unwrap();
-    let other = Claim { reason: "REFUNDS_REASON_PRODUCT_EXPIRED".into(), ..claim };
+    let other = Complaint { reason: "REFUNDS_REASON_PRODUCT_EXPIRED".into(), ..claim };
     assert_eq!(client.refund_apply(&other).unwrap_err().status(), KL_E_REQUEST_ID);
     assert_eq!(requests(&sim, "cabinet.order.refund.apply").len(), 1);
 }
@@ -372,7 +372,7 @@ fn a_damaged_journal_stops_commands_and_nothing_else_until_it_is_repaired() {
     // One without a name, and one that was made now: the library knows that nothing was sent.
     let fresh = client.request_id_new().unwrap();
     for e in [
-        client.refund_apply(&Claim { order_no: "VI1".into(), ..Default::default() }).unwrap_err(),
+        client.refund_apply(&Complaint { order_no: "VI1".into(), ..Default::default() }).unwrap_err(),
         client.door_open(&two(&fresh)).unwrap_err(),
     ] {
         assert_eq!((e.status(), e.details().outcome), (KL_E_JOURNAL_DAMAGED, Outcome::NotDone), "{e}");
@@ -459,7 +459,10 @@ fn thousands_of_broken_journals_never_cost_a_settled_command_in_silence() {
                     1 | 2 if !marked => e.status() == KL_E_JOURNAL_DAMAGED,
                     _ => matches!(
                         e.status(),
-                        KL_E_JOURNAL_DAMAGED | KL_E_JOURNAL_OLDER | KL_E_JOURNAL_MISSING | KL_E_JOURNAL_COPIED
+                        KL_E_JOURNAL_DAMAGED
+                            | KL_E_JOURNAL_OLDER
+                            | KL_E_JOURNAL_MISSING
+                            | KL_E_JOURNAL_COPIED
                     ),
                 };
                 assert!(named && e.message().len() > 20, "round {round}: {e}");
@@ -524,7 +527,8 @@ fn a_newer_form_and_a_foreign_owner_are_refused_by_name() {
         assert_eq!(e.status(), KL_E_JOURNAL_VERSION, "{e}");
     }
     // FAULTS B6: the first is done, and nobody says otherwise.
-    for e in [client.door_open(&door("visit-1")).unwrap_err(), client.command_resolve("visit-1").unwrap_err()] {
+    for e in [client.door_open(&door("visit-1")).unwrap_err(), client.command_resolve("visit-1").unwrap_err()]
+    {
         assert_eq!((e.status(), e.details().outcome), (KL_E_JOURNAL_VERSION, Outcome::Unknown), "{e}");
     }
     assert_eq!(fs::read_to_string(&file).unwrap(), newer);

@@ -81,7 +81,7 @@ fn with_ops(p: &dyn Platform, mut with: impl FnMut(usize, &Op<'_>)) {
     let vending = OrderRef { kind: OrderKind::Vending, ..order.clone() };
     let period = OrderQuery { from: 1, to: 5_000_000, ..Default::default() };
     let sales = OrderQuery { kind: OrderKind::Vending, ..period.clone() };
-    let claim = Claim { order_no: text("60"), cabinet_id: text(machine), ..Default::default() };
+    let claim = Complaint { order_no: text("60"), cabinet_id: text(machine), ..Default::default() };
     let report = PaymentReport {
         notify_url: format!("http://{}/notify", p.origin().authority()),
         order_no: text("60"),

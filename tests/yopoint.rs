@@ -152,7 +152,7 @@ fn refunds_and_appeals() {
         .iter()
         .find(|o| o.payment == PaymentState::Paid && o.refund_state == 0 && o.refunded == 0)
         .unwrap();
-    let claim = Claim {
+    let claim = Complaint {
         order_no: paid.order_no.clone(),
         reason: "REFUNDS_REASON_PRODUCT_NOT_MATCH".into(),
         remarks: "我要退款".into(),
@@ -163,12 +163,12 @@ fn refunds_and_appeals() {
     let asked =
         client.order_get(&OrderRef { order_no: paid.order_no.clone(), ..Default::default() }).unwrap();
     assert_eq!(asked.refund_reason, "REFUNDS_REASON_PRODUCT_NOT_MATCH");
-    let unknown = Claim { order_no: "VI000000000000000000".into(), ..Default::default() };
+    let unknown = Complaint { order_no: "VI000000000000000000".into(), ..Default::default() };
     let e = client.appeal_file(&unknown).unwrap_err();
     assert_eq!((e.status(), e.details().outcome), (KL_E_NOT_FOUND, Outcome::NotDone), "{e}");
     let mine = client.door_open(&door("appeal", CABINET)).unwrap().receipt.order_no;
     control(&sim, "POST", "/_sim/clock/advance", json!({"ms": 10_000}));
-    client.appeal_file(&Claim { order_no: mine, ..Default::default() }).unwrap();
+    client.appeal_file(&Complaint { order_no: mine, ..Default::default() }).unwrap();
 }
 
 #[test]
@@ -356,4 +356,18 @@ fn a_vending_order_is_made_and_read() {
     assert_eq!(client.order_get(&by).unwrap().order_no, receipt.order_no);
     let e = client.order_create(&OrderCreate::default()).unwrap_err();
     assert_eq!((e.status(), e.details().outcome), (KL_E_ARGUMENT, Outcome::NotDone));
+}
+
+#[test]
+fn a_door_under_a_number_of_the_callers_own_is_found_by_its_time() {
+    let sim = simulator();
+    let client = client_with(&sim, &[("state_dir", "none")]);
+    client.ping().unwrap();
+    let rule = json!({"method": "cabinet.open.door", "fault": "act_then_drop"});
+    control(&sim, "POST", "/_sim/faults", rule);
+    let mut request = door("visit-1", CABINET);
+    request.order_no = "T-1".into();
+    let e = client.door_open(&request).unwrap_err();
+    assert_eq!(e.details().outcome, Outcome::Unknown, "{e}");
+    assert!(client.command_resolve("visit-1").is_ok(), "{:?}", client.command_resolve("visit-1"));
 }

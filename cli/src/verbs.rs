@@ -474,8 +474,8 @@ pub fn payment_report(given: &Given) -> Done {
     data(&act(&given.text("request-id"), done)?)
 }
 
-fn claim(given: &Given) -> Claim {
-    Claim {
+fn claim(given: &Given) -> Complaint {
+    Complaint {
         order_no: given.arg(0),
         cabinet_id: given.text("cabinet"),
         reason: given.text("reason"),
@@ -485,7 +485,7 @@ fn claim(given: &Given) -> Claim {
         request_id: given.text("request-id"),
         visit_id: given.text("visit-id"),
         context: given.text("context"),
-        ..Claim::default()
+        ..Complaint::default()
     }
 }
 

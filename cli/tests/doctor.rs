@@ -57,8 +57,6 @@ fn preloads() -> &'static Path {
 fn with_state(name: &str) -> (kiosklink_sim::Simulator, PathBuf, PathBuf) {
     let (sim, file) = simulator(name);
     let state = file.parent().unwrap().join("state");
-    std::fs::create_dir(&state).unwrap();
-    change(&file, "yopoint", "state_dir", json!(state));
     (sim, file, state)
 }
 
@@ -67,8 +65,10 @@ fn names_in(folder: &Path) -> Vec<String> {
     all.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
 }
 
+const CABINET: &str = "5f6da2362201410011000001";
+
 fn open_door(file: &Path, id: &str) -> i32 {
-    run(file, "yopoint", &["open", "5f6da2362201410011000001", "--door", "1", "--request-id", id]).0
+    run(file, "yopoint", &["open", CABINET, "--door", "1", "--request-id", id]).0
 }
 
 #[test]
@@ -86,8 +86,13 @@ fn nothing_is_bad() {
     assert!(
         line(&told, "tls").1.contains(" days left: localhost by") && line(&told, "version").1.contains("ABI")
     );
-    // Nothing is left behind, no lock's file either: it may be another user's that runs this.
-    assert!(line(&told, "journal").1.contains("none yet") && names_in(&state).is_empty());
+    // Whatever machine this is: what a copied card would lack is told of, and the file system is named.
+    assert_ne!(line(&told, "identity").0, "bad", "{told}");
+    assert_ne!(line(&told, "filesystem").0, "skipped", "{told}");
+    // No journal is begun, and nothing of the look is left behind.
+    assert!(line(&told, "journal").1.contains("none yet"), "{told}");
+    let left = names_in(&state);
+    assert!(!left.iter().any(|n| n.ends_with(".journal") || n.starts_with(".doctor-")), "{left:?}");
     let (code, said, _) = run(&file, "yopoint", &["doctor"]);
     assert!(code == 0 && said.contains("Nothing is bad") && !said.contains("test-secret"), "{said}");
     // The account's name may stand alone too.
@@ -417,8 +422,14 @@ fn settings_that_cannot_work() {
 #[test]
 fn the_folder_and_its_journal() {
     let (sim, file) = simulator("doctor-state");
-    look(&file, "state", "look", "no state_dir");
-    let state = file.parent().unwrap().join("state");
+    change(&file, "yopoint", "state_dir", json!(null));
+    look(&file, "state", "bad", "no state_dir: commands are refused (KL_E_CONFIG_MISSING)");
+    change(&file, "yopoint", "state_dir", json!("none"));
+    look(&file, "state", "look", "after a restart the same request_id acts again");
+    look(&file, "platform", "good", "takes the credentials");
+    change(&file, "zhiyun", "state_dir", json!(null));
+    look_at(&file, "zhiyun", &[], "state", "good", "takes no commands");
+    let state = file.parent().unwrap().join("own");
     change(&file, "yopoint", "state_dir", json!(state));
     look(&file, "state", "bad", "mkdir -p");
     look(&file, "journal", "skipped", "not looked at");
@@ -443,11 +454,27 @@ fn the_folder_and_its_journal() {
     std::fs::write(&journal, whole.replacen("doctor-1", "doctor-2", 1)).unwrap();
     look(&file, "journal", "bad", "damaged");
     look(&file, "journal", "bad", "kl_journal_repair");
+    let (code, _, err) = run(&file, "yopoint", &["repair", "--note", "all doors looked at"]);
+    assert!(code == 64 && err.contains("--yes") && err.contains("damaged"), "{err}");
+    let (code, _, err) = run(&file, "yopoint", &["repair", "--yes"]);
+    assert!(code == 64 && err.contains("--note"), "{err}");
+    let (code, told) = json_of(&file, "yopoint", &["repair", "--yes", "--note", "all doors looked at"]);
+    assert!(code == 0 && Path::new(told["aside"].as_str().unwrap()).exists(), "{told}");
+    let (_, told) = doctor(&file, "yopoint", &[]);
+    assert_ne!(line(&told, "journal").0, "bad", "{told}");
+    let (code, _, err) = run(&file, "yopoint", &["repair", "--yes", "--note", "again"]);
+    assert!(code == 1 && err.contains("not damaged"), "{err}");
     // A later version's, with a sum that is right.
-    let (head, rest) = whole.split_once('\n').unwrap();
-    let head = head.splitn(3, ' ').nth(2).unwrap().replace("\"version\":1", "\"version\":2");
-    let head = format!("{:x} {head}", head.len());
-    std::fs::write(&journal, format!("{:08x} {head}\n{rest}", crc32(head.as_bytes()))).unwrap();
+    let later: Vec<String> = whole
+        .lines()
+        .map(|line| {
+            let json = line.splitn(3, ' ').nth(2).unwrap().replace("\"version\":2", "\"version\":3");
+            let rest = format!("{:x} {json}", json.len());
+            format!("{:08x} {rest}\n", crc32(rest.as_bytes()))
+        })
+        .collect();
+    assert!(later.concat().contains("\"version\":3"));
+    std::fs::write(&journal, later.concat()).unwrap();
     look(&file, "journal", "bad", "KL_E_JOURNAL_VERSION");
     look(&file, "journal", "bad", "use the newer one");
 }
@@ -506,7 +533,7 @@ fn a_disk_in_trouble() {
     ] {
         let rule = format!(".doctor-:{trouble}");
         look_at(&file, "yopoint", &[("FILE_FAIL", &rule)], "state", is, word);
-        assert!(names_in(&state).is_empty(), "{trouble}");
+        assert!(!names_in(&state).iter().any(|n| n.starts_with(".doctor-")), "{trouble}");
     }
     for (left, is, word) in [
         ("100000:1000:2000", "good", "97 MiB free"),
@@ -530,4 +557,139 @@ fn a_folder_that_cannot_be_written() {
     let (_sim, file) = simulator("doctor-unwritable");
     change(&file, "yopoint", "state_dir", json!("/proc/self"));
     look(&file, "state", "bad", "cannot be written");
+}
+
+// FAULTS A11: on tmpfs it said that nothing is bad.
+#[test]
+fn a_folder_that_is_gone_with_the_power() {
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
+    if !mounts.lines().any(|l| l.split(' ').nth(1) == Some("/dev/shm") && l.contains(" tmpfs ")) {
+        eprintln!("no tmpfs at /dev/shm here: not tried");
+        return;
+    }
+    let (_sim, file) = simulator("doctor-tmpfs");
+    let state = PathBuf::from(format!("/dev/shm/kiosklink-doctor-{}", std::process::id()));
+    state_dir(&state);
+    change(&file, "yopoint", "state_dir", json!(state));
+    let (code, told) = doctor(&file, "yopoint", &[]);
+    let (is, says) = line(&told, "filesystem");
+    let (_, said, _) = run(&file, "yopoint", &["doctor"]);
+    std::fs::remove_dir_all(&state).unwrap();
+    assert!(code == 5 && is == "bad" && says.contains("tmpfs") && says.contains("on flash"), "{told}");
+    assert!(!said.contains("Nothing is bad") && said.contains("Something is bad"), "{said}");
+}
+
+#[test]
+fn a_journal_that_a_person_must_adopt() {
+    let (sim, file, state) = with_state("doctor-adopt");
+    let (code, _, err) = run(&file, "yopoint", &["adopt", "--yes", "--note", "x"]);
+    assert!(code == 1 && err.contains("needs nobody to adopt it"), "{err}");
+    assert_eq!(open_door(&file, "adopt-1"), 0);
+    let journal = the(&state, ".journal");
+    let early = std::fs::read(&journal).unwrap();
+    let (_, told) = doctor(&file, "yopoint", &[]);
+    assert!(line(&told, "identity").1.contains(", epoch 1"), "{told}");
+    // Gone: a door is not opened on the strength of an empty folder.
+    std::fs::remove_file(&journal).unwrap();
+    look(&file, "journal", "bad", "KL_E_JOURNAL_MISSING");
+    look(&file, "journal", "bad", "`kiosklink adopt`");
+    let (code, told) =
+        json_of(&file, "yopoint", &["open", CABINET, "--door", "1", "--request-id", "adopt-1"]);
+    assert_eq!(
+        (code, &told["outcome"], &told["request_id"]),
+        (3, &json!("unknown"), &json!("adopt-1")),
+        "{told}"
+    );
+    // Not without somebody who says how they know.
+    let (code, _, err) = run(&file, "yopoint", &["adopt", "--yes"]);
+    assert!(code == 64 && err.contains("--note"), "{err}");
+    let (code, _, err) = run(&file, "yopoint", &["adopt", "--note", "card replaced"]);
+    assert!(code == 64 && err.contains("--yes") && err.contains("would be sent again"), "{err}");
+    let (code, told) = json_of(&file, "yopoint", &["adopt", "--yes", "--note", "card replaced"]);
+    assert_eq!((code, &told["epoch"]), (0, &json!(2)), "{told}");
+    let (_, told) = doctor(&file, "yopoint", &[]);
+    assert!(line(&told, "identity").1.contains(", epoch 2"), "{told}");
+    // The first door is shut again.
+    sim.control("POST", "/_sim/clock/advance", json!({"ms": 60_000}));
+    assert_eq!(open_door(&file, "adopt-2"), 0);
+    // A backup was put back.
+    std::fs::write(&journal, early).unwrap();
+    let (_, told) = doctor(&file, "yopoint", &[]);
+    let (is, says) = line(&told, "journal");
+    assert!(is == "bad" && says.contains("KL_E_JOURNAL_") && says.contains("`kiosklink adopt`"), "{told}");
+}
+
+#[test]
+fn an_operators_table_of_refusals() {
+    let (_sim, file) = simulator("doctor-refusals");
+    let (_, told) = doctor(&file, "yopoint", &[]);
+    assert!(told["checks"].as_array().unwrap().iter().all(|c| c["check"] != "refusals"), "{told}");
+    let table = file.parent().unwrap().join("refusals.json");
+    change(&file, "yopoint", "refusals_file", json!(table));
+    look(&file, "refusals", "bad", "No such file");
+    // Told once, and not in the way of the rest.
+    look(&file, "settings", "good", "complete");
+    look(&file, "platform", "good", "takes the credentials");
+    let row = |name: &str, change: &[(&str, Value)]| {
+        let mut row = json!({"platform": "yopoint", "name": name, "http": 200, "means": "not_done",
+            "status": "KL_E_NOT_READY", "source": "mail of the vendor", "signed_off": "A. Person"});
+        for (key, value) in change {
+            row[*key] = value.clone();
+        }
+        row
+    };
+    let put = |version: i64, rows: &[Value]| {
+        write(&table, &json!({"kiosklink-refusals": version, "rows": rows}));
+    };
+    std::fs::write(&table, "{").unwrap();
+    look(&file, "refusals", "bad", "docs/proof.md has the form");
+    put(2, &[]);
+    look(&file, "refusals", "bad", "\"kiosklink-refusals\": 1");
+    let other = row("ERR_C", &[("platform", json!("youzan"))]);
+    put(1, &[row("ERR_A", &[]), row("ERR_B", &[("means", json!("unknown"))]), other.clone()]);
+    look(
+        &file,
+        "refusals",
+        "good",
+        "2 rows taken for yopoint, 1 of them prove that nothing was done; 1 rows of other platforms",
+    );
+    // All rows that are wrong, each by its number.
+    let wrong = [
+        row("ERR_A", &[]),
+        row("ERR_B", &[("status", json!("KL_E_NOTHING"))]),
+        row("ERR_C", &[("signed_off", json!(""))]),
+        row("ERR_D", &[("means", json!("done"))]),
+    ];
+    put(1, &wrong);
+    look(&file, "refusals", "bad", "row 2: \"KL_E_NOTHING\" is no code of the library");
+    look(&file, "refusals", "bad", "row 3: ");
+    look(&file, "refusals", "bad", "row 4: means must be");
+    look(&file, "settings", "good", "complete");
+    put(1, &[row("ERR_A", &[("platform", json!("yopiont"))])]);
+    look(&file, "refusals", "look", "row 1 is of an unknown platform yopiont");
+    put(1, &[row("ERR_A", &[]), row("ERR_A", &[])]);
+    look(&file, "refusals", "look", "row 2 says ERR_A once more");
+    put(1, &[row("ERR_SIGN", &[])]);
+    let (_, told) = doctor(&file, "yopoint", &[]);
+    assert!(line(&told, "refusals").1.contains("1 rows taken"), "{told}");
+    put(1, &[other]);
+    std::fs::set_permissions(&table, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    look(&file, "refusals", "look", "chmod go-w");
+}
+
+// FAULTS G: a server that speaks TLS and takes none of our ciphers was asked whether it speaks TLS.
+#[test]
+fn a_server_that_refuses_the_handshake_speaks_tls() {
+    let (_sim, file) = simulator("doctor-cbc");
+    let port = server(|_, mut socket| {
+        let _ = socket.read(&mut [0; 4096]);
+        // Fatal: handshake failure.
+        let _ = socket.write_all(&[21, 3, 3, 0, 2, 2, 40]);
+        let _ = socket.read(&mut [0; 4096]);
+    });
+    change(&file, "yopoint", "base_url", json!(format!("https://127.0.0.1:{port}/")));
+    let (_, told) = doctor(&file, "yopoint", &[]);
+    let (is, says) = line(&told, "tls");
+    assert!(is == "bad" && says.contains("(KL_E_TLS)") && says.contains("it speaks TLS, but"), "{says}");
+    assert!(!says.contains("does the port speak TLS?"), "{says}");
 }

@@ -273,7 +273,7 @@ fn an_export_that_is_killed_goes_on_without_a_hole_or_a_double() {
         let slow = json!({"fault": "late", "ms": 5, "count": null});
         sim.control("POST", "/_sim/faults", slow);
         let mut child =
-            command(&file, "yopoint", &args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            command(&file, "yopoint", &args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let began = std::fs::read(&state).unwrap_or_default();
         // Until the state has moved a few times, or all is done.
         let mut moves = 0;
@@ -293,13 +293,19 @@ fn an_export_that_is_killed_goes_on_without_a_hole_or_a_double() {
         };
         match ended {
             Some(status) => {
-                assert_eq!(status.code(), Some(0));
+                let mut err = String::new();
+                child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+                assert_eq!(status.code(), Some(0), "{err}");
                 break;
             }
             None => {
                 child.kill().unwrap();
                 child.wait().unwrap();
                 kills += 1;
+                // It was just ready: there is nothing to go on with.
+                if !state.exists() {
+                    break;
+                }
                 // A record that was being written when the power went.
                 if let Ok(mut file) = std::fs::OpenOptions::new().append(true).open(&cut) {
                     std::io::Write::write_all(&mut file, b"{\"order_no\":\"VI2").unwrap();
@@ -327,11 +333,12 @@ fn an_export_that_is_killed_goes_on_without_a_hole_or_a_double() {
 #[test]
 fn commands_of_yesterday() {
     let (sim, file) = simulator("verbs-pending");
-    let (code, _, err) = run(&file, "yopoint", &["pending", "list"]);
-    assert!(code == 64 && err.contains("state_dir"), "{err}");
-    let state = file.parent().unwrap().join("state");
-    std::fs::create_dir(&state).unwrap();
-    change(&file, "yopoint", "state_dir", json!(state));
+    for nowhere in [json!(null), json!("none")] {
+        change(&file, "yopoint", "state_dir", nowhere);
+        let (code, _, err) = run(&file, "yopoint", &["pending", "list"]);
+        assert!(code == 64 && err.contains("state_dir"), "{err}");
+    }
+    change(&file, "yopoint", "state_dir", json!("state"));
     let (code, said, _) = run(&file, "yopoint", &["pending", "list"]);
     assert!(code == 0 && said.starts_with("No commands"), "{said}");
     // Taken, and the answer lost: the platform knows.
@@ -350,8 +357,27 @@ fn commands_of_yesterday() {
     );
     assert_eq!(run(&file, "yopoint", &["open", CABINET, "--door", "2", "--request-id", "never"]).0, 3);
     assert_eq!(run(&file, "yopoint", &["pending", "resolve"]).0, 3);
-    let (code, told) =
-        json_of(&file, "yopoint", &["pending", "settle", "never", "not-done", "--note", "the seal is whole"]);
+    // Listed with all that a person needs.
+    let (_, told) = json_of(&file, "yopoint", &["pending", "list"]);
+    assert!(told["mature_in_ms"].as_i64().unwrap() > 0 && told["mark"].is_string(), "{told}");
+    assert!(told["sequence"].is_null() && told["sent_at"].is_i64(), "{told}");
+    let (_, said, _) = run(&file, "yopoint", &["pending", "list"]);
+    assert!(said.contains("mature_in_ms") && (said.contains(" min ") || said.contains(" s ")), "{said}");
+    // The request may still arrive: nobody's not done is taken, and it is said from when on.
+    let settle = ["pending", "settle", "never", "not-done", "--note", "the seal is whole"];
+    for by in [&[][..], &["--sensor"]] {
+        let (code, told) = json_of(&file, "yopoint", &[&settle[..], by].concat());
+        assert_eq!((code, &told["status"]), (6, &json!("KL_E_TOO_EARLY")), "{told}");
+        assert!(told["retry_after_ms"].as_i64().unwrap() > 0 && told["request_id"] == "never", "{told}");
+    }
+    let (code, _, err) = run(&file, "yopoint", &settle);
+    assert!(code == 6 && err.contains("not done is taken in") && !err.contains("NOT KNOWN"), "{err}");
+    // A person can overrule it, aloud.
+    let (code, _, err) = run(&file, "yopoint", &["pending", "settle", "never", "not-done", "--overrule"]);
+    assert!(code == 64 && err.contains("--note"), "{err}");
+    let (code, _, err) = run(&file, "yopoint", &[&settle[..], &["--overrule", "--sensor"]].concat());
+    assert!(code == 64 && err.contains("a person's word"), "{err}");
+    let (code, told) = json_of(&file, "yopoint", &[&settle[..], &["--overrule"]].concat());
     assert_eq!(
         (code, &told["outcome"], &told["settled_by"]),
         (0, &json!("not_done"), &json!("person")),
@@ -359,8 +385,11 @@ fn commands_of_yesterday() {
     );
     let (code, said, _) = run(&file, "yopoint", &["pending", "list"]);
     assert!(code == 0 && said.starts_with("No commands"), "{said}");
+    let (_, all, _) = run(&file, "yopoint", &["pending", "list", "--all"]);
+    assert!(all.contains("lost") && all.contains("never") && all.contains("the seal is whole"), "{all}");
     let (code, _, err) = run(&file, "yopoint", &["pending", "resolve", "nobody"]);
-    assert!(code == 12 && err.contains("KL_E_NOT_FOUND"), "{code} {err}");
+    // What the journal does not know may have been before its time.
+    assert!(code == 3 && err.contains("KL_E_NOT_FOUND"), "{code} {err}");
     // What a lawyer asks for.
     let out = file.parent().unwrap().join("evidence.json");
     let _ = std::fs::remove_file(&out);
@@ -376,6 +405,104 @@ fn commands_of_yesterday() {
     assert!(told["order"]["order_no"].is_string() && !text.contains("test-secret"), "{told}");
     let (code, _, err) = run(&file, "yopoint", &["evidence", "lost", "--output", out.to_str().unwrap()]);
     assert!(code == 1 && err.contains("exists"), "{err}");
+}
+
+// FAULTS F10: a redemption that is done and whose goods never came was in no list.
+#[test]
+fn visits_that_are_open() {
+    let (sim, file) = simulator("verbs-visits");
+    let (code, said, _) = run(&file, "yopoint", &["visits", "list"]);
+    assert!(code == 0 && said.starts_with("No visits"), "{said}");
+    let visit = ["--visit-id", "visit-7", "--context", "the left one"];
+    for id in ["a", "b"] {
+        let open = ["open", CABINET, "--door", "1", "--request-id", id];
+        let (code, told) = json_of(&file, "yopoint", &[&open[..], &visit[..]].concat());
+        assert_eq!(code, 0, "{told}");
+        // The door is shut again.
+        sim.control("POST", "/_sim/clock/advance", json!({"ms": 60_000}));
+    }
+    let (_, told) = json_of(&file, "yopoint", &["visits", "list"]);
+    assert_eq!((&told["visit_id"], &told["context"]), (&json!("visit-7"), &json!("the left one")), "{told}");
+    let commands = told["commands"].as_array().unwrap();
+    assert_eq!(commands.iter().map(|c| c["request_id"].as_str().unwrap()).collect::<Vec<_>>(), ["a", "b"]);
+    assert!(commands.iter().all(|c| c["outcome"] == "done" && c["visit_id"] == "visit-7"), "{told}");
+    let (_, said, _) = run(&file, "yopoint", &["visits", "list"]);
+    assert!(said.contains("a done, b done"), "{said}");
+    let (code, said, _) = run(&file, "yopoint", &["visits", "close", "visit-7"]);
+    assert!(code == 0 && said.contains("visit-7 is closed"), "{said}");
+    assert!(run(&file, "yopoint", &["visits", "list"]).1.starts_with("No visits"));
+    let (code, told) = json_of(&file, "yopoint", &["visits", "close", "visit-7"]);
+    assert_eq!((code, &told["status"]), (12, &json!("KL_E_NOT_FOUND")), "{told}");
+}
+
+#[test]
+fn refusals_that_no_row_explains_are_put_to_the_vendor() {
+    let (sim, file) = simulator("verbs-refusals");
+    let (code, said, _) = run(&file, "yopoint", &["refusals"]);
+    assert!(code == 0 && said.starts_with("No refusals"), "{said}");
+    let (_, told) = json_of(&file, "yopoint", &["refusals"]);
+    assert_eq!(told, json!({"kiosklink-refusals": 1, "rows": []}));
+    // Names that stand in no notes; the platform did not act, which nobody can know.
+    let strange = json!({"platform": "yopoint", "seed": 7, "share": 1.0, "kinds": ["new_error_not_acted"]});
+    let (status, answer) = sim.control("POST", "/_sim/dialect", strange);
+    assert_eq!(status, 200, "{answer}");
+    for (id, door) in [("a", "1"), ("b", "2")] {
+        let (code, told) = json_of(&file, "yopoint", &["open", CABINET, "--door", door, "--request-id", id]);
+        assert_eq!(
+            (code, &told["outcome"], &told["request_id"]),
+            (3, &json!("unknown"), &json!(id)),
+            "{told}"
+        );
+    }
+    sim.control("DELETE", "/_sim/dialect", json!(null));
+    // A person settled one of them: what its refusal means is still not known.
+    let settle = ["pending", "settle", "a", "not-done", "--overrule", "--note", "the seal is whole"];
+    assert_eq!(run(&file, "yopoint", &settle).0, 0);
+    let (code, mut table) = json_of(&file, "yopoint", &["refusals"]);
+    let rows = table["rows"].as_array().unwrap().clone();
+    assert!(code == 0 && !rows.is_empty(), "{table}");
+    assert_eq!(rows.iter().map(|r| r["met"].as_i64().unwrap()).sum::<i64>(), 2, "{table}");
+    for row in &rows {
+        assert_eq!((&row["platform"], &row["means"]), (&json!("yopoint"), &json!("unknown")), "{table}");
+        assert!(row["http"].is_i64() && row["source"] == "" && row["signed_off"] == "", "{table}");
+        assert!(row["status"].as_str().unwrap().starts_with("KL_E_"), "{table}");
+    }
+    let name = rows[0]["name"].as_str().unwrap();
+    let (_, said, _) = run(&file, "yopoint", &["refusals"]);
+    assert!(said.contains(name), "{said}");
+    // It is the form of a refusals_file, and of no use before it is signed off.
+    let saved = file.parent().unwrap().join("refusals.json");
+    write(&saved, &table);
+    change(&file, "yopoint", "refusals_file", json!(saved));
+    let (code, _, err) = run(&file, "yopoint", &["ping"]);
+    assert!(code == 1 && err.contains("KL_E_CONFIG_FILE") && err.contains("row 1"), "{err}");
+    for row in table["rows"].as_array_mut().unwrap() {
+        row["source"] = json!("mail of the vendor");
+        row["signed_off"] = json!("A. Person");
+    }
+    write(&saved, &table);
+    assert_eq!(run(&file, "yopoint", &["ping"]).0, 0);
+    assert!(run(&file, "yopoint", &["refusals"]).1.starts_with("No refusals"));
+}
+
+#[test]
+fn every_outcome_names_its_request_id() {
+    let (_sim, file) = simulator("verbs-named");
+    // Made by the library, told before anything is sent, and in the answer.
+    let (code, out, err) = run(&file, "yopoint", &["open", CABINET, "--door", "1", "--json"]);
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, err.trim()), (0, &*format!("request_id {}", told["request_id"].as_str().unwrap())));
+    // What was done is done, whatever became of the journal since.
+    let state = file.parent().unwrap().join("state");
+    std::fs::rename(&state, state.with_extension("away")).unwrap();
+    for verb in [&["open", CABINET, "--door", "1"][..], &["redeem", "123456", "--kind", "virtual"]] {
+        let (code, told) = json_of(&file, "yopoint", &[verb, &["--request-id", "mine"]].concat());
+        let (request_id, outcome) = (&told["request_id"], &told["outcome"]);
+        assert_eq!((code, request_id, outcome), (3, &json!("mine"), &json!("unknown")), "{told}");
+        // A name that was never made cannot have been used.
+        let (code, told) = json_of(&file, "yopoint", verb);
+        assert_eq!((code, &told["outcome"]), (2, &json!("not_done")), "{told}");
+    }
 }
 
 #[test]

@@ -413,7 +413,7 @@ class Client(_Owner):
         visit_id: Optional[str] = None,
         context: Optional[str] = None,
     ) -> Command:
-        """Opens a door. Returning means *done*: the platform took the command; that the bolt moved is told later.
+        """Opens a door. Returning means *done*: the platform took the command; that the bolt moved is reported later.
 
         ``request_id`` is your name for this customer's action, 1 to 128 bytes, made before the first try and kept
         (:meth:`request_id_new`): under one name the door opens at most once. ``ttl_ms``: not to be sent later than that
@@ -424,7 +424,8 @@ class Client(_Owner):
         opened). The same name again never opens twice: after *done* it gives the recorded answer, after *unknown* it asks
         the platform, and only if that proves that nothing happened is it sent, else it raises :class:`Unsettled`. With the
         setting ``state_dir`` that holds across restarts and for all processes that share the folder. While a command at
-        a door is unknown, others there raise :class:`Blocked`. :meth:`wait` tells whether the door moved.
+        a door is unknown and its request may still arrive, others there raise :class:`Blocked`. :meth:`wait` says
+        whether the door moved.
         """
         raw = _door(
             request_id, cabinet_id, door, user_id, order_no, item_no, notify_url, ttl_ms, extra, visit_id, context
@@ -537,7 +538,7 @@ class Client(_Owner):
     def wait(self, request_id: str, timeout_ms: int = 0) -> Command:
         """Waits until it is known what the machine did; 0 asks once. Returning means: the door opened, the goods came out.
 
-        Raises :class:`NotMoved`, :class:`Pending` (the time was up), :class:`Unknowable` (the platform never tells) or
+        Raises :class:`NotMoved`, :class:`Pending` (the time was up), :class:`Unknowable` (the platform never reports it) or
         :class:`Unsettled` (it is not known whether the command was taken at all); ``outcome`` is that of the command.
         Callbacks that any thread hands to :meth:`parse_event` end the wait early.
         """

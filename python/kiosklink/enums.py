@@ -98,7 +98,8 @@ class CodeKind(_Open):
     """What a pickup code is for."""
 
     PICKUP = 0
-    """The platform's usual kind of code (Dingshang: a pickup code; Youzan: a self-fetch code)."""
+    """The platform's usual kind of code (Yopoint: a voucher code; Dingshang: a pickup code; Youzan: a self-fetch
+    code)."""
 
     VIRTUAL = 1
     """Youzan: a code for virtual goods."""

@@ -239,7 +239,7 @@ class PickupCode(_Record):
     """The order's fields, where the platform sends them along."""
     created_at: Optional[int]
     expires_at: Optional[int]
-    """None for never or not told."""
+    """None for never or unknown."""
     used_at: Optional[int]
     kind: CodeKind
     state: CodeState

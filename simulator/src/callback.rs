@@ -1,4 +1,4 @@
-//! What the platforms send by themselves: a queue of deliveries, their retries, and the unkind things that
+//! What the platforms send by themselves: a queue of deliveries, their retries, and the faults that
 //! may happen to them.
 
 use std::io::{self, Read, Write};

@@ -33,6 +33,7 @@ mod world;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -160,7 +161,8 @@ impl Simulator {
         info
     }
 
-    /// A kiosklink accounts file for this simulator, trusting the authority in `ca_file`.
+    /// A kiosklink accounts file for this simulator, trusting the authority in `ca_file`. It names no `state_dir`:
+    /// [`Simulator::write_accounts`] does.
     pub fn accounts(&self, ca_file: &str) -> Value {
         let mut accounts = self.shared.state().accounts();
         for account in accounts.values_mut() {
@@ -168,6 +170,36 @@ impl Simulator {
         }
         json!({"accounts": accounts})
     }
+
+    /// Writes that file whole or not at all, and makes a folder beside it that its accounts name as their `state_dir`:
+    /// `accounts.state` for `accounts.json`, mode 0700. A folder that is there already keeps what is in it.
+    pub fn write_accounts(&self, file: &Path, ca_file: &str) -> io::Result<()> {
+        let mut folder = file.to_owned();
+        folder.set_extension("state");
+        make_private(&folder)?;
+        let name = folder.file_name().map(|n| n.to_string_lossy().into_owned());
+        let mut all = self.accounts(ca_file);
+        for (_, account) in all["accounts"].as_object_mut().into_iter().flatten() {
+            // Relative: it is taken from the folder of the file.
+            account["state_dir"] = json!(name);
+        }
+        let mut part = file.as_os_str().to_owned();
+        part.push(format!(".{}.part", std::process::id()));
+        std::fs::write(&part, format!("{all:#}\n"))?;
+        std::fs::rename(&part, file)
+    }
+}
+
+/// Makes a folder that only its owner can use, with its parents.
+fn make_private(folder: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder.create(folder)
 }
 
 impl Drop for Simulator {

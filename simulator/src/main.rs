@@ -19,8 +19,8 @@ is the address to open in a browser: http://localhost:PORT/ shows the doors, liv
   --listen ADDRESS:PORT   where to listen, loopback only (127.0.0.1:0, a free port)
   --ca-file PATH          write the certificate authority there, in PEM
   --info-file PATH        write the line of JSON there too, whole or not at all
-  --accounts-file PATH    write a kiosklink accounts file there, and make a folder for the commands beside it, with the
-                          ending .state (needs --ca-file)
+  --accounts-file PATH    write a kiosklink accounts file there (needs --ca-file), and make the folder beside it that
+                          its accounts name as their state_dir: accounts.state for accounts.json
   --seed N                the seed of everything that is made up (1)
   --dialect SEED | JSON   let the platforms speak in dialects: a seed for all of them, a quarter of the answers; or
                           what POST /_sim/dialect takes. May be given more than once
@@ -106,14 +106,6 @@ fn absolute(path: &Path) -> Result<PathBuf, String> {
     std::path::absolute(path).map_err(|e| format!("cannot make {} absolute: {e}", path.display()))
 }
 
-/// A folder for the commands of whoever uses the accounts; nobody else may write there, or it is refused.
-fn make_folder(path: &Path) -> Result<(), String> {
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(path).map_err(|e| format!("cannot make {}: {e}", path.display()))
-}
-
 fn run(arguments: Arguments) -> Result<(), String> {
     let listen = arguments.options.listen;
     let simulator =
@@ -129,13 +121,9 @@ fn run(arguments: Arguments) -> Result<(), String> {
         write_file(path, simulator.ca_pem())?;
         let shown = absolute(path)?.display().to_string();
         if let Some(accounts) = &arguments.accounts_file {
-            let mut all = simulator.accounts(&shown);
-            let state = absolute(&accounts.with_extension("state"))?;
-            make_folder(&state)?;
-            for account in all["accounts"].as_object_mut().into_iter().flat_map(|all| all.values_mut()) {
-                account["state_dir"] = json!(state.display().to_string());
-            }
-            write_file(accounts, &format!("{all:#}\n"))?;
+            simulator
+                .write_accounts(accounts, &shown)
+                .map_err(|e| format!("cannot write {}: {e}", accounts.display()))?;
         }
         info["ca_file"] = json!(shown);
     }

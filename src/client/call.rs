@@ -12,6 +12,7 @@ use crate::log::log_line;
 use crate::model::*;
 use crate::platform::{Answer, Draft, Moment, Op, Query, Span, Step, Token, TokenSource, Way};
 use crate::status::*;
+use crate::switch::off;
 use crate::sys;
 use crate::time::Deadline;
 use crate::time::clock::{Origin, SigningTime, Source, monotonic_ms};
@@ -255,7 +256,7 @@ impl<'a> Call<'a> {
     /// A token for this call. Its fetch spends from the call's deadline.
     fn access(&self, source: &dyn TokenSource, want: Want<'_>, purpose: Purpose) -> Result<String> {
         let Some(tokens) = &self.inner().tokens else {
-            return Err(Error::new(KL_E_INTERNAL, "this client has no place for tokens"));
+            return Err(Error::new(KL_E_INTERNAL, "this client keeps no tokens"));
         };
         let fetcher = Fetcher { call: self, source };
         let mut attempt = 0;
@@ -359,20 +360,20 @@ impl<'a> Call<'a> {
         answer.map_err(|error| {
             let error = scrubbed(error, token);
             let refused = error.details().outcome == Outcome::NotDone || purpose == Purpose::Read;
-            let error = if refused && another {
-                let then = signed.time.ms + (monotonic_ms() - signed.at) as i64;
-                let s = ((inner.clock.signing_time(origin).ms - then) / 1000).to_string();
-                error.with(|d| {
-                    d.status = KL_E_TIMESTAMP;
-                    d.advice = Advice::Retry;
-                    d.message.push_str(
-                        &["; the time it was signed at was ", &s, " s off, which is mended now"].concat(),
-                    );
-                })
-            } else {
-                error
-            };
+            let error = if refused && another { self.mended(origin, &signed, error) } else { error };
             judged(judge, true, error)
+        })
+    }
+
+    /// The refusal of a time that is put right now.
+    fn mended(&self, origin: Origin<'_>, signed: &Signed, error: Error) -> Error {
+        let then = signed.time.ms + (monotonic_ms() - signed.at) as i64;
+        let s = ((self.inner().clock.signing_time(origin).ms - then) / 1000).to_string();
+        error.with(|d| {
+            d.status = KL_E_TIMESTAMP;
+            d.advice = Advice::Retry;
+            d.message
+                .push_str(&["; the time it was signed at was ", &s, " s off, and is corrected now"].concat());
         })
     }
 }
@@ -407,14 +408,20 @@ impl Caller for Fetcher<'_, '_> {
         // The reply may just have taught the time.
         let sent_ms = self.now_ms() - (monotonic_ms() - signed.at) as i64;
         let refresh = old.map_or("", |t| t.refresh.as_str());
-        self.source.answer(&reply, sent_ms).map_err(|e| scrubbed(e, refresh))
+        let token = self.source.answer(&reply, sent_ms).map_err(|e| scrubbed(e, refresh));
+        let origin = draft.url.clock();
+        let another = self.call.timed(origin, &signed.time, token.as_ref().err());
+        token.map_err(|e| if another { self.call.mended(origin, &signed, e) } else { e })
     }
 }
 
 /// Says in the error of a command or a write what became of it: *not done* is that no byte left, or a row of the platform's
 /// table of refusals; everything else is unknown. A read has no outcome.
 fn judged(purpose: Purpose, left: bool, error: Error) -> Error {
-    let proved = !left || error.details().outcome == Outcome::NotDone;
+    let proved = !left
+        || error.details().outcome == Outcome::NotDone
+        || off("envelope") && (400..500).contains(&error.details().http_status)
+        || off("default-unknown");
     match purpose {
         Purpose::Read => error,
         // The advice is left alone: a read that is judged like this is tried again by it.

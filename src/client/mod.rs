@@ -212,8 +212,8 @@ impl Client {
             Verb::OrderList => has(Op::OrderList { query: &OrderQuery::default(), page }),
             Verb::OrderCreate => has(Op::OrderCreate(&OrderCreate::default())),
             Verb::PaymentReport => has(Op::PaymentReport(&PaymentReport::default())),
-            Verb::RefundApply => has(Op::RefundApply(&Claim::default())),
-            Verb::AppealFile => has(Op::AppealFile(&Claim::default())),
+            Verb::RefundApply => has(Op::RefundApply(&Complaint::default())),
+            Verb::AppealFile => has(Op::AppealFile(&Complaint::default())),
             Verb::UserGet => has(Op::UserGet),
             Verb::CompanyGet => has(Op::CompanyGet),
         }
@@ -275,12 +275,12 @@ impl Client {
 
     /// Asks for a refund on the customer's behalf. Gives the platform's `data` as JSON. Refused while it is not known what
     /// became of a command of this order.
-    pub fn refund_apply(&self, claim: &Claim) -> Result<String> {
+    pub fn refund_apply(&self, claim: &Complaint) -> Result<String> {
         self.command(Work::Refund(claim.clone())).map(|command| command.receipt.json)
     }
 
     /// Disputes an order on the customer's behalf. Gives the platform's `data` as JSON.
-    pub fn appeal_file(&self, claim: &Claim) -> Result<String> {
+    pub fn appeal_file(&self, claim: &Complaint) -> Result<String> {
         self.command(Work::Appeal(claim.clone())).map(|command| command.receipt.json)
     }
 

@@ -10,7 +10,7 @@ use crate::command::{
 };
 use crate::error::{Advice, Error, Outcome, Result, words};
 use crate::model::*;
-use crate::platform::{Answer, Verdict};
+use crate::platform::{Answer, Known, Verdict};
 use crate::status::*;
 use crate::time::Deadline;
 use crate::time::clock::monotonic_ms;
@@ -323,6 +323,8 @@ impl Client {
         let queries = commands.known(request_id, call.wait(), |k| platform.queries(k)).map_err(unknown)?;
         let (mut why, mut advice) = ("this platform cannot be asked".to_owned(), Advice::CallPerson);
         for query in queries {
+            // What a platform did not show yet when it was asked may have come before its answer was here.
+            let mature = commands.known(request_id, call.wait(), |k| k.mature).map_err(unknown)?;
             let answer = call.ask(&query);
             if let Err(e) = answer
                 .as_ref()
@@ -336,7 +338,7 @@ impl Client {
                 continue;
             }
             let verdict = commands
-                .known(request_id, call.wait(), |k| platform.judge(k, &query, &answer))
+                .known(request_id, call.wait(), |k| platform.judge(&Known { mature, ..*k }, &query, &answer))
                 .map_err(unknown)?;
             let end = match verdict {
                 Verdict::Unknown(said) => {

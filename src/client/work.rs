@@ -13,8 +13,8 @@ pub(super) enum Work {
     Redeem(RedeemRequest),
     Create(OrderCreate),
     Payment(PaymentReport),
-    Refund(Claim),
-    Appeal(Claim),
+    Refund(Complaint),
+    Appeal(Complaint),
 }
 
 impl Work {
@@ -129,7 +129,7 @@ impl Work {
     }
 }
 
-fn claim(verb: &str, r: &Claim) -> Act {
+fn claim(verb: &str, r: &Complaint) -> Act {
     let extra = r.extra_json.as_deref().unwrap_or_default();
     let rest = [&r.cabinet_id, &r.reason, &r.remarks, &r.phone, extra];
     write(verb, &r.order_no, "", &rest, &r.visit_id, &r.context)

@@ -44,6 +44,35 @@ pub enum Act {
     },
 }
 
+/// What is known of a command whose fate is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// What it does, as it was recorded.
+    pub act: &'a Act,
+    /// The number that was sent with it, by which the platform's record shows that it is ours; empty if none was sent.
+    pub mark: &'a str,
+    /// The mark is an HMAC of the name under the installation's secret: nobody else can have left it. False: the caller
+    /// gave the number, and an older record may bear it too.
+    pub mark_is_ours: bool,
+    /// When it was sent; `None` if nothing left yet or it is not known.
+    pub sent: Option<Span>,
+    /// The request can no longer reach the platform.
+    pub mature: bool,
+    /// The time at the platform in which the request can have been carried out: from the sending to maturity.
+    pub alive: Option<Span>,
+    /// No other command of this journal is about the same item.
+    pub alone: bool,
+}
+
+/// A time at the platform, as exactly as it is known: it lies between the two, Unix milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Not before this.
+    pub earliest_ms: i64,
+    /// Not after this.
+    pub latest_ms: i64,
+}
+
 /// Which kind of act a command is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]

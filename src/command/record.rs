@@ -1,12 +1,12 @@
 //! The records of the journal, typed: written once, never parsed back by the writer. Their form on the disk is in
 //! `docs/journal.md`.
 
+use super::Span;
 use super::{Act, Physical, SettledBy};
 use crate::error::Outcome;
 use crate::json::{Bad, Json, Object, Writer};
 use crate::log;
 use crate::model::*;
-use crate::platform::Span;
 use crate::status::kl_status;
 
 /// As much of a platform's answer is kept; a longer one is left out.

@@ -9,10 +9,10 @@
 //!
 //! The model checker runs this code through every interleaving (`trials/`, `make model`).
 
+use super::Span;
 use super::record::*;
-use super::{Act, Physical, SettledBy};
+use super::{Act, CommandKind, Physical, SettledBy};
 use crate::error::Outcome;
-use crate::platform::Span;
 use std::collections::{HashMap, VecDeque};
 
 /// How far a command is.
@@ -359,7 +359,9 @@ fn conflict(state: &State, id: &str, act: &Act, now: &Now<'_>) -> Option<Refusal
             || act.is_refund() && may_be_of_order(state, e, act.order_no());
         let left_ms = e.immature_ms(now);
         // After maturity the next customer is served: nothing of the earlier one can come any more.
-        let door = e.act.same_door(act) && (in_flight || left_ms > 0);
+        // And the platform, which knows the code's order, has decided about the money of it.
+        let passing = e.act.same_door(act) || e.act.is_refund() && act.kind() == CommandKind::Redeem;
+        let door = passing && (in_flight || left_ms > 0);
         if !locked && !door {
             continue;
         }
@@ -372,14 +374,18 @@ fn conflict(state: &State, id: &str, act: &Act, now: &Now<'_>) -> Option<Refusal
     None
 }
 
-/// A command of goods whose order nobody knows may be of any that no other command made.
+/// A command of goods whose order nobody knows may be of any. Only a door makes an order of its own: it is of none that
+/// another command made. A code was bought before.
 fn may_be_of_order(state: &State, e: &Entry, order_no: &str) -> bool {
-    e.act.order_no().is_empty()
-        && e.act.gives_goods()
-        && !state.entries.values().any(|other| {
+    let made_by_another = || {
+        state.entries.values().any(|other| {
             other.stage == Stage::Done
                 && other.end.as_ref().is_some_and(|end| end.receipt.order_no == order_no)
         })
+    };
+    e.act.order_no().is_empty()
+        && e.act.gives_goods()
+        && (e.act.kind() == CommandKind::Redeem || !made_by_another())
 }
 
 /// The record number at which the library issued this name; `None` if it is the caller's own.
@@ -422,7 +428,10 @@ pub fn send(
 
 /// How the call of this claim ended, by its own answer; `by` is `Query` if another read of the same call proved it.
 pub fn end(state: &State, id: &str, claim: u64, end: End, now: &Now<'_>) -> Result<Ended, Refusal> {
-    let Some(e) = state.entries.get(id).filter(|e| e.claim == claim) else { return Err(Refusal::Fenced) };
+    // After a card forgot records their numbers come again: the claim can be another process's. Only who sent can have
+    // an answer, so *done* is not mistaken.
+    let ours = |e: &&Entry| e.claim == claim && (e.owner == now.owner || end.outcome == Outcome::Done);
+    let Some(e) = state.entries.get(id).filter(ours) else { return Err(Refusal::Fenced) };
     let mut end = end;
     if e.again && end.outcome == Outcome::NotDone && (end.by != SettledBy::Query || e.immature_ms(now) > 0) {
         // That the repetition did nothing says nothing of the first try.
@@ -556,23 +565,33 @@ pub fn apply(state: &mut State, n: u64, record: Record) {
                 }),
                 _ => None,
             };
-            e.numbers.sent = written(n, e.numbers.sent);
+            e.numbers.sent = e.numbers.sent.max(n);
+            let mut s = s;
+            if let Some((before, boot)) = &e.sent {
+                s.left_ms = s.left_ms.max(left_of(before, *boot == e.boot, s.at.up_ms));
+            }
             e.sent = Some((s, e.boot.clone()));
         }
         Record::Ended(ended) => {
             let Some(e) = state.entries.get_mut(&ended.id).filter(|e| e.claim == ended.claim) else { return };
-            e.stage = stage_of(&ended.end);
+            let stage = stage_of(&ended.end);
+            // What could not be written yet has its number later.
+            e.numbers.end = e.numbers.end.max(n);
+            // One that was written late says less than what was proved meanwhile.
+            if e.stage == Stage::Done || e.stage == Stage::NotDone && stage != Stage::Done {
+                return;
+            }
+            e.stage = stage;
             if e.stage.settled() {
                 close(&mut state.open, e.claim);
             }
             e.ended_at = ended.at;
             e.end = Some(ended.end);
-            e.numbers.end = written(n, e.numbers.end);
         }
         Record::Moved(m) => {
             let Some(e) = state.entries.get_mut(&m.id).filter(|e| e.claim == m.claim) else { return };
             e.moved = Some((m.physical, m.error));
-            e.numbers.moved = written(n, e.numbers.moved);
+            e.numbers.moved = e.numbers.moved.max(n);
         }
         Record::Was(was) => {
             let stage = stage_of(&was.end);
@@ -623,9 +642,11 @@ pub fn apply(state: &mut State, n: u64, record: Record) {
     }
 }
 
-/// The number that a fact has in the log: what is known better than it stands there keeps its place.
-fn written(n: u64, before: u64) -> u64 {
-    if n == 0 { before } else { n }
+/// How long the call of an earlier sending can still have gone on at this moment, in milliseconds.
+fn left_of(before: &Sent, same_boot: bool, up_ms: u64) -> u32 {
+    let from = if same_boot { before.at.up_ms } else { 0 };
+    let end = from + u64::from(before.left_ms);
+    u32::try_from(end.saturating_sub(up_ms)).unwrap_or(u32::MAX)
 }
 
 fn close(open: &mut Vec<(u64, String)>, claim: u64) {
@@ -680,6 +701,23 @@ fn stage_of(end: &End) -> Stage {
 /// their fingerprints, and of the oldest fingerprints the low-water mark. What is not settled is never forgotten. Nothing is
 /// left out because something else is large. So many settled commands are kept, whole or short.
 pub fn forget(state: &mut State, keep: usize, print_of: &dyn Fn(&str) -> [u8; 12]) {
+    forget_beyond(state, Limits { whole: WHOLE, keep, prints: PRINTS }, print_of);
+}
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// Settled commands that are kept whole.
+    pub whole: usize,
+    /// Settled commands that are kept, whole or short.
+    pub keep: usize,
+    /// Fingerprints of done ones.
+    pub prints: usize,
+}
+
+/// The same within other limits.
+pub fn forget_beyond(state: &mut State, limits: Limits, print_of: &dyn Fn(&str) -> [u8; 12]) {
+    let Limits { whole, keep, prints } = limits;
     let mut settled: Vec<(bool, u64, String)> = state
         .entries
         .iter()
@@ -690,7 +728,7 @@ pub fn forget(state: &mut State, keep: usize, print_of: &dyn Fn(&str) -> [u8; 12
     settled.sort_unstable_by(|a, b| b.cmp(a));
     let mut newest: Vec<u64> = settled.iter().map(|(_, claim, _)| *claim).collect();
     newest.sort_unstable_by(|a, b| b.cmp(a));
-    let whole_from = newest.get(WHOLE.saturating_sub(1)).copied().unwrap_or(0);
+    let whole_from = newest.get(whole.saturating_sub(1)).copied().unwrap_or(0);
     let mut bytes = 0;
     for (place, (done, claim, id)) in settled.into_iter().enumerate() {
         if place < keep {
@@ -704,18 +742,18 @@ pub fn forget(state: &mut State, keep: usize, print_of: &dyn Fn(&str) -> [u8; 12
             state.prints.insert(print.name, print);
         }
     }
-    if state.prints.len() > PRINTS {
+    if state.prints.len() > prints {
         let mut claims: Vec<u64> = state.prints.values().map(|p| p.claim).collect();
         claims.sort_unstable();
-        let gone = claims[claims.len() - PRINTS - 1];
+        let gone = claims[claims.len() - prints - 1];
         state.prints.retain(|_, p| p.claim > gone);
         state.forgotten = state.forgotten.max(gone + 1);
         state.forgotten_n = gone;
     }
 }
 
-/// Everything that is known as records with their numbers, in the order in which it became known. What could not be written
-/// yet has no number: whoever owes it appends it.
+/// Everything that is known as records with their numbers, in the order in which it became known; without what could not be
+/// written yet.
 pub fn snapshot(state: &State) -> Vec<(u64, Record)> {
     let mut all = Vec::new();
     for (id, e) in &state.entries {

@@ -329,6 +329,80 @@ fn one_lock_per_order() {
 }
 
 #[test]
+// FAULTS B12: a code was bought before, so it may be of an order that another command made, and of one that is paid back.
+fn a_redemption_and_a_refund_do_not_cross() {
+    let mut w = World::new();
+    let claim = w.intent("c", write("order_create", ""));
+    let receipt = Receipt { order_no: "o1".into(), ..Receipt::default() };
+    let made = End { outcome: Outcome::Done, receipt, ..End::nothing() };
+    let made = w.with(|s, now| end(s, "c", claim, made, now)).unwrap();
+    w.apply(Record::Ended(made));
+    w.lost("k", code("7"));
+    w.up_ms += 10_000_000;
+    let blocked = |by: &str, left| Decision::Refuse(Refusal::Blocked(by.into(), left));
+    assert_eq!(w.decide("r", &write("refund_apply", "o1")), blocked("k", None));
+    w.settle("k", Outcome::NotDone, SettledBy::Person).unwrap();
+    w.lost("r", write("refund_apply", "o1"));
+    let whole = u64::from(HOLD + LEFT);
+    assert_eq!(w.decide("l", &code("8")), blocked("r", Some(whole)));
+    w.up_ms += whole;
+    assert_eq!(w.decide("l", &code("8")), Decision::Claim);
+}
+
+#[test]
+fn an_end_that_is_written_late_takes_back_nothing() {
+    let late = |outcome| {
+        Record::Ended(Ended {
+            id: "a".into(),
+            claim: 1,
+            at: At::default(),
+            end: End { outcome, ..End::nothing() },
+        })
+    };
+    for outcome in [Outcome::Unknown, Outcome::NotDone] {
+        let mut w = World::new();
+        let claim = w.intent("a", door("1"));
+        w.sent("a", claim).unwrap();
+        w.settle("a", Outcome::Done, SettledBy::Event).unwrap();
+        w.apply(late(outcome));
+        assert_eq!((w.stage("a"), w.state.counts()), (Stage::Done, (0, 1)));
+    }
+    // One that is owed has its number when it is paid, and is in no file before.
+    let mut w = World::new();
+    let claim = w.intent("a", door("1"));
+    w.sent("a", claim).unwrap();
+    apply(&mut w.state, 0, late(Outcome::Done));
+    assert_eq!(snapshot(&w.state).len(), 2);
+    w.apply(late(Outcome::Done));
+    assert_eq!(snapshot(&w.state).last().map(|(n, _)| *n), Some(w.n));
+}
+
+#[test]
+fn a_claim_whose_number_came_again_is_ended_by_its_owner_alone() {
+    let mut w = World::new();
+    let claim = w.intent("a", door("1"));
+    w.sent("a", claim).unwrap();
+    w.owner = 2;
+    for outcome in [Outcome::NotDone, Outcome::Unknown] {
+        assert_eq!(w.end("a", claim, outcome), Err(Refusal::Fenced));
+    }
+    w.owner = 1;
+    w.end("a", claim, Outcome::NotDone).unwrap();
+}
+
+#[test]
+fn a_shorter_sending_does_not_shorten_maturity() {
+    let mut w = World::new();
+    let claim = w.intent("a", code("7"));
+    w.sent("a", claim).unwrap();
+    w.up_ms += 1000;
+    let short = w.with(|s, now| send(s, "a", claim, 1, None, now)).unwrap();
+    w.apply(Record::Sent(short));
+    let left = w.with(|s, now| s.get("a").unwrap().immature_ms(now));
+    assert_eq!(left, u64::from(HOLD + LEFT) - 1000);
+}
+
+#[test]
 fn a_repetition_that_did_nothing_proves_nothing_of_the_first_try() {
     let mut w = World::new();
     w.lost("a", code("7"));

@@ -99,9 +99,8 @@ pub extern "C" fn kl_client_warm(client: *mut kl_client, err: *mut kl_error) -> 
     with_client(client, err, Client::warm)
 }
 
-/// Asks the platform whether it is there and takes the credentials (Yopoint: `api.test`; Youzan: a token;
-/// Zhiyun: `authorize`). Tried again inside
-/// `timeout_ms` when the network fails.
+/// Asks the platform whether it is there and takes the credentials (Yopoint: `api.test`; Dingshang: `POST /ping`;
+/// Youzan: a token; Zhiyun: `authorize`). Tried again inside `timeout_ms` when the network fails.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_ping(client: *mut kl_client, err: *mut kl_error) -> kl_status {
     with_client(client, err, Client::ping)

@@ -175,9 +175,10 @@ unsafe fn query(query: *const kl_code_query) -> Result<CodeQuery> {
     }
 }
 
-/// Looks a code up without using it, as a list of one (Dingshang: by `POST /products/{id}/pickup_code`, which finds only
-/// codes that can still be used; Youzan: `trade.selffetchcode.get` and its like). `KL_E_NOT_FOUND` if there is no such
-/// code. Tried again inside `timeout_ms` when the network fails. End the result with `kl_codes_free`.
+/// Looks a code up without using it, as a list of one (Yopoint: `activity.vouchercode.get`, `activity.voucher.get`;
+/// Dingshang: by `POST /products/{id}/pickup_code`, which finds only codes that can still be used; Youzan:
+/// `trade.selffetchcode.get` and its like). `KL_E_NOT_FOUND` if there is no such code. It does not settle an *unknown*
+/// redemption: `kl_command_resolve` does. Tried again inside `timeout_ms` when the network fails. End the result with `kl_codes_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_code_lookup(
     client: *mut kl_client,

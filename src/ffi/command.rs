@@ -301,7 +301,7 @@ pub unsafe extern "C" fn kl_door_check(
     })
 }
 
-/// The platform's usual kind of code (Dingshang: a pickup code; Youzan: a self-fetch code).
+/// The platform's usual kind of code (Yopoint: a voucher code; Dingshang: a pickup code; Youzan: a self-fetch code).
 pub const KL_CODE_PICKUP: i32 = 0;
 /// Youzan: a code for virtual goods.
 pub const KL_CODE_VIRTUAL: i32 = 1;

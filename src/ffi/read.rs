@@ -610,8 +610,8 @@ unsafe fn order_query(query: *const kl_order_query) -> Result<OrderQuery> {
     }
 }
 
-/// The account's cabinets (Yopoint: `cabinet.list`, <https://yopointapi.apifox.cn/api-140618274>; Dingshang: `POST
-/// /rent/machines`, which is always one page; Youzan: pickup points, `multistore.offline.search`): one page, or all of
+/// The account's cabinets (Yopoint: `cabinet.list`, <https://yopointapi.apifox.cn/api-140618274>, or with
+/// `machines=vending` `terminal.terminal.list`; Dingshang: `POST /rent/machines`, which is always one page; Youzan: pickup points, `multistore.offline.search`): one page, or all of
 /// them if `page` is NULL. Tried again inside `timeout_ms` when the network fails. End the result with
 /// `kl_cabinets_free`.
 #[unsafe(no_mangle)]
@@ -687,7 +687,8 @@ pub extern "C" fn kl_cabinet_iter_free(iter: *mut kl_cabinet_iter) {
 }
 
 /// All goods of a cabinet with price and number (Yopoint: `cabinet.product.stock`; the shape of its records is inferred
-/// from its documented relative `cabinet.product.stock.with.replenishment`; Dingshang: `POST /products`, one item for each
+/// from its documented relative `cabinet.product.stock.with.replenishment`; with `machines=vending`
+/// `terminal.product.layout.get`; Dingshang: `POST /products`, one item for each
 /// lane of the main cabinet `A`: the others with `kl_stock_fetch_page` and `{"cabinet_name":"B"}`; Youzan:
 /// `items.onsale.get`, the goods of the whole shop whatever `cabinet_id` says). Tried again inside `timeout_ms` when the
 /// network fails; each page has that long. End the result with `kl_stock_free`.

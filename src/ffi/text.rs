@@ -46,7 +46,7 @@ pub(super) unsafe fn bytes<'a>(name: &str, bytes: *const u8, len: usize) -> Resu
         (_, 0) => Ok(&[]),
         (true, _) => Err(Error::new(KL_E_NULL, format!("{name} is NULL but its length is {len}"))),
         (false, len) if len > isize::MAX as usize => {
-            Err(Error::new(KL_E_ARGUMENT, format!("the length of {name} is absurd")))
+            Err(Error::new(KL_E_ARGUMENT, format!("the length of {name} is larger than memory can be")))
         }
         // SAFETY: not NULL, `len` bytes by the caller's promise, and not longer than a slice may be.
         (false, len) => Ok(unsafe { std::slice::from_raw_parts(bytes, len) }),

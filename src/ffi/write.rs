@@ -8,7 +8,7 @@ use super::read::{Kept, List, kl_order, kl_orders};
 use super::text::{self, CallerStruct, caller_struct};
 use super::{Name, act};
 use crate::error::{Error, Result};
-use crate::model::{Claim, Order, OrderCreate, PaymentReport};
+use crate::model::{Complaint, Order, OrderCreate, PaymentReport};
 use crate::status::*;
 use std::ffi::c_char;
 use std::mem::offset_of;
@@ -140,11 +140,11 @@ fn name<R: Called>(request: *const R) -> Name {
     Name::In(request.cast(), R::AT)
 }
 
-unsafe fn claim(request: *const kl_claim_request) -> Result<Claim> {
+unsafe fn claim(request: *const kl_claim_request) -> Result<Complaint> {
     // SAFETY: conventions, rules 2 and 6.
     unsafe {
         let r = text::request("request", request)?;
-        let claim = Claim {
+        let claim = Complaint {
             order_no: text::need("order_no", r.order_no)?.to_owned(),
             cabinet_id: text::owned("cabinet_id", r.cabinet_id)?,
             reason: text::owned("reason", r.reason)?,
@@ -154,7 +154,7 @@ unsafe fn claim(request: *const kl_claim_request) -> Result<Claim> {
             visit_id: text::owned("visit_id", r.visit_id)?,
             context: text::owned("context", r.context)?,
             extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
-            ..Claim::default()
+            ..Complaint::default()
         };
         claim.check_texts()?;
         Ok(claim)
@@ -164,8 +164,8 @@ unsafe fn claim(request: *const kl_claim_request) -> Result<Claim> {
 /// Reports to the platform that an order was paid, or that the payment failed. Required for every order that a door
 /// made, or it stays unpaid forever. Signed with `pay_key`. Yopoint, scenario 1 (doc-3556228); the fields follow the
 /// older vending form of the same report, which is inferred to hold for cabinets. Dingshang: `PUT /orders/{order_no}`
-/// with status 1 or 6, within 20 minutes of making the order; the amount and the channel's answer are not sent. End the
-/// result with `kl_response_free`.
+/// with status 1 or 6, within 20 minutes of making the order; the amount and the channel's answer are not sent. It is
+/// recorded like a door's command and needs `state_dir` as that does. End the result with `kl_response_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_payment_report(
     client: *mut kl_client,
@@ -210,8 +210,8 @@ pub unsafe extern "C" fn kl_payment_report(
 /// Asks for a full refund on the customer's behalf (Yopoint: `cabinet.order.refund.apply`). Staff approve it later; the
 /// event `KL_EVENT_REFUND_APPROVED` then asks you to pay back. Parameter names beside the order number are inferred.
 /// Dingshang: `PUT /orders/{order_no}` with status 2 marks the order and returns the stock; it moves no money.
-/// `KL_E_BLOCKED`, and nothing sent, while it is not known what became of a command of this order. End the result with
-/// `kl_response_free`.
+/// `KL_E_BLOCKED`, and nothing sent, while it is not known what became of a command of this order. It is recorded like
+/// a door's command and needs `state_dir` as that does. End the result with `kl_response_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_refund_apply(
     client: *mut kl_client,
@@ -227,7 +227,8 @@ pub unsafe extern "C" fn kl_refund_apply(
 
 /// Disputes the goods of an order on the customer's behalf (Yopoint: `cabinet.order.user.appeal`). Before payment the
 /// corrected goods come as `KL_EVENT_RECOGNIZED` again; after it a new order comes as `KL_EVENT_ORDER_REPLACED` and the
-/// old one is refunded. Parameter names beside the order number are inferred. End the result with `kl_response_free`.
+/// old one is refunded. Parameter names beside the order number are inferred. It is recorded like a door's command and
+/// needs `state_dir` as that does. End the result with `kl_response_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_appeal_file(
     client: *mut kl_client,
@@ -278,9 +279,10 @@ pub struct kl_order_create_request {
     pub context: *const c_char,
 }
 
-/// Makes an order (Dingshang: `POST /orders`). The result holds one order with its number and yours, and nothing else
+/// Makes an order (Yopoint: `consumer.order.create`, for a vending machine; Dingshang: `POST /orders`). The result holds one order with its number and yours, and nothing else
 /// yet: ask for the rest with `kl_order_get`. Sent at most once; after *unknown* look for your number before you make
-/// another. End the result with `kl_orders_free`.
+/// another. It is recorded like a door's command and needs `state_dir` as that does. End the result with
+/// `kl_orders_free`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_order_create(
     client: *mut kl_client,

@@ -4,8 +4,10 @@
 //! an error comes out. Nothing here waits, remembers or talks.
 
 use crate::command::{Act, Physical};
+pub use crate::command::{Known, Span};
 use crate::error::{Error, Result};
 use crate::event::Event;
+pub use crate::model::Token;
 use crate::model::*;
 pub use crate::settings::Kind;
 use crate::settings::Settings;
@@ -32,8 +34,8 @@ pub enum Op<'a> {
     DoorOpen(&'a DoorRequest),
     OrderGet(&'a OrderRef),
     OrderList { query: &'a OrderQuery, page: PageRequest },
-    RefundApply(&'a Claim),
-    AppealFile(&'a Claim),
+    RefundApply(&'a Complaint),
+    AppealFile(&'a Complaint),
     PaymentReport(&'a PaymentReport),
     OrderCreate(&'a OrderCreate),
     CodeLookup(&'a CodeQuery),
@@ -131,35 +133,6 @@ impl Query {
     }
 }
 
-/// What is known of a command whose fate is asked for.
-#[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
-    /// What it does, as it was recorded.
-    pub act: &'a Act,
-    /// The number that was sent with it, by which the platform's record shows that it is ours; empty if none was sent.
-    pub mark: &'a str,
-    /// The mark is an HMAC of the name under the installation's secret: nobody else can have left it. False: the caller
-    /// gave the number, and an older record may bear it too.
-    pub mark_is_ours: bool,
-    /// When it was sent; `None` if nothing left yet or it is not known.
-    pub sent: Option<Span>,
-    /// The request can no longer reach the platform.
-    pub mature: bool,
-    /// The time at the platform in which the request can have been carried out: from the sending to maturity.
-    pub alive: Option<Span>,
-    /// No other command of this journal is about the same item.
-    pub alone: bool,
-}
-
-/// A time at the platform, as exactly as it is known: it lies between the two, Unix milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// Not before this.
-    pub earliest_ms: i64,
-    /// Not after this.
-    pub latest_ms: i64,
-}
-
 /// What became of a command, as the platform's answer shows it.
 #[derive(Clone, Debug)]
 pub enum Verdict {
@@ -195,17 +168,6 @@ pub struct Moment<'a> {
     pub now_ms: i64,
     /// The token, on platforms that give one.
     pub token: &'a str,
-}
-
-/// What a platform gives for credentials, to be shown with each call for as long as it lives.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Token {
-    /// What is shown.
-    pub access: String,
-    /// What a new one is asked for with; empty if the platform has no such thing.
-    pub refresh: String,
-    /// When it ends, by the platform's time, Unix milliseconds.
-    pub expires_ms: i64,
 }
 
 /// How a token is asked for.

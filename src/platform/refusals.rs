@@ -9,6 +9,7 @@ use crate::json::{Bad, Json, Object};
 use crate::platform::fields::strict;
 use crate::settings::Settings;
 use crate::status::{self, *};
+use crate::switch::off;
 
 /// What one refusal means.
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +134,7 @@ const fn put(text: &mut [u8], end: &mut usize, what: &str) -> Place {
 
 impl Table {
     fn find(self, http: u16, name: &str) -> Option<&'static Packed> {
-        self.rows.iter().find(|r| (r.http == 0 || r.http == http) && self.text(r.name) == name)
+        self.rows.iter().find(|r| (r.http == 0 || r.http == http) && is_named(self.text(r.name), name))
     }
 
     fn text(self, place: Place) -> &'static str {
@@ -214,6 +215,11 @@ impl Refusals {
     pub fn own_rows(&self) -> usize {
         self.own.len()
     }
+}
+
+/// Names are compared whole: a part of a word proves nothing.
+fn is_named(row: &str, name: &str) -> bool {
+    row == name || off("whole-names") && !row.is_empty() && name.contains(row.trim_start_matches("ERR_"))
 }
 
 /// What HTTP itself says of an answer without the platform's envelope: the request was not handed to the service. Each

@@ -15,6 +15,7 @@ use crate::hex;
 use crate::json::{Json, Writer};
 use crate::log::log_line;
 use crate::status::*;
+use crate::switch::off;
 use crate::sys;
 use std::fs::File;
 use std::io;
@@ -159,7 +160,7 @@ impl Shared {
     }
 
     fn is_poisoned(&self) -> io::Result<bool> {
-        Ok(self.poisoned.load(Ordering::SeqCst) || self.is_marked()?)
+        Ok(!off("poison") && (self.poisoned.load(Ordering::SeqCst) || self.is_marked()?))
     }
 
     fn is_marked(&self) -> io::Result<bool> {
@@ -649,7 +650,7 @@ impl Journal {
             let file = if Stat::of(&fresh).map_err(cannot)?.id == open.id { &fresh } else { &*file };
             read_from(file, open.read_to, &mut again, &self.shared.name).map_err(cannot)?;
             if again != bytes {
-                log_line!(Warn, "the journal: {shown}: a part was read once thus and once otherwise");
+                log_line!(Warn, "the journal: {shown}: two reads of a part gave different bytes");
                 bytes = again;
                 scanned = Scanned::of(open, &bytes);
             }
@@ -753,7 +754,7 @@ impl Journal {
             return Ok(());
         }
         if !self.judged {
-            return Err(Error::new(KL_E_INTERNAL, "the journal is to be written before it was read"));
+            return Err(Error::new(KL_E_INTERNAL, "the journal was to be written before it was read"));
         }
         let folder = self.shared.folder.clone();
         let id = self.shared.file(".id");

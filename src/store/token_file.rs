@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::hex;
 use crate::json::{Json, Writer};
 use crate::log::log_line;
-use crate::platform::Token;
+use crate::model::Token;
 use crate::status::*;
 use crate::time::Deadline;
 use md5::{Digest, Md5};

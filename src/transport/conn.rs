@@ -7,6 +7,7 @@ use super::url::Scheme;
 use super::{Deadline, FirstWrite};
 use crate::cancel::{CancelToken, Registration, Wake};
 use crate::log::log_line;
+use crate::switch::off;
 use crate::sys::{self, NotForChildren, Ready};
 use crate::time::clock;
 use rustls::ClientConnection;
@@ -347,7 +348,9 @@ impl Conn {
         if self.ours_alone.is_none() {
             self.ours_alone = Some(NotForChildren::new(self.socket.as_fd()).map_err(Fault::Resource)?);
         }
-        self.socket.set_linger(Some(Duration::ZERO)).map_err(Fault::os)?;
+        if !off("linger") {
+            self.socket.set_linger(Some(Duration::ZERO)).map_err(Fault::os)?;
+        }
         self.fenced = true;
         Ok(())
     }

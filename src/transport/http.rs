@@ -173,7 +173,7 @@ pub(super) fn encode(request: &Request, user_agent: &str) -> Result<Vec<u8>, Fau
     let refuse = |what: &[&str]| Err(Fault::Final(Error::new(KL_E_ARGUMENT, what.concat())));
     let Request { method, url, headers, body } = request;
     if !method.bytes().all(|b| b.is_ascii_uppercase()) || matches!(*method, "" | "CONNECT") {
-        return refuse(&[method, " is no method that can be used here"]);
+        return refuse(&[method, " cannot be used as a method here"]);
     }
     let path = url.path_and_query.as_bytes();
     if path.first() != Some(&b'/') || !path.iter().all(|b| matches!(b, 0x21..=0x7e)) {

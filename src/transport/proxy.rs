@@ -103,7 +103,9 @@ pub(super) fn tunnel(conn: &mut Conn, proxy: &Proxy, target: &Url, bound: &Bound
                     break head;
                 }
             }
-            Ok(None) if conn.input().len() > MAX_ANSWER => return Err(failed("answers too much")),
+            Ok(None) if conn.input().len() > MAX_ANSWER => {
+                return Err(failed("answers with more than it may"));
+            }
             Ok(None) => {
                 if !conn.receive(bound)? {
                     return Err(failed("closed the connection instead of answering"));

@@ -114,12 +114,8 @@ pub fn accounts(sim: &Simulator, name: &str) -> PathBuf {
     let folder = scratch(name);
     let ca = folder.join("ca.pem");
     std::fs::write(&ca, sim.ca_pem()).unwrap();
-    let (file, state) = (folder.join("accounts.json"), private(&folder.join("accounts.state")));
-    let mut all = sim.accounts(ca.to_str().unwrap());
-    for account in all["accounts"].as_object_mut().unwrap().values_mut() {
-        account["state_dir"] = json!(state);
-    }
-    std::fs::write(&file, all.to_string()).unwrap();
+    let file = folder.join("accounts.json");
+    sim.write_accounts(&file, ca.to_str().unwrap()).unwrap();
     file
 }
 

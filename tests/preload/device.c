@@ -64,6 +64,22 @@ int open64(const char *path, int flags, ...) {
   return real(path, flags, mode);
 }
 
+int openat(int folder, const char *name, int flags, ...) {
+  REAL(int (*real)(int, const char *, int, ...), "openat");
+  va_list args;
+  va_start(args, flags);
+  mode_t mode = (flags & O_CREAT) != 0 ? va_arg(args, mode_t) : 0;
+  va_end(args);
+  char link[64], path[1024];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
+  ssize_t n = readlink(link, path, 512);
+  if (n > 0 && (flags & O_ACCMODE) != O_RDONLY) {
+    snprintf(path + n, sizeof path - (size_t)n, "/%s", name);
+    if (trouble(path, "open") == 1) return -1;
+  }
+  return real(folder, name, flags, mode);
+}
+
 ssize_t write(int fd, const void *data, size_t size) {
   REAL(ssize_t (*real)(int, const void *, size_t), "write");
   return trouble_fd(fd, "write") == 1 ? -1 : real(fd, data, size);

@@ -1,4 +1,4 @@
-/* Preloaded, it makes the disk refuse the journal: DISK_FAIL=<call>:<errno name>[:<first time>], for example write:ENOSPC:2.
+/* Preloaded, it makes the disk refuse the journal: DISK_FAIL=<call>:<errno name>[:<first time>[-<last time>]], for example write:ENOSPC:2-4.
  * Calls: open, write, sync. Only files with ".journal" in their name are touched. With DISK_TRACE it appends a line for each
  * write and sync of a journal, and for each buffer with the text of TRACE_FOR that is handed to a socket. */
 
@@ -41,7 +41,9 @@ static int refused(int which, const char *name) {
   size_t length = strlen(name);
   if (rule == NULL || strncmp(rule, name, length) != 0 || rule[length] != ':') return 0;
   const char *code = rule + length + 1, *from = strchr(code, ':');
-  if (atomic_fetch_add(&calls[which], 1) + 1 < (from != NULL ? atoi(from + 1) : 1)) return 0;
+  const char *to = from != NULL ? strchr(from, '-') : NULL;
+  int nth = atomic_fetch_add(&calls[which], 1) + 1;
+  if (nth < (from != NULL ? atoi(from + 1) : 1) || (to != NULL && nth > atoi(to + 1))) return 0;
   errno = strncmp(code, "ENOSPC", 6) == 0   ? ENOSPC
           : strncmp(code, "EROFS", 5) == 0  ? EROFS
           : strncmp(code, "EACCES", 6) == 0 ? EACCES

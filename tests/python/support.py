@@ -55,10 +55,11 @@ def wait(**what):
 
 
 def settings(platform):
-    """An account's settings, as keywords of Client."""
+    """An account's settings, as keywords of Client. Commands are remembered for the client's life."""
     with open(ACCOUNTS, encoding="utf-8") as file:
         account = json.load(file)["accounts"][platform]
     del account["platform"]
+    account["state_dir"] = "none"
     return account
 
 
@@ -69,7 +70,8 @@ class Case(unittest.TestCase):
         control("POST", "/reset")
 
     def client(self, platform="yopoint", **changes):
-        client = kiosklink.Client.from_file(ACCOUNTS, platform, **changes)
+        # Names come again from test to test.
+        client = kiosklink.Client.from_file(ACCOUNTS, platform, **dict({"state_dir": "none"}, **changes))
         self.addCleanup(client.close)
         return client
 

@@ -50,7 +50,7 @@ class Doors(Case):
         client = self.client()
         client.open_door("visit-1", CABINET)
         error = self.fails(errors.RequestIdError, client.open_door, "visit-1", STOPPED)
-        self.assertEqual((error.status, error.advice), (Status.REQUEST_ID, Advice.FIX))
+        self.assertEqual((error.status, error.advice), (Status.REQUEST_ID, Advice.ASK_FIRST))
         self.assertEqual(len(openings()), 1)
 
     def test_a_lost_answer_is_unknown_and_is_never_sent_again(self):
@@ -142,7 +142,7 @@ class Doors(Case):
         shop.check_redeem("a", "10000000001")
         self.fails(errors.ArgumentError, shop.check_redeem, "a", "10000000001", kind=99)
         machine = self.client("dingshang")
-        refused = dict(order_no="1", item_no="2", notify_url="https://kiosk.example/x")
+        refused = dict(order_no="1", item_no="2", door="A1")
         self.fails(errors.ArgumentError, machine.check_door, "a", "16327129", **refused)
         self.assertEqual(len(client.pending()), 0)
         self.assertEqual(openings(), [])
@@ -164,7 +164,8 @@ class Doors(Case):
         self.assertEqual((left.kind, left.status), (kiosklink.CommandKind.DOOR, Status.LOST))
         self.assertTrue(left.started_at and left.message)
         error = self.fails(errors.OutcomeUnknown, client.resolve, "visit-1")
-        self.assertEqual(error.advice, Advice.CALL_PERSON)
+        self.assertEqual(error.advice, Advice.ASK_FIRST)
+        self.assertGreater(error.retry_after_ms, 0)
         self.fails(errors.Blocked, client.open_door, "visit-2", CABINET)
         for bad in (dict(outcome=Outcome.UNKNOWN), dict(outcome=Outcome.DONE, by=kiosklink.SettledBy.QUERY)):
             self.fails(errors.ArgumentError, client.settle, "visit-1", **bad)
@@ -188,11 +189,11 @@ class Doors(Case):
 
         with open(info.path, "r+b") as file:
             lines = file.read().split(b"\n")
-            lines[1] = lines[1].replace(b"visit-1", b"visit-9")
+            lines[2] = lines[2].replace(b"visit-1", b"visit-9")
             file.seek(0)
             file.write(b"\n".join(lines))
         client = self.client(state_dir=folder)
-        error = self.fails((errors.JournalError, errors.Unknown), client.open_door, "visit-3", CABINET)
+        error = self.fails((errors.JournalError, errors.OutcomeUnknown), client.open_door, "visit-3", CABINET)
         self.assertEqual(error.status, Status.JOURNAL_DAMAGED)
         self.assertTrue(client.journal().damaged and client.journal().damage)
         client.ping()
@@ -210,11 +211,11 @@ class Doors(Case):
 
     def test_a_refusal_that_nobody_explains_is_unknown(self):
         client = self.client()
-        error = self.fails((errors.Unknown, errors.Offline), client.open_door, "visit-1", OFFLINE)
+        error = self.fails((errors.OutcomeUnknown, errors.Offline), client.open_door, "visit-1", OFFLINE)
         self.assertEqual((error.outcome, error.advice), (Outcome.UNKNOWN, Advice.ASK_FIRST))
         self.assertEqual((error.http_status, error.platform_code), (200, -1))
         self.assertIn("OFFLINE", error.platform_message)
-        self.fails((errors.Unknown, errors.NotReady), client.open_door, "visit-2", STOPPED)
+        self.fails((errors.OutcomeUnknown, errors.NotReady), client.open_door, "visit-2", STOPPED)
 
     def test_no_byte_left_is_not_done(self):
         with socket.socket() as nobody:

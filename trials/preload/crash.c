@@ -5,14 +5,17 @@
  *   KL_CRASH_LOG      a file to which each step adds a line: number, name, bytes, path or "socket", separated by tabs.
  *   KL_CRASH_AT       the number of the step at which the process dies by SIGKILL; without it it lives.
  *   KL_CRASH_HOW      when in that step: `before` the call (the usual), in the `middle` (half of the bytes of a write or
- *                     a send are out), `after` the call.
+ *                     a send are out), `after` the call. `fails`: the process lives, but that fsync or fdatasync fails, this
+ *                     once: with EIO, and at a step of odd number with ENOSPC. The kernel has dropped what it could not
+ *                     write: a later sync of the same file says yes, and where those bytes were there are NULs.
  *   KL_CRASH_SHADOW   a folder on the same machine where the shim keeps what a power cut could not take: for each file
  *                     below KL_CRASH_DIR a copy as it was when it was last synced, under its inode and birth time, and in
  *                     `names` what the folder held when it was last synced. The tester rolls back with it.
  *   KL_CRASH_BOOT_ID  a file to be read in place of /proc/sys/kernel/random/boot_id: another boot.
  *   KL_CRASH_HURRY    sleep(), usleep() and nanosleep() take so many times less. Deadlines in poll() stay as they are.
  *
- * Steps are, for files in KL_CRASH_DIR: open, write, fsync, fdatasync, ftruncate, flock, rename, unlink, close; for IPv4
+ * Steps are, for files in KL_CRASH_DIR: open (not with O_PATH, which only looks), write, fsync, fdatasync, ftruncate, flock,
+ * lock (fcntl's record locks), rename, link, unlink, close; for IPv4
  * and IPv6 sockets: connect, send, recv (when there is something to receive), close. Subfolders are not looked into.
  * Only calls that go through the C library's dynamic symbols are seen: a program that is linked statically with its C
  * library cannot be tested so. */
@@ -42,7 +45,7 @@
   static result (*real)(__VA_ARGS__);                    \
   if (real == NULL) *(void **)&real = dlsym(RTLD_NEXT, name)
 
-enum moment { GO_ON, BEFORE, MIDDLE, AFTER };
+enum moment { GO_ON, BEFORE, MIDDLE, AFTER, FAILS };
 enum kind { OTHER, JOURNAL_FILE, JOURNAL_DIR, SOCKET };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -136,7 +139,7 @@ static enum moment step(const char *what, const char *where, size_t bytes) {
   }
   const char *at = setting("KL_CRASH_AT"), *how = setting("KL_CRASH_HOW");
   if (at != NULL && strtoul(at, NULL, 10) == number) {
-    moment = how == NULL || how[0] == 'b' ? BEFORE : how[0] == 'm' ? MIDDLE : AFTER;
+    moment = how == NULL || how[0] == 'b' ? BEFORE : how[0] == 'm' ? MIDDLE : how[0] == 'f' ? FAILS : AFTER;
     if (moment == BEFORE) die();
   }
   pthread_mutex_unlock(&lock);
@@ -144,9 +147,14 @@ static enum moment step(const char *what, const char *where, size_t bytes) {
   return moment;
 }
 
+static unsigned long at_step(void) {
+  const char *at = setting("KL_CRASH_AT");
+  return at != NULL ? strtoul(at, NULL, 10) : 0;
+}
+
 /* The end of a step that has been done. */
 static void done(enum moment moment) {
-  if (moment != GO_ON) die();
+  if (moment != GO_ON && moment != FAILS) die();
 }
 
 /* What no power cut can take. */
@@ -169,6 +177,40 @@ static void publish(const char *part, const char *whole) {
   syscall(SYS_renameat2, AT_FDCWD, part, AT_FDCWD, whole, 0);
 }
 
+/* What the kernel dropped after a sync that failed. */
+static struct { unsigned long long inode; off64_t from, to; } dropped[8];
+static int drops;
+
+static void punch(int to, unsigned long long inode) {
+  static const char nuls[512];
+  for (int i = 0; i < drops; i++) {
+    if (dropped[i].inode != inode) continue;
+    for (off64_t at = dropped[i].from; at < dropped[i].to;) {
+      size_t n = dropped[i].to - at < 512 ? (size_t)(dropped[i].to - at) : 512;
+      if (syscall(SYS_pwrite64, to, nuls, n, at) <= 0) return;
+      at += (off64_t)n;
+    }
+  }
+}
+
+/* A sync that fails: what came since the last one is lost, whatever a later sync says. */
+static int fail_sync(int fd, unsigned long number) {
+  const char *shadow = setting("KL_CRASH_SHADOW");
+  struct statx st, kept;
+  char id[80], path[PATH_MAX];
+  if (shadow != NULL && statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &st) == 0 && drops < 8 &&
+      S_ISREG(st.stx_mode)) {
+    identity(&st, id, sizeof id);
+    snprintf(path, sizeof path, "%s/%s", shadow, id);
+    dropped[drops].inode = st.stx_ino;
+    dropped[drops].from = statx(AT_FDCWD, path, 0, STATX_BASIC_STATS, &kept) == 0 ? (off64_t)kept.stx_size : 0;
+    dropped[drops].to = (off64_t)st.stx_size;
+    drops++;
+  }
+  errno = number % 2 == 0 ? EIO : ENOSPC;
+  return -1;
+}
+
 static void keep_file(int fd) {
   const char *shadow = setting("KL_CRASH_SHADOW");
   struct statx st;
@@ -184,6 +226,7 @@ static void keep_file(int fd) {
     while ((n = syscall(SYS_read, from, piece, sizeof piece)) > 0) {
       if (syscall(SYS_write, to, piece, (size_t)n) != n) break;
     }
+    punch(to, st.stx_ino);
     publish(part, whole);
   }
   if (from >= 0) syscall(SYS_close, from);
@@ -219,7 +262,7 @@ static void keep_names(void) {
 static int opened(const char *symbol, int at, const char *path, int flags, mode_t mode, int with_at) {
   const char *boot = setting("KL_CRASH_BOOT_ID");
   if (boot != NULL && path != NULL && strcmp(path, "/proc/sys/kernel/random/boot_id") == 0) path = boot;
-  enum moment moment = matters(at, path) ? step("open", path, 0) : GO_ON;
+  enum moment moment = (flags & O_PATH) == 0 && matters(at, path) ? step("open", path, 0) : GO_ON;
   int result;
   if (with_at) {
     int (*real)(int, const char *, int, ...);
@@ -257,6 +300,7 @@ int fsync(int fd) {
   enum kind kind = what_is(fd, path);
   if (kind != JOURNAL_FILE && kind != JOURNAL_DIR) return real(fd);
   enum moment moment = step("fsync", path, 0);
+  if (moment == FAILS) return fail_sync(fd, at_step());
   int result = real(fd), saved = errno;
   if (result == 0) kind == JOURNAL_DIR ? keep_names() : keep_file(fd);
   done(moment);
@@ -270,6 +314,7 @@ int fdatasync(int fd) {
   enum kind kind = what_is(fd, path);
   if (kind != JOURNAL_FILE && kind != JOURNAL_DIR) return real(fd);
   enum moment moment = step("fdatasync", path, 0);
+  if (moment == FAILS) return fail_sync(fd, at_step());
   int result = real(fd), saved = errno;
   if (result == 0) kind == JOURNAL_DIR ? keep_names() : keep_file(fd);
   done(moment);
@@ -292,6 +337,8 @@ int fdatasync(int fd) {
 #define TYPES_flock int, int
 #define TYPES_rename const char *, const char *
 #define TYPES_renameat int, const char *, int, const char *
+#define TYPES_link const char *, const char *
+#define TYPES_linkat int, const char *, int, const char *, int
 #define TYPES_unlink const char *
 #define TYPES_unlinkat int, const char *, int
 #define TYPES_close int
@@ -307,11 +354,41 @@ SIMPLE(ftruncate64, "ftruncate", (int fd, off64_t size), (fd, size), what_is(fd,
 SIMPLE(flock, "flock", (int fd, int how), (fd, how), what_is(fd, place()) == JOURNAL_FILE, place())
 SIMPLE(rename, "rename", (const char *from, const char *to), (from, to), matters(AT_FDCWD, to), to)
 SIMPLE(renameat, "rename", (int d, const char *from, int e, const char *to), (d, from, e, to), matters(e, to), to)
+SIMPLE(link, "link", (const char *from, const char *to), (from, to), matters(AT_FDCWD, to), to)
+SIMPLE(linkat, "link", (int d, const char *from, int e, const char *to, int flags), (d, from, e, to, flags), matters(e, to), to)
 SIMPLE(unlink, "unlink", (const char *path), (path), matters(AT_FDCWD, path), path)
 SIMPLE(unlinkat, "unlink", (int d, const char *path, int flags), (d, path, flags), matters(d, path), path)
 SIMPLE(close, "close", (int fd), (fd), what_is(fd, place()) == JOURNAL_FILE || what_is(fd, place()) == SOCKET, place())
 SIMPLE(connect, "connect", (int fd, const struct sockaddr *to, socklen_t size), (fd, to, size),
        to != NULL && (to->sa_family == AF_INET || to->sa_family == AF_INET6), "socket")
+
+/* Record locks. Other commands of fcntl, whatever their argument is, pass. */
+
+static int controlled(const char *symbol, int fd, int command, void *argument) {
+  int (*real)(int, int, ...);
+  *(void **)&real = dlsym(RTLD_NEXT, symbol);
+  enum moment moment = GO_ON;
+  if ((command == F_SETLK || command == F_SETLKW || command == F_OFD_SETLK || command == F_OFD_SETLKW) &&
+      what_is(fd, place()) == JOURNAL_FILE) {
+    moment = step("lock", place(), 0);
+  }
+  int result = real(fd, command, argument), saved = errno;
+  done(moment);
+  errno = saved;
+  return result;
+}
+
+#define FCNTL(name)                          \
+  int name(int fd, int command, ...) {       \
+    va_list more;                            \
+    va_start(more, command);                 \
+    void *argument = va_arg(more, void *);   \
+    va_end(more);                            \
+    return controlled(#name, fd, command, argument); \
+  }
+
+FCNTL(fcntl)
+FCNTL(fcntl64)
 
 /* Bytes out. */
 

@@ -36,11 +36,13 @@ pub enum Moment {
     Middle,
     /// The call is made, its result never seen.
     After,
+    /// The process lives: the call, a sync, fails this once, and what it was to make durable is lost with the next cut.
+    Fails,
 }
 
 impl Moment {
     /// All of them.
-    pub const ALL: [Moment; 3] = [Moment::Before, Moment::Middle, Moment::After];
+    pub const ALL: [Moment; 4] = [Moment::Before, Moment::Middle, Moment::After, Moment::Fails];
 
     /// The word for it.
     pub fn name(self) -> &'static str {
@@ -48,6 +50,7 @@ impl Moment {
             Moment::Before => "before",
             Moment::Middle => "middle",
             Moment::After => "after",
+            Moment::Fails => "fails",
         }
     }
 }
@@ -77,8 +80,8 @@ pub struct Options {
     pub deaths: Vec<Death>,
     /// When in a step.
     pub moments: Vec<Moment>,
-    /// The step and the moment at which the second start dies, in every run.
-    pub again: Option<(usize, Moment)>,
+    /// The step and the moment at which the second start dies, and how; in every run.
+    pub again: Option<(usize, Moment, Death)>,
     /// So many crash points are drawn at which the restarted program is killed too.
     pub pairs: usize,
     /// The seed of that draw, and of the simulator.
@@ -87,6 +90,8 @@ pub struct Options {
     pub restarts: u32,
     /// How long one start may take.
     pub limit: Duration,
+    /// A process that was killed is started again at once: the network is not waited for.
+    pub restless: bool,
     /// How much faster the program's sleep goes.
     pub hurry: u32,
     /// Control calls before each run: method, path, body.
@@ -118,6 +123,7 @@ impl Default for Options {
             seed: 1,
             restarts: 3,
             limit: Duration::from_secs(30),
+            restless: false,
             hurry: 20,
             sim: Vec::new(),
             keys: Vec::new(),
@@ -136,16 +142,16 @@ pub struct Case {
     pub moment: Moment,
     /// How.
     pub death: Death,
-    /// The step and the moment at which the second start dies, by the same death.
-    pub again: Option<(usize, Moment)>,
+    /// The step and the moment at which the second start dies, and how.
+    pub again: Option<(usize, Moment, Death)>,
 }
 
 impl Case {
     fn words(&self) -> String {
         let mut text =
             format!("--only {} --moment {} --kind {}", self.step, self.moment.name(), self.death.name());
-        if let Some((step, moment)) = self.again {
-            let _ = write!(text, " --again {step}:{}", moment.name());
+        if let Some((step, moment, death)) = self.again {
+            let _ = write!(text, " --again {step}:{}:{}", moment.name(), death.name());
         }
         text
     }
@@ -294,7 +300,7 @@ pub fn run(options: &Options) -> Result<Report, Failure> {
         }
     }
     let mut more = Vec::new();
-    for death in options.deaths.iter().copied().filter(|d| d.is_power_cut()) {
+    for death in options.deaths.iter().copied().filter(|d| *d != Death::Killed) {
         // Without a journal a power cut is a kill.
         let of = match death {
             _ if !options.journal => continue,
@@ -314,7 +320,12 @@ fn points(options: &Options, steps: &[Step]) -> Vec<(usize, Moment)> {
     let wanted = |s: &&Step| options.only.is_empty() || options.only.contains(&s.number);
     let of = |s: &Step| {
         let (number, middle) = (s.number, s.has_middle());
-        let fits = move |m: &Moment| *m != Moment::Middle || middle;
+        let sync = s.is_sync();
+        let fits = move |m: &Moment| match m {
+            Moment::Middle => middle,
+            Moment::Fails => sync,
+            _ => true,
+        };
         options.moments.clone().into_iter().filter(fits).map(move |m| (number, m))
     };
     steps.iter().filter(wanted).flat_map(of).collect()
@@ -329,8 +340,8 @@ fn pairs(options: &Options, points: &[(usize, Moment)]) -> Vec<Case> {
         // The second start often has fewer steps.
         let last = points.len().div_ceil(1 + noise.below(4));
         let again = points[noise.below(last)];
-        let death = options.deaths[noise.below(options.deaths.len())];
-        all.push(Case { step, moment, death, again: Some(again) });
+        let mut death = || options.deaths[noise.below(options.deaths.len())];
+        all.push(Case { step, moment, death: death(), again: Some((again.0, again.1, death())) });
     }
     all
 }
@@ -463,6 +474,8 @@ impl<'a> Job<'a> {
         let mut keys = vec![("timeout_ms", json!(10_000))];
         if self.options.journal {
             keys.push(("state_dir", json!(self.state())));
+        } else {
+            keys.push(("state_dir", json!("none")));
         }
         keys.extend(self.options.keys.iter().map(|(k, v)| (k.as_str(), v.clone())));
         let accounts = self.stage.accounts(&keys)?;
@@ -651,32 +664,37 @@ impl<'a> Job<'a> {
             violations: Vec::new(),
         };
         let killed = |s: &Start| s.status.is_some_and(|s| s.signal() == Some(SIGKILL));
-        let mut kills = VecDeque::from([(case.step, case.moment)]);
+        let mut kills = VecDeque::from([(case.step, case.moment, case.death)]);
         kills.extend(case.again);
         let mut starts = 0;
         let last = loop {
             let kill = kills.pop_front();
             // A start that is to die by a power cut is in a boot of its own.
-            let boot = Some(starts).filter(|_| kill.is_some() && case.death.is_power_cut());
-            let start = self.start(&scene, kill, boot, false)?;
+            let boot = Some(starts).filter(|_| kill.is_some_and(|(.., death)| death.boots()));
+            let start = self.start(&scene, kill.map(|(step, moment, _)| (step, moment)), boot, false)?;
             starts += 1;
             if start.status.is_none() {
                 let limit = self.options.limit.as_secs_f32();
                 ending.violations.push(format!("start {starts} did not end within {limit} s"));
                 break start;
             }
-            if !killed(&start) || starts > self.options.restarts as usize + 2 {
+            // After a sync that failed the process goes on to its end, and what was not made durable is lost then.
+            let failed = kill.is_some_and(|(_, moment, _)| moment == Moment::Fails) && !killed(&start);
+            if !killed(&start) && !failed || starts > self.options.restarts as usize + 2 {
                 break start;
             }
-            // What was sent arrives, long before a machine has started again, and doors have shut meanwhile.
-            self.stage.settle()?;
-            self.stage.control("POST", "/_sim/clock/advance", json!({"ms": BOOT_MS}))?;
+            // What was sent arrives long before a machine has started again, and doors have shut meanwhile. A process is
+            // started again at once, whatever is still on its way.
+            if kill.is_none_or(|(.., death)| death.boots()) || !self.options.restless {
+                self.stage.settle()?;
+                self.stage.control("POST", "/_sim/clock/advance", json!({"ms": BOOT_MS}))?;
+            }
             if starts == 1 {
                 ending.reached = true;
                 ending.at_risk = self.options.journal && self.disk(|disk| disk.is_at_risk())?;
             }
-            if case.death.is_power_cut() {
-                self.disk(|disk| disk.cut(case.death))?;
+            if let Some((.., death)) = kill {
+                self.disk(|disk| disk.cut(death))?;
             }
         };
         self.stage.settle()?;
@@ -684,7 +702,10 @@ impl<'a> Job<'a> {
         if let Some(signal) = last.status.and_then(|s| s.signal()) {
             ending.violations.push(format!("the program died of signal {signal} by itself"));
         }
-        if starts == 1 && ending.exit.is_some_and(|code| code != reference.exit) {
+        if starts == 1
+            && case.moment != Moment::Fails
+            && ending.exit.is_some_and(|code| code != reference.exit)
+        {
             ending.violations.push(format!("it was not killed, and yet exits with {:?}", ending.exit));
         }
         let acts = self.stage.acts()?;
@@ -723,6 +744,39 @@ impl<'a> Job<'a> {
         }
     }
 
+    /// No order was reported as paid twice, and a report of which nobody knows can be settled by what the platform has booked.
+    fn payments(&self, client: &Client, ending: &mut Ending) -> Result<(), Failure> {
+        let paid = self.stage.payments()?;
+        let mut wrong = |what: String| ending.violations.push(what);
+        for (order, times) in paid.iter().filter(|(_, times)| **times > 1) {
+            wrong(format!("order {order} was reported as paid {times} times"));
+        }
+        let Ok(all) = client.commands_list(0, CommandFilter::Any) else { return Ok(()) };
+        for known in all {
+            let Act::Write { verb, order_no, .. } = &known.act else { continue };
+            let (id, happened) = (&known.request_id, paid.contains_key(order_no));
+            if verb != "payment_report" {
+                continue;
+            }
+            match known.outcome {
+                Outcome::Done if !happened => {
+                    wrong(format!("{id}: the payment is said to be done, but is not"))
+                }
+                Outcome::NotDone if happened => {
+                    wrong(format!("{id}: the payment is said to be not done, but is"))
+                }
+                Outcome::Unknown => {
+                    let seen = if happened { Outcome::Done } else { Outcome::NotDone };
+                    if let Err(e) = settled(client, id, seen) {
+                        wrong(format!("{id}: the payment cannot be settled: {}", e.message()));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// What the library says of the program's commands, afterwards.
     fn ask(&self, scene: &Scene, acts: &Acts, ending: &mut Ending) -> Result<(), Failure> {
         let client = self.client(scene)?;
@@ -759,7 +813,7 @@ impl<'a> Job<'a> {
                     Err(e) if e.details().outcome == Outcome::NotDone => (Outcome::NotDone, Fate::Resolved),
                     Err(_) => {
                         let seen = if happened { Outcome::Done } else { Outcome::NotDone };
-                        if let Err(e) = client.command_settle(&id, seen, SettledBy::Sensor, "door contact") {
+                        if let Err(e) = settled(&client, &id, seen) {
                             wrong(format!("a sensor cannot settle it: {}", e.message()));
                         }
                         (seen, Fate::Settled)
@@ -778,6 +832,7 @@ impl<'a> Job<'a> {
         if opened > done && ending.violations.is_empty() {
             ending.violations.push(format!("{opened} things happened, and only {done} are said to be done"));
         }
+        self.payments(&client, ending)?;
         match client.commands_pending() {
             Ok(left) if left.is_empty() => {}
             Ok(left) => {
@@ -800,6 +855,15 @@ impl<'a> Job<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// What a sensor saw. Before maturity *not done* must be refused; here nothing is on its way any more, and a person who knows
+/// that says so aloud.
+fn settled(client: &Client, id: &str, seen: Outcome) -> Result<(), kiosklink::error::Error> {
+    match client.command_settle(id, seen, SettledBy::Sensor, "door contact") {
+        Err(e) if e.status() == KL_E_TOO_EARLY => client.command_overrule(id, seen, "looked at the door"),
+        other => other,
     }
 }
 

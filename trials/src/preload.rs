@@ -61,6 +61,11 @@ impl Step {
     pub fn has_middle(&self) -> bool {
         self.bytes > 1
     }
+
+    /// Whether it is a sync, which a disk may refuse.
+    pub fn is_sync(&self) -> bool {
+        matches!(self.name.as_str(), "fsync" | "fdatasync")
+    }
 }
 
 /// The steps that the shim wrote down.
@@ -88,6 +93,8 @@ pub enum Death {
     /// The power is cut: nothing that was not synced is left, and renames, new and removed files are undone where their
     /// folder was not synced.
     Lost,
+    /// The process is killed and the card drops off the bus and comes back: as `Lost`, but in the same boot.
+    Reset,
     /// The power is cut: the folder is as it was, of what was added to a file since it was last synced half is there.
     Half,
     /// The power is cut: the folder is as it was, of what was added to a file the length is there, and NULs.
@@ -96,7 +103,8 @@ pub enum Death {
 
 impl Death {
     /// All of them.
-    pub const ALL: [Death; 5] = [Death::Killed, Death::Kept, Death::Lost, Death::Half, Death::Zeros];
+    pub const ALL: [Death; 6] =
+        [Death::Killed, Death::Kept, Death::Lost, Death::Reset, Death::Half, Death::Zeros];
 
     /// The word for it on the command line and in the table.
     pub fn name(self) -> &'static str {
@@ -104,6 +112,7 @@ impl Death {
             Death::Killed => "killed",
             Death::Kept => "kept",
             Death::Lost => "lost",
+            Death::Reset => "reset",
             Death::Half => "half",
             Death::Zeros => "zeros",
         }
@@ -115,14 +124,15 @@ impl Death {
             Death::Killed => "process killed",
             Death::Kept => "power cut, all was written",
             Death::Lost => "power cut, unsynced is gone",
+            Death::Reset => "card reset, unsynced is gone",
             Death::Half => "power cut, half a tail",
             Death::Zeros => "power cut, a tail of NULs",
         }
     }
 
     /// Whether the system boots afterwards.
-    pub fn is_power_cut(self) -> bool {
-        self != Death::Killed
+    pub fn boots(self) -> bool {
+        !matches!(self, Death::Killed | Death::Reset)
     }
 }
 
@@ -190,7 +200,7 @@ impl Disk<'_> {
         let left = match death {
             Death::Killed => return Ok(()),
             Death::Kept => self.now()?,
-            Death::Lost => self.safe()?,
+            Death::Lost | Death::Reset => self.safe()?,
             Death::Half | Death::Zeros => {
                 let mut left = Names::new();
                 for (name, now) in self.now()? {
@@ -247,6 +257,7 @@ mod tests {
             (Death::Killed, Some("one two"), Some("new")),
             (Death::Kept, Some("one two"), Some("new")),
             (Death::Lost, Some("one"), None),
+            (Death::Reset, Some("one"), None),
             (Death::Half, Some("one t"), Some("n")),
             (Death::Zeros, Some("one\0\0\0\0"), Some("\0\0\0")),
         ] {

@@ -51,7 +51,7 @@ pub struct Options {
     pub threads: usize,
     /// Processes.
     pub processes: usize,
-    /// About how often a process is killed; 0: never.
+    /// In every second step a process is killed, so many milliseconds after its begin at most; 0: never.
     pub kill_ms: u64,
     /// So many of a hundred requests meet a fault.
     pub faults: u32,
@@ -340,11 +340,12 @@ impl Round<'_> {
         let mut over = vec![false; workers.len()];
         let mut kills = 0;
         let kill_ms = self.options.kill_ms;
-        let pause = |noise: &mut Noise| {
-            (kill_ms > 0)
-                .then(|| Instant::now() + Duration::from_millis(kill_ms / 2 + noise.next() % kill_ms.max(1)))
+        // In every second step, at some moment of it.
+        let in_step = |noise: &mut Noise| {
+            let ms = noise.next() % kill_ms.max(1);
+            (kill_ms > 0 && noise.percent(50)).then(|| Instant::now() + Duration::from_millis(ms))
         };
-        let mut next = pause(noise);
+        let mut next = in_step(noise);
         let limit = Instant::now() + ROUND_LIMIT;
         let mut stepped = Instant::now();
         self.time.pass(0)?;
@@ -362,6 +363,7 @@ impl Round<'_> {
                 self.stage.control("POST", "/_sim/clock/advance", json!({"ms": ms}))?;
                 self.time.pass(ms as i64)?;
                 stepped = Instant::now();
+                next = in_step(noise);
             }
             if next.is_some_and(|at| Instant::now() >= at) {
                 let victim = noise.below(workers.len());
@@ -371,7 +373,7 @@ impl Round<'_> {
                     workers[victim] = start(self, victim)?;
                     kills += 1;
                 }
-                next = pause(noise);
+                next = None;
             }
             if Instant::now() > limit {
                 workers.iter_mut().for_each(|w| drop(w.kill()));
@@ -427,6 +429,9 @@ impl Round<'_> {
                 }
                 report.recorded += usize::from(recorded.is_some());
                 if let Some(end) = end {
+                    if self.options.journal && end.how == "forgotten" {
+                        report.violations.push(format!("{id}: sent, and the journal does not know it"));
+                    }
                     count(report, met, &task, place, end);
                 }
             }
@@ -488,14 +493,10 @@ fn count(report: &mut Report, met: &Met, task: &Task, place: usize, end: &End) {
     }
     report.unknown += usize::from(end.unknown);
     if end.how == "sensor" || end.outcome == Outcome::Unknown {
-        let kind = met.split([' ', '+']).next().unwrap_or_default();
-        let kind = if met.starts_with("nothing") { met.as_str() } else { kind };
-        let what = format!(
-            "{} {} {}: {kind}",
-            worker::outcome_word(end.outcome),
-            task.platform(),
-            task.operation(place)
-        );
+        // The reason without the name.
+        let why = end.why.split(&end.id).last().unwrap_or_default().trim_start_matches(" is not known: ");
+        let (outcome, operation) = (worker::outcome_word(end.outcome), task.operation(place));
+        let what = format!("{outcome:<8} {} {operation}: {}", task.platform(), cut(why, 90));
         *report.by_sensor.entry(what).or_default() += 1;
     }
     if door {
@@ -504,6 +505,11 @@ fn count(report: &mut Report, met: &Met, task: &Task, place: usize, end: &End) {
     }
     let twins = end.told.iter().filter(|t| t.twin).count();
     report.repeated += usize::from(end.repeated) + twins;
+}
+
+fn cut(text: &str, most: usize) -> &str {
+    let end = text.char_indices().nth(most).map_or(text.len(), |(at, _)| at);
+    &text[..end]
 }
 
 #[cfg(test)]

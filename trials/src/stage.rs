@@ -82,6 +82,15 @@ impl Stage {
         self.control("POST", "/_sim/wait", body).map(drop)
     }
 
+    /// How often each order was reported as paid.
+    pub fn payments(&self) -> Result<Acts, String> {
+        let mut payments = Acts::new();
+        for act in list(&self.control("GET", "/_sim/acts?kind=pay&by=request", Value::Null)?) {
+            *payments.entry(act["order"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+        }
+        Ok(payments)
+    }
+
     /// What has happened, by the simulator's own record.
     pub fn acts(&self) -> Result<Acts, String> {
         let mut acts = Acts::new();

@@ -78,7 +78,7 @@ fn what_cannot_be_tried_is_said() {
     let (code, text) = crashtest("missing", &[], &["./there-is-no-such-program"]);
     assert!(code == 2 && text.contains("there-is-no-such-program"), "{text}");
     let (code, text) = crashtest("wrong", &["--kind", "sleep"], &["true"]);
-    assert!(code == 64 && text.contains("killed, kept, lost, half, zeros"), "{text}");
+    assert!(code == 64 && text.contains("killed, kept, lost, reset, half, zeros"), "{text}");
     // A program whose request_ids are not given cannot be judged.
     let program = example("open_door");
     let program = [&[&*program], &WORDS[..]].concat();

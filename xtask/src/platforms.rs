@@ -81,7 +81,7 @@ fn read(text: &str) -> Result<Vec<Row>, String> {
 /// Each operation with nothing in it: whether a platform has it does not depend on its parameters.
 fn with_each_op(mut with: impl FnMut(&Op<'_>)) {
     let page = PageRequest { number: 1, size: 0 };
-    let (order, query, claim) = (OrderRef::default(), OrderQuery::default(), Claim::default());
+    let (order, query, claim) = (OrderRef::default(), OrderQuery::default(), Complaint::default());
     let (codes, create, cancel) = (CodeQuery::default(), CodeCreate::default(), CodeCancel::default());
     for op in [
         Op::Ping,

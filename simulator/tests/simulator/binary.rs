@@ -37,6 +37,13 @@ fn ready_line_files_and_end() {
     let account = &accounts["accounts"]["yopoint"];
     assert_eq!(account["base_url"], info["platforms"]["yopoint"]["base_url"]);
     assert_eq!(account["ca_file"], info["ca_file"]);
+    // Commands need a place where they are remembered: the file names one beside itself, private from the beginning.
+    for platform in ["yopoint", "dingshang", "youzan", "zhiyun"] {
+        assert_eq!(accounts["accounts"][platform]["state_dir"], "accounts.state", "{platform}");
+    }
+    let state = std::fs::metadata(path("accounts.state")).expect("the folder is made");
+    assert!(state.is_dir());
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&state.permissions()) & 0o777, 0o700);
     let port = u16::try_from(info["port"].as_u64().expect("a number")).expect("a port");
     assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
     drop(child.stdin.take());

@@ -279,7 +279,7 @@ fn own_number(trade_no: &str) -> Result<&str> {
     if is_trade_id(trade_no) {
         return Ok(trade_no);
     }
-    Err(argument("trade_no", "must be 20 to 32 letters and digits, best only digits"))
+    Err(argument("trade_no", "must be 20 to 32 letters and digits; digits only are the safest"))
 }
 
 /// What the platform takes for a number of ours.

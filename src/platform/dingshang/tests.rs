@@ -147,7 +147,7 @@ fn the_vendors_visible_payload_reads_back() {
     const V3: &str = "eyJtYWNoaW5lX25vIjoiMTYzMjcxMjkiLCJzaWduIjoiOUM4NEZEMUNFMkM3Njg0OUU3Nzc4QUNGMkM1MEZGRjAiLCJzdGF0dXMiOjIsInRpbWVzdGFtcCI6IjE3MTQxMjgzNTgifQ==";
     let theirs = STANDARD.decode(V3).unwrap();
     let theirs = Json::parse(&theirs).unwrap().object().unwrap();
-    let claim = Claim { order_no: "60".into(), cabinet_id: "16327129".into(), ..Claim::default() };
+    let claim = Complaint { order_no: "60".into(), cabinet_id: "16327129".into(), ..Complaint::default() };
     let request = sealed(&platform(), &Op::RefundApply(&claim), 1_714_128_358_000);
     assert_eq!((request.method, request.url.path_and_query.as_str()), ("PUT", "/api/openapi/v1/orders/60"));
     let ours = opened(&request);
@@ -300,7 +300,7 @@ fn extra_parameters_replace_nothing() {
         lines: vec![("2".into(), 1)],
         ..OrderCreate::default()
     };
-    let claim = Claim { cabinet_id: "1".into(), order_no: "60".into(), ..Claim::default() };
+    let claim = Complaint { cabinet_id: "1".into(), order_no: "60".into(), ..Complaint::default() };
     let report = PaymentReport { cabinet_id: "1".into(), order_no: "60".into(), ..PaymentReport::default() };
     for spelled in [|n: &str| n.to_owned(), |n: &str| n.to_ascii_uppercase()] {
         let extra = |name: &str| Some(["{\"", &spelled(name), "\":\"9\"}"].concat());
@@ -321,7 +321,7 @@ fn extra_parameters_replace_nothing() {
             refused(&Op::OrderCreate(&OrderCreate { extra_json: extra(name), ..order.clone() }), name);
         }
         for name in ["machine_no", "status", "order_id", "sign"] {
-            refused(&Op::RefundApply(&Claim { extra_json: extra(name), ..claim.clone() }), name);
+            refused(&Op::RefundApply(&Complaint { extra_json: extra(name), ..claim.clone() }), name);
             refused(&Op::PaymentReport(&PaymentReport { extra_json: extra(name), ..report.clone() }), name);
         }
         let page = PageRequest { number: 1, size: 0 };
@@ -676,7 +676,7 @@ fn parameters_that_cannot_be_sent_are_refused() {
     let by_trade = OrderRef { trade_no: "1".repeat(20), ..OrderRef::default() };
     assert!(p.draft(&Op::OrderGet(&by_trade)).err().unwrap().message().contains("order_no"));
     assert_eq!(p.draft(&Op::UserGet).err().unwrap().status(), KL_E_UNSUPPORTED);
-    assert_eq!(p.nature(&Op::AppealFile(&Claim::default())).unwrap_err().status(), KL_E_UNSUPPORTED);
+    assert_eq!(p.nature(&Op::AppealFile(&Complaint::default())).unwrap_err().status(), KL_E_UNSUPPORTED);
 }
 
 #[test]

@@ -297,7 +297,7 @@ fn page_size(page: &PageRequest) -> Result<u32> {
 }
 
 /// Field names inferred from the order record; `ReceiptNo` is certain in substance.
-fn claim_params(claim: &Claim) -> Result<String> {
+fn claim_params(claim: &Complaint) -> Result<String> {
     keep_reserved(
         claim.extra_json.as_deref(),
         &["ReceiptNo", "UserRefundsReason", "UserRefundsRemarks", "UserRefundsMobile"],

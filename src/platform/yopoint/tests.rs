@@ -478,7 +478,7 @@ fn extra_parameters_replace_nothing_that_the_guard_goes_by() {
     };
     refused(Op::CodeRedeem(&redeem(r#"{"code":"2"}"#)));
     refused(Op::CodeRedeem(&redeem(r#"{"TID":"u"}"#)));
-    let claim = Claim {
+    let claim = Complaint {
         order_no: "VI1".into(),
         extra_json: Some(r#"{"receiptno":"VI2"}"#.into()),
         ..Default::default()

@@ -104,6 +104,10 @@ fn proof(t: i64) -> i64 {
 }
 
 impl Speaks for Zhiyun {
+    fn only_reads(&self) -> bool {
+        true
+    }
+
     fn kind(&self) -> Kind {
         Kind::Zhiyun
     }
@@ -183,6 +187,10 @@ impl Recovers for Zhiyun {
 }
 
 impl CallsBack for Zhiyun {
+    fn calls_back(&self) -> bool {
+        false
+    }
+
     fn event(&self, _headers: &str, _body: &[u8], _now_ms: i64) -> Result<Event> {
         Err(Error::new(KL_E_UNSUPPORTED, "zhiyun sends no callbacks"))
     }

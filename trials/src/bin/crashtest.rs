@@ -26,12 +26,13 @@ every start: a program that makes a new one after a restart cannot be protected,
   --full                before each run the journal is filled so far that it is written anew during the run (yopoint)
   --set KEY=VALUE       one more setting of the accounts
   --sim 'POST /_sim/... {...}'   a control call of the simulator before each run; may be repeated
-  --kind WORDS          killed,kept,lost,half,zeros: the process is killed, or the power is cut and of what was not synced
-                        all, nothing, half, or NULs are left (all)
-  --moment WORDS        before,middle,after the call of a step (all)
+  --kind WORDS          killed,kept,lost,reset,half,zeros: the process is killed, or the power is cut and of what was not
+                        synced all, nothing, half, or NULs are left; reset: nothing is left, in the same boot (all)
+  --moment WORDS        before,middle,after the call of a step; fails: a sync fails once, and the process lives (all)
   --only N              only this step; may be repeated
-  --again N:MOMENT      the restarted program dies too, there
+  --again N:MOMENT:KIND the restarted program dies too, there and so
   --pairs N             so many crash points drawn by the seed at which the restarted program dies too (0)
+  --restless            a killed program is started again at once: what is on its way is not waited for
   --seed N              (1)
   --jobs N              runs at a time (twice the processors)
   --limit-ms N          how long one start may take (30000)
@@ -97,9 +98,11 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Option<Wish>, String
             "--only" => options.only.push(number(&flag, &value()?)?),
             "--again" => {
                 let text = value()?;
-                let (step, moment) = text.split_once(':').unwrap_or((&text, "before"));
-                let moment = words(moment, &Moment::ALL, Moment::name)?;
-                again = Some((number::<usize>(&flag, step)?, moment[0]));
+                let mut parts = text.split(':');
+                let step = number::<usize>(&flag, parts.next().unwrap_or_default())?;
+                let moment = words(parts.next().unwrap_or("before"), &Moment::ALL, Moment::name)?;
+                let death = words(parts.next().unwrap_or("killed"), &Death::ALL, Death::name)?;
+                again = Some((step, moment[0], death[0]));
             }
             "--pairs" => options.pairs = number(&flag, &value()?)?,
             "--seed" => options.seed = number(&flag, &value()?)?,
@@ -107,6 +110,7 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Option<Wish>, String
             "--limit-ms" => options.limit = Duration::from_millis(number(&flag, &value()?)?),
             "--hurry" => options.hurry = number(&flag, &value()?)?,
             "--work" => options.work = value()?.into(),
+            "--restless" => options.restless = true,
             "--expect-violations" => expected = true,
             "--verbose" => options.verbose = true,
             "--help" | "-h" => return Ok(None),

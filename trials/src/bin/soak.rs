@@ -13,11 +13,11 @@ kiosklink-soak: thousands of commands on platforms that do unkind things, in sev
 
   --seed N        the same seed gives the same commands and, for each command, the same faults (from the clock)
   --commands N    at least so many (20000)
-  --processes N   (2)
-  --threads N     of each process (8)
-  --kill-ms N     about how often a process is killed; 0: never (6000)
-  --faults N      so many of a hundred requests meet a fault (25)
-  --dialects N    so many of a hundred answers are in a dialect (25)
+  --processes N   (4)
+  --threads N     of each process (4)
+  --kill-ms N     in every second step a process is killed, so many ms after its begin at most; 0: never (1500)
+  --faults N      so many of a hundred requests meet a fault (15)
+  --dialects N    so many of a hundred answers are in a dialect (10)
   --journal on|off    off: no state_dir; then violations must be found (on)
   --work DIR      a folder to work in (target/trials/soak-PID)
 
@@ -28,11 +28,11 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Option<Options>, Str
     let mut options = Options {
         seed: now.as_secs() % 1_000_000,
         commands: 20_000,
-        threads: 8,
-        processes: 2,
-        kill_ms: 6_000,
-        faults: 25,
-        dialects: 25,
+        threads: 4,
+        processes: 4,
+        kill_ms: 1_500,
+        faults: 15,
+        dialects: 10,
         journal: true,
         work: format!("target/trials/soak-{}", std::process::id()).into(),
         program: std::env::current_exe().map_err(|e| e.to_string())?,

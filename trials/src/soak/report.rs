@@ -106,7 +106,7 @@ impl Report {
             "left to a sensor or a person after maturity: {left:.2} % (at most {LEFT_MOST} %)"
         );
         for (what, n) in &self.by_sensor {
-            let _ = writeln!(text, "  {what:<72} {n:>6}");
+            let _ = writeln!(text, "  {n:>6}  {what}");
         }
         let _ = writeln!(
             text,

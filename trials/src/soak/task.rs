@@ -88,7 +88,7 @@ pub(super) fn task(seed: u64, number: usize, threads: usize) -> Task {
         // Ids as `generate` makes them.
         0..50 => Act::Door {
             cabinet: format!("5e00{:020x}", thread * CABINETS + dice.below(CABINETS)),
-            own: dice.percent(30),
+            own: dice.percent(10),
         },
         50..72 => Act::Pickup {
             machine,
@@ -100,7 +100,7 @@ pub(super) fn task(seed: u64, number: usize, threads: usize) -> Task {
         74 => Act::Lane { machine, lane: format!("A2{lane}") },
         _ => Act::Redeem { code: format!("{}", 40_000_000_000 + number) },
     };
-    let rival = matches!(act, Act::Pickup { .. } | Act::Redeem { .. }) && dice.percent(6);
+    let rival = matches!(act, Act::Pickup { .. } | Act::Redeem { .. }) && dice.percent(3);
     let rival_after_ms = rival.then(|| [0, 300, 5_000, 60_000][dice.below(4)]);
     Task { number, id: format!("{WORD}{seed}-{number}"), act, rival_after_ms, dice }
 }

@@ -9,7 +9,7 @@ use crate::stage::list;
 use kiosklink::client::Client;
 use kiosklink::command::{Command, Physical, SettledBy};
 use kiosklink::error::{Advice, Error, Outcome};
-use kiosklink::model::{Claim, DoorRequest, OrderCreate, PaymentReport, RedeemRequest};
+use kiosklink::model::{Complaint, DoorRequest, OrderCreate, PaymentReport, RedeemRequest};
 use kiosklink::status::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -142,6 +142,8 @@ pub(super) struct End {
     pub late: u32,
     /// How many steps it was followed.
     pub steps: u32,
+    /// What the last question about it said.
+    pub why: String,
     pub told: Vec<Told>,
 }
 
@@ -161,6 +163,7 @@ impl Default for End {
             knocks: 0,
             late: 0,
             steps: 0,
+            why: String::new(),
             told: Vec::new(),
         }
     }
@@ -196,7 +199,7 @@ impl End {
             "id": self.id, "outcome": outcome_word(self.outcome), "how": self.how, "first": self.first,
             "unknown": self.unknown, "open": self.open, "repeated": self.repeated, "mark": self.mark,
             "order_no": self.order_no, "item_no": self.item_no, "knocks": self.knocks, "late": self.late,
-            "steps": self.steps, "told": told,
+            "steps": self.steps, "why": self.why, "told": told,
         })
     }
 
@@ -225,6 +228,7 @@ impl End {
             knocks: number("knocks"),
             late: number("late"),
             steps: number("steps"),
+            why: words("why"),
             told: list(&value["told"]).iter().map(told).collect(),
         }
     }
@@ -270,6 +274,17 @@ pub(super) fn word(by: SettledBy) -> &'static str {
     }
 }
 
+/// What the journal says; on a busy machine its lock may be waited for in vain a few times.
+fn recorded(client: &Client, id: &str) -> Result<Command, Error> {
+    let begun = Instant::now();
+    loop {
+        match client.command_get(id) {
+            Err(e) if e.status() == KL_E_JOURNAL_BUSY && begun.elapsed() < PATIENCE => {}
+            other => return other,
+        }
+    }
+}
+
 fn wall_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
 }
@@ -281,9 +296,17 @@ pub(super) fn work(brief: &Brief) -> Result<(), Failure> {
     std::thread::scope(|scope| {
         let first = brief.process * brief.threads;
         let threads: Vec<_> = (first..first + brief.threads)
-            .map(|thread| scope.spawn(move || Lane { brief, clients, thread }.run()))
+            .map(|thread| {
+                scope.spawn(move || {
+                    if let Err(why) = (Lane { brief, clients, thread }).run() {
+                        // The others would wait for this one for ever.
+                        eprintln!("kiosklink-soak: thread {thread}: {why}");
+                        std::process::exit(2);
+                    }
+                })
+            })
             .collect();
-        threads.into_iter().try_for_each(|t| t.join().map_err(|_| Failure::from("a thread panicked"))?)
+        threads.into_iter().try_for_each(|t| t.join().map_err(|_| Failure::from("a thread panicked")))
     })
 }
 
@@ -333,7 +356,7 @@ impl Lane<'_> {
         let part = path.with_extension("part");
         fs::write(&part, whole).and_then(|()| fs::rename(&part, &path)).map_err(io)?;
         let mut file = File::options().append(true).open(&path).map_err(io)?;
-        let mut visits: BTreeMap<usize, Visit> = BTreeMap::new();
+        let mut visits = BTreeMap::new();
         for line in &over {
             let number = line["n"].as_u64().unwrap_or_default() as usize;
             let ends = list(&line["ends"]).iter().map(End::parse).collect();
@@ -342,7 +365,8 @@ impl Lane<'_> {
         let mut numbers = (self.brief.first..self.brief.end).filter(|n| n % self.threads() == self.thread);
         let last = visits.keys().next_back().copied();
         let mut next = numbers.find(|n| last.is_none_or(|last| *n > last));
-        visits.retain(|_, visit| !visit.over());
+        let (mut past, open): (BTreeMap<_, _>, _) = visits.into_iter().partition(|(_, visit)| visit.over());
+        let mut visits: BTreeMap<usize, Visit> = open;
         let (mut done, _) = place_of(&self.brief.folder, self.brief.first, self.thread);
         loop {
             let step = self.next_step(done);
@@ -351,19 +375,26 @@ impl Lane<'_> {
                 self.follow(visit, &mut dice)?;
                 file.write_all(visit.line().as_bytes()).map_err(io)?;
             }
-            visits.retain(|_, visit| !visit.over());
+            let (over, open) = visits.into_iter().partition::<BTreeMap<_, _>, _>(|(_, visit)| visit.over());
+            past.extend(over);
+            visits = open;
+            // Firmware comes back to a name from any time ago.
+            let mut dice = Noise(self.brief.seed ^ step << 24 ^ self.thread as u64);
+            let old = dice.below(past.len());
+            if let Some(visit) = past.values_mut().nth(old) {
+                self.once_more(visit)?;
+                file.write_all(visit.line().as_bytes()).map_err(io)?;
+            }
             for _ in 0..CUSTOMERS {
                 let Some(number) = next else { break };
                 let mut visit = Visit::new(task(self.brief.seed, number, self.threads()));
                 self.arrive(&mut visit)?;
                 file.write_all(visit.line().as_bytes()).map_err(io)?;
-                if !visit.over() {
-                    visits.insert(number, visit);
-                }
+                visits.insert(number, visit);
                 next = numbers.next();
             }
             done = step;
-            let over = next.is_none() && visits.is_empty();
+            let over = next.is_none() && visits.values().all(Visit::over);
             let place = self.brief.place(self.thread);
             let text = format!("{step}{}", if over { " over" } else { "" });
             let part = place.with_extension("part");
@@ -385,6 +416,24 @@ impl Lane<'_> {
         }
     }
 
+    /// Gives a command once more that was done long ago.
+    fn once_more(&self, visit: &mut Visit) -> Result<(), Failure> {
+        let (task, before) = (&visit.task, &[][..]);
+        let Some(end) = visit.ends.first_mut().filter(|end| end.outcome == Outcome::Done) else {
+            return Ok(());
+        };
+        let began_ms = wall_ms();
+        match self.send(self.clients.of(task), task, 0, before) {
+            Ok(_) => end.tell(Outcome::Done, "old name", false, began_ms),
+            Err(e) if e.details().outcome == Outcome::NotDone => {
+                end.tell(Outcome::NotDone, "old name", false, began_ms);
+            }
+            Err(_) => {}
+        }
+        end.repeated = true;
+        Ok(())
+    }
+
     /// A customer comes.
     fn arrive(&self, visit: &mut Visit) -> Result<(), Failure> {
         let mut dice = visit.task.dice.clone();
@@ -403,8 +452,16 @@ impl Lane<'_> {
                 Some(Err(_)) => Err("a thread panicked".into()),
             }
         })?;
-        if let (Some(told), Some(end)) = (begun.flatten(), visit.ends.first_mut()) {
-            end.told.push(told);
+        let Some(end) = visit.ends.first_mut().filter(|_| twin) else { return Ok(()) };
+        end.told.extend(begun.flatten());
+        if let Ok(known) = recorded(self.clients.of(&visit.task), &end.id) {
+            end.keep(&known);
+            if known.outcome == Outcome::Unknown {
+                // This thread's try was not done, the twin's is unknown.
+                (end.unknown, end.open, end.outcome) = (true, true, Outcome::Unknown);
+            } else if known.outcome == Outcome::Done && end.outcome != Outcome::Done {
+                end.settle(Outcome::Done, "recorded", wall_ms());
+            }
         }
         Ok(())
     }
@@ -481,7 +538,7 @@ impl Lane<'_> {
         let url = format!("{}/dingshang/{}", self.brief.notify, task.id);
         let word = Some(json!({"memo": task.id}).to_string());
         let order_no = before.last().map(|e| e.order_no.clone()).unwrap_or_default();
-        let recorded = |done: Result<(), Error>, id: &str| done.and_then(|()| client.command_get(id));
+        let written = |done: Result<(), Error>, id: &str| done.and_then(|()| recorded(client, id));
         match (&task.act, place) {
             (Act::Door { cabinet, own }, _) => client.door_open(&DoorRequest {
                 request_id,
@@ -524,14 +581,14 @@ impl Lane<'_> {
                 ..DoorRequest::default()
             }),
             (Act::Pickup { machine, .. }, _) => {
-                let claim = Claim {
+                let claim = Complaint {
                     order_no,
                     cabinet_id: machine.clone(),
                     extra_json: word,
                     request_id: request_id.clone(),
-                    ..Claim::default()
+                    ..Complaint::default()
                 };
-                recorded(client.refund_apply(&claim).map(drop), &request_id)
+                written(client.refund_apply(&claim).map(drop), &request_id)
             }
             (Act::Buy { machine, product }, 0) => {
                 let order = OrderCreate {
@@ -541,7 +598,7 @@ impl Lane<'_> {
                     request_id: request_id.clone(),
                     ..OrderCreate::default()
                 };
-                recorded(client.order_create(&order).map(drop), &request_id)
+                written(client.order_create(&order).map(drop), &request_id)
             }
             (Act::Buy { machine, .. }, _) => {
                 let report = PaymentReport {
@@ -553,7 +610,7 @@ impl Lane<'_> {
                     request_id: request_id.clone(),
                     ..PaymentReport::default()
                 };
-                recorded(client.payment_report(&report).map(drop), &request_id)
+                written(client.payment_report(&report).map(drop), &request_id)
             }
         }
     }
@@ -588,7 +645,7 @@ impl Lane<'_> {
                 end.first = error.status();
             }
             if end.mark.is_empty() {
-                if let Ok(known) = client.command_get(&end.id) {
+                if let Ok(known) = recorded(client, &end.id) {
                     end.keep(&known);
                 }
             }
@@ -660,8 +717,12 @@ impl Lane<'_> {
         end: &mut End,
         dice: &mut Noise,
     ) -> Result<(), Failure> {
-        let known = match client.command_get(&end.id) {
+        let known = match recorded(client, &end.id) {
             Ok(known) => known,
+            Err(e) if e.status() == KL_E_NOT_FOUND => {
+                (end.open, end.how) = (false, "forgotten".into());
+                return Ok(());
+            }
             Err(e) => return Err(format!("{}: {}", end.id, e.message())),
         };
         end.keep(&known);
@@ -696,7 +757,7 @@ impl Lane<'_> {
                     end.how = "query".into();
                 }
             }
-            Err(_) => {}
+            Err(e) => end.why = e.message().to_owned(),
         }
         Ok(())
     }
@@ -722,11 +783,10 @@ impl Lane<'_> {
             Ok(()) => end.settle(outcome, "sensor", began_ms),
             Err(e) => {
                 // Somebody else was quicker, or the journal says no.
-                let known =
-                    client.command_get(&end.id).map_err(|e| format!("{}: {}", end.id, e.message()))?;
+                let known = recorded(client, &end.id).map_err(|e| format!("{}: {}", end.id, e.message()))?;
                 if known.outcome == Outcome::Unknown {
                     return match e.status() {
-                        KL_E_TOO_EARLY | KL_E_IN_FLIGHT => Ok(()),
+                        KL_E_TOO_EARLY | KL_E_IN_FLIGHT | KL_E_JOURNAL_BUSY => Ok(()),
                         _ => Err(format!("{}: a sensor cannot settle it: {}", end.id, e.message())),
                     };
                 }
