@@ -12,7 +12,7 @@ kiosklink-soak: thousands of commands on platforms that do unkind things, in sev
   kiosklink-soak [options]
 
   --seed N        the same seed gives the same commands and, for each command, the same faults (from the clock)
-  --commands N    at least so many (20000)
+  --commands N    about so many (20000)
   --processes N   (2)
   --threads N     of each process (8)
   --kill-ms N     in every second step a process is killed, so many ms after its begin at most; 0: never (1500)
