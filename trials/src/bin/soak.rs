@@ -12,9 +12,9 @@ kiosklink-soak: thousands of commands on platforms that do unkind things, in sev
   kiosklink-soak [options]
 
   --seed N        the same seed gives the same commands and, for each command, the same faults (from the clock)
-  --commands N    at least so many (20000)
-  --processes N   (4)
-  --threads N     of each process (4)
+  --commands N    about so many (20000)
+  --processes N   (2)
+  --threads N     of each process (8)
   --kill-ms N     in every second step a process is killed, so many ms after its begin at most; 0: never (1500)
   --faults N      so many of a hundred requests meet a fault (15)
   --dialects N    so many of a hundred answers are in a dialect (10)
@@ -28,8 +28,8 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Option<Options>, Str
     let mut options = Options {
         seed: now.as_secs() % 1_000_000,
         commands: 20_000,
-        threads: 4,
-        processes: 4,
+        threads: 8,
+        processes: 2,
         kill_ms: 1_500,
         faults: 15,
         dialects: 10,
