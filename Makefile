@@ -28,13 +28,18 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
+<<<<<<< HEAD
 .PHONY: help demo test crashtest soak soak-without model model-mutants disks platforms bench lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs preloads install install-built uninstall dist ship debug-ship clean FORCE
+=======
+.PHONY: help demo test crashtest soak disks mutants platforms bench lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs preloads install install-built uninstall dist ship debug-ship clean FORCE
+>>>>>>> w-mutants
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
 	@echo "make test      the whole suite: lint, header, Rust, C, C++, Python, valgrind"
 	@echo "make crashtest the examples killed at every step, restarted: no door twice; without a journal they must open twice"
 	@echo "make disks     the store on real file systems: cut, filled, shut down, read-only; root only  (FILESYSTEMS=...)"
+	@echo "make mutants   the code spoiled in some hundred places, one at a time: a test must notice each  (MUTANTS=\"NAME...\")"
 	@echo "make soak      20,000 commands on unkind platforms while processes are killed  (SEED=... COMMANDS=...)"
 	@echo "make model     the rules for commands in every interleaving of a small world; make model-mutants: without each rule"
 	@echo "make soak-without  each fence and rule of proof switched off: soak and crash tester must find it  (FENCES=...)"
@@ -70,6 +75,10 @@ test:
 # Real file systems that are cut, filled and shut down. Root and loop devices; no part of `make test`.
 disks:
 	@scripts/disks $(FILESYSTEMS)
+
+# Which tests would notice? No part of `make test`.
+mutants:
+	@scripts/mutants $(MUTANTS)
 
 crashtest:
 	@scripts/need demo

@@ -11,14 +11,14 @@ const ALLOWED: &[(&str, &str)] = &[
     ("ffi", "client command config error event log model process status sys time"),
     (
         "client",
-        "cancel command config error event hex log model platform status store sys time token transport",
+        "cancel command config error event hex log model platform status store switch sys time token transport",
     ),
     ("token", "config error log platform process status store time"),
     ("config", "error json log platform settings status transport"),
-    ("platform", "command error event hex json model settings status time transport"),
-    ("command", "cancel error hex json log model process status store sys time"),
-    ("store", "error hex json log model status sys time"),
-    ("transport", "cancel error log status sys time"),
+    ("platform", "command error event hex json model settings status switch time transport"),
+    ("command", "cancel error hex json log model process status store switch sys time"),
+    ("store", "error hex json log model process status switch sys time"),
+    ("transport", "cancel error log process status switch sys time"),
     ("event", "model"),
     ("settings", "error status"),
     ("model", "error status"),
@@ -32,6 +32,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("status", ""),
     ("text", ""),
     ("hex", ""),
+    ("switch", ""),
 ];
 
 fn sources(folder: &Path, all: &mut Vec<PathBuf>) {

@@ -1,12 +1,16 @@
 //! What the platforms tell on their own.
 
 use super::Client;
+use super::resolve::LOOK;
+use crate::cancel::CancelToken;
+use crate::command::book::Wait;
 use crate::command::record::End;
 use crate::command::{CommandFilter, Moved, Physical, SettledBy};
 use crate::error::{Outcome, Result};
 use crate::event::{Event, NO_IDENTITY, SignedWith};
 use crate::log::log_line;
 use crate::platform::Verdict;
+use crate::time::Deadline;
 
 impl Client {
     /// Verifies and parses a callback. `headers` are the lines of the HTTP request's head; `body` is its body, byte
@@ -94,8 +98,10 @@ impl Client {
     ) -> Result<String> {
         let reply = self.0.platform.event_reply(event, code, message, data_json)?;
         if code != 0 {
-            let call = self.look()?;
-            self.0.commands.not_taken(&event.identity, call.wait());
+            // An event may outlive its client.
+            let token = CancelToken::never();
+            let wait = Wait { patience: Deadline::after(LOOK), token: &token };
+            self.0.commands.not_taken(&event.identity, wait);
         }
         Ok(reply)
     }

@@ -22,7 +22,7 @@ const FIRST_ASK_MS: u64 = 1000;
 /// The longest pause between two such questions.
 const LONGEST_ASK_MS: u64 = 10_000;
 /// How long a call that only looks at the journal waits for it.
-const LOOK: Duration = Duration::from_millis(2000);
+pub(super) const LOOK: Duration = Duration::from_millis(2000);
 
 impl Client {
     /// Opens a door: at most once for one `request_id`, in the life of this client or, with a `state_dir`, for as long as the

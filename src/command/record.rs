@@ -717,4 +717,36 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn no_secret_in_anybodys_words_comes_to_rest_on_the_disk() {
+        let _kept = log::Masked::new("s3cret-of-a-test");
+        let end = End {
+            message: "m s3cret-of-a-test".into(),
+            refusal: Refused {
+                http: 400,
+                name: "n s3cret-of-a-test".into(),
+                words: "s3cret-of-a-test w".into(),
+            },
+            ..End::nothing()
+        };
+        let (id, at, error) = ("a".to_owned(), At::default(), "jam s3cret-of-a-test".to_owned());
+        for record in [
+            Record::Ended(Ended { id: id.clone(), claim: 1, at, end }),
+            Record::Moved(Movement { id, claim: 1, at, physical: Physical::Failed, error }),
+        ] {
+            let text = record.to_json(1);
+            assert!(text.contains("***") && !text.contains("s3cret"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_long_answer_is_left_out() {
+        let written = |bytes: usize| {
+            let receipt = Receipt { json: "x".repeat(bytes), ..Receipt::default() };
+            let end = End { receipt, ..End::nothing() };
+            Record::Ended(Ended { id: "a".into(), claim: 1, at: At::default(), end }).to_json(1).len()
+        };
+        assert!(written(JSON_KEPT) > JSON_KEPT && written(JSON_KEPT + 1) < 400);
+    }
 }

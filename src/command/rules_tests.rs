@@ -125,6 +125,11 @@ fn a_request_lives_from_its_first_sending_to_its_maturity() {
     assert_eq!(w.state.get("a").unwrap().alive(), span(5_000, 5_900 + longer));
     send_at(&mut w, span(4_000, 5_000));
     assert_eq!(w.state.get("a").unwrap().alive(), span(4_000, 5_900 + longer));
+    let mut copy = State::default();
+    for (n, record) in snapshot(&w.state) {
+        apply(&mut copy, n, record);
+    }
+    assert_eq!(copy.get("a").unwrap().span, span(4_000, 5_900), "in a file written anew too");
     // Not known at one of them: not known.
     send_at(&mut w, None);
     assert_eq!(w.state.get("a").unwrap().alive(), None);
@@ -316,6 +321,7 @@ fn a_record_of_a_claim_that_was_taken_over_changes_nothing() {
     let first = w.intent("a", door("1"));
     w.end("a", first, Outcome::NotDone).unwrap();
     let second = w.intent("a", door("1"));
+    assert_eq!(w.sent("a", first), Err(Refusal::Fenced), "though it is the same process");
     let late = Sent { id: "a".into(), claim: first, at: At::default(), left_ms: LEFT, platform: None };
     w.apply(Record::Sent(late));
     assert_eq!((w.stage("a"), w.state.get("a").unwrap().sent.is_none()), (Stage::Begun, true));
@@ -520,6 +526,7 @@ fn wrong_codes_leave_nothing_and_done_ones_their_fingerprints() {
         assert!(!w.state.knows(&format!("wrong-{n}"), Some(&print(&format!("wrong-{n}")))));
     }
     assert!(matches!(w.decide("done-0", &door("9")), Decision::Printed(_)));
+    assert_eq!(w.decide("done-0", &door("8")), refuse(Refusal::OtherAct));
     assert_eq!(w.decide("done-3", &door("9")), Decision::Recorded);
     // All of it is in a file that is written anew.
     let mut copy = State::default();
@@ -589,4 +596,28 @@ fn what_is_owed_is_in_no_rewritten_file_and_takes_nothing_out_of_it() {
     assert_eq!((w.stage("a"), w.state.was_seen(&[1; 16])), (Stage::Done, true));
     let kinds: Vec<_> = snapshot(&w.state).iter().map(|(n, record)| (*n, record.kind())).collect();
     assert_eq!(kinds, [(1, "intent"), (2, "sent")]);
+}
+
+#[test]
+// FAULTS A5: what a name stands for.
+fn another_cabinet_product_or_content_is_another_act() {
+    let Act::Door(d) = door("1") else { unreachable!() };
+    let Act::Redeem(r) = code("7") else { unreachable!() };
+    let digest = |digest: &str| match write("order_create", "o1") {
+        Act::Write { verb, order_no, trade_no, visit_id, context, .. } => {
+            Act::Write { verb, order_no, trade_no, digest: digest.into(), visit_id, context }
+        }
+        other => other,
+    };
+    for (first, second) in [
+        (door("1"), Act::Door(DoorRequest { cabinet_id: "d".into(), ..d })),
+        (code("7"), Act::Redeem(RedeemRequest { product_id: "p".into(), ..r.clone() })),
+        (code("7"), Act::Redeem(RedeemRequest { cabinet_id: "d".into(), ..r })),
+        (digest("1"), digest("2")),
+    ] {
+        let mut w = World::new();
+        w.lost("a", first.clone());
+        assert_eq!(w.decide("a", &second), refuse(Refusal::OtherAct));
+        assert_eq!(w.decide("a", &first), Decision::Ask);
+    }
 }

@@ -76,5 +76,7 @@ mod tests {
             tries.take(&i.to_string(), 30, 6000 + i).unwrap();
         }
         assert!(tries.cabinets.len() == CABINETS);
+        // The ones that were used last are still known.
+        assert!(tries.cabinets.iter().all(|b| b.at_ms >= 7000 - CABINETS as u64));
     }
 }

@@ -3,7 +3,7 @@
 use super::file::{FileSystem, Folder};
 use super::gate::Gate;
 use super::owners::{self, Owners};
-use super::tests::{Place, fail, no_faults, pause, soon};
+use super::tests::{Place, fail, meanwhile, no_faults, pause, soon};
 use crate::error::Error;
 use crate::status::*;
 use crate::time::Deadline;
@@ -144,6 +144,8 @@ fn waiting_is_on_the_clock_and_can_be_cancelled() {
         let start = Instant::now();
         let e = gate.enter(Deadline::after(Duration::from_millis(60)), &pause).unwrap_err();
         assert_eq!(e.status(), KL_E_JOURNAL_BUSY);
+        let who = if std::ptr::eq(gate, &gates[0]) { "another thread" } else { "another process" };
+        assert!(e.message().contains(who), "{e}");
         assert!(start.elapsed() >= Duration::from_millis(60));
         // A pause that takes longer than it was asked to counts as long as it took.
         let start = Instant::now();
@@ -174,6 +176,25 @@ fn a_lock_file_that_was_removed_keeps_nobody_in_doubt() {
     let e = a.enter(Deadline::after(Duration::from_millis(30)), &pause).unwrap_err();
     assert_eq!(e.status(), KL_E_JOURNAL_BUSY);
     drop(other);
+    a.enter(soon(), &pause).unwrap();
+}
+
+#[test]
+fn a_lock_on_a_file_that_lost_its_name_meanwhile_is_none() {
+    let place = Place::new();
+    let (a, path) = (Gate::new(place.folder(), "a"), place.path().to_owned());
+    // Between the opening and the lock a cleaner removes the file, and somebody else goes in by a new one.
+    let inside = std::sync::Arc::new(Mutex::new(None));
+    let theirs = inside.clone();
+    meanwhile("lock", move || {
+        fs::remove_file(path.join("a.lock")).unwrap();
+        let file = fs::File::create(path.join("a.lock")).unwrap();
+        assert!(crate::sys::try_lock(&file).unwrap());
+        *theirs.lock().unwrap() = Some(file);
+    });
+    let e = a.enter(Deadline::after(Duration::from_millis(30)), &pause).unwrap_err();
+    assert_eq!(e.status(), KL_E_JOURNAL_BUSY);
+    drop(inside.lock().unwrap().take());
     a.enter(soon(), &pause).unwrap();
 }
 
@@ -247,4 +268,57 @@ fn owner_numbers_never_wrap() {
     assert_eq!(a.take(&pass, u64::MAX).unwrap_err().status(), KL_E_RESOURCE);
     assert_eq!(a.take(&pass, i64::MAX as u64).unwrap_err().status(), KL_E_RESOURCE);
     assert_eq!(a.take(&pass, i64::MAX as u64 - 1).unwrap().0, i64::MAX as u64);
+}
+
+// FAULTS A7: whoever cannot be asked for lives: its commands stay under way, and nobody sends them again.
+#[test]
+fn an_owner_that_cannot_be_asked_for_lives() {
+    let place = Place::new();
+    let gate = Gate::new(place.folder(), "j");
+    let pass = gate.enter(soon(), &pause).unwrap();
+    fs::write(place.path().join("j.owners"), "kiosklink-owners 1 3\n").unwrap();
+    fail("open:j.owners", 0, libc::EACCES);
+    assert!(Owners::new(place.folder(), "j").alive(&pass, 3));
+    no_faults();
+    assert!(!Owners::new(place.folder(), "j").alive(&pass, 3));
+}
+
+#[test]
+#[ignore = "the process of the test below"]
+fn holds_a_number_until_its_input_ends() {
+    let path = std::env::var_os("KIOSKLINK_TEST_PLACE").expect("started by the test below");
+    let folder = std::sync::Arc::new(Folder::open(Path::new(&path), false).unwrap());
+    let gate = Gate::new(folder.clone(), "j");
+    let pass = gate.enter(soon(), &pause).unwrap();
+    let (number, _) = Owners::new(folder, "j").take(&pass, 40).unwrap();
+    drop(pass);
+    println!("\nnumber {number}");
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
+}
+
+// FAULTS A7: another process lives exactly as long as it lives.
+#[test]
+fn an_owner_in_another_process_lives_until_it_ends() {
+    use std::io::BufRead;
+    use std::process::{Command, Stdio};
+    let place = Place::new();
+    let test = "store::folder_tests::holds_a_number_until_its_input_ends";
+    let mut other = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", test, "--nocapture"])
+        .env("KIOSKLINK_TEST_PLACE", place.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = std::io::BufReader::new(other.stdout.take().unwrap()).lines();
+    let number = said.map_while(Result::ok).find_map(|l| l.strip_prefix("number ")?.parse().ok());
+    let number: u64 = number.expect("it has a number");
+    let gate = Gate::new(place.folder(), "j");
+    let pass = gate.enter(soon(), &pause).unwrap();
+    let mut mine = Owners::new(place.folder(), "j");
+    assert!(mine.alive(&pass, number) && mine.take(&pass, 0).unwrap().0 > number);
+    assert!(mine.alive(&pass, number), "it has not lost its line");
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert!(!mine.alive(&pass, number));
 }

@@ -126,6 +126,7 @@ impl Gate {
             }
             other => other?,
         };
+        super::fault("lock", &self.name)?;
         if !sys::try_lock(&file)? {
             return Ok(None);
         }

@@ -453,7 +453,9 @@ fn a_missing_journal_is_named_until_it_is_adopted() {
         b.append("one").unwrap();
         let mut c = Book::new(&place);
         assert_eq!(c.names(), ["one"]);
-        assert!(c.journal.last() > 40 && c.journal.info().epoch >= 2);
+        // The mark may lag behind what the lost one held: the numbers jump.
+        let known = if gone.contains(&".mark") { 0 } else { 40 };
+        assert!(c.journal.last() > known + JUMP && c.journal.info().epoch >= 2);
         let other = c.inside(|journal, pass, _| Ok(journal.identity(pass)?.mark("visit-1"))).unwrap();
         assert_ne!(other, mark);
         assert_eq!(b.adopt().unwrap_err().status(), KL_E_ARGUMENT);
@@ -678,4 +680,175 @@ fn the_machine_is_read_from_what_the_system_tells() {
     let found: Vec<_> = sources.iter().map(|(k, v)| (*k, v.as_str())).collect();
     assert_eq!(found, expected);
     assert!(Machine::read(root).hashed(&[0; 16]).iter().all(|s| !s.contains("5e:00") && !s.contains("abcd")));
+}
+
+#[test]
+fn a_torn_tail_that_is_longer_than_the_next_record_is_cut_too() {
+    let place = Place::new();
+    Book::new(&place).append("one").unwrap();
+    let path = file(&place, ".journal");
+    let whole = fs::read(&path).unwrap();
+    // Two blocks of a record reached the disk, the one between them did not.
+    let tail = [b"3f2a91c0 400 {\"n\":2,", &[0; 40][..], &[b'x'; 400], b"\"}\n"].concat();
+    fs::write(&path, [&whole[..], &tail].concat()).unwrap();
+    let mut b = Book::new(&place);
+    assert_eq!(b.names(), ["one"]);
+    b.append("two").unwrap();
+    let mut c = Book::new(&place);
+    assert_eq!((c.names(), c.journal.damage()), (vec!["one".into(), "two".into()], None));
+}
+
+#[test]
+fn a_damaged_head_costs_no_record() {
+    let place = Place::new();
+    let mut a = Book::new(&place);
+    a.append("one").unwrap();
+    a.append("two").unwrap();
+    let path = file(&place, ".journal");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[30] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let mut b = Book::new(&place);
+    assert_eq!(b.names(), ["one", "two"]);
+    assert_eq!(b.append("three").unwrap_err().status(), KL_E_JOURNAL_DAMAGED);
+    b.inside(|journal, pass, known| journal.repair(pass, known)).unwrap();
+    b.append("three").unwrap();
+    assert_eq!(Book::new(&place).names(), ["one", "two", "three"]);
+}
+
+#[test]
+fn records_out_of_their_order_are_not_written() {
+    let place = Place::new();
+    let mut a = Book::new(&place);
+    a.append("one").unwrap();
+    a.append("two").unwrap();
+    for wrong in [[2, 1], [1, 1], [1, 3]] {
+        let records = wrong.map(|n| record(n, "x"));
+        let refused = a.inside(|journal, pass, _| journal.replace(pass, &records));
+        assert_eq!(refused.unwrap_err().status(), KL_E_INTERNAL);
+    }
+    assert_eq!(Book::new(&place).names(), ["one", "two"]);
+}
+
+#[test]
+fn a_journal_of_another_installation_is_a_copy() {
+    let (place, other) = (Place::new(), Place::new());
+    made(&place);
+    Book::new(&other).append("theirs").unwrap();
+    fs::copy(file(&other, ".journal"), file(&place, ".journal")).unwrap();
+    assert_eq!(Book::new(&place).trouble(), KL_E_JOURNAL_COPIED);
+    // An identity of which a part is missing, or behind which something stands, is none.
+    for spoil in [|b: &mut Vec<u8>| b.truncate(40), |b: &mut Vec<u8>| b.push(b'x')] {
+        let place = Place::new();
+        made(&place);
+        let mut bytes = fs::read(file(&place, ".id")).unwrap();
+        spoil(&mut bytes);
+        fs::write(file(&place, ".id"), bytes).unwrap();
+        assert_eq!(Book::new(&place).trouble(), KL_E_JOURNAL_COPIED);
+    }
+}
+
+#[test]
+fn an_identity_and_a_journal_of_two_epochs_do_not_belong_together() {
+    for newer in [".id", ".journal"] {
+        let place = Place::new();
+        made(&place);
+        let before = fs::read(file(&place, newer)).unwrap();
+        // Adopted once: it was restored from an older copy.
+        let path = file(&place, ".journal");
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..ends(&bytes)[9]]).unwrap();
+        Book::new(&place).adopt().unwrap();
+        // One of the two comes back, and the mark is lost.
+        fs::write(file(&place, newer), before).unwrap();
+        fs::remove_file(file(&place, ".mark")).unwrap();
+        assert_eq!(Book::new(&place).trouble(), KL_E_JOURNAL_OLDER, "{newer}");
+    }
+}
+
+#[test]
+fn a_file_that_was_cut_while_its_process_lives_is_older() {
+    let place = Place::new();
+    let mut a = Book::new(&place);
+    for name in ["one", "two", "three"] {
+        a.append(name).unwrap();
+    }
+    a.sync().unwrap();
+    let path = file(&place, ".journal");
+    let bytes = fs::read(&path).unwrap();
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(ends(&bytes)[3] as u64).unwrap();
+    assert_eq!(a.append("four").unwrap_err().status(), KL_E_JOURNAL_OLDER);
+    assert_eq!(a.names(), ["one", "two"]);
+}
+
+#[test]
+fn a_file_that_was_written_over_is_read_anew() {
+    let place = Place::new();
+    let mut a = Book::new(&place);
+    for name in ["one", "two", "three"] {
+        a.append(name).unwrap();
+    }
+    let backup = fs::read(file(&place, ".journal")).unwrap();
+    a.inside(|journal, pass, known| {
+        known.truncate(1);
+        journal.replace(pass, known)
+    })
+    .unwrap();
+    assert_eq!(a.names(), ["one"]);
+    fs::write(file(&place, ".journal"), backup).unwrap();
+    assert_eq!((a.names().len(), a.journal.damage()), (3, None));
+}
+
+#[test]
+fn the_mark_is_written_while_the_process_works() {
+    let place = Place::new();
+    let mut a = Book::new(&place);
+    for n in 0..2 * MARK_EVERY + 2 {
+        a.append(&format!("visit-{n}")).unwrap();
+        a.sync().unwrap();
+    }
+    // It dies, and an older copy is put in its place.
+    let path = file(&place, ".journal");
+    let bytes = fs::read(&path).unwrap();
+    std::mem::forget(a);
+    fs::write(&path, &bytes[..ends(&bytes)[6]]).unwrap();
+    assert_eq!(Book::new(&place).trouble(), KL_E_JOURNAL_OLDER);
+}
+
+#[test]
+fn a_number_that_the_damage_took_is_not_given_again() {
+    let place = Place::new();
+    made(&place);
+    let path = file(&place, ".journal");
+    let mut bytes = fs::read(&path).unwrap();
+    // Both heads: nothing of it can be checked, and only the mark knows how far the numbers went.
+    let second = ends(&bytes)[0] + 30;
+    (bytes[30], bytes[second]) = (0, 0);
+    fs::write(path, bytes).unwrap();
+    let mut b = Book::new(&place);
+    assert!(b.names().is_empty());
+    b.inside(|journal, pass, known| journal.repair(pass, known)).unwrap();
+    b.append("next").unwrap();
+    assert_eq!(b.known.last().unwrap(), &record(41, "next"));
+}
+
+#[test]
+fn what_a_copied_card_carries_proves_nothing() {
+    let place = Place::new();
+    let with = |net: &str| Machine::of(&[("net", net), ("weak", "the same")]);
+    Book::on(&place, with("02:00:5e:00:53:01")).append("one").unwrap();
+    assert_eq!(Book::on(&place, with("02:00:5e:00:53:01")).trouble(), KL_OK);
+    assert_eq!(Book::on(&place, with("02:00:5e:00:53:02")).trouble(), KL_E_JOURNAL_COPIED);
+}
+
+#[test]
+fn fingerprints_outlive_the_loss_of_the_identity() {
+    let place = Place::new();
+    let (mark, print) = made(&place);
+    fs::remove_file(file(&place, ".id")).unwrap();
+    let mut b = Book::new(&place);
+    b.adopt().unwrap();
+    let identity = b.inside(|journal, pass, _| journal.identity(pass)).unwrap();
+    assert_eq!(identity.print("visit-1"), print);
+    assert_ne!(identity.mark("visit-1"), mark);
 }

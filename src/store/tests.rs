@@ -43,7 +43,7 @@ impl Drop for Place {
 }
 
 pub(super) fn soon() -> Deadline {
-    Deadline::after(Duration::from_secs(20))
+    Deadline::after(Duration::from_secs(120))
 }
 
 pub(super) fn pause(time: Duration) -> Result<()> {

@@ -1,5 +1,5 @@
 //! What became of a command whose answer was lost. Everything here reads; the only thing that sends a code again is the
-//! caller's own repetition ([`super::procedures::Redeem`]).
+//! caller's own repetition (`procedures::Redeem`).
 
 use super::records::{id_of, redeemed, said};
 use super::requests::{is_part, is_trade_id};

@@ -1529,3 +1529,34 @@ fn how_long_a_request_may_still_act_is_said_with_its_reason() {
         assert!(!row.done.is_empty() && !row.source.is_empty(), "{}", row.verb);
     }
 }
+
+#[test]
+fn what_is_of_another_order_item_or_second_proves_nothing() {
+    let p = platform();
+    let act = door_act();
+    let facts = known(&act, true, true);
+    let query = p.queries(&facts).remove(0);
+    let data = |order: u32, word: &str| {
+        format!(
+            r#"{{"order_id":{order},"records":[{{"id":77,"status":"IS_SUCCESS"}},{{"id":78,"status":"{word}"}}]}}"#
+        )
+    };
+    let order = |no: &str, word: &str| {
+        let Ok(Answer::Order(mut order)) = answer(&query.op(), &data(60, word)) else { panic!() };
+        order.order_no = no.to_owned();
+        Answer::Order(order)
+    };
+    assert!(matches!(p.judge(&facts, &query, &Ok(order("60", "IS_SUCCESS"))), Verdict::Done(..)));
+    assert!(matches!(p.judge(&facts, &query, &Ok(order("61", "IS_SUCCESS"))), Verdict::Unknown(_)));
+    let receipt = Receipt { order_no: "60".into(), item_no: "78".into(), ..Receipt::default() };
+    let moved = |word: &str| p.movement(&act, &receipt, &order("60", word)).map(|(physical, _)| physical);
+    assert_eq!((moved("IS_FAILED"), moved("IS_DELIVERING")), (Some(Physical::Failed), None));
+    // A code that was made within the second of the sending may be another one.
+    let act = Act::Redeem(RedeemRequest { code: "938810".into(), ..redeem() });
+    let facts = known(&act, true, true);
+    let listed = |at: &str| {
+        format!(r#"[{{"id":2,"code":"938810","status":"UNUSED","created_at":"2024-04-27 {at}"}}]"#)
+    };
+    assert_eq!(judged(&facts, &listed("14:01:39")).0, 'n');
+    assert_eq!(judged(&facts, &listed("14:01:40")).0, '?');
+}

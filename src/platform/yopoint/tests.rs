@@ -1228,3 +1228,70 @@ fn the_operators_own_table_is_read() {
     assert_eq!(Yopoint::new(&settings).err().unwrap().status(), KL_E_CONFIG_FILE);
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+#[test]
+// FAULTS B2: each condition by which an order is the one of this command.
+fn what_makes_an_order_ours() {
+    let platform = yopoint(&[]);
+    let act = Act::Door(DoorRequest { mark: MARK.into(), ..door() });
+    let ours = known(&act, MARK, true);
+    let queries = platform.queries(&ours);
+    let done =
+        |known: &Known<'_>, answer| matches!(platform.judge(known, &queries[0], &answer), Verdict::Done(..));
+    // Our own number needs no cabinet beside it, but an order's number.
+    assert!(done(&ours, found(Order { cabinet_id: String::new(), ..an_order(MARK) })));
+    assert!(!done(&ours, found(Order { order_no: String::new(), ..an_order(MARK) })));
+    // Without a number nothing is ours, whenever it was made.
+    let bare = Act::Door(door());
+    assert!(!done(&known(&bare, "", true), found(Order { created_at: SENT_AT, ..an_order("") })));
+    // Two orders with the caller's number: which one nobody can tell.
+    let own = Act::Door(DoorRequest { order_no: "T-1".into(), ..door() });
+    let made = |no: &str| Order { order_no: no.into(), created_at: SENT_AT, ..an_order("T-1") };
+    let orders = |items| Ok(Answer::Orders(Page { items, total: None, more: None }));
+    assert!(done(&known(&own, "T-1", false), orders(vec![made("VI1")])));
+    assert!(!done(&known(&own, "T-1", false), orders(vec![made("VI1"), made("VI2")])));
+    // The recognition of another order.
+    let biz = r#"{"ReceiptNo":"VI1","CID":"c","TradeNo":"T","Price":450}"#;
+    let body = signed("cabinet.order.vi.result.notify", biz, SENT_AT);
+    let event = platform.event("", body.as_bytes(), SENT_AT * 1000).unwrap();
+    assert!(platform.event_verdict(&ours, &event).is_none());
+    // An opening makes an order, a redemption may belong to one; and each may be held for as long as a gateway holds it.
+    let redeem = Act::Redeem(redemption());
+    assert!(platform.order_is_new(&act) && !platform.order_is_new(&redeem));
+    assert!(platform.maturity(&act).hold_ms >= 60_000);
+    // A code that two commands are about, and a movement of another order.
+    let asked = Known { alone: false, ..known(&redeem, "", false) };
+    let used = PickupCode {
+        code: "012345".into(),
+        cabinet_id: "t".into(),
+        used_at: SENT_AT + 3,
+        ..Default::default()
+    };
+    let answer = |code: &PickupCode| Ok(Answer::Code(Box::new(code.clone())));
+    assert!(!done(&asked, answer(&used)) && done(&Known { alone: true, ..asked }, answer(&used)));
+    let receipt = Receipt { order_no: "OD1".into(), ..Default::default() };
+    let delivered = |no: &str| {
+        let order = Order { order_no: no.into(), delivery: DeliveryState::Delivered, ..Default::default() };
+        platform.movement(&redeem, &receipt, &Answer::Order(Box::new(order)))
+    };
+    assert!(delivered("OD1").is_some() && delivered("OD2").is_none());
+}
+
+#[test]
+fn a_machine_that_sells_nothing_is_not_told_as_selling() {
+    let platform = yopoint(&[]);
+    let page = PageRequest { number: 1, size: 0 };
+    for (fields, sale) in [
+        (r#""SellStatus":1,"EnableSell":true"#, SaleState::Selling),
+        (r#""SellStatus":1,"EnableSell":false"#, SaleState::Stopped),
+        (r#""EnableSell":false"#, SaleState::Stopped),
+        (r#""SellStatus":0,"EnableSell":true"#, SaleState::Stopped),
+    ] {
+        let body = format!(r#"{{"error_code":0,"data":{{"total":1,"data":[{{"CID":"c",{fields}}}]}}}}"#);
+        let Ok(Answer::Cabinets(list)) = platform.answer(&Op::CabinetList { page }, &reply(200, &body))
+        else {
+            panic!("{fields}")
+        };
+        assert_eq!(list.items[0].sale, sale, "{fields}");
+    }
+}

@@ -808,6 +808,7 @@ fn a_use_counts_by_its_time_and_the_clocks_bounds() {
         // FAULTS B1: 3 s later somebody else may have been it.
         (at(3), "unknown", "done"),
         (at(63), "unknown", "done"),
+        (at(66), "unknown", "done"),
         // FAULTS B1: 10 minutes, 2 days later.
         (at(68), "not done", "not done"),
         (at(600), "not done", "not done"),
@@ -881,6 +882,11 @@ fn unused_is_not_done_only_after_maturity() {
     let facts = known(&act, "", true);
     let query = youzan().queries(&facts).remove(0);
     assert!(matches!(youzan().judge(&facts, &query, &e), Verdict::Unknown(_)), "absence proves nothing");
+    let e = Err(Error::new(KL_E_LOST, "x"));
+    assert!(
+        matches!(youzan().judge(&facts, &query, &e), Verdict::Unknown(_)),
+        "nor does a lookup that failed"
+    );
 }
 
 const MARK: &str = "123456789012345678901234";
