@@ -6,8 +6,10 @@
 //! child made by `fork` or by a raw `clone`. An older kernel leaves it to a handler of `pthread_atfork`, which does not
 //! see a raw `clone`; there [`check`] asks for the process id, before anything is done for a client.
 
-use crate::sys::{self, Published};
+use crate::sys::{self, NotForChildren, Published};
 use std::fs;
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -73,6 +75,15 @@ pub(crate) fn boot_id() -> &'static str {
         let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         id.trim().to_owned()
     })
+}
+
+/// Takes a descriptor away from every child forked while the result lives. To be dropped before the descriptor is closed.
+/// An error if the process can register no handler.
+pub(crate) fn not_for_children(fd: BorrowedFd<'_>) -> io::Result<NotForChildren> {
+    if !on_fork_child(sys::in_forked_child) {
+        return Err(io::Error::from_raw_os_error(libc::ENOMEM));
+    }
+    Ok(NotForChildren::new(fd))
 }
 
 /// Has a function called in every child, before `fork` returns there; after a raw `clone`, at the child's first use of

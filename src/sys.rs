@@ -100,17 +100,14 @@ static NOT_FOR_CHILDREN: Places = Places::new();
 pub(crate) struct NotForChildren(&'static AtomicI32);
 
 impl NotForChildren {
-    /// An error if the process can register no handler.
-    pub(crate) fn new(fd: BorrowedFd<'_>) -> io::Result<NotForChildren> {
-        if !crate::process::on_fork_child(in_forked_child) {
-            return Err(io::Error::from_raw_os_error(libc::ENOMEM));
-        }
+    /// `process::not_for_children` makes them: it sees to it that a child looks here.
+    pub(crate) fn new(fd: BorrowedFd<'_>) -> NotForChildren {
         let fd = fd.as_raw_fd();
         let mut places = &NOT_FOR_CHILDREN;
         loop {
             for place in &places.fds {
                 if place.compare_exchange(-1, fd, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                    return Ok(NotForChildren(place));
+                    return NotForChildren(place);
                 }
             }
             places = match places.next() {
@@ -140,7 +137,7 @@ impl Drop for NotForChildren {
 
 /// Runs in a forked child, where only async-signal-safe calls are allowed: atomics without a lock, `socket`, `dup2`,
 /// `fcntl` and `close` are.
-fn in_forked_child() {
+pub(crate) fn in_forked_child() {
     let mut places = Some(&NOT_FOR_CHILDREN);
     while let Some(these) = places {
         these.fds.iter().map(|place| place.load(Ordering::Acquire)).filter(|fd| *fd >= 0).for_each(take_away);
@@ -440,7 +437,7 @@ mod tests {
     #[test]
     fn there_is_a_place_for_every_descriptor() {
         let (a, _b) = UnixStream::pair().unwrap();
-        let many: Vec<_> = (0..300).map(|_| NotForChildren::new(a.as_fd()).unwrap()).collect();
+        let many: Vec<_> = (0..300).map(|_| NotForChildren::new(a.as_fd())).collect();
         let count = || {
             let mut places = Some(&NOT_FOR_CHILDREN);
             let mut found = 0;

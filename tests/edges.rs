@@ -18,7 +18,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("platform", "command error event hex json model settings status switch time transport"),
     ("command", "cancel error hex json log model process status store switch sys time"),
     ("store", "error hex json log model process status switch sys time"),
-    ("transport", "cancel error log process status switch sys time"),
+    ("transport", "cancel error hex log process status switch sys time"),
     ("event", "model"),
     ("settings", "error status"),
     ("model", "error status"),

@@ -400,8 +400,8 @@ fn the_token_survives_a_restart_but_not_a_change_of_account() {
         }
         Client::new(&c).err().unwrap().status()
     };
-    assert_eq!(config("/no/such/folder"), KL_E_CONFIG_VALUE);
-    assert_eq!(config(file.to_str().unwrap()), KL_E_CONFIG_VALUE);
+    assert_eq!(config("/no/such/folder"), KL_E_STATE_DIR);
+    assert_eq!(config(file.to_str().unwrap()), KL_E_STATE_DIR);
 }
 
 fn token_file(folder: &Path) -> std::path::PathBuf {

@@ -7,6 +7,7 @@ use super::url::Scheme;
 use super::{Deadline, FirstWrite};
 use crate::cancel::{CancelToken, Registration, Wake};
 use crate::log::log_line;
+use crate::process;
 use crate::switch::off;
 use crate::sys::{self, NotForChildren, Ready};
 use crate::time::clock;
@@ -227,7 +228,7 @@ impl Attempt {
         // Not worth failing a call for.
         let _ = socket.set_tcp_nodelay(true);
         // Where it cannot be had, the connection is no command's.
-        let ours_alone = NotForChildren::new(socket.as_fd()).ok();
+        let ours_alone = process::not_for_children(socket.as_fd()).ok();
         let busy = bound.enter(&socket)?;
         let attempt = Attempt { ours_alone, socket, busy, index, began };
         match attempt.socket.connect(&SockAddr::from(address)) {
@@ -346,7 +347,7 @@ impl Conn {
     /// process's. To be undone by [`Conn::unfence`] when the answer is whole, or when nothing was sent.
     pub(super) fn fence(&mut self) -> Result<(), Fault> {
         if self.ours_alone.is_none() {
-            self.ours_alone = Some(NotForChildren::new(self.socket.as_fd()).map_err(Fault::Resource)?);
+            self.ours_alone = Some(process::not_for_children(self.socket.as_fd()).map_err(Fault::Resource)?);
         }
         if !off("linger") {
             self.socket.set_linger(Some(Duration::ZERO)).map_err(Fault::os)?;
