@@ -13,7 +13,7 @@ const ALLOWED: &[(&str, &str)] = &[
         "client",
         "cancel command config error event hex log model platform status store switch sys time token transport",
     ),
-    ("token", "config error log platform process status store time"),
+    ("token", "error log platform process status store time"),
     ("config", "error json log platform settings status transport"),
     ("platform", "command error event hex json model settings status switch time transport"),
     ("command", "cancel error hex json log model process status store switch sys time"),
