@@ -21,8 +21,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The form of the file. A library refuses a higher number than its own.
@@ -78,7 +78,7 @@ struct Shared {
     /// And the mark that tells others of it could not be made.
     unmarked: AtomicBool,
     /// The number of the last record that was synced, as far as this process knows.
-    synced: AtomicU64,
+    synced: Mutex<u64>,
 }
 
 /// A file with records that are not synced yet. Used with no lock held.
@@ -159,6 +159,16 @@ impl Shared {
         }
     }
 
+    /// The number of the last record that was synced. Behind a lock: small cores have no atomics of 64 bits.
+    fn synced(&self) -> u64 {
+        *self.synced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_synced(&self, last: u64) {
+        let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        *synced = last.max(*synced);
+    }
+
     fn is_poisoned(&self) -> io::Result<bool> {
         Ok(!off("poison") && (self.poisoned.load(Ordering::SeqCst) || self.is_marked()?))
     }
@@ -196,7 +206,7 @@ impl SyncHandle {
             }
             Err(e) => return Err(failed("it cannot be read", &self.shared.shown(), &e)),
         }
-        self.shared.synced.fetch_max(self.last, Ordering::SeqCst);
+        self.shared.note_synced(self.last);
         Ok(start.elapsed())
     }
 }
@@ -217,7 +227,7 @@ impl Journal {
                 name: name.to_owned(),
                 poisoned: AtomicBool::new(false),
                 unmarked: AtomicBool::new(false),
-                synced: AtomicU64::new(0),
+                synced: Mutex::new(0),
             }),
             account: account.to_owned(),
             machine,
@@ -437,7 +447,7 @@ impl Journal {
 
     /// Whether a record was appended that is not known to be synced.
     pub(crate) fn unsynced(&self) -> bool {
-        self.open.as_ref().is_some_and(|o| o.last > self.shared.synced.load(Ordering::SeqCst))
+        self.open.as_ref().is_some_and(|o| o.last > self.shared.synced())
     }
 
     /// Writes the file anew with these records, whole or not at all; durable when it returns. Their numbers are those they
@@ -456,7 +466,7 @@ impl Journal {
             // Numbers that were lost are not given again, as far as they are known.
             let high = HighWater::read(&self.shared.folder, &self.shared.file(".mark"));
             let high = high.ok().flatten().map_or(0, |h| h.last);
-            self.floor = self.last().max(high).max(self.shared.synced.load(Ordering::SeqCst));
+            self.floor = self.last().max(high).max(self.shared.synced());
             self.ready(pass)?;
             self.rewrite(records)?;
             Ok(aside)
@@ -716,7 +726,7 @@ impl Journal {
                     .then_some((KL_E_JOURNAL_MISSING, "it is gone, and it held records"))
             }
             (FoundIdentity::Kept(kept), Some(head)) => {
-                let synced = self.shared.synced.load(Ordering::SeqCst);
+                let synced = self.shared.synced();
                 let last = self.open.as_ref().map_or(0, |o| o.last);
                 kept.judge(head.map(|h| (&h.installation, h.epoch)), last, synced, high)
                     .or_else(|| self.foreign(kept))
@@ -834,7 +844,7 @@ impl Journal {
                     seen: last,
                     last,
                 });
-                self.shared.synced.fetch_max(last, Ordering::SeqCst);
+                self.shared.note_synced(last);
                 Ok(())
             }
             Err(e) => {
@@ -877,7 +887,7 @@ impl Journal {
     /// Writes what is known to be synced beside the journal, if `now` or if that has grown enough. May be lost.
     fn mark_high(&mut self, now: bool) {
         let Some(identity) = &self.identity else { return };
-        let synced = self.shared.synced.load(Ordering::SeqCst).min(self.last());
+        let synced = self.shared.synced().min(self.last());
         if synced < self.marked + MARK_EVERY && !(now && (synced > self.marked || self.marked == 0)) {
             return;
         }
