@@ -149,8 +149,10 @@ impl Yopoint {
         if let Some(by_status) = http_error(reply) {
             return Err(match text.as_bytes().first() {
                 _ if success => contradiction(reply),
-                // A page of HTML, or nothing: not the service, which answers in words.
+                // A page of HTML, or nothing: not the service, which answers in words. Nor does it say 401 or 429 to a report:
+                // whoever does has not handed it on.
                 None | Some(b'<') => self.by_gateway(reply, by_status),
+                _ if matches!(reply.status, 401 | 429) => self.by_gateway(reply, by_status),
                 _ => by_status,
             });
         }
