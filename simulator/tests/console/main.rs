@@ -85,7 +85,7 @@ impl Example {
         std::fs::create_dir_all(&folder).expect("a folder");
         let (ca, accounts) = (folder.join("ca.pem"), folder.join("accounts.json"));
         std::fs::write(&ca, sim.ca_pem()).expect("written");
-        std::fs::write(&accounts, sim.accounts(&ca.display().to_string()).to_string()).expect("written");
+        sim.write_accounts(&accounts, &ca.display().to_string()).expect("written");
         let child = Command::new(root().join("target/c/bin/open_door"))
             .arg(&accounts)
             .args(["yopoint", cabinet, name])
