@@ -461,9 +461,7 @@ impl<'a> Job<'a> {
     fn scene(&self) -> Result<Scene, Failure> {
         let io = |e: std::io::Error| format!("{}: {e}", self.folder.display());
         for folder in [self.state(), self.shadow()] {
-            if folder.exists() {
-                fs::remove_dir_all(&folder).map_err(io)?;
-            }
+            emptied(&folder).map_err(io)?;
             fs::create_dir_all(&folder).map_err(io)?;
         }
         self.stage.control("POST", "/_sim/reset", Value::Null)?;
@@ -884,5 +882,18 @@ fn happened(act: &Act, acts: &Acts) -> bool {
         }
         Act::Redeem(_) => acts.keys().any(|what| what.starts_with("code ")),
         Act::Write { .. } => false,
+    }
+}
+
+/// Removes a folder with all in it. A process that was killed in the middle of a call may finish making a file.
+fn emptied(folder: &std::path::Path) -> std::io::Result<()> {
+    let mut tries = 0;
+    loop {
+        match fs::remove_dir_all(folder) {
+            Err(e) if e.raw_os_error() == Some(39) && tries < 100 => tries += 1,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            other => return other,
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }
