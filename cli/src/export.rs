@@ -151,6 +151,9 @@ pub fn run(given: &Given, client: &Client, query: &OrderQuery) -> Done {
             let mut file = OpenOptions::new()
                 .read(true)
                 .write(true)
+                // One that was stopped before its first order has a state and no file yet.
+                .create(true)
+                .truncate(false)
                 .open(path)
                 .map_err(|e| failed(path, "cannot be continued", &e))?;
             let length = file.metadata().map_err(|e| failed(path, "cannot be read", &e))?.len();
