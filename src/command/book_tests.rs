@@ -498,3 +498,19 @@ fn a_fingerprint_answers_after_a_restart() {
     assert!(matches!(begin_act(&commands, "d0", door("1"), 0), Ok(Begin::Recorded(_))));
     assert_eq!(status(begin_act(&commands, "d0", door("2"), 0)).0, KL_E_REQUEST_ID);
 }
+
+#[test]
+fn nobody_is_buried_while_a_record_cannot_be_understood() {
+    let path = folder("mystery");
+    drop(made(&path));
+    append(&path, |_| intent("x", door("1"), DEAD));
+    elsewhere(&path, |journal, pass| {
+        let n = journal.next().to_string();
+        let newer = ["{\"n\":", &n, ",\"k\":\"mystery\",\"id\":\"x\"}"].concat();
+        journal.append(pass, &newer, &Vec::new).unwrap();
+    });
+    // The record may be how it ended.
+    let commands = in_folder(&path);
+    assert_eq!(get(&commands, "x").unwrap().stage, Stage::Begun);
+    assert_eq!(status(begin_door(&commands, "y", "2")), (KL_E_JOURNAL_DAMAGED, Outcome::Unknown));
+}

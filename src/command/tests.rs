@@ -263,6 +263,15 @@ fn every_record_is_fenced_by_its_claim() {
     };
     w.apply(Record::Ended(late));
     assert_eq!(w.stage("a"), Stage::Done);
+    // Nor does it end the one that has the name now.
+    let mut w = World::new();
+    let first = w.intent("b", door("2"));
+    w.end("b", first, Outcome::NotDone).unwrap();
+    let second = w.intent("b", door("2"));
+    w.sent("b", second).unwrap();
+    let late = Ended { id: "b".into(), claim: first, at: At::default(), end: End::nothing() };
+    w.apply(Record::Ended(late));
+    assert_eq!(w.stage("b"), Stage::Sent);
 }
 
 #[test]

@@ -502,7 +502,13 @@ fn a_copy_on_another_machine_is_named_and_gets_another_secret() {
     let mut copy = Book::on(&place, another());
     assert_eq!(copy.append("x").unwrap_err().status(), KL_E_JOURNAL_COPIED);
     assert_eq!(copy.journal.print("visit-1"), Some(print), "what it did is still known");
+    let installation = |book: &mut Book| {
+        book.read().unwrap();
+        book.journal.info().installation
+    };
+    let before = installation(&mut copy);
     copy.adopt().unwrap();
+    assert_ne!(installation(&mut copy), before, "two machines are two installations");
     let (other, same) = copy
         .inside(|journal, pass, _| {
             let identity = journal.identity(pass)?;
@@ -694,8 +700,28 @@ fn a_torn_tail_that_is_longer_than_the_next_record_is_cut_too() {
     let mut b = Book::new(&place);
     assert_eq!(b.names(), ["one"]);
     b.append("two").unwrap();
+    // Nothing of the old tail stands behind what was written over it.
+    let bytes = fs::read(&path).unwrap();
+    assert!(bytes.ends_with(b"\"id\":\"two\"}\n"), "{}", String::from_utf8_lossy(&bytes[whole.len()..]));
     let mut c = Book::new(&place);
     assert_eq!((c.names(), c.journal.damage()), (vec!["one".into(), "two".into()], None));
+}
+
+#[test]
+fn a_number_that_does_not_grow_is_damage() {
+    for second in [3, 2, 1] {
+        let mut text = String::new();
+        let json = head("a", &Identity::ephemeral().unwrap(), GENERATION, 0, 0);
+        push_line(&mut text, &json, None);
+        push_line(&mut text, &json, None);
+        let mut places = Vec::new();
+        for n in [3, second, 4] {
+            places.push(text.len() as u64);
+            push_line(&mut text, &record(n, "x"), Some((GENERATION, text.len() as u64)));
+        }
+        let (seen, damage, _) = scan(text.as_bytes());
+        assert_eq!((seen, damage), (vec![3, 4], Some(places[1])), "{second} behind 3");
+    }
 }
 
 #[test]
