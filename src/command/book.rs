@@ -63,6 +63,18 @@ struct Shared {
     /// Names that this process issued and nobody has used.
     issued: Mutex<VecDeque<String>>,
     debtor: AtomicBool,
+    hands: Hands,
+}
+
+/// The claims that calls of this process have in hand. All clients of one journal share them, also one that a panic went
+/// through and the one that came after it.
+#[derive(Clone, Default)]
+struct Hands(Arc<Mutex<Vec<u64>>>);
+
+/// A claim in hand: it is laid down when this is dropped.
+struct InHand {
+    hands: Hands,
+    number: u64,
 }
 
 /// Counts what others should look at. Its lock is held for moments only, never during I/O.
@@ -75,6 +87,7 @@ struct News {
 struct Book {
     state: State,
     log: Log,
+    hands: Hands,
     /// Records that could not be written yet.
     debt: VecDeque<Record>,
     early: VecDeque<Moved>,
@@ -135,6 +148,8 @@ pub(crate) struct Claim<'a> {
     pub(crate) mark: String,
     sent: AtomicBool,
     ended: bool,
+    /// For its drop: after the end is recorded nobody has the claim in hand.
+    _in_hand: InHand,
 }
 
 /// All journals of this process, each with its place: the folder as the system knows it, and the name.
@@ -147,7 +162,7 @@ impl Commands {
     /// Kept in memory only.
     pub(crate) fn in_memory() -> Result<Commands> {
         let log = Log::Memory { last: 0, identity: Arc::new(Identity::ephemeral()?) };
-        Ok(Commands(Shared::new(None, log)))
+        Ok(Commands(Shared::new(None, log, Hands::default())))
     }
 
     /// Kept in a journal, which all clients of this account in this process share.
@@ -156,14 +171,15 @@ impl Commands {
         let place = (id, name.clone());
         let all = SHARED.get();
         let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that a panic went through is lost; a new client reads the file.
-        all.retain(|(_, shared)| shared.upgrade().is_some_and(|s| !s.book.is_poisoned()));
-        let known = all.iter().find(|(at, _)| *at == place);
-        if let Some(shared) = known.and_then(|(_, shared)| shared.upgrade()) {
-            return Ok(Commands(shared));
+        let known = all.iter().find(|(at, _)| *at == place).and_then(|(_, shared)| shared.upgrade());
+        if let Some(shared) = known.as_ref().filter(|shared| !shared.book.is_poisoned()) {
+            return Ok(Commands(shared.clone()));
         }
+        // One that a panic went through is lost; a new client reads the file. Its calls may still be under way.
+        let hands = known.map(|shared| shared.hands.clone()).unwrap_or_default();
+        all.retain(|(_, shared)| shared.upgrade().is_some_and(|s| !s.book.is_poisoned()));
         let journal = Journal::new(folder, &name, &account);
-        let shared = Shared::new(Some(journal.gate()), Log::File(Box::new(journal)));
+        let shared = Shared::new(Some(journal.gate()), Log::File(Box::new(journal)), hands);
         all.push((place, Arc::downgrade(&shared)));
         Ok(Commands(shared))
     }
@@ -252,7 +268,8 @@ impl Commands {
 
     fn claim(&self, id: &str, number: u64, mark: String, sent: bool) -> Claim<'_> {
         let sent = AtomicBool::new(sent);
-        Claim { commands: self, id: id.to_owned(), number, mark, sent, ended: false }
+        let in_hand = self.0.hands.take(number);
+        Claim { commands: self, id: id.to_owned(), number, mark, sent, ended: false, _in_hand: in_hand }
     }
 
     /// What the outcome of an error about this name is that came before anything was looked up or sent: the outcome belongs
@@ -583,6 +600,9 @@ impl Commands {
                 (Log::File(journal), Some(pass)) => journal.adopt(pass, note, &records)?,
                 _ => return Ok(()),
             }
+            for ended in rules::adopted(&book.state, &book.now()) {
+                book.record(pass, Record::Ended(ended))?;
+            }
             book.forget_issued(pass)
         })
     }
@@ -697,10 +717,11 @@ impl Drop for Inside<'_> {
 }
 
 impl Shared {
-    fn new(gate: Option<Arc<Gate>>, log: Log) -> Arc<Shared> {
+    fn new(gate: Option<Arc<Gate>>, log: Log, hands: Hands) -> Arc<Shared> {
         let book = Book {
             state: State::default(),
             log,
+            hands: hands.clone(),
             debt: VecDeque::new(),
             early: VecDeque::new(),
             hinted: Vec::new(),
@@ -717,6 +738,7 @@ impl Shared {
             news: News::default(),
             issued: Mutex::default(),
             debtor: AtomicBool::new(false),
+            hands,
         })
     }
 
@@ -854,11 +876,40 @@ impl Log {
         }
     }
 
-    fn alive(&self, pass: Option<&Pass<'_>>, owner: u64) -> bool {
+    /// Whether somebody has a claim in hand.
+    fn held(&self, pass: Option<&Pass<'_>>, hands: &Hands, owner: u64, claim: u64) -> bool {
         match (self, pass) {
             (Log::File(_), Some(_)) if off("owner-alive") => false,
+            // Of its own calls a process knows more than that it lives itself. A claim of another copy of the journal, or
+            // one whose end a panic swallowed, is nobody's.
+            (Log::File(journal), Some(_)) if journal.is_own(owner) => hands.hold(claim),
             (Log::File(journal), Some(pass)) => journal.alive(pass, owner),
             _ => true,
+        }
+    }
+}
+
+impl Hands {
+    fn claims(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, number: u64) -> InHand {
+        self.claims().push(number);
+        InHand { hands: self.clone(), number }
+    }
+
+    fn hold(&self, number: u64) -> bool {
+        self.claims().contains(&number)
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        // A number may be there twice: after a card forgot records they are given again.
+        let mut claims = self.hands.claims();
+        if let Some(at) = claims.iter().position(|n| *n == self.number) {
+            claims.swap_remove(at);
         }
     }
 }
@@ -870,7 +921,7 @@ impl Book {
             at: At { wall_s: wall_s(), up_ms: sys::boot_ms() },
             boot: process::boot_id(),
             owner: self.log.own(),
-            alive: &|_| true,
+            held: &|_, _| true,
         }
     }
 
@@ -960,14 +1011,14 @@ impl Book {
         self.debt.push_back(record);
     }
 
-    /// What other processes had under way when they ended.
+    /// What was under way and nobody has in hand any more: mostly what other processes had when they ended.
     fn bury(&mut self, pass: Option<&Pass<'_>>) {
         if self.sound().is_err() {
             return;
         }
-        let log = &self.log;
-        let alive = |owner: u64| log.alive(pass, owner);
-        let orphans = rules::orphans(&self.state, &Now { alive: &alive, ..self.now() });
+        let (log, hands) = (&self.log, &self.hands);
+        let held = |owner: u64, claim: u64| log.held(pass, hands, owner, claim);
+        let orphans = rules::orphans(&self.state, &Now { held: &held, ..self.now() });
         for mut ended in orphans {
             if off("orphans") {
                 ended.end.outcome = Outcome::NotDone;

@@ -514,3 +514,52 @@ fn nobody_is_buried_while_a_record_cannot_be_understood() {
     assert_eq!(get(&commands, "x").unwrap().stage, Stage::Begun);
     assert_eq!(status(begin_door(&commands, "y", "2")), (KL_E_JOURNAL_DAMAGED, Outcome::Unknown));
 }
+
+/// The journal as it was just after the last record with these words, in place of what it is now.
+fn cut_after(path: &Path, words: &str) {
+    let file = path.join("commands-test.journal");
+    let bytes = std::fs::read(&file).unwrap();
+    let at = bytes.windows(words.len()).rposition(|w| w == words.as_bytes()).unwrap();
+    let end = at + bytes[at..].iter().position(|b| *b == b'\n').unwrap() + 1;
+    std::fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(end as u64).unwrap();
+}
+
+#[test]
+// FAULTS A8: a living process that adopts an older journal has nothing of it in hand.
+fn what_an_adopted_journal_shows_under_way_is_unknown() {
+    let path = folder("adopted");
+    let commands = made(&path);
+    done(claim(&commands, "a", "1"), "order", "");
+    commands.flush();
+    // A card lost what followed: also that it was sent.
+    cut_after(&path, "\"intent\",\"id\":\"a\"");
+    let text = std::fs::read_to_string(path.join("commands-test.journal")).unwrap();
+    assert!(!text.contains("receipt_no"), "the end is lost");
+    assert_eq!(status(begin_door(&commands, "b", "2")).0, KL_E_JOURNAL_OLDER);
+    let token = CancelToken::never();
+    commands.adopt("by a test", soon(&token)).unwrap();
+    let known = commands.get("a", soon(&token)).unwrap();
+    assert_eq!((known.stage, known.outcome), (Stage::Unknown, Outcome::Unknown), "it was done");
+    let next = claim(&commands, "b", "2");
+    drop(next);
+}
+
+#[test]
+// FAULTS F18: a call whose book a panic took away ends without a record; its claim is nobody's then, and not before.
+fn after_a_panic_a_claim_is_held_as_long_as_its_call() {
+    let path = folder("swallowed");
+    let commands = made(&path);
+    let first = claim(&commands, "a", "1");
+    leave(&first);
+    let other = commands.clone();
+    let panicked = std::thread::spawn(move || other.panic_inside(soon(&CancelToken::never())));
+    assert!(panicked.join().is_err());
+    let anew = in_folder(&path);
+    assert_eq!(status(begin_door(&anew, "a", "1")), (KL_E_IN_FLIGHT, Outcome::Unknown));
+    assert_eq!(status(begin_door(&anew, "b", "1")), (KL_E_BUSY, Outcome::NotDone));
+    let answered = first.finish(Ok(Receipt::default()), true, SettledBy::Answer);
+    assert_eq!(answered.err().unwrap().details().outcome, Outcome::Unknown, "no record says so");
+    let known = anew.get("a", soon(&CancelToken::never())).unwrap();
+    assert_eq!(known.stage, Stage::Unknown);
+    assert_eq!(status(begin_door(&anew, "b", "1")).0, KL_E_BLOCKED, "until it is mature, not for ever");
+}

@@ -114,8 +114,9 @@ pub struct Now<'a> {
     pub boot: &'a str,
     /// This process.
     pub owner: u64,
-    /// Whether another process lives. One that cannot be asked for lives.
-    pub alive: &'a dyn Fn(u64) -> bool,
+    /// Whether somebody still has a claim in hand, by its owner and number: another process that lives, or a call of this
+    /// one. An owner that cannot be asked for lives.
+    pub held: &'a dyn Fn(u64, u64) -> bool,
 }
 
 /// What is to be done with a name.
@@ -282,9 +283,9 @@ impl Entry {
         Some(Span { latest_ms, ..span })
     }
 
-    /// Whether its process still has it in hand.
+    /// Whether its call is still under way.
     fn held(&self, now: &Now<'_>) -> bool {
-        self.stage.in_flight() && (self.owner == now.owner || (now.alive)(self.owner))
+        self.stage.in_flight() && (now.held)(self.owner, self.claim)
     }
 
     /// The orders that it is about, as far as they are known.
@@ -508,6 +509,23 @@ pub fn orphans(state: &State, now: &Now<'_>) -> Vec<Ended> {
         found.push(Ended { id: id.to_owned(), claim: e.claim, at: now.at, end });
     }
     found
+}
+
+/// What the commands became that an older journal shows under way when a person adopts it: what followed is lost, so also
+/// that a byte left may be.
+pub fn adopted(state: &State, now: &Now<'_>) -> Vec<Ended> {
+    let open = state.open().filter(|(_, e)| e.stage.in_flight());
+    open.map(|(id, e)| Ended {
+        id: id.to_owned(),
+        claim: e.claim,
+        at: now.at,
+        end: End {
+            message: "what became of it was in the part of the journal that is lost".to_owned(),
+            status: crate::status::KL_E_LOST,
+            ..End::nothing()
+        },
+    })
+    .collect()
 }
 
 /// What a report says of a machine's movement; `None` if it is known already.

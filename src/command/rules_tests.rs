@@ -183,16 +183,18 @@ fn an_age_is_at_least_so_much() {
 }
 
 #[test]
-fn a_process_never_takes_itself_for_dead() {
+fn what_somebody_has_in_hand_is_not_buried() {
     let mut w = World::new();
     let claim = w.intent("a", door("1"));
     w.sent("a", claim).unwrap();
-    // Its lock was lost: whoever is asked says that it is dead.
-    w.living.clear();
     w.bury();
     assert_eq!(w.stage("a"), Stage::Sent);
     w.up_ms += 10_000_000;
     assert_eq!(w.settle("a", Outcome::NotDone, SettledBy::Sensor), Err(Refusal::InFlight));
+    // Its own process or another: once nobody has it, it is unknown.
+    w.living.clear();
+    w.bury();
+    assert_eq!(w.stage("a"), Stage::Unknown);
 }
 
 #[test]

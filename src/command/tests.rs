@@ -31,9 +31,9 @@ impl World {
     }
 
     pub(super) fn with<T>(&self, work: impl FnOnce(&State, &Now<'_>) -> T) -> T {
-        let alive = |n: u64| self.living.contains(&n);
+        let held = |owner: u64, _| self.living.contains(&owner);
         let at = At { wall_s: 1_700_000_000, up_ms: self.up_ms };
-        work(&self.state, &Now { at, boot: self.boot, owner: self.owner, alive: &alive })
+        work(&self.state, &Now { at, boot: self.boot, owner: self.owner, held: &held })
     }
 
     pub(super) fn apply(&mut self, record: Record) -> u64 {

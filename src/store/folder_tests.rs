@@ -322,3 +322,45 @@ fn an_owner_in_another_process_lives_until_it_ends() {
     other.wait().unwrap();
     assert!(!mine.alive(&pass, number));
 }
+
+#[test]
+fn a_process_whose_threads_follow_each_other_lets_another_one_in() {
+    let place = Place::new();
+    let (a, b) = (Gate::new(place.folder(), "a"), Gate::new(place.folder(), "a"));
+    let held = a.enter(soon(), &pause).unwrap();
+    // B finds it held once, and does not come again before it is told to.
+    let (waits, waiting) = std::sync::mpsc::channel();
+    let (comes, coming) = std::sync::mpsc::channel::<()>();
+    let (was_in, is_in) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(|s| {
+        let theirs = s.spawn(move || {
+            let pass = b.enter(soon(), &|_| {
+                waits.send(()).unwrap();
+                coming.recv().unwrap();
+                Ok(())
+            });
+            drop(pass.unwrap());
+            was_in.send(()).unwrap();
+            b
+        });
+        waiting.recv().unwrap();
+        assert_eq!(fs::metadata(place.path().join("a.lock")).unwrap().len(), 1);
+        drop(held);
+        // A's next one is quicker, and sees that somebody waits; the one after it stays away, and B is inside meanwhile.
+        drop(a.enter(soon(), &pause).unwrap());
+        let away = std::cell::Cell::new(false);
+        let pass = a.enter(soon(), &|time| {
+            assert!(!time.is_zero() && !away.replace(true));
+            comes.send(()).unwrap();
+            is_in.recv().unwrap();
+            Ok(())
+        });
+        drop(pass.unwrap());
+        assert!(away.get() || comes.send(()).is_err(), "it did not stay away");
+        let b = theirs.join().unwrap();
+        // Nobody waits any more, and nobody is kept waiting.
+        for gate in [&a, &b] {
+            gate.enter(soon(), &|_| panic!("it waits for nobody")).unwrap();
+        }
+    });
+}

@@ -2,6 +2,9 @@
 //!
 //! The lock's file is opened for each section. A child that is forked between two sections has nothing of it, so it cannot
 //! keep a dead parent's lock.
+//!
+//! A process that waits tries again and again, and would lose against one whose threads follow each other at once. So it
+//! makes the lock's file a byte long; who comes in sees that, makes it empty, and stays away for a moment after its section.
 
 use super::failed;
 use super::file::{Folder, Stat};
@@ -18,7 +21,9 @@ use std::time::Duration;
 /// How often another process's lock is tried: soon at first, then less often.
 const SOON: Duration = Duration::from_millis(1);
 /// The longest time between two tries.
-const SELDOM: Duration = Duration::from_millis(16);
+const SELDOM: Duration = Duration::from_millis(8);
+/// So long a process stays away when another one waits: longer than that one's pauses.
+const AWAY: Duration = Duration::from_millis(12);
 /// A thread that waits for another one looks this often whether it was cancelled.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -37,6 +42,8 @@ struct Turns {
     inside: bool,
     next: u64,
     waiting: VecDeque<u64>,
+    /// Another process waits: nobody of this one tries before.
+    away: Option<Deadline>,
 }
 
 /// Being inside. Ends when it is dropped.
@@ -45,6 +52,17 @@ pub(crate) struct Pass<'a> {
     gate: &'a Gate,
     /// `None` until the file's lock is held.
     lock: Option<File>,
+    /// Another process waits.
+    awaited: bool,
+}
+
+/// One try to lock the file.
+enum Try {
+    Locked(File),
+    /// It was locked, and another process waits.
+    Awaited(File),
+    /// Another has it, or removed it; the file, if it is there.
+    Held(Option<File>),
 }
 
 impl Gate {
@@ -65,15 +83,27 @@ impl Gate {
             return Err(Error::new(KL_E_FORKED, "the journal was opened before a fork; make a new client"));
         }
         let mut pass = self.turn(patience, pause)?;
+        let away = self.turns().away.take();
+        if let Some(away) = away.filter(|away| !away.expired()) {
+            pause(away.earlier(patience).remaining())?;
+        }
         let mut wait = SOON;
         loop {
             match self.try_file() {
-                Ok(Some(lock)) => {
+                Ok(Try::Locked(lock)) => {
                     pass.lock = Some(lock);
                     return Ok(pass);
                 }
-                Ok(None) if patience.expired() => return Err(busy("process")),
-                Ok(None) => {
+                Ok(Try::Awaited(lock)) => {
+                    // Who has waited itself has seen its own mark.
+                    pass.awaited = wait == SOON;
+                    pass.lock = Some(lock);
+                    return Ok(pass);
+                }
+                Ok(Try::Held(_)) if patience.expired() => return Err(busy("process")),
+                Ok(Try::Held(file)) => {
+                    // Not on a read-only file system: there nobody is kept waiting for long.
+                    let _ = file.map(|file| file.set_len(1));
                     pause(wait.min(patience.remaining()))?;
                     wait = (wait * 2).min(SELDOM);
                 }
@@ -92,7 +122,7 @@ impl Gate {
             if !turns.inside && turns.waiting.front() == Some(&mine) {
                 turns.inside = true;
                 turns.waiting.pop_front();
-                return Ok(Pass { gate: self, lock: None });
+                return Ok(Pass { gate: self, lock: None, awaited: false });
             }
             let wait = LOOK.min(patience.remaining());
             if !wait.is_zero() {
@@ -117,8 +147,7 @@ impl Gate {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lock on the file; `None` if another has it.
-    fn try_file(&self) -> io::Result<Option<File>> {
+    fn try_file(&self) -> io::Result<Try> {
         let file = match self.folder.open_file(&self.name, libc::O_RDWR | libc::O_CREAT) {
             // To read a journal no more is needed.
             Err(e) if e.raw_os_error() == Some(libc::EROFS) => {
@@ -128,11 +157,14 @@ impl Gate {
         };
         super::fault("lock", &self.name)?;
         if !sys::try_lock(&file)? {
-            return Ok(None);
+            return Ok(Try::Held(Some(file)));
         }
         // A cleaner may have removed the file that was just locked: then it keeps nobody out.
-        let named = self.folder.stat(&self.name)?;
-        Ok((named.map(|n| n.id) == Some(Stat::of(&file)?.id)).then_some(file))
+        let (named, mine) = (self.folder.stat(&self.name)?, Stat::of(&file)?);
+        if named.map(|n| n.id) != Some(mine.id) {
+            return Ok(Try::Held(None));
+        }
+        Ok(if mine.size > 0 && file.set_len(0).is_ok() { Try::Awaited(file) } else { Try::Locked(file) })
     }
 }
 
@@ -149,7 +181,10 @@ impl Drop for Pass<'_> {
             // By name: a child that was forked inside the section has the file open too.
             sys::unlock(&lock);
         }
-        self.gate.turns().inside = false;
+        let mut turns = self.gate.turns();
+        turns.inside = false;
+        turns.away = self.awaited.then(|| Deadline::after(AWAY));
+        drop(turns);
         self.gate.freed.notify_all();
     }
 }

@@ -568,6 +568,11 @@ impl Journal {
         self.owners.own()
     }
 
+    /// Whether that is a number of this process.
+    pub(crate) fn is_own(&self, number: u64) -> bool {
+        self.owners.is_own(number)
+    }
+
     /// Whether the process of that number lives. One that cannot be asked for counts as living.
     pub(crate) fn alive(&self, pass: &Pass<'_>, number: u64) -> bool {
         self.owners.alive(pass, number)

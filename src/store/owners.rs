@@ -53,6 +53,12 @@ struct Line<'a> {
     process: &'a str,
 }
 
+impl Opened {
+    fn mine(&self) -> Option<u64> {
+        self.mine.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(number, _)| *number)
+    }
+}
+
 impl Owners {
     /// Those of the journal `name`. Touches nothing yet.
     pub(crate) fn new(folder: Arc<Folder>, name: &str) -> Owners {
@@ -130,6 +136,12 @@ impl Owners {
         Ok(Some((number, true)))
     }
 
+    /// Whether that is a number of this process: one that it has had through this journal, or has through another client.
+    pub(crate) fn is_own(&self, number: u64) -> bool {
+        self.had.contains(&number)
+            || self.opened(false).ok().flatten().is_some_and(|o| o.mine() == Some(number))
+    }
+
     /// Whether the process of this number lives. One that cannot be asked for counts as living: its commands stay under way.
     pub(crate) fn alive(&self, _pass: &Pass<'_>, number: u64) -> bool {
         if self.had.contains(&number) {
@@ -137,8 +149,7 @@ impl Owners {
         }
         let look = || {
             let Some(opened) = self.opened(false)? else { return Ok(false) };
-            let mine = opened.mine.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(n, _)| *n);
-            if mine == Some(number) || sys::byte_holder(&opened.file, byte(number))?.is_some() {
+            if opened.mine() == Some(number) || sys::byte_holder(&opened.file, byte(number))?.is_some() {
                 return Ok(true);
             }
             let text = text(&opened.file)?;

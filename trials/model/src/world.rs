@@ -855,7 +855,7 @@ impl<'a> Play<'a> {
     }
 
     fn with<T>(&self, w: &World, p: usize, work: impl FnOnce(&Self, &Now<'_>) -> T) -> T {
-        let alive = |owner: u64| {
+        let held = |owner: u64, _| {
             w.held & (1 << owner) != 0
                 || w.processes.iter().any(|q| q.alive && u64::from(q.owner) == owner && !q.lost)
         };
@@ -863,7 +863,7 @@ impl<'a> Play<'a> {
             at: at(w),
             boot: BOOTS[usize::from(w.boot)],
             owner: w.processes[p].owner.into(),
-            alive: &alive,
+            held: &held,
         };
         work(self, &now)
     }
@@ -1216,12 +1216,12 @@ impl<'a> Play<'a> {
         if let Some(known) = self.doors.get(&key) {
             return *known;
         }
-        let lives = |owner: u64| alive & (1 << owner) != 0;
+        let lives = |owner: u64, _| alive & (1 << owner) != 0;
         let now = Now {
             at: At { wall_s: 0, up_ms: 1000 },
             boot: BOOTS[usize::from(w.boot)],
             owner: 63,
-            alive: &lives,
+            held: &lives,
         };
         let mut state = self.books.state(w.files[0]).clone();
         for ended in rules::orphans(&state, &now) {

@@ -722,6 +722,13 @@ impl Lane<'_> {
             Ok(known) => known,
             // Others were quicker at its lock all the time: in a later step.
             Err(e) if e.status() == KL_E_JOURNAL_BUSY => return Ok(()),
+            // The journal was too busy to take the name, and the library could not tell whether it knew it: nothing was sent.
+            Err(e)
+                if e.status() == KL_E_NOT_FOUND && end.mark.is_empty() && end.first == KL_E_JOURNAL_BUSY =>
+            {
+                end.unknown = false;
+                return Ok(());
+            }
             Err(e) if e.status() == KL_E_NOT_FOUND => {
                 (end.open, end.how) = (false, "forgotten".into());
                 return Ok(());
