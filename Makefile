@@ -66,6 +66,7 @@ test:
 	@$(MAKE) --no-print-directory c-programs
 	@$(CARGO) build -q --workspace
 	@scripts/check-python
+	@scripts/check-header
 	$(CARGO) test --workspace --features kiosklink/test-hooks
 
 # Real file systems that are cut, filled and shut down. Root and loop devices; no part of `make test`.

@@ -591,3 +591,63 @@ fn the_library_exports_its_names_and_no_others() {
     let (_, text) = run(Command::new("readelf").arg("-d").arg(&library));
     assert!(text.contains("[libkiosklink.so.1]") && text.contains("NODELETE"), "{text}");
 }
+
+/// With all of clang's warnings but those that are about the program and not about the header.
+#[test]
+fn all_warnings_of_clang_find_nothing_in_the_header() {
+    let folder = scratch("weverything");
+    let file = folder.join("header.c");
+    std::fs::write(&file, "#include <kiosklink.h>\n").unwrap();
+    let strict = |language: &str, standard: &str, include: &str| {
+        run(Command::new("clang")
+            .args(["-x", language, &format!("-std={standard}"), "-Weverything", "-Werror", "-fsyntax-only"])
+            .args(["-I", include])
+            .arg(&file))
+    };
+    let include = root().join("include");
+    for standard in ["c90", "c99", "c11", "c17"] {
+        let (code, text) = strict("c", standard, include.to_str().unwrap());
+        assert_eq!(code, 0, "{standard}: {text}");
+    }
+    for standard in ["c++98", "c++11", "c++17", "c++20"] {
+        let (code, text) = strict("c++", standard, include.to_str().unwrap());
+        assert_eq!(code, 0, "{standard}: {text}");
+    }
+    // It would have found something: a parameter list that is none.
+    let spoiled = std::fs::read_to_string(include.join("kiosklink.h"))
+        .unwrap()
+        .replace("kl_abi_version(void)", "kl_abi_version()");
+    std::fs::write(folder.join("kiosklink.h"), spoiled).unwrap();
+    let (code, text) = strict("c", "c11", folder.to_str().unwrap());
+    assert!(code != 0 && text.contains("-Wstrict-prototypes"), "{text}");
+}
+
+/// What is wrong, and whether gcc and clang say so: as the page of wrong programs and the table in docs/conventions.md have it.
+#[test]
+fn what_compilers_catch_is_what_the_conventions_say() {
+    let page = root().join("tests/header/wrong.c");
+    let source = std::fs::read_to_string(&page).unwrap();
+    let mut rows = String::new();
+    for line in source.lines().filter(|l| l.contains("WRONG == ")) {
+        let (number, what) = line.split_once("WRONG == ").unwrap().1.split_once(" /* ").unwrap();
+        let mut row = format!("| {} |", what.trim_end_matches(" */"));
+        for compiler in ["gcc", "clang"] {
+            let (_, said) = run(Command::new(compiler)
+                .args(["-std=c11", "-Wall", "-Wextra", "-c", &format!("-DWRONG={number}"), "-I"])
+                .arg(root().join("include"))
+                .arg("-o")
+                .arg(scratch("wrong").join("wrong.o"))
+                .arg(&page));
+            let says = match said {
+                s if s.contains("error:") || s.contains("warning:") => " seen |",
+                _ => " not seen |",
+            };
+            row += says;
+        }
+        rows += &row;
+        rows.push('\n');
+    }
+    assert_eq!(rows.lines().count(), 10);
+    let conventions = std::fs::read_to_string(root().join("docs/conventions.md")).unwrap();
+    assert!(conventions.contains(&rows), "docs/conventions.md should have\n{rows}");
+}
