@@ -503,7 +503,10 @@ typedef struct kl_cabinet_iter kl_cabinet_iter;
 /** A list of cabinets. Opaque. */
 typedef struct kl_cabinets kl_cabinets;
 
-/** One account on one platform. Opaque; any number of threads may use it at the same time. */
+/**
+ * One account on one platform, or a view of it (kl_client_view). Opaque; any number of threads may use it at the same
+ * time.
+ */
 typedef struct kl_client kl_client;
 
 /** A list of pickup codes. Opaque. */
@@ -580,6 +583,17 @@ typedef struct kl_error {
   /** One sentence for a log or a technician. */
   char message[256];
 } kl_error;
+
+/** What a view has of its own: kl_view_options o = KL_VIEW_OPTIONS_INIT;. */
+typedef struct kl_view_options {
+  /** sizeof(kl_view_options). */
+  uint32_t struct_size;
+  /**
+   * The most that a call may take, from entry to answer, up to one hour. It counts anew for each call. 0: that of the
+   * client.
+   */
+  uint32_t timeout_ms;
+} kl_view_options;
 
 /** What the network layer of a client has done so far. Yours: kl_stats stats = KL_STATS_INIT;. */
 typedef struct kl_stats {
@@ -1675,16 +1689,32 @@ void kl_response_free(kl_response *response);
 KL_MUST_USE kl_status kl_client_new(const kl_config *config, kl_client **out, kl_error *err);
 
 /**
- * Frees a client. Its calls in flight on other threads end with KL_E_CANCELLED, its iterators with KL_E_HANDLE; what
- * they returned before stays valid. NULL does nothing.
+ * Makes a view of a client: the same account, journal, connections, token and time, with a timeout and a cancel of its
+ * own. Every function takes it for a client. So a stock page can be given up without touching a door, and a call be
+ * shorter than the others. options may be NULL. A view may be made of a view. Sends nothing. End it with
+ * kl_client_free.
+ *
+ * Errors: KL_E_ARGUMENT for a timeout longer than an hour, KL_E_RESOURCE.
+ */
+KL_MUST_USE kl_status kl_client_view(kl_client *client,
+                                     const kl_view_options *options,
+                                     kl_client **view,
+                                     kl_error *err);
+
+/**
+ * Frees a client, or a view. Its calls in flight on other threads end with KL_E_CANCELLED, its iterators with
+ * KL_E_HANDLE; what they returned before stays valid. The views made from it answer KL_E_HANDLE from now on: free
+ * them too, before or after it. What a view was made from goes on. NULL does nothing.
  */
 void kl_client_free(kl_client *client);
 
 /**
- * Ends every call in flight on this client with KL_E_CANCELLED, from any other thread. Calls that start later work.
- * A command whose first byte had left is then unknown, as its error says.
+ * Ends every call in flight on this client and on its views with KL_E_CANCELLED, from any other thread; given a view,
+ * those of that view only, and of views of it. Calls that start later work. A command whose first byte had left is then
+ * unknown, as its error says. Waits for nothing; not for signal handlers.
  */
-KL_MUST_USE kl_status kl_client_cancel(kl_client *client, kl_error *err);
+KL_MUST_USE kl_status kl_client_cancel(kl_client *client,
+                                       kl_error *err);
 
 /**
  * Opens the connection before it is needed, or proves that the open one is alive: the next call is one round trip.
@@ -2299,6 +2329,7 @@ KL_MUST_USE kl_outcome kl_order_create(kl_client *client,
 
 /* Initial values for the structs that you allocate. */
 #define KL_ERROR_INIT {sizeof(kl_error), 0, 0, 0, 0, 0, 0, 0, {0}, {0}, {0}}
+#define KL_VIEW_OPTIONS_INIT {sizeof(kl_view_options), 0}
 #define KL_STATS_INIT {sizeof(kl_stats), 0, 0, 0, 0, 0, 0}
 #define KL_CODE_QUERY_INIT {sizeof(kl_code_query), 0, NULL, NULL, NULL, NULL}
 #define KL_CODE_CREATE_REQUEST_INIT {sizeof(kl_code_create_request), 0, 0, 0, 0, NULL, NULL, NULL}

@@ -701,6 +701,16 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
 
   /// Ends every call in flight on this client with KL_E_CANCELLED, from any other thread.
   kl_status cancel(Error &err) const noexcept { return kl_client_cancel(get(), err.raw()); }
+  /// A view: the same client with a timeout (0: this one's) and a cancel of its own. Empty if that failed.
+  /// It ends with this one: name what it is made from.
+  Client view(std::uint32_t timeout_ms, Error &err) const &noexcept {
+    kl_view_options options = KL_VIEW_OPTIONS_INIT;
+    kl_client *out = nullptr;
+    options.timeout_ms = timeout_ms;
+    detail::seen(kl_client_view(get(), &options, &out, err.raw()));
+    return Client(out);
+  }
+  Client view(std::uint32_t timeout_ms, Error &err) const && = delete;
   /// Opens the connection before it is needed. Call it when a customer walks up.
   kl_status warm(Error &err) const noexcept { return kl_client_warm(get(), err.raw()); }
   /// Asks the platform whether it is there and takes the credentials.
@@ -953,6 +963,12 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
     Error err;
     detail::unless(err, cancel(err));
   }
+  /// @overload
+  Client view(std::uint32_t timeout_ms = 0) const & {
+    Error err;
+    return detail::unless(err, view(timeout_ms, err));
+  }
+  Client view(std::uint32_t timeout_ms = 0) const && = delete;
   /// @overload
   void warm() const {
     Error err;

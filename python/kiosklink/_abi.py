@@ -311,6 +311,13 @@ class kl_error(Structure):
     ]
 
 
+class kl_view_options(Structure):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("timeout_ms", c_uint32),
+    ]
+
+
 class kl_stats(Structure):
     _fields_ = [
         ("struct_size", c_uint32),
@@ -694,6 +701,7 @@ kl_log_fn = CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
 """Every struct."""
 STRUCTS: Dict[str, Type[Structure]] = {
     "kl_error": kl_error,
+    "kl_view_options": kl_view_options,
     "kl_stats": kl_stats,
     "kl_code_query": kl_code_query,
     "kl_code_create_request": kl_code_create_request,
@@ -725,6 +733,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "kl_response_json": (c_char_p, (c_void_p,)),
     "kl_response_free": (None, (c_void_p,)),
     "kl_client_new": (c_int32, (c_void_p, POINTER(c_void_p), POINTER(kl_error))),
+    "kl_client_view": (c_int32, (c_void_p, POINTER(kl_view_options), POINTER(c_void_p), POINTER(kl_error))),
     "kl_client_free": (None, (c_void_p,)),
     "kl_client_cancel": (c_int32, (c_void_p, POINTER(kl_error))),
     "kl_client_warm": (c_int32, (c_void_p, POINTER(kl_error))),

@@ -245,6 +245,22 @@ class Client(_Owner):
         """
         self._lib.call("kl_client_cancel", self._handle)
 
+    def view(self, timeout_ms: int = 0) -> "Client":
+        """The same client with a timeout (0: this one's) and a cancel of its own.
+
+        Account, journal, connections and token are shared. :meth:`cancel` of the view ends the calls through it only; that
+        of the client ends those of its views too. Closing a view ends its own calls, closing the client closes its views.
+        """
+        options = request(_abi.kl_view_options, timeout_ms=u32(timeout_ms, "timeout_ms"))
+        view = type(self).__new__(type(self))
+        view._own(
+            self._lib, self._lib.make("kl_client_view", self._handle, ctypes.byref(options)), "kl_client_free"
+        )
+        view._called = "view of " + self._called
+        # A client that is forgotten is closed, and its views with it.
+        view._of = self
+        return view
+
     def warm(self) -> None:
         """Opens the connection before it is needed, or proves that the open one is alive: the next call is one round
         trip. Call it when a customer walks up."""

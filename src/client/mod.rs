@@ -4,9 +4,9 @@ mod call;
 mod callbacks;
 mod pages;
 mod resolve;
+mod view;
 mod work;
 
-use crate::cancel::CancelSource;
 use crate::command::book::Commands;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -26,18 +26,16 @@ use md5::{Digest, Md5};
 pub use pages::{Pages, Record};
 use pages::{Windows, checked};
 use std::path::Path;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use view::View;
 use work::Work;
 
-const OPEN: u8 = 0;
-const RETIRED: u8 = 1;
-const CLOSED: u8 = 2;
-
-/// One account on one platform. Cheap to clone; every clone is the same client. Any number of threads may use it.
+/// One account on one platform, or a view of it. Cheap to clone; every clone is the same client. Any number of threads may
+/// use it.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client(Arc<Inner>, Arc<View>);
 
 struct Inner {
     platform: Box<dyn Platform>,
@@ -50,11 +48,9 @@ struct Inner {
     versions: Versions,
     /// What is being done that only one may do at a time.
     turns: Mutex<Vec<String>>,
-    timeout: Duration,
     command_ttl_ms: u32,
     tries_a_minute: u32,
-    state: AtomicU8,
-    cancels: CancelSource,
+    retired: AtomicBool,
     _masked: Vec<Masked>,
 }
 
@@ -84,7 +80,8 @@ impl Client {
             }
             _ => Commands::in_memory()?,
         };
-        Ok(Client(Arc::new(Inner {
+        let timeout = Duration::from_millis(config.number("timeout_ms").into());
+        let inner = Inner {
             platform,
             transport,
             clock,
@@ -93,19 +90,18 @@ impl Client {
             forgetful: config.get("state_dir").is_none(),
             versions: Versions::default(),
             turns: Mutex::default(),
-            timeout: Duration::from_millis(config.number("timeout_ms").into()),
             command_ttl_ms: config.number("command_ttl_ms"),
             tries_a_minute: config.number("code_tries_per_minute"),
-            state: AtomicU8::new(OPEN),
-            cancels: CancelSource::new(),
+            retired: AtomicBool::new(false),
             _masked: config.secrets().filter_map(Masked::new).collect(),
-        })))
+        };
+        Ok(Client(Arc::new(inner), Arc::new(View::root(timeout))))
     }
 
     /// A call begins: one deadline and one cancel for all of it.
     fn enter(&self) -> Result<Call<'_>> {
         self.check()?;
-        let (deadline, token) = (Deadline::after(self.0.timeout), self.0.cancels.token());
+        let (deadline, token) = (Deadline::after(self.1.timeout()), self.1.token()?);
         Ok(Call { client: self, deadline, token, expires: None })
     }
 
@@ -313,15 +309,6 @@ impl Client {
         call.write(op)
     }
 
-    /// Ends every call in flight with `KL_E_CANCELLED`. Later calls work. Waits for nothing.
-    pub fn cancel(&self) {
-        self.0.cancels.cancel();
-        self.0.commands.wake();
-        if let Some(tokens) = &self.0.tokens {
-            tokens.wake();
-        }
-    }
-
     /// What the network layer has done so far.
     pub fn stats(&self) -> Stats {
         self.0.transport.stats()
@@ -342,28 +329,21 @@ impl Client {
         self.now().source
     }
 
-    /// Takes the client out of use after a bug was caught in it.
+    /// Takes the client out of use after a bug was caught in it, with all its views.
     pub fn retire(&self) {
-        self.0.state.store(RETIRED, Ordering::Relaxed);
-        self.cancel();
-    }
-
-    /// Takes the client out of use for good, with everything that was made from it.
-    pub fn close(&self) {
-        self.0.state.store(CLOSED, Ordering::Relaxed);
+        self.0.retired.store(true, Ordering::Relaxed);
         self.cancel();
     }
 
     /// Refuses the calls of a client that is out of use.
     pub fn check(&self) -> Result<()> {
-        match self.0.state.load(Ordering::Relaxed) {
-            OPEN => Ok(()),
-            RETIRED => Err(Error::new(
+        if self.0.retired.load(Ordering::Relaxed) {
+            return Err(Error::new(
                 KL_E_RETIRED,
                 "this client was retired after an internal error; make a new one",
-            )),
-            _ => Err(Error::new(KL_E_HANDLE, "the client was freed")),
+            ));
         }
+        self.1.check()
     }
 }
 

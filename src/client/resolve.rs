@@ -233,7 +233,7 @@ impl Client {
         let mut trouble = String::new();
         // A question is as long as any other, but not longer than the wait; a wait of nothing asks once.
         let within = || {
-            let own = Deadline::after(self.0.timeout);
+            let own = Deadline::after(self.1.timeout());
             let deadline = if timeout_ms == 0 { own } else { own.earlier(deadline) };
             Call { client: self, deadline, token: whole.token.clone(), expires: None }
         };

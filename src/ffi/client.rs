@@ -4,7 +4,7 @@ use super::config::{HeldConfig, kl_config};
 use super::error::kl_error;
 use super::handle::{self, Held};
 use super::text::{self, caller_struct};
-use super::{guard, look, make, with_client};
+use super::{give, guard, look, make, with_client};
 use crate::client::Client;
 use crate::error::Error;
 use crate::model::Verb;
@@ -12,7 +12,8 @@ use crate::status::*;
 use crate::time::clock::Source;
 use std::sync::PoisonError;
 
-/// One account on one platform. Opaque; any number of threads may use it at the same time.
+/// One account on one platform, or a view of it (`kl_client_view`). Opaque; any number of threads may use it at the same
+/// time.
 pub struct kl_client {
     _private: [u8; 0],
 }
@@ -51,6 +52,18 @@ pub struct kl_stats {
     pub reused: u32,
 }
 
+/// What a view has of its own: `kl_view_options o = KL_VIEW_OPTIONS_INIT;`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct kl_view_options {
+    /// `sizeof(kl_view_options)`.
+    pub struct_size: u32,
+    /// The most that a call may take, from entry to answer, up to one hour. It counts anew for each call. 0: that of the
+    /// client.
+    pub timeout_ms: u32,
+}
+
+caller_struct!(kl_view_options { struct_size, timeout_ms });
 caller_struct!(kl_stats { struct_size, lookups, connects, handshakes, resumed, requests, reused });
 
 /// Makes a client. Checks every setting, reads the CA and certificate files, sends nothing and starts no thread; works
@@ -69,8 +82,32 @@ pub unsafe extern "C" fn kl_client_new(
     })
 }
 
-/// Frees a client. Its calls in flight on other threads end with `KL_E_CANCELLED`, its iterators with `KL_E_HANDLE`; what
-/// they returned before stays valid. NULL does nothing.
+/// Makes a view of a client: the same account, journal, connections, token and time, with a timeout and a cancel of its
+/// own. Every function takes it for a client. So a stock page can be given up without touching a door, and a call be
+/// shorter than the others. `options` may be NULL. A view may be made of a view. Sends nothing. End it with
+/// `kl_client_free`.
+///
+/// Errors: `KL_E_ARGUMENT` for a timeout longer than an hour, `KL_E_RESOURCE`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn kl_client_view(
+    client: *mut kl_client,
+    options: *const kl_view_options,
+    view: *mut *mut kl_client,
+    err: *mut kl_error,
+) -> kl_status {
+    give(client, view, err, |client| {
+        let timeout_ms = match options.is_null() {
+            true => 0,
+            // SAFETY: conventions, rules 2 and 6.
+            false => unsafe { text::request("options", options)?.timeout_ms },
+        };
+        client.view(timeout_ms)
+    })
+}
+
+/// Frees a client, or a view. Its calls in flight on other threads end with `KL_E_CANCELLED`, its iterators with
+/// `KL_E_HANDLE`; what they returned before stays valid. The views made from it answer `KL_E_HANDLE` from now on: free
+/// them too, before or after it. What a view was made from goes on. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_client_free(client: *mut kl_client) {
     guard(std::ptr::null_mut(), || {
@@ -81,13 +118,13 @@ pub extern "C" fn kl_client_free(client: *mut kl_client) {
     });
 }
 
-/// Ends every call in flight on this client with `KL_E_CANCELLED`, from any other thread. Calls that start later work.
-/// A command whose first byte had left is then unknown, as its error says.
+/// Ends every call in flight on this client and on its views with `KL_E_CANCELLED`, from any other thread; given a view,
+/// those of that view only, and of views of it. Calls that start later work. A command whose first byte had left is then
+/// unknown, as its error says. Waits for nothing; not for signal handlers.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_client_cancel(client: *mut kl_client, err: *mut kl_error) -> kl_status {
-    guard(err, || {
-        crate::process::check();
-        handle::get::<Client>(client.cast())?.cancel();
+    with_client(client, err, |client| {
+        client.cancel();
         Ok(())
     })
 }

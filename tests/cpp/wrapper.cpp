@@ -94,6 +94,9 @@ void settings() {
 void reads(const kl::Client &client, const char *cabinet) {
   kl::Error err;
   CHECK(client.warm(err) == KL_OK && client.ping(err) == KL_OK && client.cancel(err) == KL_OK);
+  kl::Client view = client.view(5000, err);
+  CHECK(!err && view && view.ping(err) == KL_OK && view.cancel(err) == KL_OK);
+  CHECK(!client.view(3600001, err) && err.status() == KL_E_ARGUMENT);
   kl::Time now = client.time(err);
   GOOD(err);
   CHECK(now.unix_seconds > 1700000000 && now.source == KL_TIME_PLATFORM);
@@ -410,6 +413,8 @@ void throwing(const kl::Client &client, const char *cabinet, const kl::Client &s
   client.warm();
   client.ping();
   client.cancel();
+  kl::Client view = client.view();
+  view.ping();
   CHECK(client.time().source == KL_TIME_PLATFORM && client.stats().requests > 0);
   std::size_t seen = 0;
   for (const kl_cabinet &one : client.cabinet_list()) seen += one.id[0] != '\0';

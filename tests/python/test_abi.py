@@ -139,7 +139,7 @@ class Layout(unittest.TestCase):
             "kl_stats": models.Stats,
             "kl_journal_info": models.JournalInfo,
         }
-        requests = {n for n in _abi.STRUCTS if re.search(r"_(request|query|ref|page|create_line|error)$", n)}
+        requests = {n for n in _abi.STRUCTS if re.search(r"_(request|query|ref|page|options|create_line|error)$", n)}
         self.assertEqual(set(pairs) | requests, set(_abi.STRUCTS))
         for name, kind in pairs.items():
             fields = [f for f, _ in _abi.STRUCTS[name]._fields_ if self.told(f)]

@@ -100,6 +100,26 @@ print(steps)
         self.fails(errors.Unsettled, client.open_door, "visit-1", CABINET)
         client.ping()
 
+    def test_a_view_is_given_up_alone(self):
+        client = self.client(timeout_ms=60000)
+        view = client.view(timeout_ms=50000)
+        call = self.blocked(client, "api.test", view.ping)
+        client.view().cancel()
+        self.assertTrue(call.is_alive())
+        view.cancel()
+        self.assertIsInstance(call.ended().error, errors.Cancelled)
+        view.ping()
+        self.fails(errors.ArgumentError, client.view, timeout_ms=3600001)
+        client.close()
+        self.fails(errors.ClosedError, view.ping)
+
+    def test_a_view_keeps_its_client_and_has_its_own_time(self):
+        view = self.client(timeout_ms=60000).view(timeout_ms=100)
+        gc.collect()
+        view.ping()
+        fault("api.test", fault="half_open", act=False)
+        self.fails(errors.Timeout, view.ping)
+
     def test_close_ends_what_is_in_flight(self):
         client = self.client(timeout_ms=60000)
         call = self.blocked(client, "api.test", client.ping)
