@@ -20,10 +20,11 @@ use std::process::Command;
 
 /// The README's and the documentation's pages.
 fn pages() -> Vec<PathBuf> {
-    let mut all: Vec<PathBuf> = ["README.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md"]
-        .iter()
-        .map(|name| root().join(name))
-        .collect();
+    let mut all: Vec<PathBuf> =
+        ["README.md", "README.zh-CN.md", "CHANGELOG.md", "SECURITY.md", "CONTRIBUTING.md"]
+            .iter()
+            .map(|name| root().join(name))
+            .collect();
     all.extend(["simulator/README.md", "simulator/PLATFORMS-youzan.md"].map(|name| root().join(name)));
     let mut folders = vec![root().join("docs")];
     while let Some(folder) = folders.pop() {
@@ -85,7 +86,9 @@ fn programs_in_the_documentation_compile_and_run() {
     let world = world.parent().unwrap();
     let lib = programs().join("../lib");
     let (mut compiled, mut ran) = (0, 0);
-    for (n, fence) in fences().iter().enumerate() {
+    // The Chinese README has the same ones.
+    let own = |fence: &&Fence| !fence.at.starts_with("README.zh-CN.md");
+    for (n, fence) in fences().iter().filter(own).enumerate() {
         let words: Vec<&str> = fence.words.iter().map(String::as_str).collect();
         let (language, more) = match words[..] {
             [language @ ("c" | "cpp" | "python"), "complete", ref more @ ..] => (language, more),
@@ -279,6 +282,26 @@ fn every_make_target_and_every_verb_exists() {
         assert!(known, "{at}: kiosklink {} has no such verb", words.join(" "));
     }
     assert!(made.len() > 40 && called.len() > 10, "{} of make, {} of kiosklink", made.len(), called.len());
+}
+
+/// The Chinese README has the same commands and programs, the same platforms and the same order.
+#[test]
+fn the_chinese_readme_has_the_same_code() {
+    let code = |page: &str| -> Vec<(Vec<String>, String)> {
+        let at = format!("{page}:");
+        fences().into_iter().filter(|f| f.at.starts_with(&at)).map(|f| (f.words, f.code)).collect()
+    };
+    let english = code("README.md");
+    assert!(english.len() > 5);
+    assert_eq!(code("README.zh-CN.md"), english);
+    let linked = |page: &str| -> Vec<String> {
+        let text = text(&root().join(page));
+        let parts = text.split("](docs/platforms/").skip(1);
+        parts.map(|part| part.split(')').next().unwrap().to_owned()).take(4).collect()
+    };
+    assert_eq!(linked("README.zh-CN.md"), linked("README.md"));
+    let headings = |page: &str| text(&root().join(page)).lines().filter(|l| l.starts_with("### ")).count();
+    assert_eq!(headings("README.zh-CN.md"), headings("README.md"));
 }
 
 #[test]
