@@ -545,6 +545,9 @@ typedef struct kl_stock_iter kl_stock_iter;
 /** A person. Opaque. */
 typedef struct kl_user kl_user;
 
+/** A list of visits. Opaque. */
+typedef struct kl_visits kl_visits;
+
 /**
  * What became of an act: KL_DONE, KL_NOT_DONE or KL_UNKNOWN. 0 is none of them, so a zeroed struct never says done.
  */
@@ -923,8 +926,8 @@ typedef struct kl_command_info {
   int32_t recorded;
   /** How long it is too early to settle it as not done, in milliseconds; 0: it is taken now. */
   uint32_t mature_in_ms;
-  /** 0. */
-  uint32_t reserved;
+  /** Which verb it is: KL_VERB_*; 0 if it was so long ago that only its fingerprint is left. */
+  kl_verb verb;
   /** Its place in the order of all commands of the account; grows whatever the clock does. */
   uint64_t sequence;
   /** How long ago it was begun, in milliseconds, whatever the clocks were set to meanwhile. */
@@ -969,6 +972,8 @@ typedef struct kl_journal_info {
   char installation[64];
   /** The kind of file system that it is on, ext4; empty if that is not known. */
   char file_system[32];
+  /** Visits that are open. */
+  uint64_t visits;
 } kl_journal_info;
 
 /**
@@ -1193,6 +1198,26 @@ typedef struct kl_order_query {
   /** More parameters for the platform, a JSON object; may be NULL. */
   const char *extra_json;
 } kl_order_query;
+
+/**
+ * A customer's visit: the commands that bear its visit_id. Lives as long as its list; texts are never NULL.
+ */
+typedef struct kl_visit {
+  /** Your name for it. */
+  const char *visit_id;
+  /** Its commands that are remembered, the oldest first. */
+  const kl_command_info *const *commands;
+  /** How many; at least one. */
+  size_t command_count;
+  /** When the first of them was begun, Unix seconds by the device's clock; for people. */
+  int64_t started_at;
+  /** How long ago that was, in milliseconds, as age_ms of the command. */
+  uint64_t age_ms;
+  /** How many of them are KL_DONE. */
+  uint32_t done_count;
+  /** How many are KL_UNKNOWN: unknown, under way, or waiting to be sent. */
+  uint32_t unknown_count;
+} kl_visit;
 
 /**
  * A payment to be reported: kl_payment_report_request r = KL_PAYMENT_REPORT_REQUEST_INIT;. Texts may be NULL where
@@ -2281,6 +2306,35 @@ KL_MUST_USE kl_status kl_order_iter_next(kl_order_iter *iter, const kl_order **i
 void kl_order_iter_free(kl_order_iter *iter);
 
 /**
+ * The visits that are open, the oldest first, each with its commands and what became of them: after a start, what the power
+ * or a crash interrupted, also where every command is settled. A code that was redeemed and whose goods never came stands
+ * here until kl_visit_close. A visit begins with the first command that bears its visit_id. Open visits never keep a
+ * command from being sent; of those that nobody closes the newest 256 are kept (docs/journal.md). Sends nothing. End the
+ * result with kl_visits_free.
+ */
+KL_MUST_USE kl_status kl_visit_list(kl_client *client,
+                                    kl_visits **out,
+                                    kl_error *err);
+
+/**
+ * Ends a visit: it is not listed any more. Its commands stay as they are; one that is unknown stays in
+ * kl_command_pending. Closing it again, or one that has no commands, is no error. Another command with its visit_id
+ * opens it again. It is on the disk when this returns KL_OK. Sends nothing.
+ */
+KL_MUST_USE kl_status kl_visit_close(kl_client *client,
+                                     const char *visit_id,
+                                     kl_error *err);
+
+/** How many visits the list holds; 0 if the handle is not a list. */
+size_t kl_visits_count(const kl_visits *list);
+
+/** A visit of the list; NULL if index is not below the count. Borrowed from the list. */
+const kl_visit *kl_visits_at(const kl_visits *list, size_t index);
+
+/** Frees a list. NULL does nothing. */
+void kl_visits_free(kl_visits *list);
+
+/**
  * Reports to the platform that an order was paid, or that the payment failed. Required for every order that a door
  * made, or it stays unpaid forever. Signed with pay_key. Yopoint, scenario 1 (doc-3556228); the fields follow the
  * older vending form of the same report, which is inferred to hold for cabinets. Dingshang: PUT /orders/{order_no}
@@ -2336,7 +2390,7 @@ KL_MUST_USE kl_outcome kl_order_create(kl_client *client,
 #define KL_CODE_CANCEL_REQUEST_INIT {sizeof(kl_code_cancel_request), 0, NULL, NULL, NULL}
 #define KL_DOOR_REQUEST_INIT {sizeof(kl_door_request), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
 #define KL_REDEEM_REQUEST_INIT {sizeof(kl_redeem_request), 0, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
-#define KL_JOURNAL_INFO_INIT {sizeof(kl_journal_info), 0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, 0, 0, {0}, {0}, {0}}
+#define KL_JOURNAL_INFO_INIT {sizeof(kl_journal_info), 0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, 0, 0, {0}, {0}, {0}, 0}
 #define KL_PAGE_INIT {sizeof(kl_page), 0, 0}
 #define KL_ORDER_REF_INIT {sizeof(kl_order_ref), 0, NULL, NULL, NULL, NULL}
 #define KL_ORDER_QUERY_INIT {sizeof(kl_order_query), 0, 0, 0, NULL}

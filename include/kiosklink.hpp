@@ -408,6 +408,15 @@ class Commands
   explicit Commands(kl_commands *handle) noexcept : List(handle) {}
 };
 
+/// Visits: a list of kl_visit, oldest first, each with pointers to its commands.
+class Visits : public detail::List<kl_visits, kl_visit, kl_visits_free, kl_visits_count, kl_visits_at> {
+ public:
+  /// Empty.
+  Visits() noexcept {}
+  /// Takes a C handle over, nullptr for none.
+  explicit Visits(kl_visits *handle) noexcept : List(handle) {}
+};
+
 /// What a platform answered, as JSON.
 class Response : public detail::Handle<kl_response, kl_response_free> {
  public:
@@ -935,6 +944,16 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
     detail::seen(kl_command_pending(get(), &out, err.raw()));
     return Commands(out);
   }
+  /// The visits that are open, oldest first, each with its commands: kl_visit_list. For after a start. Sends nothing.
+  Visits visit_list(Error &err) const noexcept {
+    kl_visits *out = nullptr;
+    detail::seen(kl_visit_list(get(), &out, err.raw()));
+    return Visits(out);
+  }
+  /// Ends a visit: kl_visit_close. Its commands stay as they are. Sends nothing.
+  kl_status visit_close(const char *visit_id, Error &err) const noexcept {
+    return kl_visit_close(get(), visit_id, err.raw());
+  }
   /// How the journal does: kl_journal_read. Sends nothing.
   kl_journal_info journal_read(Error &err) const noexcept {
     kl_journal_info info = KL_JOURNAL_INFO_INIT;
@@ -1138,6 +1157,16 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
   Commands command_pending() const {
     Error err;
     return detail::unless(err, command_pending(err));
+  }
+  /// @overload
+  Visits visit_list() const {
+    Error err;
+    return detail::unless(err, visit_list(err));
+  }
+  /// @overload
+  void visit_close(const char *visit_id) const {
+    Error err;
+    detail::unless(err, visit_close(visit_id, err));
   }
   /// @overload
   kl_journal_info journal_read() const {

@@ -168,7 +168,7 @@ def ctype(header: Header, kind: str) -> str:
         return "c_char_p"
     if kind == "void *":
         return "c_void_p"
-    pointed = re.match(r"^(?:const )?(\w+) (\*+)$", kind)
+    pointed = re.match(r"^(?:const )?(\w+) (\*+)$", kind.replace("*const *", "**"))
     if pointed:
         name, stars = pointed.groups()
         inner: Optional[str] = None

@@ -240,8 +240,8 @@ fn a_visit_without_its_goods_is_listed() {
     kept(&sim, "youzan", &folder).code_redeem(&request).unwrap();
     let client = kept(&sim, "youzan", &folder);
     let visits = client.visits().unwrap();
-    assert_eq!((visits.len(), visits[0].0.as_str(), visits[0].1.len()), (1, "customer-7", 1));
-    let command = &visits[0].1[0];
+    assert_eq!((visits.len(), visits[0].visit_id.as_str(), visits[0].commands.len()), (1, "customer-7", 1));
+    let command = &visits[0].commands[0];
     assert_eq!((command.outcome, command.context.as_str()), (Outcome::Done, "door 3"));
     client.visit_close("customer-7").unwrap();
     drop(client);

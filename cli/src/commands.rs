@@ -102,8 +102,8 @@ pub fn list(given: &Given) -> Done {
 pub fn visits(given: &Given) -> Done {
     let (_, client) = client(given)?;
     let mut table = Table::new(given.json(), false);
-    for (visit, commands) in client.visits()? {
-        table.add(visit_row(&visit, &commands), "")?;
+    for visit in client.visits()? {
+        table.add(visit_row(&visit.visit_id, &visit.commands), "")?;
     }
     table.finish("visits are open")
 }
@@ -133,7 +133,7 @@ fn became(c: &Command) -> &'static str {
 pub fn visit_close(given: &Given) -> Done {
     let (_, client) = client(given)?;
     let visit = given.arg(0);
-    if !client.visits()?.iter().any(|(open, _)| *open == visit) {
+    if !client.visits()?.iter().any(|open| open.visit_id == visit) {
         return Err(Stop::Failed(Error::new(KL_E_NOT_FOUND, format!("no visit {} is open", quoted(&visit)))));
     }
     client.visit_close(&visit)?;

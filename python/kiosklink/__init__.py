@@ -56,6 +56,7 @@ from .models import (
     Stats,
     StockItem,
     User,
+    Visit,
 )
 
 REQUEST_ID_MAX = _abi.KL_REQUEST_ID_MAX
@@ -133,6 +134,7 @@ __all__ = [
     "TimeSource",
     "User",
     "Verb",
+    "Visit",
     "__version__",
     "abi_version",
     "build_info",

@@ -486,7 +486,7 @@ class kl_command_info(Structure):
         ("status", c_int32),
         ("recorded", c_int32),
         ("mature_in_ms", c_uint32),
-        ("reserved", c_uint32),
+        ("verb", c_int32),
         ("sequence", c_uint64),
         ("age_ms", c_uint64),
         ("started_at", c_int64),
@@ -512,6 +512,7 @@ class kl_journal_info(Structure):
         ("damage", c_char * 64),
         ("installation", c_char * 64),
         ("file_system", c_char * 32),
+        ("visits", c_uint64),
     ]
 
 
@@ -641,6 +642,18 @@ class kl_order_query(Structure):
     ]
 
 
+class kl_visit(Structure):
+    _fields_ = [
+        ("visit_id", c_char_p),
+        ("commands", POINTER(POINTER(kl_command_info))),
+        ("command_count", c_size_t),
+        ("started_at", c_int64),
+        ("age_ms", c_uint64),
+        ("done_count", c_uint32),
+        ("unknown_count", c_uint32),
+    ]
+
+
 class kl_payment_report_request(Structure):
     _fields_ = [
         ("struct_size", c_uint32),
@@ -721,6 +734,7 @@ STRUCTS: Dict[str, Type[Structure]] = {
     "kl_stock_item": kl_stock_item,
     "kl_order_ref": kl_order_ref,
     "kl_order_query": kl_order_query,
+    "kl_visit": kl_visit,
     "kl_payment_report_request": kl_payment_report_request,
     "kl_claim_request": kl_claim_request,
     "kl_order_create_line": kl_order_create_line,
@@ -827,6 +841,11 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     ),
     "kl_order_iter_next": (c_int32, (c_void_p, POINTER(POINTER(kl_order)), POINTER(kl_error))),
     "kl_order_iter_free": (None, (c_void_p,)),
+    "kl_visit_list": (c_int32, (c_void_p, POINTER(c_void_p), POINTER(kl_error))),
+    "kl_visit_close": (c_int32, (c_void_p, c_char_p, POINTER(kl_error))),
+    "kl_visits_count": (c_size_t, (c_void_p,)),
+    "kl_visits_at": (POINTER(kl_visit), (c_void_p, c_size_t)),
+    "kl_visits_free": (None, (c_void_p,)),
     "kl_payment_report": (
         c_int32,
         (c_void_p, POINTER(kl_payment_report_request), POINTER(c_void_p), POINTER(kl_error)),

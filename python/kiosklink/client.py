@@ -52,6 +52,7 @@ from .models import (
     Stats,
     StockItem,
     User,
+    Visit,
 )
 
 __all__ = ["Client", "Event", "Items"]
@@ -615,6 +616,16 @@ class Client(_Owner):
         made = self._lib.make("kl_command_pending", self._handle)
         return self._list(made, "kl_commands", models.command)
 
+    def visits(self) -> Page[Visit]:
+        """The visits that are open, the oldest first, each with its commands: after a start, what the power or a crash
+        interrupted. Sends nothing."""
+        made = self._lib.make("kl_visit_list", self._handle)
+        return self._list(made, "kl_visits", models.visit)
+
+    def close_visit(self, visit_id: str) -> None:
+        """Ends a visit: it is not listed any more. Its commands stay as they are. Sends nothing."""
+        self._lib.call("kl_visit_close", self._handle, text(visit_id, "visit_id"))
+
     def journal(self) -> JournalInfo:
         """How the journal does: its size, what is unsettled, how long the disk takes. Sends nothing."""
         raw = request(_abi.kl_journal_info)
@@ -809,7 +820,7 @@ class Client(_Owner):
         try:
             at = lib.function(name + "_at")
             items = [copy(at(handle, i).contents) for i in range(lib.function(name + "_count")(handle))]
-            if name in ("kl_codes", "kl_commands"):
+            if name in ("kl_codes", "kl_commands", "kl_visits"):
                 return Page(items, len(items), False)
             total = models.told(lib.function(name + "_total")(handle))
             return Page(items, total, models.yes(lib.function(name + "_more")(handle)))

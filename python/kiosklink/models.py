@@ -27,6 +27,7 @@ from .enums import (
     SignedWith,
     Status,
     TimeSource,
+    Verb,
 )
 
 __all__ = [
@@ -288,6 +289,8 @@ class Command(_Record):
     """Answered from memory: nothing was sent this time."""
     mature_in_ms: int
     """How long it is too early to settle it as not done, in milliseconds; 0: it is taken now."""
+    verb: Optional[Verb]
+    """Which verb it is; None if it was so long ago that only its fingerprint is left."""
     sequence: int
     """Its place in the order of all commands of the account; grows whatever the clock does."""
     age_ms: int
@@ -296,6 +299,24 @@ class Command(_Record):
     """When it was begun, by the client's clock; for people."""
     sent_at: Optional[int]
     """When its first byte was about to leave, by the client's clock; None if none was."""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A customer's visit: the commands that bear its ``visit_id``."""
+
+    visit_id: str
+    """Your name for it."""
+    commands: Tuple[Command, ...]
+    """Its commands that are remembered, the oldest first; at least one."""
+    started_at: Optional[int]
+    """When the first of them was begun, by the client's clock; for people."""
+    age_ms: int
+    """How long ago that was, in milliseconds."""
+    done_count: int
+    """How many of them are done."""
+    unknown_count: int
+    """How many are unknown, under way, or waiting to be sent."""
 
 
 @dataclass(frozen=True)
@@ -328,6 +349,8 @@ class JournalInfo:
     """The installation that it belongs to; empty without ``state_dir``."""
     file_system: str
     """The kind of file system that it is on, ``ext4``; empty if that is not known."""
+    visits: int
+    """Visits that are open."""
 
 
 @dataclass(frozen=True)
@@ -565,10 +588,23 @@ def command(raw: Any) -> Command:
         status=Status(raw.status),
         recorded=bool(raw.recorded),
         mature_in_ms=raw.mature_in_ms,
+        verb=Verb(raw.verb) if raw.verb else None,
         sequence=raw.sequence,
         age_ms=raw.age_ms,
         started_at=when(raw.started_at),
         sent_at=when(raw.sent_at),
+    )
+
+
+def visit(raw: Any) -> Visit:
+    """A copy of a kl_visit."""
+    return Visit(
+        visit_id=string(raw.visit_id),
+        commands=tuple(command(raw.commands[i].contents) for i in range(raw.command_count)),
+        started_at=when(raw.started_at),
+        age_ms=raw.age_ms,
+        done_count=raw.done_count,
+        unknown_count=raw.unknown_count,
     )
 
 
@@ -589,6 +625,7 @@ def journal_info(raw: Any) -> JournalInfo:
         damage=string(raw.damage),
         installation=string(raw.installation),
         file_system=string(raw.file_system),
+        visits=raw.visits,
     )
 
 

@@ -1,6 +1,6 @@
 //! Lists: page after page, and periods longer than a platform lists at once.
 
-use crate::command::Command;
+use crate::command::{Command, Visit};
 use crate::error::{Error, Result};
 use crate::model::*;
 use crate::status::*;
@@ -41,6 +41,13 @@ macro_rules! record {
     ($($t:ty),*) => { $(impl Record for $t { fn json(&self) -> &str { &self.json } })* };
 }
 record!(Cabinet, StockItem, Order, PickupCode);
+
+/// A visit is no record of a platform's.
+impl Record for Visit {
+    fn json(&self) -> &str {
+        ""
+    }
+}
 
 impl Record for Command {
     fn json(&self) -> &str {

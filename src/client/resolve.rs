@@ -6,7 +6,7 @@ use super::{Client, small};
 use crate::command::book::{Begin, Claim, Request, Wait};
 use crate::command::record::End;
 use crate::command::{
-    Command, CommandFilter, CommandKind, JournalInfo, Physical, SettledBy, not_done, unknown,
+    Command, CommandFilter, CommandKind, JournalInfo, Physical, SettledBy, Visit, not_done, unknown,
 };
 use crate::error::{Advice, Error, Outcome, Result, words};
 use crate::model::*;
@@ -147,14 +147,18 @@ impl Client {
     }
 
     /// The visits that were not closed, the oldest first, each with its commands. Sends nothing.
-    pub fn visits(&self) -> Result<Vec<(String, Vec<Command>)>> {
+    pub fn visits(&self) -> Result<Vec<Visit>> {
         let call = self.look()?;
         self.0.commands.visits(call.wait())
     }
 
-    /// Ends a visit: it is not listed any more. Its commands stay as they are.
+    /// Ends a visit: it is not listed any more. Its commands stay as they are. One that is closed already, or has no commands
+    /// that are remembered, is closed.
     pub fn visit_close(&self, visit_id: &str) -> Result<()> {
         let call = self.look()?;
+        if visit_id.is_empty() || visit_id.len() > KL_VISIT_ID_MAX {
+            return Err(Error::new(KL_E_ARGUMENT, "visit_id must be 1 to 64 bytes of text"));
+        }
         self.0.commands.visit_close(visit_id, call.wait())
     }
 

@@ -22,7 +22,7 @@ use crate::store::journal::{Found, Journal, SyncHandle};
 use crate::switch::off;
 use crate::sys;
 use crate::time::Deadline;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -34,6 +34,8 @@ const MEMORY_STEP: usize = 4096;
 /// The journal is written anew when it is this long, and so much longer for each done name that is remembered.
 const COMPACT_AT: u64 = 208 * 1024;
 const BYTES_A_NAME: u64 = 64;
+/// And not again before it has grown by so much.
+const COMPACT_STEP: u64 = 64 * 1024;
 /// So many commands may be unsettled: more is a fault that a person must see.
 const UNSETTLED_MAX: usize = 512;
 /// Reports of movement that came before the answer to their command.
@@ -96,6 +98,8 @@ struct Book {
     /// A record of the file that this library does not understand.
     trouble: Option<String>,
     tries: Tries,
+    /// The journal is not written anew before it is so long.
+    room_until: u64,
     syncs: u64,
     sync_last_us: u64,
     sync_max_us: u64,
@@ -548,6 +552,7 @@ impl Commands {
                 settled: settled as u64,
                 unsettled: unsettled as u64,
                 names: book.state.names() as u64,
+                visits: book.state.open_visits().len() as u64,
                 owed: book.debt.len() as u64,
                 syncs: book.syncs,
                 sync_last_us: book.sync_last_us,
@@ -608,21 +613,24 @@ impl Commands {
     }
 
     /// The visits that were not closed, the oldest first, each with its commands.
-    pub(crate) fn visits(&self, wait: Wait<'_>) -> Result<Vec<(String, Vec<Command>)>> {
+    pub(crate) fn visits(&self, wait: Wait<'_>) -> Result<Vec<Visit>> {
         self.inside(wait, |book, pass| {
             book.sound()?;
             book.bury(pass);
-            let open: Vec<String> = book.state.open_visits().into_iter().map(str::to_owned).collect();
-            Ok(open
-                .into_iter()
-                .map(|visit| {
-                    let ids = book.state.entries().filter(|(_, e)| e.act.visit().0 == visit);
-                    let ids: Vec<String> = ids.map(|(id, _)| id.to_owned()).collect();
-                    let mut commands: Vec<Command> = ids.iter().filter_map(|id| book.command(id)).collect();
-                    commands.sort_by_key(|c| c.sequence);
-                    (visit, commands)
-                })
-                .collect())
+            let open = book.state.open_visits();
+            let mut visits: Vec<Visit> =
+                open.iter().map(|id| Visit { visit_id: (*id).to_owned(), commands: Vec::new() }).collect();
+            let places: HashMap<&str, usize> = open.iter().enumerate().map(|(i, id)| (*id, i)).collect();
+            let now = book.now();
+            for (id, e) in book.state.entries() {
+                if let Some(place) = places.get(e.act.visit().0) {
+                    visits[*place].commands.push(command(id, e, &now));
+                }
+            }
+            for visit in &mut visits {
+                visit.commands.sort_unstable_by_key(|c| c.sequence);
+            }
+            Ok(visits)
         })
     }
 
@@ -630,6 +638,9 @@ impl Commands {
     pub(crate) fn visit_close(&self, visit: &str, wait: Wait<'_>) -> Result<()> {
         self.inside(wait, |book, pass| {
             book.sound()?;
+            if !book.state.is_open(visit) {
+                return Ok(());
+            }
             let at = book.now().at;
             book.record(pass, Record::VisitClosed(visit.to_owned(), at)).map(drop)
         })?;
@@ -727,6 +738,7 @@ impl Shared {
             hinted: Vec::new(),
             trouble: None,
             tries: Tries::default(),
+            room_until: 0,
             syncs: 0,
             sync_last_us: 0,
             sync_max_us: 0,
@@ -1041,15 +1053,21 @@ impl Book {
         }
         let (Log::File(journal), Some(pass)) = (&mut self.log, pass) else { return Ok(()) };
         // Counted only when it may matter.
-        if journal.size() < COMPACT_AT
+        if journal.size() < COMPACT_AT.max(self.room_until)
             || journal.size() < COMPACT_AT + self.state.names() as u64 * BYTES_A_NAME
             || !self.debt.is_empty()
         {
             return Ok(());
         }
         let identity = journal.identity(pass)?;
-        rules::forget(&mut self.state, rules::SHORT + rules::WHOLE, &|name| identity.print(name));
-        journal.replace(pass, &lines(&self.state)).map_err(not_done)
+        let left = rules::forget(&mut self.state, rules::SHORT + rules::WHOLE, &|name| identity.print(name));
+        if left > 0 {
+            log_line!(Warn, "{left} visits that were not closed are not listed any more (kl_visit_close)");
+        }
+        journal.replace(pass, &lines(&self.state)).map_err(not_done)?;
+        // What is large because much is to be kept would not be smaller the next time.
+        self.room_until = journal.size() + COMPACT_STEP;
+        Ok(())
     }
 
     /// Something that the journal knew is lost: a name that was issued before now may have been used there.

@@ -174,6 +174,37 @@ pub struct Command {
     pub mark: String,
 }
 
+/// What a customer's visit consists of: the commands that bear its `visit_id`.
+#[derive(Clone, Debug)]
+pub struct Visit {
+    /// The caller's name for it.
+    pub visit_id: String,
+    /// Its commands that are remembered, the oldest first; at least one.
+    pub commands: Vec<Command>,
+}
+
+impl Command {
+    /// Which verb it is; `None` if only its fingerprint is left.
+    pub fn verb(&self) -> Option<Verb> {
+        Some(match &self.act {
+            Act::Door(_) => Verb::DoorOpen,
+            Act::Redeem(_) => Verb::CodeRedeem,
+            Act::Write { verb, .. } => match verb.as_str() {
+                "order_create" => Verb::OrderCreate,
+                "payment_report" => Verb::PaymentReport,
+                "refund_apply" => Verb::RefundApply,
+                "appeal_file" => Verb::AppealFile,
+                _ => return None,
+            },
+        })
+    }
+
+    /// The platform's order that it made or belongs to.
+    pub fn order_no(&self) -> &str {
+        if self.receipt.order_no.is_empty() { self.act.order_no() } else { &self.receipt.order_no }
+    }
+}
+
 /// Which commands to list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(i32)]
@@ -201,6 +232,8 @@ pub struct JournalInfo {
     pub unsettled: u64,
     /// Done commands that are remembered, if only by their fingerprints.
     pub names: u64,
+    /// Visits that are not closed.
+    pub visits: u64,
     /// Records that could not be written yet.
     pub owed: u64,
     /// How often this process synced it.

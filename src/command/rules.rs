@@ -13,7 +13,7 @@ use super::Span;
 use super::record::*;
 use super::{Act, CommandKind, Physical, SettledBy};
 use crate::error::Outcome;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// How far a command is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,7 +102,8 @@ pub struct State {
     forgotten: u64,
     forgotten_n: u64,
     seen: VecDeque<(u64, [u8; 16], i64)>,
-    closed_visits: VecDeque<(u64, String, At)>,
+    /// The record by which each visit was closed last; of those that have commands.
+    closed_visits: HashMap<String, (u64, At)>,
 }
 
 /// The surroundings of a decision.
@@ -172,8 +173,8 @@ const PRINTS_A_RECORD: usize = 64;
 pub(crate) const SEEN: usize = 1024;
 /// How long a callback is remembered, in seconds: longer than any is believed.
 pub(crate) const SEEN_S: i64 = 8 * 86_400;
-/// Closed visits that are remembered.
-const VISITS: usize = 256;
+/// Open visits whose commands are kept before others.
+pub(crate) const VISITS: usize = 256;
 
 impl State {
     /// A command.
@@ -244,18 +245,28 @@ impl State {
 
     /// The visits that have commands and were not closed, the oldest first.
     pub fn open_visits(&self) -> Vec<&str> {
-        let mut first: Vec<(u64, &str)> = Vec::new();
+        let mut first: HashMap<&str, u64> = HashMap::new();
         for e in self.entries.values() {
             let (visit, _) = e.act.visit();
-            if !visit.is_empty() && !self.closed_visits.iter().any(|(n, id, _)| id == visit && *n > e.claim) {
-                match first.iter_mut().find(|(_, id)| *id == visit) {
-                    Some((n, _)) => *n = e.claim.min(*n),
-                    None => first.push((e.claim, visit)),
-                }
+            if !visit.is_empty() && self.closed_visits.get(visit).is_none_or(|(n, _)| *n < e.claim) {
+                let n = first.entry(visit).or_insert(e.claim);
+                *n = e.claim.min(*n);
             }
         }
+        let mut first: Vec<(u64, &str)> = first.into_iter().map(|(visit, n)| (n, visit)).collect();
         first.sort_unstable();
-        first.into_iter().map(|(_, id)| id).collect()
+        first.into_iter().map(|(_, visit)| visit).collect()
+    }
+
+    /// Whether a visit is open.
+    pub fn is_open(&self, visit: &str) -> bool {
+        let closed = self.closed_visits.get(visit).map_or(0, |(n, _)| *n);
+        self.entries.values().any(|e| e.act.visit().0 == visit && e.claim > closed)
+    }
+
+    /// Whether a command is of this visit.
+    fn has_visit(&self, visit: &str) -> bool {
+        self.entries.values().any(|e| e.act.visit().0 == visit)
     }
 }
 
@@ -295,11 +306,14 @@ impl Entry {
                 || self.end.as_ref().is_some_and(|end| end.receipt.order_no == order_no))
     }
 
-    fn shorten(&mut self) {
+    /// `of_visit`: its visit is open, so what its order needs is still asked for.
+    fn shorten(&mut self, of_visit: bool) {
         self.short = true;
         if let Some(end) = &mut self.end {
             end.receipt.json.clear();
-            end.receipt.notify_url.clear();
+            if !of_visit {
+                end.receipt.notify_url.clear();
+            }
             end.refusal = Refused::default();
             if self.stage == Stage::Done {
                 end.message.clear();
@@ -651,10 +665,9 @@ pub fn apply(state: &mut State, n: u64, record: Record) {
             }
         }
         Record::VisitClosed(id, at) => {
-            state.closed_visits.retain(|(_, known, _)| *known != id);
-            state.closed_visits.push_back((n, id, at));
-            if state.closed_visits.len() > VISITS {
-                state.closed_visits.pop_front();
+            // Of a visit without commands there is nothing to list.
+            if state.has_visit(&id) {
+                state.closed_visits.insert(id, (n, at));
             }
         }
     }
@@ -716,10 +729,11 @@ fn stage_of(end: &End) -> Stage {
 }
 
 /// Leaves out what is not promised any more: those that were not done first; of done ones what answers a repetition, then
-/// their fingerprints, and of the oldest fingerprints the low-water mark. What is not settled is never forgotten. Nothing is
-/// left out because something else is large. So many settled commands are kept, whole or short.
-pub fn forget(state: &mut State, keep: usize, print_of: &dyn Fn(&str) -> [u8; 12]) {
-    forget_beyond(state, Limits { whole: WHOLE, keep, prints: PRINTS }, print_of);
+/// their fingerprints, and of the oldest fingerprints the low-water mark. Commands of open visits stay before others of their
+/// kind. What is not settled is never forgotten. Nothing is left out because something else is large. So many settled commands
+/// are kept, whole or short. Gives how many open visits are not listed any more.
+pub fn forget(state: &mut State, keep: usize, print_of: &dyn Fn(&str) -> [u8; 12]) -> usize {
+    forget_beyond(state, Limits { whole: WHOLE, keep, prints: PRINTS, visits: VISITS }, print_of)
 }
 
 /// How much is kept.
@@ -731,28 +745,34 @@ pub struct Limits {
     pub keep: usize,
     /// Fingerprints of done ones.
     pub prints: usize,
+    /// Open visits, the newest, whose commands are kept before others.
+    pub visits: usize,
 }
 
 /// The same within other limits.
-pub fn forget_beyond(state: &mut State, limits: Limits, print_of: &dyn Fn(&str) -> [u8; 12]) {
-    let Limits { whole, keep, prints } = limits;
-    let mut settled: Vec<(bool, u64, String)> = state
+pub fn forget_beyond(state: &mut State, limits: Limits, print_of: &dyn Fn(&str) -> [u8; 12]) -> usize {
+    let Limits { whole, keep, prints, visits } = limits;
+    let open = state.open_visits();
+    let (listed, newest) = (open.len(), open.iter().rev().take(visits));
+    let of_visits: HashSet<String> = newest.map(|visit| (*visit).to_owned()).collect();
+    let is_of_visit = |e: &Entry| of_visits.contains(e.act.visit().0);
+    let mut settled: Vec<(bool, bool, u64, String)> = state
         .entries
         .iter()
         .filter(|(_, e)| e.stage.settled())
-        .map(|(id, e)| (e.stage == Stage::Done, e.claim, id.clone()))
+        .map(|(id, e)| (e.stage == Stage::Done, is_of_visit(e), e.claim, id.clone()))
         .collect();
-    // The done ones first, of each the newest first.
+    // The done ones first, of them those of open visits, of each the newest first.
     settled.sort_unstable_by(|a, b| b.cmp(a));
-    let mut newest: Vec<u64> = settled.iter().map(|(_, claim, _)| *claim).collect();
+    let mut newest: Vec<u64> = settled.iter().map(|(_, _, claim, _)| *claim).collect();
     newest.sort_unstable_by(|a, b| b.cmp(a));
     let whole_from = newest.get(whole.saturating_sub(1)).copied().unwrap_or(0);
     let mut bytes = 0;
-    for (place, (done, claim, id)) in settled.into_iter().enumerate() {
+    for (place, (done, of_visit, claim, id)) in settled.into_iter().enumerate() {
         if place < keep {
             let Some(e) = state.entries.get_mut(&id) else { continue };
             if claim < whole_from || bytes + e.extra_bytes() > WHOLE_BYTES {
-                e.shorten();
+                e.shorten(of_visit);
             }
             bytes += e.extra_bytes();
         } else if let Some(e) = state.entries.remove(&id).filter(|_| done) {
@@ -760,6 +780,8 @@ pub fn forget_beyond(state: &mut State, limits: Limits, print_of: &dyn Fn(&str) 
             state.prints.insert(print.name, print);
         }
     }
+    let with_commands: HashSet<&str> = state.entries.values().map(|e| e.act.visit().0).collect();
+    state.closed_visits.retain(|visit, _| with_commands.contains(visit.as_str()));
     if state.prints.len() > prints {
         let mut claims: Vec<u64> = state.prints.values().map(|p| p.claim).collect();
         claims.sort_unstable();
@@ -768,6 +790,7 @@ pub fn forget_beyond(state: &mut State, limits: Limits, print_of: &dyn Fn(&str) 
         state.forgotten = state.forgotten.max(gone + 1);
         state.forgotten_n = gone;
     }
+    listed - state.open_visits().len()
 }
 
 /// Everything that is known as records with their numbers, in the order in which it became known; without what could not be
@@ -787,7 +810,7 @@ pub fn snapshot(state: &State) -> Vec<(u64, Record)> {
         all.push((state.forgotten_n, Record::Forgotten(state.forgotten)));
     }
     all.extend(state.seen.iter().map(|(n, identity, at)| (*n, Record::Seen(*identity, *at))));
-    all.extend(state.closed_visits.iter().map(|(n, id, at)| (*n, Record::VisitClosed(id.clone(), *at))));
+    all.extend(state.closed_visits.iter().map(|(id, (n, at))| (*n, Record::VisitClosed(id.clone(), *at))));
     all.retain(|(n, _)| *n != 0);
     all.sort_by_key(|(n, _)| *n);
     all

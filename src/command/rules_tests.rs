@@ -18,9 +18,13 @@ fn refuse(refusal: Refusal) -> Decision {
 
 /// Done with this order, for the item that is named.
 fn done_with(w: &mut World, id: &str, act: Act, order_no: &str) {
+    done_as(w, id, act, Receipt { order_no: order_no.into(), ..Receipt::default() });
+}
+
+/// Done with this answer.
+fn done_as(w: &mut World, id: &str, act: Act, receipt: Receipt) {
     let claim = w.intent(id, act);
     w.sent(id, claim).unwrap();
-    let receipt = Receipt { order_no: order_no.into(), ..Receipt::default() };
     let done = End { outcome: Outcome::Done, physical: Physical::Pending, receipt, ..End::nothing() };
     let done = w.with(|s, now| end(s, id, claim, done, now)).unwrap();
     w.apply(Record::Ended(done));
@@ -551,6 +555,56 @@ fn a_closed_visit_stays_closed_in_a_file_written_anew() {
         apply(&mut copy, n, record);
     }
     assert!(copy.open_visits().is_empty());
+}
+
+#[test]
+fn the_commands_of_open_visits_stay_before_others_and_those_of_closed_ones_do_not() {
+    let mut w = World::new();
+    let door_of = |visit: &str| {
+        let (cabinet_id, visit_id) = ("c".into(), visit.into());
+        Act::Door(DoorRequest { cabinet_id, visit_id, door: visit.into(), ..DoorRequest::default() })
+    };
+    for visit in ["old", "shut", "kept", "newer"] {
+        done_as(
+            &mut w,
+            visit,
+            door_of(visit),
+            Receipt { notify_url: "https://pay".into(), ..Receipt::default() },
+        );
+    }
+    let wrong = w.intent("wrong", door_of("kept"));
+    w.end("wrong", wrong, Outcome::NotDone).unwrap();
+    w.apply(Record::VisitClosed("shut".into(), At::default()));
+    for n in 0..5 {
+        done_with(&mut w, &format!("other-{n}"), door(&n.to_string()), "");
+    }
+    assert_eq!(w.state.open_visits(), ["old", "kept", "newer"]);
+    let limits = |keep, visits| Limits { whole: 1, keep, prints: 100, visits };
+    assert_eq!(forget_beyond(&mut w.state, limits(9, 9), &print), 0);
+    assert!(w.state.get("wrong").is_none(), "what was not done leaves first, also of an open visit");
+    // Of more visits than are kept, the oldest is as any other command; it is told how many are not listed any more.
+    assert_eq!(forget_beyond(&mut w.state, limits(4, 2), &print), 1);
+    assert_eq!(w.state.open_visits(), ["kept", "newer"]);
+    for (id, kept) in [("old", false), ("shut", false), ("kept", true), ("newer", true), ("other-4", true)] {
+        assert_eq!(w.state.get(id).is_some(), kept, "{id}");
+    }
+    let url = |w: &World, id: &str| w.state.get(id).unwrap().end.clone().unwrap().receipt.notify_url;
+    assert_eq!((url(&w, "kept").as_str(), w.state.get("kept").unwrap().short), ("https://pay", true));
+    // What its order needs is dropped when the visit is over; and then nothing of it is left at the next time.
+    w.apply(Record::VisitClosed("kept".into(), At::default()));
+    assert!(!w.state.is_open("kept") && w.state.is_open("newer"));
+    forget_beyond(&mut w.state, limits(4, 2), &print);
+    assert_eq!(url(&w, "kept"), "");
+    assert_eq!(forget_beyond(&mut w.state, limits(1, 2), &print), 0);
+    assert!(w.state.get("kept").is_none() && w.state.get("newer").is_some());
+    assert!(!snapshot(&w.state).iter().any(|(_, r)| matches!(r, Record::VisitClosed(..))));
+    // However many visits are closed, none comes back.
+    for n in 0..400 {
+        let visit = format!("v-{n}");
+        done_with(&mut w, &visit, door_of(&visit), "");
+        w.apply(Record::VisitClosed(visit, At::default()));
+    }
+    assert_eq!(w.state.open_visits(), ["newer"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Commands: acts that cannot be undone, each sent at most once for its `request_id`.
 
-use super::client::kl_client;
+use super::client::{kl_client, kl_verb};
 use super::error::{KL_DONE, KL_NOT_DONE, kl_error, kl_outcome};
 use super::handle::Held;
 use super::read::{Kept, List, Show};
@@ -61,8 +61,8 @@ pub struct kl_command_info {
     pub recorded: i32,
     /// How long it is too early to settle it as not done, in milliseconds; 0: it is taken now.
     pub mature_in_ms: u32,
-    /// 0.
-    pub reserved: u32,
+    /// Which verb it is: `KL_VERB_*`; 0 if it was so long ago that only its fingerprint is left.
+    pub verb: kl_verb,
     /// Its place in the order of all commands of the account; grows whatever the clock does.
     pub sequence: u64,
     /// How long ago it was begun, in milliseconds, whatever the clocks were set to meanwhile.
@@ -144,7 +144,7 @@ impl Show for Command {
             visit_id: kept.text(&self.visit_id),
             context: kept.text(&self.context),
             mark: kept.text(&self.mark),
-            order_no: kept.text(&self.receipt.order_no),
+            order_no: kept.text(self.order_no()),
             item_no: kept.text(&self.receipt.item_no),
             delivery_no: kept.text(&self.receipt.delivery_no),
             notify_url: kept.text(&self.receipt.notify_url),
@@ -160,7 +160,7 @@ impl Show for Command {
             status: self.status,
             recorded: self.recorded.into(),
             mature_in_ms: self.mature_in_ms,
-            reserved: 0,
+            verb: self.verb().map_or(0, |verb| verb as i32),
             sequence: self.sequence,
             age_ms: self.age_ms,
             started_at: self.started_at,
@@ -689,6 +689,8 @@ pub struct kl_journal_info {
     pub installation: [c_char; 64],
     /// The kind of file system that it is on, `ext4`; empty if that is not known.
     pub file_system: [c_char; 32],
+    /// Visits that are open.
+    pub visits: u64,
 }
 
 caller_struct!(kl_journal_info {
@@ -708,6 +710,7 @@ caller_struct!(kl_journal_info {
     damage,
     installation,
     file_system,
+    visits,
 });
 
 /// How the journal does: its size, what is unsettled, how long the disk takes. Sends nothing.
@@ -726,6 +729,7 @@ pub unsafe extern "C" fn kl_journal_read(
                 known.bytes = info.bytes;
                 known.settled = info.settled;
                 known.unsettled = info.unsettled;
+                known.visits = info.visits;
                 known.syncs = info.syncs;
                 known.sync_last_us = info.sync_last_us;
                 known.sync_max_us = info.sync_max_us;

@@ -19,6 +19,7 @@ pub mod event;
 pub mod identity;
 pub mod library;
 pub mod read;
+pub mod visit;
 pub mod write;
 
 mod handle;

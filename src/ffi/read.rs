@@ -1,11 +1,13 @@
 //! What can be read: cabinets, stock, orders; as whole lists, single pages, or one item after the other.
 
 use super::client::kl_client;
+use super::command::kl_command_info;
 use super::error::kl_error;
 use super::handle::{Held, Thing, sort};
 use super::text::{self, Arena, caller_struct};
 use super::{Kind, Out, end, give, internal, look, through_client};
 use crate::client::{Client, Pages, Record};
+use crate::command::Command;
 use crate::error::{Error, Result};
 use crate::model::*;
 use crate::status::*;
@@ -299,6 +301,8 @@ pub(super) struct Kept {
     // Boxed, because what points to an order must outlive the growth of this list.
     #[allow(clippy::vec_box)]
     orders: Vec<Box<kl_order>>,
+    commands: Vec<Box<[kl_command_info]>>,
+    pointers: Vec<Box<[*const kl_command_info]>>,
 }
 
 impl Kept {
@@ -316,6 +320,15 @@ impl Kept {
         let shown = Box::new(order.show(self));
         self.orders.push(shown);
         self.orders.last().map_or(std::ptr::null(), |o| &raw const **o)
+    }
+
+    pub(super) fn commands(&mut self, commands: &[Command]) -> *const *const kl_command_info {
+        let shown: Box<[kl_command_info]> = commands.iter().map(|c| c.show(self)).collect();
+        let pointers: Box<[*const kl_command_info]> = shown.iter().map(|c| &raw const *c).collect();
+        let first = pointers.as_ptr();
+        self.commands.push(shown);
+        self.pointers.push(pointers);
+        first
     }
 
     pub(super) fn lines(&mut self, lines: &[OrderLine]) -> *const kl_order_line {

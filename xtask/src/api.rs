@@ -51,7 +51,7 @@ const AREAS: &[Area] = &[
     },
     Area {
         title: "Commands",
-        files: &["ffi/command", "command/mod", "model"],
+        files: &["ffi/command", "ffi/visit", "command/mod", "model"],
         intro: "Acts that cannot be undone, each sent at most once for its `request_id`: [journal.md](journal.md).",
     },
     Area {

@@ -256,13 +256,16 @@ fn named(text: &str, constants: &BTreeMap<String, String>) -> Result<Named> {
     Ok(Named { name: name.to_owned(), ctype: spelled(ctype) + &array, doc: String::new() })
 }
 
-/// One spelling for each type: `const kl_client *`, `kl_client **`.
+/// One spelling for each type: `const kl_client *`, `kl_client **`, `const kl_client *const *`.
 fn spelled(ctype: &str) -> String {
-    let stars = ctype.matches('*').count();
-    let words = ctype.replace('*', " ");
-    let words: Vec<&str> = words.split_whitespace().filter(|w| *w != "struct").collect();
-    let space = if stars > 0 { " " } else { "" };
-    words.join(" ") + space + &"*".repeat(stars)
+    let mut spelled = String::new();
+    for word in ctype.replace('*', " * ").split_whitespace().filter(|w| *w != "struct") {
+        if !spelled.is_empty() && !spelled.ends_with('*') {
+            spelled.push(' ');
+        }
+        spelled.push_str(word);
+    }
+    spelled
 }
 
 /// Size and alignment by the rules of all our targets (System V on 64 bits, ARM's EABI on 32): every type is aligned to
@@ -316,7 +319,9 @@ fn fixed(header: &Header) -> BTreeSet<&str> {
         for field in fields {
             let bare = field.ctype.trim_start_matches("const ");
             let target = bare.split([' ', '[']).next().unwrap_or(bare);
-            let array = bare.ends_with('*') && counted && field.name.ends_with('s');
+            // Pointers to structs may stand in an array, the structs themselves may then grow.
+            let direct = bare.matches('*').count() == 1;
+            let array = direct && bare.ends_with('*') && counted && field.name.ends_with('s');
             let within = array || !bare.ends_with('*');
             all.extend(
                 header.structs.get_key_value(target).filter(|_| within).map(|(name, _)| name.as_str()),
