@@ -119,6 +119,7 @@ lint:
 	$(CARGO) run -q -p xtask -- header --check
 	@python3 python/generate.py --check
 	@scripts/check-tree
+	@scripts/mutants --check > /dev/null
 
 header:
 	$(CARGO) run -q -p xtask -- header

@@ -397,6 +397,18 @@ mod tests {
         assert_eq!(config().need("app_id").unwrap_err().status(), KL_E_CONFIG_MISSING);
     }
 
+    // FAULTS G: the proxy's address was masked exactly when it holds no password.
+    #[test]
+    fn a_proxys_address_is_a_secret_only_with_a_password_in_it() {
+        for (proxy, secret) in [("http://10.0.0.1:3128", false), ("http://u:pass@10.0.0.1:3128", true)] {
+            let mut c = config();
+            c.set("proxy", proxy).unwrap();
+            c.set("app_secret", "hush-hush").unwrap();
+            assert_eq!(c.secrets().any(|s| s == proxy), secret, "{proxy}");
+            assert!(c.secrets().any(|s| s == "hush-hush"));
+        }
+    }
+
     #[test]
     fn debug_output_masks() {
         let mut c = config();

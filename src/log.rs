@@ -142,3 +142,21 @@ pub fn mask(text: &str) -> Cow<'_, str> {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // FAULTS H: a token of one letter masked every such letter of messages.
+    #[test]
+    fn a_secret_of_few_letters_blots_nothing_out() {
+        for short in ["", "Q", "Qq", "QqZ"] {
+            assert!(Masked::new(short).is_none(), "{short:?}");
+        }
+        assert_eq!(mask("Quite a Quantity of QqZ"), "Quite a Quantity of QqZ");
+        let masked = Masked::new("QqZz").unwrap();
+        assert_eq!(mask("a QqZz here"), "a *** here");
+        drop(masked);
+        assert_eq!(mask("a QqZz here"), "a QqZz here");
+    }
+}

@@ -496,13 +496,14 @@ mod tests {
         let (path, file) = scratch(if shares_files { "clone" } else { "fork" });
         let opened = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
         let (mut told, tell) = UnixStream::pair().unwrap();
+        // Nothing is done for the first time in the child.
+        assert!(try_lock_byte(&opened, 8).unwrap());
         let owner = forked(|| {
-            let (fd, tell) = (opened.as_raw_fd(), tell.as_raw_fd());
-            let lock = byte(libc::F_WRLCK, 7);
+            let tell = tell.as_raw_fd();
+            let _ = try_lock_byte(&opened, 7);
             // SAFETY: system calls on open descriptors and on memory that outlives them. The raw `clone` makes a process
             // with a copy of the memory, as `fork` does, which at most shares the table of descriptors.
             unsafe {
-                libc::fcntl(fd, libc::F_SETLK, &lock);
                 let flags = libc::SIGCHLD | if shares_files { libc::CLONE_FILES } else { 0 };
                 let heir = libc::syscall(libc::SYS_clone, flags as libc::c_long, 0, 0, 0, 0);
                 if heir == 0 {

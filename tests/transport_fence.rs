@@ -75,7 +75,7 @@ fn child(
     address: SocketAddr,
     time: Duration,
     how: &str,
-) -> (Child, BufReader<std::process::ChildStdout>) {
+) -> (Ended, BufReader<std::process::ChildStdout>) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
         .env(CHILD, format!("{address} {} {how}", time.as_millis()))
@@ -84,7 +84,17 @@ fn child(
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap());
     until(&mut lines, "sent");
-    (child, lines)
+    (Ended(child), lines)
+}
+
+/// A process that a test does not leave behind, whatever becomes of the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn until(lines: &mut impl BufRead, word: &str) -> String {
@@ -208,6 +218,34 @@ fn nothing_is_delivered_after_a_cancel() {
     assert!(drain(stream) < BODY);
 }
 
+// FAULTS A6: a child that no handler knows of holds the connection too, so that to close it ends nothing.
+#[test]
+fn nothing_is_delivered_after_the_call_though_a_child_holds_the_connection() {
+    let server = Slow::new();
+    let address = server.address;
+    let call = std::thread::spawn(move || large(address, Purpose::Command, Duration::from_millis(1500)));
+    let stream = server.accept();
+    while queued(address) == 0 {
+        std::thread::yield_now();
+    }
+    // SAFETY: as `fork`, but no handler runs; the child makes two calls that touch no memory.
+    let child = unsafe {
+        let child = libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as libc::pid_t;
+        if child == 0 {
+            libc::sleep(40);
+            libc::_exit(0);
+        }
+        child
+    };
+    let failure = call.join().unwrap().unwrap_err();
+    let (left, got) = (queued(address), drain(stream));
+    kill(child as u32, libc::SIGKILL);
+    // SAFETY: a child of ours; where its end is written may be NULL.
+    unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+    assert_eq!((failure.error.status(), failure.left, left), (KL_E_TIMEOUT_REPLY, true, 0));
+    assert!(got < BODY, "{got}");
+}
+
 // FAULTS A6
 #[test]
 fn nothing_is_delivered_after_the_process_was_killed() {
@@ -218,8 +256,8 @@ fn nothing_is_delivered_after_the_process_was_killed() {
     let (mut process, _lines) =
         child("nothing_is_delivered_after_the_process_was_killed", server.address, LONG, "stay");
     let stream = server.accept();
-    kill(process.id(), libc::SIGKILL);
-    process.wait().unwrap();
+    kill(process.0.id(), libc::SIGKILL);
+    process.0.wait().unwrap();
     assert!(drain(stream) < BODY);
 }
 
@@ -264,7 +302,7 @@ fn nothing_is_delivered_late_for_a_stopped_process() {
     let test = "nothing_is_delivered_late_for_a_stopped_process";
     let (mut process, mut lines) = child(test, server.address, time, "stay");
     let stream = server.accept();
-    kill(process.id(), libc::SIGSTOP);
+    kill(process.0.id(), libc::SIGSTOP);
     // Its time passes while it is stopped, and the kernel gives up in its place.
     let begun = Instant::now();
     while queued(server.address) > 0 {
@@ -272,10 +310,10 @@ fn nothing_is_delivered_late_for_a_stopped_process() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert!(drain(stream) < BODY);
-    kill(process.id(), libc::SIGCONT);
+    kill(process.0.id(), libc::SIGCONT);
     let over = until(&mut lines, "over");
     assert!(over.ends_with("true\n"), "{over}");
-    process.wait().unwrap();
+    process.0.wait().unwrap();
 }
 
 #[test]

@@ -103,8 +103,11 @@ pub fn error_words(error: &Error) -> String {
     let outcome = match error.details().outcome {
         Outcome::None => "",
         Outcome::Done => "\nIt was done all the same.",
-        Outcome::NotDone if error.details().advice == Advice::Fix => "\nNothing was done.",
-        Outcome::NotDone => "\nNothing was done; trying again is safe.",
+        // Safe is not all that trying again must be: what else it takes, the advice says.
+        Outcome::NotDone if matches!(error.details().advice, Advice::None | Advice::Retry) => {
+            "\nNothing was done; trying again is safe."
+        }
+        Outcome::NotDone => "\nNothing was done.",
         Outcome::Unknown => "\nIt is NOT KNOWN whether it happened: never repeat it under another name.",
     };
     let advice = match error.details().advice {
@@ -410,6 +413,22 @@ mod tests {
         {
             assert_eq!(Cell::Millis(ms).words(), words);
         }
+    }
+
+    // FAULTS G: "trying again is safe" stood above "trying again will not help".
+    #[test]
+    fn what_is_said_of_trying_again_does_not_contradict_itself() {
+        let said = |outcome, advice| {
+            error_words(&Error::new(KL_E_AUTH, "x").with(|d| (d.outcome, d.advice) = (outcome, advice)))
+        };
+        for advice in [Advice::AskFirst, Advice::CallPerson, Advice::Fix] {
+            let words = said(Outcome::NotDone, advice);
+            assert!(words.contains("Nothing was done.") && !words.contains("is safe"), "{words}");
+        }
+        let words = said(Outcome::NotDone, Advice::Retry);
+        assert!(words.contains("is safe") && words.contains("may help"), "{words}");
+        let words = said(Outcome::Unknown, Advice::AskFirst);
+        assert!(words.contains("NOT KNOWN") && words.contains("Find out"), "{words}");
     }
 
     #[test]

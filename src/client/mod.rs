@@ -63,6 +63,8 @@ impl Inner {
 impl Client {
     /// Checks the settings and makes the client. Sends nothing and starts no thread.
     pub fn new(config: &Config) -> Result<Client> {
+        // TLS, tables and names need them, and some of those can only panic.
+        crate::store::random::<8>()?;
         let platform = platform::make(config)?;
         let clock = Arc::new(Clock::new());
         let transport = Transport::new(config.transport()?, clock.clone())?;

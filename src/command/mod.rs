@@ -272,6 +272,21 @@ pub(crate) struct Moved {
     pub error: String,
 }
 
+/// Whether a platform may take the two for one: it may cut blanks off and not mind letter case, and full-width forms are
+/// the usual ones. What is one and the same is not unlocked by its spelling.
+pub(crate) fn alike(a: &str, b: &str) -> bool {
+    let plain = |text: &str| {
+        let seen = text.chars().filter(|c| !c.is_whitespace() && !c.is_control());
+        seen.map(|c| match c {
+            '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
+            _ => c,
+        })
+        .map(|c| c.to_ascii_lowercase())
+        .collect::<String>()
+    };
+    a == b || plain(a) == plain(b)
+}
+
 impl Act {
     /// Which kind it is.
     pub fn kind(&self) -> CommandKind {
@@ -335,7 +350,9 @@ impl Act {
         match (self, other) {
             (Act::Door(a), Act::Door(b)) => {
                 !a.item_no.is_empty()
-                    && (&a.cabinet_id, &a.order_no, &a.item_no) == (&b.cabinet_id, &b.order_no, &b.item_no)
+                    && alike(&a.cabinet_id, &b.cabinet_id)
+                    && alike(&a.order_no, &b.order_no)
+                    && alike(&a.item_no, &b.item_no)
             }
             _ => false,
         }
@@ -345,7 +362,8 @@ impl Act {
     pub(crate) fn same_door(&self, other: &Act) -> bool {
         match (self, other) {
             (Act::Door(a), Act::Door(b)) if a.item_no.is_empty() && b.item_no.is_empty() => {
-                a.cabinet_id == b.cabinet_id && (a.door == b.door || a.door.is_empty() || b.door.is_empty())
+                alike(&a.cabinet_id, &b.cabinet_id)
+                    && (alike(&a.door, &b.door) || a.door.is_empty() || b.door.is_empty())
             }
             _ => false,
         }
@@ -355,9 +373,19 @@ impl Act {
     pub(crate) fn same_code(&self, other: &Act) -> bool {
         match (self, other) {
             (Act::Redeem(a), Act::Redeem(b)) => {
-                (&a.code, a.kind) == (&b.code, b.kind)
-                    && (a.cabinet_id == b.cabinet_id || a.cabinet_id.is_empty() || b.cabinet_id.is_empty())
+                self.is_code_of(other)
+                    && (alike(&a.cabinet_id, &b.cabinet_id)
+                        || a.cabinet_id.is_empty()
+                        || b.cabinet_id.is_empty())
             }
+            _ => false,
+        }
+    }
+
+    /// The same code, at whatever cabinet: on some platforms a code is good at all of them.
+    pub(crate) fn is_code_of(&self, other: &Act) -> bool {
+        match (self, other) {
+            (Act::Redeem(a), Act::Redeem(b)) => a.kind == b.kind && alike(&a.code, &b.code),
             _ => false,
         }
     }

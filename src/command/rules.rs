@@ -11,7 +11,7 @@
 
 use super::Span;
 use super::record::*;
-use super::{Act, CommandKind, Physical, SettledBy};
+use super::{Act, CommandKind, Physical, SettledBy, alike};
 use crate::error::Outcome;
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -236,10 +236,15 @@ impl State {
             })
     }
 
-    /// Whether no other command is about the same item.
+    /// Whether no other command is about the same item, nor may have used the same code: what shows that it happened may
+    /// be of that one.
     pub fn alone(&self, id: &str) -> bool {
         self.entries.get(id).is_none_or(|mine| {
-            !self.entries.iter().any(|(other, e)| other != id && e.act.same_item(&mine.act))
+            !self.entries.iter().any(|(other, e)| {
+                let same =
+                    e.act.same_item(&mine.act) || e.act.is_code_of(&mine.act) && !e.surely_did_nothing();
+                other != id && same
+            })
         })
     }
 
@@ -299,11 +304,17 @@ impl Entry {
         self.stage.in_flight() && (now.held)(self.owner, self.claim)
     }
 
+    /// It was not done, and that was proved: nobody's word is all that there is for it.
+    fn surely_did_nothing(&self) -> bool {
+        let told = |end: &End| matches!(end.by, SettledBy::Sensor | SettledBy::Person);
+        self.stage == Stage::NotDone && !self.end.as_ref().is_some_and(told)
+    }
+
     /// The orders that it is about, as far as they are known.
     fn is_of_order(&self, order_no: &str) -> bool {
         !order_no.is_empty()
-            && (self.act.order_no() == order_no
-                || self.end.as_ref().is_some_and(|end| end.receipt.order_no == order_no))
+            && (alike(self.act.order_no(), order_no)
+                || self.end.as_ref().is_some_and(|end| alike(&end.receipt.order_no, order_no)))
     }
 
     /// `of_visit`: its visit is open, so what its order needs is still asked for.

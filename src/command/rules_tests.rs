@@ -113,6 +113,83 @@ fn a_command_is_alone_unless_another_is_about_its_item() {
 }
 
 #[test]
+// FAULTS B1: a use that shows may be that of an earlier command with the same code, at whatever cabinet.
+fn a_command_is_alone_unless_another_may_have_used_its_code() {
+    let mut w = World::new();
+    let code = |code: &str, cabinet: &str, kind| {
+        Act::Redeem(RedeemRequest {
+            code: code.into(),
+            cabinet_id: cabinet.into(),
+            kind,
+            ..RedeemRequest::default()
+        })
+    };
+    let number = |w: &mut World, id: &str, act: Act, outcome, by| {
+        let claim = w.intent(id, act);
+        w.sent(id, claim).unwrap();
+        w.end(id, claim, Outcome::Unknown).unwrap();
+        w.up_ms += u64::from(HOLD + LEFT);
+        if outcome != Outcome::Unknown {
+            w.settle(id, outcome, by).unwrap();
+        }
+    };
+    number(&mut w, "done", code("1", "a", CodeKind::Virtual), Outcome::Done, SettledBy::Query);
+    number(&mut w, "again", code("1", "b", CodeKind::Virtual), Outcome::Unknown, SettledBy::Nobody);
+    assert!(!w.state.alone("again") && !w.state.alone("done"));
+    // That nothing was done proves that the use is not its own; a person's word proves nothing.
+    number(&mut w, "refused", code("2", "a", CodeKind::Virtual), Outcome::NotDone, SettledBy::Query);
+    number(&mut w, "second", code("2", "a", CodeKind::Virtual), Outcome::Unknown, SettledBy::Nobody);
+    assert!(w.state.alone("second") && !w.state.alone("refused"));
+    number(&mut w, "said", code("3", "a", CodeKind::Virtual), Outcome::NotDone, SettledBy::Person);
+    number(&mut w, "third", code("3", "a", CodeKind::Virtual), Outcome::Unknown, SettledBy::Nobody);
+    assert!(!w.state.alone("third"));
+    // The same digits of another kind are another code.
+    number(&mut w, "kind", code("3", "a", CodeKind::Voucher), Outcome::Unknown, SettledBy::Nobody);
+    assert!(w.state.alone("kind"));
+}
+
+#[test]
+// FAULTS C: a door, an item, an order and a code are the same in whatever spelling the platform may take for them.
+fn what_is_the_same_is_not_unlocked_by_its_spelling() {
+    let door = |cabinet: &str, door: &str| {
+        Act::Door(DoorRequest { cabinet_id: cabinet.into(), door: door.into(), ..DoorRequest::default() })
+    };
+    let item = |cabinet: &str, order: &str, item: &str| {
+        Act::Door(DoorRequest {
+            cabinet_id: cabinet.into(),
+            order_no: order.into(),
+            item_no: item.into(),
+            ..DoorRequest::default()
+        })
+    };
+    let code = |cabinet: &str, code: &str| {
+        Act::Redeem(RedeemRequest {
+            code: code.into(),
+            cabinet_id: cabinet.into(),
+            ..RedeemRequest::default()
+        })
+    };
+    for (act, others) in [
+        (door("5f6da", "a1"), vec![door("5F6DA", "a1"), door(" 5f6da\r\n", "Ａ１"), door("5f6da", "A1 ")]),
+        (
+            item("16", "60", "78"),
+            vec![item("１6", "60", "78"), item("16", " 60", "78"), item("16", "60", "78\t")],
+        ),
+        (code("16", "E20a"), vec![code("16", "e20A"), code(" 16", "E20a")]),
+    ] {
+        for other in others {
+            let mut w = World::new();
+            w.lost("a", act.clone());
+            let blocked = |d| matches!(d, Decision::Refuse(Refusal::Blocked(..)));
+            assert!(blocked(w.decide("b", &other)), "{act:?} {other:?}");
+        }
+    }
+    let mut w = World::new();
+    w.lost("a", door("5f6da", "1"));
+    assert_eq!(w.decide("b", &door("5f6da", "11")), Decision::Claim);
+}
+
+#[test]
 // FAULTS B1: nothing outside this time can be of this command.
 fn a_request_lives_from_its_first_sending_to_its_maturity() {
     let mut w = World::new();

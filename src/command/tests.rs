@@ -193,6 +193,20 @@ fn not_done_waits_for_maturity_and_done_does_not() {
 }
 
 #[test]
+// FAULTS B4: a request that waited a minute for its turn is not a minute old when it leaves.
+fn what_can_still_come_is_counted_from_the_sending() {
+    let mut w = World::new();
+    let claim = w.intent("a", door("1"));
+    w.up_ms += 61_800;
+    w.sent("a", claim).unwrap();
+    w.end("a", claim, Outcome::Unknown).unwrap();
+    let whole = u64::from(HOLD + LEFT);
+    assert_eq!(w.settle("a", Outcome::NotDone, SettledBy::Query), Err(Refusal::TooEarly(whole)));
+    w.up_ms += whole - 1;
+    assert_eq!(w.settle("a", Outcome::NotDone, SettledBy::Query), Err(Refusal::TooEarly(1)));
+}
+
+#[test]
 fn after_a_restart_of_the_system_maturity_counts_from_there() {
     let mut w = World::new();
     w.up_ms = 10_000_000;

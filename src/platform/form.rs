@@ -51,6 +51,25 @@ const PLAIN: [bool; 256] = {
     plain
 };
 
+/// A notice has a dozen fields. Nobody who may send anything makes us compare thousands of them.
+const MOST_FIELDS: usize = 256;
+
+/// Adds one that is not there yet.
+pub(super) fn add_field(
+    fields: &mut Vec<(String, Vec<u8>)>,
+    name: String,
+    value: Vec<u8>,
+) -> Result<(), String> {
+    if fields.iter().any(|(n, _)| *n == name) {
+        return Err(["the field ", &name, " occurs twice"].concat());
+    }
+    if fields.len() == MOST_FIELDS {
+        return Err("there are too many fields".into());
+    }
+    fields.push((name, value));
+    Ok(())
+}
+
 /// The same; the values may be in any charset.
 pub(super) fn decode_bytes(body: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
     let mut fields: Vec<(String, Vec<u8>)> = Vec::new();
@@ -58,10 +77,7 @@ pub(super) fn decode_bytes(body: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String
         let cut = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
         let name = unescape(&pair[..cut])?;
         let value = unescape_bytes(pair.get(cut + 1..).unwrap_or(b""))?;
-        if fields.iter().any(|(n, _)| *n == name) {
-            return Err(["the field ", &name, " occurs twice"].concat());
-        }
-        fields.push((name, value));
+        add_field(&mut fields, name, value)?;
     }
     Ok(fields)
 }

@@ -41,7 +41,7 @@ pub fn keep_reserved(extra_json: Option<&str>, reserved: &[&str]) -> Result<()> 
 }
 
 /// The one spelling of a code, for wire, journal and guard: without blanks, control and zero-width characters, without a
-/// scanner's prefix (AIM: `]C1`), full-width letters and digits as the usual ones. Leading zeros stay.
+/// scanner's prefix (AIM: `]C1`), full-width letters and the digits of other scripts as the usual ones. Leading zeros stay.
 pub fn canonical_code(code: &str) -> String {
     let plain: String = code
         .chars()
@@ -49,6 +49,10 @@ pub fn canonical_code(code: &str) -> String {
         .map(|c| match c {
             // The full-width forms stand in the order of ASCII.
             '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
+            // An Arabic keyboard's, a Persian one's, and those that chats make of digits.
+            '\u{660}'..='\u{669}' => digit(c as u32 - 0x660),
+            '\u{6f0}'..='\u{6f9}' => digit(c as u32 - 0x6f0),
+            '\u{1d7ce}'..='\u{1d7ff}' => digit(c as u32 - 0x1d7ce),
             _ => c,
         })
         .collect();
@@ -60,9 +64,14 @@ pub fn canonical_code(code: &str) -> String {
     }
 }
 
+fn digit(n: u32) -> char {
+    char::from(b'0' + (n % 10) as u8)
+}
+
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}')
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+        | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffc}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -83,6 +92,12 @@ mod tests {
             "]C1012345",
             "]Q3012345\r",
             "\u{3000}012345\u{a0}",
+            "\u{660}\u{661}\u{662}\u{663}\u{664}\u{665}",
+            "\u{6f0}\u{6f1}2345",
+            "\u{1d7ce}\u{1d7cf}\u{1d7da}\u{1d7e5}\u{1d7f0}\u{1d7fb}",
+            "\u{fffc}012345\u{e0001}",
+            "0123\u{3164}45\u{e0100}\u{fffb}",
+            "］C1012345",
         ] {
             assert_eq!(canonical_code(spelling), "012345", "{spelling:?}");
         }

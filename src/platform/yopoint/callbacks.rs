@@ -137,24 +137,24 @@ fn malformed(why: &str) -> Error {
 pub(super) fn fields_of(body: &[u8]) -> std::result::Result<Fields, String> {
     match body.trim_ascii() {
         [] => Err("has no body".into()),
-        json @ [b'{', ..] => json_fields(json).map_err(|b| b.sentence("the JSON")),
+        json @ [b'{', ..] => json_fields(json),
         parts @ [b'-', b'-', ..] => multipart_fields(parts),
         form => form::decode_bytes(form),
     }
 }
 
-fn json_fields(body: &[u8]) -> std::result::Result<Fields, Bad> {
-    let object = Json::parse(body)?.object()?;
+fn json_fields(body: &[u8]) -> std::result::Result<Fields, String> {
+    let object = Json::parse(body).and_then(Json::object).map_err(|b| b.sentence("the JSON"))?;
     let mut fields: Fields = Vec::new();
     for (name, value) in object.fields() {
-        // Twice with two values is refused: only one of them can have been signed.
-        object.get(name)?;
         let text = match value.kind() {
             JsonKind::String => value.string_lossy().into_owned(),
             _ => value.text().to_owned(),
         };
-        if !fields.iter().any(|(n, _)| n == name) {
-            fields.push((name.to_string(), text.into_bytes()));
+        match fields.iter().find(|(n, _)| n == name) {
+            // Twice with two values is refused: only one of them can have been signed.
+            Some((_, before)) if *before == text.as_bytes() => {}
+            _ => form::add_field(&mut fields, name.to_string(), text.into_bytes())?,
         }
     }
     Ok(fields)
@@ -174,10 +174,7 @@ fn multipart_fields(body: &[u8]) -> std::result::Result<Fields, String> {
             .ok_or("a part of the multipart body has no head")?;
         let name =
             part_name(&String::from_utf8_lossy(head)).ok_or("a part of the multipart body has no name")?;
-        if fields.iter().any(|(n, _)| *n == name) {
-            return Err(["the field ", &name, " occurs twice"].concat());
-        }
-        fields.push((name, value.to_vec()));
+        form::add_field(&mut fields, name, value.to_vec())?;
         rest = &rest[end + boundary.len()..];
         if rest.starts_with(b"--") {
             return Ok(fields);

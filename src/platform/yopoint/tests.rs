@@ -782,6 +782,9 @@ fn a_callback_is_read_in_every_writing() {
     let form = signed("notify.close.door", biz, SENT_AT);
     let read = |body: &[u8]| platform.event("", body, SENT_AT * 1000);
     assert_eq!(read(format!("{form}\r\n").as_bytes()).unwrap().order_no, "VI1");
+    // Also behind a field that the signature covers, and behind JSON.
+    let (rest, sum) = form.rsplit_once("&sign=").unwrap();
+    assert_eq!(read(format!("sign={sum}&{rest}\r\n").as_bytes()).unwrap().order_no, "VI1");
     let fields = fields_of(form.as_bytes()).unwrap();
     for (eol, quote) in [("\r\n", "\""), ("\n", "\""), ("\r\n", "")] {
         let mut body = String::new();
@@ -816,6 +819,25 @@ fn a_callback_is_read_in_every_writing() {
     let body = format!("method=notify.close.door&timestamp={at}&biz_content={escaped}&sign={sum}");
     let event = read(body.as_bytes()).unwrap();
     assert_eq!((event.order_no.as_str(), event.door), ("VI1", DoorState::NeverOpened));
+}
+
+#[test]
+// FAULTS F13: whoever may send anything cannot make us compare thousands of fields before the signature is looked at.
+fn a_callback_has_a_bounded_number_of_fields() {
+    let platform = yopoint(&[]);
+    for count in [256, 257, 40_000] {
+        let all = |field: &dyn Fn(usize) -> String| (0..count).map(field).collect::<Vec<_>>();
+        for body in [
+            all(&|n| format!("k{n}=1")).join("&"),
+            format!("{{{}}}", all(&|n| format!("\"k{n}\":1")).join(",")),
+            all(&|n| format!("--x\r\nContent-Disposition: form-data; name=k{n}\r\n\r\n1\r\n")).concat()
+                + "--x--",
+        ] {
+            let e = platform.event("", body.as_bytes(), SENT_AT * 1000).unwrap_err();
+            let wanted = if count <= 256 { KL_E_EVENT_SIGNATURE } else { KL_E_EVENT };
+            assert_eq!(e.status(), wanted, "{count} {body:.20}: {e}");
+        }
+    }
 }
 
 #[test]

@@ -292,6 +292,7 @@ fn codes() {
         (service(141500203, "api rate limiting"), KL_E_RATE_LIMIT, Advice::Retry, true),
         // FAULTS A1: words prove nothing, wherever they stand.
         (service(999999999, "请求被限流"), KL_E_PLATFORM, Advice::None, false),
+        (service(999999998, "订单不存在"), KL_E_PLATFORM, Advice::None, false),
         (legacy(50000, "系统繁忙:不能重复核销订单!"), KL_E_PLATFORM, Advice::None, false),
         (legacy(50000, "不能重复核销订单!请稍后"), KL_E_PLATFORM, Advice::None, false),
         (legacy(50000, "订单已退款,不能核销"), KL_E_PLATFORM, Advice::None, false),
