@@ -8,7 +8,7 @@ use crate::json::{Json, Kind as JsonKind};
 use crate::log::log_line;
 use crate::platform;
 pub use crate::settings::{Form, Key, Settings};
-use crate::settings::{Kind, key, secret};
+use crate::settings::{Kind, key, read_file, secret};
 use crate::status::*;
 use crate::transport::{AddressFamily, ClientCert, Options, Proxy, Roots, Url, parse_pin};
 use std::fs::File;
@@ -222,7 +222,7 @@ impl Config {
         let read = |name: &str, code: kl_status| match self.get(name) {
             None => Ok(None),
             Some(path) => {
-                std::fs::read(path).map(Some).map_err(|e| Error::os(code, format!("{name} {path}"), &e))
+                read_file(path).map(Some).map_err(|e| Error::os(code, format!("{name} {path}"), &e))
             }
         };
         if self.get("ca_file").is_some() && self.get("ca_pem").is_some() {
@@ -395,6 +395,23 @@ mod tests {
         assert_eq!(config().number("timeout_ms"), 20_000);
         assert!(config().get("app_id").is_none());
         assert_eq!(config().need("app_id").unwrap_err().status(), KL_E_CONFIG_MISSING);
+    }
+
+    // FAULTS F13: a file that never ends is not read to its end.
+    #[test]
+    fn a_file_without_end_is_refused() {
+        for key in ["ca_file", "refusals_file"] {
+            let mut c = config();
+            c.set("app_id", "1").unwrap();
+            c.set("app_secret", "hush-hush").unwrap();
+            c.set(key, "/dev/zero").unwrap();
+            let made = match key {
+                "ca_file" => c.transport().map(drop),
+                _ => platform::make(&c).map(drop),
+            };
+            let e = made.unwrap_err();
+            assert!(e.message().contains("larger than 4 MiB"), "{key}: {e}");
+        }
     }
 
     // FAULTS G: the proxy's address was masked exactly when it holds no password.

@@ -3,6 +3,21 @@
 
 use crate::error::{Error, Result};
 use crate::status::*;
+use std::fs::File;
+use std::io::{self, Read};
+
+/// Larger is no bundle of certificates and no table.
+const LARGEST_FILE: u64 = 4 << 20;
+
+/// The whole of a file that a setting names. A device that never ends is as wrong as a file that is too large.
+pub(crate) fn read_file(path: &str) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(io::Error::other("it is larger than 4 MiB"));
+    }
+    Ok(bytes)
+}
 
 /// The platforms there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -206,7 +206,8 @@ fn c_name(name: &str) -> io::Result<CString> {
 /// 3 or higher: what a program prints to a closed standard output must not land in it.
 pub(crate) fn open_at(folder: &impl AsFd, name: &str, flags: libc::c_int) -> io::Result<File> {
     let name = c_name(name)?;
-    let flags = flags | libc::O_CLOEXEC | libc::O_NOFOLLOW;
+    // A pipe in a file's place is not waited for; an ordinary file knows no difference.
+    let flags = flags | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK;
     // SAFETY: `name` is a C string and the folder's descriptor is open, both for the time of the call; the mode is the
     // variable argument that O_CREAT asks for and others ignore.
     let fd = unsafe { libc::openat(folder.as_fd().as_raw_fd(), name.as_ptr(), flags, 0o600 as libc::c_uint) };

@@ -192,6 +192,8 @@ fn answers_of_every_shape() {
         ("HTTP/1.1 200 OK\r\nContent-Encoding: none\r\nContent-Length: 2\r\n\r\nok".into(), 200, "ok".into()),
         ("HTTP/1.1 200 OK\r\nContent-Encoding:\r\nContent-Length: 2\r\n\r\nok".into(), 200, "ok".into()),
         ("HTTP/1.1 200 OK\r\nContent-Encoding: identity, UTF-8\r\nContent-Length: 2\r\n\r\nok".into(), 200, "ok".into()),
+        ("HTTP/1.1 200 OK\r\nServer nginx\r\nContent-Length: 2\r\n\r\nok".into(), 200, "ok".into()),
+        ("HTTP/1.1 200 OK\r\nX: a\u{1}b\r\nX Y: z\r\n: nameless\r\nContent-Length: 2\r\n\r\nok".into(), 200, "ok".into()),
         ("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 0\r\n\r\n".into(), 200, String::new()),
         ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n002 ; a=\"b\"\r\nhi\r\n0;last\r\nX: y\r\nZ: w\r\n\r\n".into(), 200, "hi".into()),
         ("HTTP/1.1 200 OK\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n".into(), 200, "hi".into()),

@@ -7,7 +7,7 @@
 use crate::error::{Error, Result, quoted};
 use crate::json::{Bad, Json, Object};
 use crate::platform::fields::strict;
-use crate::settings::Settings;
+use crate::settings::{Settings, read_file};
 use crate::status::{self, *};
 use crate::switch::off;
 
@@ -196,7 +196,7 @@ impl Refusals {
     /// The platform's rows with those of the account's `refusals_file`, if it names one.
     pub fn of_account(rows: Table, config: &Settings) -> Result<Refusals> {
         let Some(path) = config.get("refusals_file") else { return Ok(Refusals::new(rows)) };
-        let table = std::fs::read(path)
+        let table = read_file(path)
             .map_err(|e| Error::os(KL_E_CONFIG_FILE, ["refusals_file: ", path].concat(), &e))?;
         Refusals::with_table(rows, config.platform().name(), &table)
     }

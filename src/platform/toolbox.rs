@@ -15,6 +15,16 @@ pub fn required<'a>(name: &str, value: &'a str) -> Result<&'a str> {
     if value.is_empty() { Err(argument(name, "is needed here")) } else { Ok(value) }
 }
 
+/// Whether an answer that cannot be read as an envelope may hold one all the same: cut off, behind a warning of the platform's
+/// own scripts, in a list, or written into a text. It is not a gateway's then, and proves nothing.
+pub fn may_hold_envelope(text: &str, keys: &[&str]) -> bool {
+    let quoted = |key: &&str| {
+        let mut behind = text.match_indices(key).map(|(at, _)| &text[at + key.len()..]);
+        behind.any(|rest| rest.starts_with('"') || rest.starts_with("\\\""))
+    };
+    text.trim_start_matches('\u{feff}').trim_start().starts_with('{') || keys.iter().any(quoted)
+}
+
 /// Compares two signatures in a time that does not depend on where they differ.
 pub fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |all, (x, y)| all | (x ^ y)) == 0

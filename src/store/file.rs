@@ -61,8 +61,22 @@ pub(crate) struct Stat {
 impl Stat {
     /// Of an open file.
     pub(crate) fn of(file: &File) -> io::Result<Stat> {
+        file.metadata().map(|m| Stat::from(&m))
+    }
+
+    /// The same; an error for what is no ordinary file: a pipe or a device would be waited for, or never end.
+    fn of_ordinary(file: &File) -> io::Result<Stat> {
         let m = file.metadata()?;
-        Ok(Stat { id: (m.dev(), m.ino()), user: m.uid(), names: m.nlink(), size: m.len() })
+        if !m.is_file() {
+            return Err(io::Error::other("it is no ordinary file"));
+        }
+        Ok(Stat::from(&m))
+    }
+}
+
+impl From<&fs::Metadata> for Stat {
+    fn from(m: &fs::Metadata) -> Stat {
+        Stat { id: (m.dev(), m.ino()), user: m.uid(), names: m.nlink(), size: m.len() }
     }
 }
 
@@ -151,14 +165,15 @@ impl Folder {
         sys::open_at(&self.fd, name, flags)
     }
 
-    /// Which file is called `name` now; `None` if there is none. Opens and closes nothing that a lock may lie on.
+    /// Which file is called `name` now; `None` if there is none, an error for what is no ordinary file. Opens and closes
+    /// nothing that a lock may lie on.
     pub(crate) fn stat(&self, name: &str) -> io::Result<Option<Stat>> {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         const LOOK: i32 = libc::O_PATH;
         #[cfg(not(any(target_os = "linux", target_os = "android")))]
         const LOOK: i32 = libc::O_RDONLY;
         match sys::open_at(&self.fd, name, LOOK) {
-            Ok(file) => Stat::of(&file).map(Some),
+            Ok(file) => Stat::of_ordinary(&file).map(Some),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
@@ -168,6 +183,7 @@ impl Folder {
     pub(crate) fn read(&self, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
         match self.open_file(name, libc::O_RDONLY) {
             Ok(file) => {
+                Stat::of_ordinary(&file)?;
                 let mut bytes = Vec::new();
                 file.take(most).read_to_end(&mut bytes)?;
                 Ok(Some(bytes))

@@ -164,6 +164,21 @@ fn waiting_is_on_the_clock_and_can_be_cancelled() {
     }
 }
 
+// FAULTS F3: nothing in the folder is waited for that is not a file: a pipe has no end until somebody writes to it.
+#[test]
+fn what_is_no_file_is_refused_at_once() {
+    let place = Place::new();
+    let path = place.path().join("a");
+    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    let folder = place.folder();
+    assert!(folder.read("a", 100).unwrap_err().to_string().contains("no ordinary file"));
+    assert!(folder.stat("a").unwrap_err().to_string().contains("no ordinary file"));
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(folder.read("a", 100).is_err() && folder.stat("a").is_err());
+}
+
 #[test]
 fn a_lock_file_that_was_removed_keeps_nobody_in_doubt() {
     let place = Place::new();

@@ -241,15 +241,25 @@ pub(super) struct Head {
 
 /// Cuts the head off the front of what was received, and says how long it is; `None` if it is not whole yet.
 pub(super) fn read_head(input: &[u8]) -> Result<Option<(usize, Head)>, Fault> {
+    head_of(input, false)
+}
+
+/// `past_odd`: a line that is no header is passed over. It loses no answer, but what the server meant by it is not known, so
+/// the connection is not used again.
+fn head_of(input: &[u8], past_odd: bool) -> Result<Option<(usize, Head)>, Fault> {
     let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut []);
     let mut config = httparse::ParserConfig::default();
     // Both are read as RFC 9112 wants them read, sections 5.1 and 5.2; that the server writes them is noted below.
     config.allow_spaces_after_header_name_in_responses(true);
     config.allow_obsolete_multiline_headers_in_responses(true);
+    config.ignore_invalid_headers_in_responses(past_odd);
     let length = match config.parse_response_with_uninit_headers(&mut response, input, &mut headers) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) if !past_odd => {
+            return head_of(input, true);
+        }
         Err(httparse::Error::TooManyHeaders) => {
             return Err(Fault::Final(Error::new(KL_E_TOO_LARGE, "the answer has too many headers")));
         }
@@ -259,7 +269,7 @@ pub(super) fn read_head(input: &[u8]) -> Result<Option<(usize, Head)>, Fault> {
         return Err(protocol("the answer is not valid HTTP: its status is no number from 100 on"));
     };
     let mut kept = Headers::default();
-    let mut odd = false;
+    let mut odd = past_odd;
     for header in response.headers.iter() {
         let behind = header.name.as_ptr() as usize + header.name.len() - input.as_ptr() as usize;
         odd |= input.get(behind) != Some(&b':');
@@ -271,8 +281,6 @@ pub(super) fn read_head(input: &[u8]) -> Result<Option<(usize, Head)>, Fault> {
 fn bad_head(error: httparse::Error) -> Fault {
     use httparse::Error as E;
     protocol(match error {
-        E::HeaderName => "the answer is not valid HTTP: the name of a header is none",
-        E::HeaderValue => "the answer is not valid HTTP: the value of a header holds what it must not",
         E::Version => "the answer is not valid HTTP: it does not begin with HTTP/1.1",
         E::Status => "the answer is not valid HTTP: its status is no number from 100 on",
         _ => "the answer is not valid HTTP",

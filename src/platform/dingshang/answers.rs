@@ -9,7 +9,7 @@ use crate::error::{Advice, Error, Outcome, Result};
 use crate::json::{self, Bad, Json};
 use crate::model::*;
 use crate::platform::fields::{Read, scalar, scaled, strict};
-use crate::platform::toolbox::canonical_code;
+use crate::platform::toolbox::{canonical_code, may_hold_envelope};
 use crate::platform::{Answer, Op, http_error};
 use crate::status::*;
 use crate::transport::Reply;
@@ -65,7 +65,7 @@ impl Dingshang {
                 Err(bad) => bad,
             },
             // Half an envelope may have been a success.
-            Err(bad) if text.trim_start_matches('\u{feff}').trim_start().starts_with('{') => bad,
+            Err(bad) if may_hold_envelope(text, &["code"]) => bad,
             Err(bad) if http_error(reply).is_none() => bad,
             Err(_) => return Err(self.not_the_platform(reply)),
         };

@@ -1032,6 +1032,10 @@ fn an_answer_without_an_envelope() {
         // Not as refused credentials, which a clock that is off would make into *not done*.
         (401, r#"{"code":0,"message":"ok","data":{"order_id":6"#, KL_E_HTTP, Outcome::None),
         (400, "\u{feff} {\"code\":", KL_E_HTTP, Outcome::None),
+        // Behind a warning of the platform's scripts, in a list, in a text.
+        (400, "<br />\n<b>Notice</b>: x\n{\"code\":0,\"message\":\"ok\"}", KL_E_HTTP, Outcome::None),
+        (429, r#"[{"code":0,"message":"ok"}]"#, KL_E_RATE_LIMIT, Outcome::None),
+        (403, r#""{\"code\":0,\"message\":\"ok\"}""#, KL_E_HTTP, Outcome::None),
     ] {
         let e = refused(http, body);
         assert_eq!((e.status(), e.details().outcome), (status, outcome), "{http} {body}: {e}");

@@ -148,7 +148,9 @@ impl Yopoint {
         let success = text.eq_ignore_ascii_case("success");
         if let Some(by_status) = http_error(reply) {
             return Err(match text.as_bytes().first() {
-                _ if success => contradiction(reply),
+                // Also behind a warning of the service's own scripts.
+                _ if text.to_ascii_lowercase().contains("success") => contradiction(reply),
+                _ if text.contains("error_code") => by_status,
                 // A page of HTML, or nothing: not the service, which answers in words. Nor does it say 401 or 429 to a report:
                 // whoever does has not handed it on.
                 None | Some(b'<') => self.by_gateway(reply, by_status),

@@ -434,6 +434,10 @@ fn an_envelope_under_another_status_is_the_platforms_answer() {
         // Half an envelope is the platform's answer too.
         assert_eq!(answer(http, &GOOD[..40]).details().outcome, Outcome::None, "{http}");
         assert_eq!(answer(http, r#"{"error_code":null}"#).details().outcome, Outcome::None, "{http}");
+        // So is one behind a warning of its scripts, in a list, in a text.
+        for odd in [format!("<br />Notice: x\n{GOOD}"), format!("[{GOOD}]"), format!("{GOOD:?}")] {
+            assert_eq!(answer(http, &odd).details().outcome, Outcome::None, "{http} {odd}");
+        }
         // No envelope: a gateway refused, and only where HTTP says that it did not hand the request on.
         let refuses = matches!(http, 400 | 401 | 403..=405 | 413 | 429);
         for bare in ["", "<html>no</html>", r#"{"message":"slow down"}"#] {
@@ -1198,6 +1202,7 @@ fn a_vending_order_is_made_by_its_token() {
 }
 
 #[test]
+// FAULTS A2: a word of success under another status is neither believed nor a gateway's page.
 fn a_payment_report_is_done_by_its_word_alone() {
     let platform = yopoint(&[]);
     let report = PaymentReport::default();
@@ -1211,6 +1216,9 @@ fn a_payment_report_is_done_by_its_word_alone() {
         (429, "", Outcome::NotDone),
         (200, r#"{"error_code":-1,"error_msg":"ERR_SYSTEM"}"#, Outcome::None),
         (403, r#"{"error_code":0}"#, Outcome::None),
+        (404, "<br />Notice: x\nsuccess", Outcome::None),
+        (429, r#"<b>Warning</b>: x {"error_code":-1}"#, Outcome::None),
+        (401, "Notice: x\nSUCCESS", Outcome::None),
     ] {
         assert_eq!(answer(http, body).unwrap_err().details().outcome, outcome, "{http} {body}");
     }

@@ -3,6 +3,7 @@
 use super::super::fields::{lenient, scalar, scaled};
 use super::super::http_error;
 use super::super::refusals::{Meaning, Refusals};
+use super::super::toolbox::may_hold_envelope;
 use super::refusals::{ADDRESS_REFUSED, PASSING, RATE_PAUSE_MS};
 use crate::error::{Advice, Error, Outcome, Result, words};
 use crate::json::{self, Bad, Json, Kind as JsonKind, Object};
@@ -112,14 +113,9 @@ pub(super) fn payload<'a>(reply: &Reply, text: &'a str, table: &Refusals) -> Res
 
 /// Which shape it is.
 fn shape(text: &str) -> Shape<'_> {
-    let outer = match Json::parse(text.as_bytes()) {
-        Ok(json) => json.object(),
-        // It may be the beginning of the platform's answer.
-        Err(bad) if text.trim_start().starts_with('{') => return Shape::Odd(bad),
-        Err(bad) => Err(bad),
-    };
-    match outer {
+    match Json::parse(text.as_bytes()).and_then(Json::object) {
         Ok(outer) => envelope(outer).unwrap_or_else(Shape::Odd),
+        Err(bad) if may_hold_envelope(text, &["code", "response", "success"]) => Shape::Odd(bad),
         Err(bad) => Shape::None(bad),
     }
 }

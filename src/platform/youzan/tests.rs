@@ -662,6 +662,11 @@ fn a_status_over_the_platforms_own_answer_decides_nothing() {
             r#"{"data":{"is_success":true}}"#,
             r#"{"success":false}"#,
             r#"{"code":429,"msg":"slow down"}"#,
+            // Behind a warning of the platform's own, in a list, in a text, behind a mark.
+            "<b>Warning</b>: x\n{\"response\":{\"is_success\":true}}",
+            r#"[{"code":200,"success":true,"data":{"is_success":true}}]"#,
+            r#""{\"response\":{\"is_success\":true}}""#,
+            "\u{feff}{\"resp",
         ] {
             let e = said(status, body);
             assert!(

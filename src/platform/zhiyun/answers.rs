@@ -7,6 +7,7 @@ use crate::model::*;
 use crate::platform::fields::{Read, lenient, scaled, strict};
 use crate::platform::http_error;
 use crate::platform::refusals::{GATEWAY, Pack, Row, text_of};
+use crate::platform::toolbox::may_hold_envelope;
 use crate::status::*;
 use crate::transport::Reply;
 
@@ -95,8 +96,7 @@ impl Zhiyun {
     /// Half an envelope may have been a success; whatever else is no envelope comes from something in front of the platform.
     fn no_envelope(&self, text: &str, reply: &Reply, error: Error) -> Error {
         let error = error.with(|d| d.http_status = reply.status.into());
-        let text = text.trim_start_matches('\u{feff}').trim_start();
-        if text.starts_with('{') || text.contains("<apiResponse") {
+        if may_hold_envelope(text, &["code"]) || text.contains("<apiResponse") {
             return error;
         }
         match self.refusals.gateway(reply.status) {

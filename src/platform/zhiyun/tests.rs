@@ -195,6 +195,8 @@ fn an_http_status_proves_nothing_over_an_envelope() {
             // Half of it may have been a success.
             let whole = wrap(format, 200);
             assert_eq!(ask(http, &whole[..whole.len() - 3]).details().outcome, Outcome::None, "{http}");
+            let behind = format!("<br />Notice: x\n{whole}");
+            assert_eq!(ask(http, &behind).details().outcome, Outcome::None, "{http} {behind}");
         }
         for (http, body, status, outcome) in [
             (429, "slow down", KL_E_RATE_LIMIT, Outcome::NotDone),
