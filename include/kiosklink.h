@@ -1754,10 +1754,13 @@ KL_MUST_USE kl_status kl_client_warm(kl_client *client, kl_error *err);
 KL_MUST_USE kl_status kl_ping(kl_client *client, kl_error *err);
 
 /**
- * The time as this client knows it, in Unix seconds, and where it comes from (KL_TIME_*). Sends nothing. A device
+ * The time as this client knows it, in Unix seconds (0 if the call fails), and where it comes from (KL_TIME_*). Sends nothing. A device
  * without a clock may set its own by it once the source is KL_TIME_PLATFORM. source may be NULL.
  */
-KL_MUST_USE kl_status kl_client_time(kl_client *client, int64_t *unix_seconds, int32_t *source, kl_error *err);
+KL_MUST_USE kl_status kl_client_time(kl_client *client,
+                                     int64_t *unix_seconds,
+                                     int32_t *source,
+                                     kl_error *err);
 
 /** Counts of what the network layer did, for a status page and for tests. Sends nothing. */
 KL_MUST_USE kl_status kl_client_stats(kl_client *client, kl_stats *out, kl_error *err);

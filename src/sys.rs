@@ -361,6 +361,50 @@ impl<T: Send + Sync> Published<T> {
     }
 }
 
+/// Holds `pthread_cancel` of this thread off while it lives: a cancellation would tear through frames whose destructors
+/// must not run like that, and end the process. One that came meanwhile is there when this ends, and is acted upon in the
+/// caller's own code.
+pub(crate) struct Uncancelled {
+    #[cfg(target_os = "linux")]
+    before: libc::c_int,
+}
+
+impl Uncancelled {
+    #[cfg(target_os = "linux")]
+    pub(crate) fn begin() -> Uncancelled {
+        let mut before = CANCEL_ENABLE;
+        // SAFETY: a valid place for the old state, which the call writes; it concerns this thread alone.
+        unsafe { pthread_setcancelstate(CANCEL_DISABLE, &mut before) };
+        Uncancelled { before }
+    }
+
+    /// Android has no `pthread_cancel`.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn begin() -> Uncancelled {
+        Uncancelled {}
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Uncancelled {
+    fn drop(&mut self) {
+        let mut ours = 0;
+        // SAFETY: as above. A pending cancellation is acted upon by a later call that POSIX names, never by this one.
+        unsafe { pthread_setcancelstate(self.before, &mut ours) };
+    }
+}
+
+#[cfg(target_os = "linux")]
+const CANCEL_ENABLE: libc::c_int = 0;
+#[cfg(target_os = "linux")]
+const CANCEL_DISABLE: libc::c_int = 1;
+
+// The numbers are those of glibc and of musl; the crate libc has neither them nor the function.
+#[cfg(target_os = "linux")]
+unsafe extern "C" {
+    fn pthread_setcancelstate(state: libc::c_int, old: *mut libc::c_int) -> libc::c_int;
+}
+
 /// Has a function called in each child of `fork`, before `fork` returns there. It may do only what is safe in a signal
 /// handler. False if the system has no memory for it.
 pub(crate) fn at_fork_in_child(handler: extern "C" fn()) -> bool {

@@ -2,7 +2,7 @@
 
 use super::client::kl_client;
 use super::error::{kl_error, kl_outcome};
-use super::handle::Held;
+use super::handle::{Handle, HandleKind};
 use super::{Name, act, end, look, text};
 use std::ffi::{CString, c_char};
 
@@ -13,9 +13,9 @@ pub struct kl_response {
 
 pub(super) struct HeldResponse(CString);
 
-impl Held for HeldResponse {
-    const KIND: u32 = 3;
-    const NAME: &'static str = "response";
+impl Handle for kl_response {
+    const KIND: HandleKind = HandleKind::Response;
+    type Held = HeldResponse;
 }
 
 /// The result of a call whose answer is JSON.
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn kl_call(
     err: *mut kl_error,
 ) -> kl_outcome {
     act(client, out, err, Name::None, |client| {
-        // SAFETY: conventions, rule 2: NULL or valid for the call.
+        // SAFETY: the caller's texts are NULL or terminated, and there for the time of the call.
         unsafe {
             let method = text::need("method", method)?;
             let params = text::optional("params_json", params_json)?.unwrap_or("");
@@ -55,11 +55,11 @@ pub unsafe extern "C" fn kl_call(
 /// response.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_response_json(response: *const kl_response) -> *const c_char {
-    look(response.cast(), std::ptr::null(), |response: &HeldResponse| response.0.as_ptr())
+    look(response, std::ptr::null(), |response| response.0.as_ptr())
 }
 
 /// Frees a response. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_response_free(response: *mut kl_response) {
-    end::<HeldResponse>(response.cast());
+    end(response);
 }

@@ -1,12 +1,11 @@
 //! Clients: made, warmed, asked, cancelled, freed.
 
-use super::config::{HeldConfig, kl_config};
+use super::config::kl_config;
 use super::error::kl_error;
-use super::handle::{self, Held};
+use super::handle::{self, Handle, HandleKind};
 use super::text::{self, caller_struct};
-use super::{give, guard, look, make, with_client};
+use super::{Out, fill, give, guard, look, make, with_client};
 use crate::client::Client;
-use crate::error::Error;
 use crate::model::Verb;
 use crate::status::*;
 use crate::time::clock::Source;
@@ -18,9 +17,9 @@ pub struct kl_client {
     _private: [u8; 0],
 }
 
-impl Held for Client {
-    const KIND: u32 = 2;
-    const NAME: &'static str = "client";
+impl Handle for kl_client {
+    const KIND: HandleKind = HandleKind::Client;
+    type Held = Client;
 }
 
 /// The time comes from the device's own clock.
@@ -76,7 +75,7 @@ pub unsafe extern "C" fn kl_client_new(
 ) -> kl_status {
     make(out, err, || {
         crate::process::check();
-        let config = handle::get::<HeldConfig>(config.cast())?;
+        let config = handle::get(config)?;
         let settings = config.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Client::new(&settings)
     })
@@ -98,7 +97,7 @@ pub unsafe extern "C" fn kl_client_view(
     give(client, view, err, |client| {
         let timeout_ms = match options.is_null() {
             true => 0,
-            // SAFETY: conventions, rules 2 and 6.
+            // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
             false => unsafe { text::request("options", options)?.timeout_ms },
         };
         client.view(timeout_ms)
@@ -111,7 +110,7 @@ pub unsafe extern "C" fn kl_client_view(
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_client_free(client: *mut kl_client) {
     guard(std::ptr::null_mut(), || {
-        if let Some(client) = handle::take::<Client>(client.cast()) {
+        if let Some(client) = handle::take(client) {
             client.close();
         }
         Ok(())
@@ -143,7 +142,7 @@ pub extern "C" fn kl_ping(client: *mut kl_client, err: *mut kl_error) -> kl_stat
     with_client(client, err, Client::ping)
 }
 
-/// The time as this client knows it, in Unix seconds, and where it comes from (`KL_TIME_*`). Sends nothing. A device
+/// The time as this client knows it, in Unix seconds (0 if the call fails), and where it comes from (`KL_TIME_*`). Sends nothing. A device
 /// without a clock may set its own by it once the source is `KL_TIME_PLATFORM`. `source` may be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_client_time(
@@ -152,22 +151,16 @@ pub unsafe extern "C" fn kl_client_time(
     source: *mut i32,
     err: *mut kl_error,
 ) -> kl_status {
+    let (seconds, from) = (Out::cleared(unix_seconds, 0), Out::cleared(source, KL_TIME_SYSTEM));
     with_client(client, err, |client| {
-        if unix_seconds.is_null() {
-            return Err(Error::new(KL_E_NULL, "unix_seconds is NULL"));
-        }
-        // SAFETY: not NULL, writable by the caller's promise (conventions, rule 2).
-        unsafe { unix_seconds.write(client.now_ms().div_euclid(1000)) };
-        if !source.is_null() {
-            let number = match client.time_source() {
-                Source::System => KL_TIME_SYSTEM,
-                Source::Floor => KL_TIME_FLOOR,
-                Source::Firmware => KL_TIME_FIRMWARE,
-                Source::Platform => KL_TIME_PLATFORM,
-            };
-            // SAFETY: as above.
-            unsafe { source.write(number) };
-        }
+        seconds.present("unix_seconds")?;
+        seconds.write(client.now_ms().div_euclid(1000));
+        from.write(match client.time_source() {
+            Source::System => KL_TIME_SYSTEM,
+            Source::Floor => KL_TIME_FLOOR,
+            Source::Firmware => KL_TIME_FIRMWARE,
+            Source::Platform => KL_TIME_PLATFORM,
+        });
         Ok(())
     })
 }
@@ -179,20 +172,15 @@ pub unsafe extern "C" fn kl_client_stats(
     out: *mut kl_stats,
     err: *mut kl_error,
 ) -> kl_status {
-    with_client(client, err, |client| {
-        // SAFETY: conventions, rules 2 and 6.
-        unsafe {
-            text::answer("out", out, |known| {
-                let s = client.stats();
-                known.lookups = s.lookups;
-                known.connects = s.connects;
-                known.handshakes = s.handshakes;
-                known.resumed = s.resumed;
-                known.requests = s.requests;
-                known.reused = s.reused;
-                Ok(())
-            })
-        }
+    fill(client, out, err, |client, known| {
+        let s = client.stats();
+        known.lookups = s.lookups;
+        known.connects = s.connects;
+        known.handshakes = s.handshakes;
+        known.resumed = s.resumed;
+        known.requests = s.requests;
+        known.reused = s.reused;
+        Ok(())
     })
 }
 
@@ -243,7 +231,7 @@ pub const KL_VERB_CALL: kl_verb = 19;
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_client_can(client: *mut kl_client, verb: kl_verb) -> i32 {
     let verb = Verb::all().into_iter().find(|known| *known as i32 == verb);
-    look(client.cast(), 0, |client: &Client| verb.is_some_and(|verb| client.can(verb)).into())
+    look(client, 0, |client| verb.is_some_and(|verb| client.can(verb)).into())
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use super::call::{kl_response, respond};
 use super::client::kl_client;
 use super::command::code_kind;
 use super::error::{kl_error, kl_outcome};
-use super::handle::Held;
+use super::handle::{Handle, HandleKind};
 use super::read::{Kept, List, Show, kl_order};
 use super::text::{self, caller_struct};
-use super::{Name, act, give};
+use super::{Name, act, end, give};
 use crate::error::Result;
 use crate::model::{CodeCancel, CodeCreate, CodeQuery, PickupCode};
 use crate::status::kl_status;
@@ -134,9 +134,9 @@ pub struct kl_codes {
     _private: [u8; 0],
 }
 
-impl Held for List<kl_pickup_code> {
-    const KIND: u32 = 12;
-    const NAME: &'static str = "list of codes";
+impl Handle for kl_codes {
+    const KIND: HandleKind = HandleKind::Codes;
+    type Held = List<kl_pickup_code>;
 }
 
 impl Show for PickupCode {
@@ -161,8 +161,10 @@ impl Show for PickupCode {
     }
 }
 
+/// # Safety
+/// `query` is NULL or as many readable bytes as its first field says, and each text in it is NULL or terminated.
 unsafe fn query(query: *const kl_code_query) -> Result<CodeQuery> {
-    // SAFETY: conventions, rules 2 and 6.
+    // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
     unsafe {
         let q = text::request("query", query)?;
         Ok(CodeQuery {
@@ -187,10 +189,10 @@ pub unsafe extern "C" fn kl_code_lookup(
     err: *mut kl_error,
 ) -> kl_status {
     give(client, out, err, |client| {
-        // SAFETY: conventions, rules 2 and 6.
+        // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
         unsafe {
             let query = self::query(query)?;
-            Ok(List::<kl_pickup_code>::these(&[client.code_lookup(&query)?]))
+            Ok(List::these(&[client.code_lookup(&query)?]))
         }
     })
 }
@@ -205,10 +207,10 @@ pub unsafe extern "C" fn kl_code_list(
     err: *mut kl_error,
 ) -> kl_status {
     give(client, out, err, |client| {
-        // SAFETY: conventions, rules 2 and 6.
+        // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
         unsafe {
             let query = self::query(query)?;
-            Ok(List::<kl_pickup_code>::these(&client.code_list(&query)?.items))
+            Ok(List::these(&client.code_list(&query)?.items))
         }
     })
 }
@@ -226,7 +228,7 @@ pub unsafe extern "C" fn kl_code_create(
     err: *mut kl_error,
 ) -> kl_outcome {
     act(client, out, err, Name::None, |client| {
-        // SAFETY: conventions, rules 2 and 6.
+        // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
         unsafe {
             let r = text::request("request", request)?;
             let create = CodeCreate {
@@ -238,7 +240,7 @@ pub unsafe extern "C" fn kl_code_create(
                 extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
             };
             let kept = Kept::reserved()?;
-            Ok(List::<kl_pickup_code>::kept(&client.code_create(&create)?, kept))
+            Ok(List::kept(&client.code_create(&create)?, kept))
         }
     })
 }
@@ -254,7 +256,7 @@ pub unsafe extern "C" fn kl_code_cancel(
     err: *mut kl_error,
 ) -> kl_outcome {
     act(client, out, err, Name::None, |client| {
-        // SAFETY: conventions, rules 2 and 6.
+        // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
         unsafe {
             let r = text::request("request", request)?;
             let cancel = CodeCancel {
@@ -270,19 +272,19 @@ pub unsafe extern "C" fn kl_code_cancel(
 /// How many codes the list holds; 0 if the handle is not a list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_codes_count(list: *const kl_codes) -> usize {
-    List::<kl_pickup_code>::count(list.cast())
+    List::count(list)
 }
 
 /// A code of the list; NULL if `index` is not below the count. Borrowed from the list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_codes_at(list: *const kl_codes, index: usize) -> *const kl_pickup_code {
-    List::<kl_pickup_code>::at(list.cast(), index)
+    List::at(list, index)
 }
 
 /// Frees a list. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_codes_free(list: *mut kl_codes) {
-    List::<kl_pickup_code>::free(list.cast());
+    end(list);
 }
 
 #[cfg(test)]

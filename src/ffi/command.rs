@@ -2,10 +2,10 @@
 
 use super::client::{kl_client, kl_verb};
 use super::error::{KL_DONE, KL_NOT_DONE, kl_error, kl_outcome};
-use super::handle::Held;
+use super::handle::{Handle, HandleKind};
 use super::read::{Kept, List, Show};
 use super::text::{self, caller_struct};
-use super::{Name, act, end, give, look, wait, with_client};
+use super::{Name, act, end, fill, give, look, wait, with_client};
 use crate::command::{Act, Command, CommandFilter, SettledBy};
 use crate::error::{Error, Outcome, Result};
 use crate::model::{CodeKind, DoorRequest, RedeemRequest};
@@ -111,24 +111,24 @@ pub struct kl_commands {
     _private: [u8; 0],
 }
 
-impl Held for List<kl_command_info> {
-    const KIND: u32 = 15;
-    const NAME: &'static str = "list of commands";
+impl Handle for kl_commands {
+    const KIND: HandleKind = HandleKind::Commands;
+    type Held = List<kl_command_info>;
 }
 
-struct HeldCommand {
+pub(super) struct HeldCommand {
     info: kl_command_info,
     _texts: Kept,
 }
 
 // SAFETY: the pointers lead into the texts beside them, which are never changed again.
 unsafe impl Send for HeldCommand {}
-// SAFETY: as above.
+// SAFETY: the pointers lead into the texts beside them, which is never changed again, so any thread may read through them.
 unsafe impl Sync for HeldCommand {}
 
-impl Held for HeldCommand {
-    const KIND: u32 = 4;
-    const NAME: &'static str = "command";
+impl Handle for kl_command {
+    const KIND: HandleKind = HandleKind::Command;
+    type Held = HeldCommand;
 }
 
 impl Show for Command {
@@ -218,9 +218,10 @@ caller_struct!(kl_door_request {
 });
 
 /// # Safety
-/// As conventions, rules 2 and 6, say.
+/// `request` is NULL or as many readable bytes as its first field says (0: the size of the first release), and each text
+/// in it is NULL or terminated.
 unsafe fn door_request(request: *const kl_door_request) -> Result<DoorRequest> {
-    // SAFETY: passed on from the caller.
+    // SAFETY: what this function was promised is what `request` and the readers of texts ask for.
     unsafe {
         let r = text::request("request", request)?;
         let door = DoorRequest {
@@ -279,7 +280,7 @@ pub unsafe extern "C" fn kl_door_open(
 ) -> kl_outcome {
     let name = Name::In(request.cast(), offset_of!(kl_door_request, request_id));
     act(client, out, err, name, |client| {
-        // SAFETY: conventions, rules 2 and 6.
+        // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
         let request = unsafe { door_request(request)? };
         let texts = Kept::reserved()?;
         Ok(hold(&client.door_open(&request)?, texts))
@@ -296,7 +297,7 @@ pub unsafe extern "C" fn kl_door_check(
     err: *mut kl_error,
 ) -> kl_status {
     with_client(client, err, |client| {
-        // SAFETY: conventions, rules 2 and 6.
+        // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
         client.door_check(&unsafe { door_request(request)? })
     })
 }
@@ -362,9 +363,10 @@ caller_struct!(kl_redeem_request {
 });
 
 /// # Safety
-/// As conventions, rules 2 and 6, say.
+/// `request` is NULL or as many readable bytes as its first field says (0: the size of the first release), and each text
+/// in it is NULL or terminated.
 unsafe fn redeem_request(request: *const kl_redeem_request) -> Result<RedeemRequest> {
-    // SAFETY: passed on from the caller.
+    // SAFETY: what this function was promised is what `request` and the readers of texts ask for.
     unsafe {
         let r = text::request("request", request)?;
         let redeem = RedeemRequest {
@@ -418,7 +420,7 @@ pub unsafe extern "C" fn kl_code_redeem(
 ) -> kl_outcome {
     let name = Name::In(request.cast(), offset_of!(kl_redeem_request, request_id));
     act(client, out, err, name, |client| {
-        // SAFETY: conventions, rules 2 and 6.
+        // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
         let request = unsafe { redeem_request(request)? };
         let texts = Kept::reserved()?;
         Ok(hold(&client.code_redeem(&request)?, texts))
@@ -433,7 +435,7 @@ pub unsafe extern "C" fn kl_redeem_check(
     err: *mut kl_error,
 ) -> kl_status {
     with_client(client, err, |client| {
-        // SAFETY: conventions, rules 2 and 6.
+        // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
         client.redeem_check(&unsafe { redeem_request(request)? })
     })
 }
@@ -448,7 +450,7 @@ pub unsafe extern "C" fn kl_command_get(
     err: *mut kl_error,
 ) -> kl_status {
     give(client, out, err, |client| {
-        // SAFETY: conventions, rule 2.
+        // SAFETY: the caller's texts are NULL or terminated, and there for the time of the call.
         let request_id = unsafe { text::need("request_id", request_id)? };
         Ok(hold(&client.command_get(request_id)?, Kept::default()))
     })
@@ -474,7 +476,7 @@ pub unsafe extern "C" fn kl_command_wait(
     err: *mut kl_error,
 ) -> kl_status {
     wait(client, out, err, |client| {
-        // SAFETY: conventions, rule 2.
+        // SAFETY: the caller's texts are NULL or terminated, and there for the time of the call.
         let request_id = unsafe { text::need("request_id", request_id)? };
         Ok(hold(&client.command_wait(request_id, timeout_ms)?, Kept::default()))
     })
@@ -493,7 +495,7 @@ pub unsafe extern "C" fn kl_command_resolve(
     err: *mut kl_error,
 ) -> kl_outcome {
     act(client, out, err, Name::Text(request_id), |client| {
-        // SAFETY: conventions, rule 2.
+        // SAFETY: the caller's texts are NULL or terminated, and there for the time of the call.
         let request_id = unsafe { text::need("request_id", request_id)? };
         let texts = Kept::reserved()?;
         Ok(hold(&client.command_resolve(request_id)?, texts))
@@ -525,7 +527,7 @@ pub unsafe extern "C" fn kl_command_settle(
     err: *mut kl_error,
 ) -> kl_status {
     with_client(client, err, |client| {
-        // SAFETY: conventions, rule 2.
+        // SAFETY: the caller's texts are NULL or terminated, and there for the time of the call.
         let (request_id, note) =
             unsafe { (text::need("request_id", request_id)?, text::optional("note", note)?) };
         let by = match by {
@@ -549,7 +551,7 @@ pub unsafe extern "C" fn kl_command_overrule(
     err: *mut kl_error,
 ) -> kl_status {
     with_client(client, err, |client| {
-        // SAFETY: conventions, rule 2.
+        // SAFETY: the caller's texts are NULL or terminated, and there for the time of the call.
         let (request_id, note) =
             unsafe { (text::need("request_id", request_id)?, text::need("note", note)?) };
         client.command_overrule(request_id, told(outcome), note)
@@ -566,22 +568,12 @@ pub unsafe extern "C" fn kl_request_id_new(
     size: usize,
     err: *mut kl_error,
 ) -> kl_status {
-    if !buf.is_null() && size > 0 {
-        // SAFETY: not NULL, and at least one byte is writable by the caller's promise.
-        unsafe { buf.write(0) };
-    }
+    // SAFETY: the caller's: NULL, or `size` bytes that nobody else uses during the call.
+    let buf = unsafe { text::Buffer::cleared(buf, size) };
     with_client(client, err, |client| {
-        if buf.is_null() {
-            return Err(Error::new(KL_E_NULL, "buf is NULL"));
-        }
-        let name = client.request_id_new()?;
-        if name.len() >= size {
+        buf.present("buf")?;
+        if !buf.write(&client.request_id_new()?) {
             return Err(Error::new(KL_E_ARGUMENT, "buf is too small: KL_REQUEST_ID_MAX + 1 bytes always do"));
-        }
-        // SAFETY: `size` bytes are the caller's, and the name with its NUL is no longer.
-        unsafe {
-            std::ptr::copy_nonoverlapping(name.as_ptr().cast(), buf, name.len());
-            buf.add(name.len()).write(0);
         }
         Ok(())
     })
@@ -620,7 +612,7 @@ pub unsafe extern "C" fn kl_command_list(
             KL_COMMANDS_UNKNOWN => CommandFilter::Unknown,
             _ => return Err(Error::new(KL_E_ARGUMENT, "filter must be one of KL_COMMANDS_*")),
         };
-        Ok(List::<kl_command_info>::these(&client.commands_list(since, filter)?))
+        Ok(List::these(&client.commands_list(since, filter)?))
     })
 }
 
@@ -632,25 +624,25 @@ pub unsafe extern "C" fn kl_command_pending(
     out: *mut *mut kl_commands,
     err: *mut kl_error,
 ) -> kl_status {
-    give(client, out, err, |client| Ok(List::<kl_command_info>::these(&client.commands_pending()?)))
+    give(client, out, err, |client| Ok(List::these(&client.commands_pending()?)))
 }
 
 /// How many commands the list holds; 0 if the handle is not a list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_commands_count(list: *const kl_commands) -> usize {
-    List::<kl_command_info>::count(list.cast())
+    List::count(list)
 }
 
 /// A command of the list; NULL if `index` is not below the count. Borrowed from the list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_commands_at(list: *const kl_commands, index: usize) -> *const kl_command_info {
-    List::<kl_command_info>::at(list.cast(), index)
+    List::at(list, index)
 }
 
 /// Frees a list. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_commands_free(list: *mut kl_commands) {
-    List::<kl_command_info>::free(list.cast());
+    end(list);
 }
 
 /// How the journal of commands does. Yours: `kl_journal_info info = KL_JOURNAL_INFO_INIT;`.
@@ -720,29 +712,24 @@ pub unsafe extern "C" fn kl_journal_read(
     out: *mut kl_journal_info,
     err: *mut kl_error,
 ) -> kl_status {
-    with_client(client, err, |client| {
-        // SAFETY: conventions, rules 2 and 6.
-        unsafe {
-            text::answer("out", out, |known| {
-                let info = client.journal_info()?;
-                known.damaged = i32::from(!info.damage.is_empty());
-                known.bytes = info.bytes;
-                known.settled = info.settled;
-                known.unsettled = info.unsettled;
-                known.visits = info.visits;
-                known.syncs = info.syncs;
-                known.sync_last_us = info.sync_last_us;
-                known.sync_max_us = info.sync_max_us;
-                known.sync_total_us = info.sync_total_us;
-                known.names = info.names;
-                known.epoch = info.epoch;
-                text::copy(&mut known.path, &info.path.to_string_lossy());
-                text::copy(&mut known.damage, &info.damage);
-                text::copy(&mut known.installation, &info.installation);
-                text::copy(&mut known.file_system, &info.file_system);
-                Ok(())
-            })
-        }
+    fill(client, out, err, |client, known| {
+        let info = client.journal_info()?;
+        known.damaged = i32::from(!info.damage.is_empty());
+        known.bytes = info.bytes;
+        known.settled = info.settled;
+        known.unsettled = info.unsettled;
+        known.visits = info.visits;
+        known.syncs = info.syncs;
+        known.sync_last_us = info.sync_last_us;
+        known.sync_max_us = info.sync_max_us;
+        known.sync_total_us = info.sync_total_us;
+        known.names = info.names;
+        known.epoch = info.epoch;
+        text::copy(&mut known.path, &info.path.to_string_lossy());
+        text::copy(&mut known.damage, &info.damage);
+        text::copy(&mut known.installation, &info.installation);
+        text::copy(&mut known.file_system, &info.file_system);
+        Ok(())
     })
 }
 
@@ -764,7 +751,7 @@ pub unsafe extern "C" fn kl_journal_adopt(
     err: *mut kl_error,
 ) -> kl_status {
     with_client(client, err, |client| {
-        // SAFETY: conventions, rule 2.
+        // SAFETY: the caller's texts are NULL or terminated, and there for the time of the call.
         client.journal_adopt(unsafe { text::need("note", note)? })
     })
 }
@@ -772,13 +759,13 @@ pub unsafe extern "C" fn kl_journal_adopt(
 /// What is known of a command. Borrowed from it; NULL if this is no command.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_command_view(command: *const kl_command) -> *const kl_command_info {
-    look(command.cast(), std::ptr::null(), |command: &HeldCommand| &raw const command.info)
+    look(command, std::ptr::null(), |command| &raw const command.info)
 }
 
 /// Frees a command's record here; the door stays as it is. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_command_free(command: *mut kl_command) {
-    end::<HeldCommand>(command.cast());
+    end(command);
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Settings.
 
 use super::error::kl_error;
-use super::handle::{self, Held};
+use super::handle::{self, Handle, HandleKind};
 use super::{end, guard, make, text};
 use crate::config::Config;
 use crate::status::kl_status;
@@ -15,9 +15,9 @@ pub struct kl_config {
 
 pub(super) struct HeldConfig(pub(super) Mutex<Config>);
 
-impl Held for HeldConfig {
-    const KIND: u32 = 1;
-    const NAME: &'static str = "config";
+impl Handle for kl_config {
+    const KIND: HandleKind = HandleKind::Config;
+    type Held = HeldConfig;
 }
 
 /// Starts the settings of an account on a platform, named as in `KL_PLATFORM_*`. End it with `kl_config_free`.
@@ -28,7 +28,7 @@ pub unsafe extern "C" fn kl_config_new(
     err: *mut kl_error,
 ) -> kl_status {
     make(out, err, || {
-        // SAFETY: conventions, rule 2: NULL or valid for the call.
+        // SAFETY: the caller's texts are NULL or terminated, and there for the time of the call.
         let platform = unsafe { text::need("platform", platform)? };
         Ok(HeldConfig(Mutex::new(Config::new(platform)?)))
     })
@@ -45,7 +45,7 @@ pub unsafe extern "C" fn kl_config_load(
     err: *mut kl_error,
 ) -> kl_status {
     make(out, err, || {
-        // SAFETY: conventions, rule 2: NULL or valid for the call.
+        // SAFETY: the caller's texts are NULL or terminated, and there for the time of the call.
         let (path, account) =
             unsafe { (text::need("json_path", json_path)?, text::optional("account", account)?) };
         Ok(HeldConfig(Mutex::new(Config::load(path, account)?)))
@@ -63,8 +63,8 @@ pub unsafe extern "C" fn kl_config_set(
     err: *mut kl_error,
 ) -> kl_status {
     guard(err, || {
-        let config = handle::get::<HeldConfig>(config.cast())?;
-        // SAFETY: conventions, rule 2: NULL or valid for the call.
+        let config = handle::get(config)?;
+        // SAFETY: the caller's texts are NULL or terminated, and there for the time of the call.
         let (key, value) = unsafe { (text::need("key", key)?, text::need("value", value)?) };
         config.0.lock().unwrap_or_else(PoisonError::into_inner).set(key, value)
     })
@@ -73,5 +73,5 @@ pub unsafe extern "C" fn kl_config_set(
 /// Frees settings; clients made from them keep their own copy. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_config_free(config: *mut kl_config) {
-    end::<HeldConfig>(config.cast());
+    end(config);
 }

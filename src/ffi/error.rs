@@ -81,7 +81,7 @@ pub(super) fn place(err: *mut kl_error) -> Option<Place> {
     if err.is_null() {
         return Some(Place(std::ptr::null_mut(), 0));
     }
-    // SAFETY: not NULL, and every such struct has its size in front (conventions, rule 6).
+    // SAFETY: not NULL, so it is a struct of the caller's, which has its size in front: those four bytes are there.
     let given = unsafe { err.cast::<u32>().read_unaligned() };
     text::size_of_theirs(given, kl_error::ENDS, kl_error::FIRST).map(|size| Place(err.cast(), size))
 }

@@ -2,7 +2,7 @@
 
 use super::client::kl_client;
 use super::error::kl_error;
-use super::handle::{self, Held};
+use super::handle::{self, Handle, HandleKind};
 use super::read::{Kept, Show, kl_cabinet, kl_order, kl_order_line};
 use super::{end, give, guard, look, text};
 use crate::client::Client;
@@ -135,7 +135,7 @@ pub struct kl_event_info {
     pub stale: i32,
 }
 
-struct HeldEvent {
+pub(super) struct HeldEvent {
     client: Client,
     event: Event,
     info: kl_event_info,
@@ -146,12 +146,12 @@ struct HeldEvent {
 
 // SAFETY: the pointers lead into the parts beside them, which are never changed again; the reply has its lock.
 unsafe impl Send for HeldEvent {}
-// SAFETY: as above.
+// SAFETY: shared, the parts beside the pointers are only read; the reply is changed under its lock.
 unsafe impl Sync for HeldEvent {}
 
-impl Held for HeldEvent {
-    const KIND: u32 = 11;
-    const NAME: &'static str = "event";
+impl Handle for kl_event {
+    const KIND: HandleKind = HandleKind::Event;
+    type Held = HeldEvent;
 }
 
 fn hold(client: &Client, event: Event) -> Result<HeldEvent> {
@@ -221,7 +221,7 @@ pub unsafe extern "C" fn kl_event_parse(
     err: *mut kl_error,
 ) -> kl_status {
     give(client, out, err, |client| {
-        // SAFETY: conventions, rule 2.
+        // SAFETY: the caller's texts are NULL or terminated, and there for the time of the call.
         unsafe {
             let headers = text::optional("headers", headers)?.unwrap_or("");
             let body = text::bytes("body", body, len)?;
@@ -233,7 +233,7 @@ pub unsafe extern "C" fn kl_event_parse(
 /// What the callback says. Borrowed from the event; NULL if this is no event.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_event_view(event: *const kl_event) -> *const kl_event_info {
-    look(event.cast(), std::ptr::null(), |event: &HeldEvent| &raw const event.info)
+    look(event, std::ptr::null(), |event| &raw const event.info)
 }
 
 /// The exact body that the platform expects as the answer; send it with HTTP 200 and `Content-Type: application/json`.
@@ -241,9 +241,7 @@ pub extern "C" fn kl_event_view(event: *const kl_event) -> *const kl_event_info 
 /// event's end; NULL if this is no event.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_event_reply(event: *const kl_event) -> *const c_char {
-    look(event.cast(), std::ptr::null(), |event: &HeldEvent| {
-        event.reply.lock().unwrap_or_else(PoisonError::into_inner).as_ptr()
-    })
+    look(event, std::ptr::null(), |event| event.reply.lock().unwrap_or_else(PoisonError::into_inner).as_ptr())
 }
 
 /// Changes the answer. `code` 0 means taken; any other code asks the platform to come again, and the repetition then is
@@ -260,8 +258,8 @@ pub unsafe extern "C" fn kl_event_set_reply(
     err: *mut kl_error,
 ) -> kl_status {
     guard(err, || {
-        let event = handle::get::<HeldEvent>(event.cast())?;
-        // SAFETY: conventions, rule 2.
+        let event = handle::get(event)?;
+        // SAFETY: the caller's texts are NULL or terminated, and there for the time of the call.
         let (message, data) =
             unsafe { (text::optional("message", message)?, text::optional("data_json", data_json)?) };
         let message = message.unwrap_or(if code == 0 { "SUCCESS" } else { "FAIL" });
@@ -274,7 +272,7 @@ pub unsafe extern "C" fn kl_event_set_reply(
 /// Frees an event. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_event_free(event: *mut kl_event) {
-    end::<HeldEvent>(event.cast());
+    end(event);
 }
 
 #[cfg(test)]

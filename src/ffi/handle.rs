@@ -1,68 +1,167 @@
 //! Handles that cannot be misused into undefined behaviour.
 //!
-//! What C holds as `kl_client *` is not an address but the number of a slot with the slot's generation and the kind
-//! of thing in it. A freed handle, a handle of another kind and a wild value are all found out by looking them up.
-//! Slots are reused as late as possible, so a stale handle meets a stranger only after a thousand rounds.
+//! What C holds as `kl_client *` is not an address but a number: the kind of thing, a slot, and how often the slot was
+//! used before. A freed handle, one of another kind and a wild value are found out by looking the number up. The slot
+//! that has been free for longest is used next, and one that is used up only when nothing else is left: on 64 bits no
+//! number ever comes again, on 32 bits not before all of them were given ([`NUMBERS`]). All but the kind is mixed with a
+//! salt that differs from one copy of the library in a process to the next, so that the handles of another copy mean
+//! nothing here.
 //!
 //! A forked child gets a table of its own that starts behind the parent's: a lock that another thread held at the
-//! moment of the fork is never touched again, and the parent's handles are told by their numbers.
+//! moment of the fork is never touched again, and the parent's handles are told by their slots.
 
 use crate::error::{Error, Result};
+use crate::log::log_line;
 use crate::process::{self, PerProcess};
 use crate::status::*;
 use std::any::{Any, TypeId};
-use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
+use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-const KIND_BITS: u32 = 5;
-const GENERATION_BITS: u32 = 10;
-const GENERATIONS: u32 = 1 << GENERATION_BITS;
-const SLOTS: u32 = 1 << (32 - KIND_BITS - GENERATION_BITS);
-
-/// Something that C may hold a handle of.
-pub(super) trait Held: Any + Send + Sync {
-    /// Its own number from 1 to 31.
-    const KIND: u32;
-    /// What messages call it.
-    const NAME: &'static str;
+/// The kinds of handles: each has its number here, from 1 in this order, and what messages call it.
+macro_rules! kinds {
+    ($($kind:ident $name:literal,)*) => {
+        /// What C may hold a handle of.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub(super) enum HandleKind {
+            #[allow(dead_code)] // the number that is no handle's
+            None,
+            $($kind,)*
+            #[cfg(test)]
+            Apple,
+            #[cfg(test)]
+            Pear,
+        }
+        const NAMES: &[&str] = &["handle", $($name,)* #[cfg(test)] "apple", #[cfg(test)] "pear"];
+    };
 }
 
-/// What a handle is looked up as: a [`Held`] without its type, so that the table's code is there once and not once for
+kinds! {
+    Config "config",
+    Client "client",
+    Response "response",
+    Command "command",
+    Cabinets "list of cabinets",
+    Stock "list of goods",
+    Orders "list of orders",
+    CabinetIter "cabinet iterator",
+    StockIter "stock iterator",
+    OrderIter "order iterator",
+    Event "event",
+    Codes "list of codes",
+    User "user",
+    Company "company",
+    Commands "list of commands",
+    Visits "list of visits",
+}
+
+const KIND_BITS: u32 = 5;
+const SLOT_BITS: u32 = if usize::BITS == 64 { 20 } else { 15 };
+const ROUND_BITS: u32 = usize::BITS - KIND_BITS - SLOT_BITS;
+/// As many handles can be alive at a time.
+const SLOTS: u32 = 1 << SLOT_BITS;
+/// As many handles does one slot serve: 5 * 10^11 on 64 bits, 4096 on 32.
+const ROUNDS: usize = 1 << ROUND_BITS;
+/// As many handles are given before a number comes again, on 32 bits: 134,217,728. docs/conventions.md says so.
+#[cfg(test)]
+const NUMBERS: u64 = 1 << (usize::BITS - KIND_BITS);
+
+const _: () = assert!(NAMES.len() <= 1 << KIND_BITS);
+
+/// What C points to with a handle, and what is behind it.
+pub(super) trait Handle: 'static {
+    /// One that no other type has.
+    const KIND: HandleKind;
+    /// What it stands for.
+    type Held: Any + Send + Sync;
+}
+
+/// What a handle is looked up as: a [`Handle`] without its type, so that the table's code is there once and not once for
 /// each of them.
 pub(super) struct Sort {
-    kind: u32,
-    name: &'static str,
+    kind: HandleKind,
     id: TypeId,
 }
 
-pub(super) fn sort<T: Held>() -> Sort {
-    Sort { kind: T::KIND, name: T::NAME, id: TypeId::of::<T>() }
+pub(super) fn sort<H: Handle>() -> Sort {
+    Sort { kind: H::KIND, id: TypeId::of::<H::Held>() }
 }
 
-/// A [`Held`] without its type.
+/// What is behind a handle, without its type.
 pub(super) type Thing = dyn Any + Send + Sync;
 
 type Anything = Arc<Thing>;
 
+/// Why a handle is refused.
+enum Misuse {
+    Null,
+    /// It is of another kind; of which one.
+    Other(&'static str),
+    Freed,
+    /// No handle that this copy of the library gave out.
+    Foreign,
+    Forked,
+}
+
 struct Process {
-    /// The number of its first slot; those below are of the processes further up.
+    /// Its first slot; those below are of the processes further up.
     first: u32,
     used: AtomicU32,
     table: Mutex<Table>,
 }
 
-#[derive(Default)]
 struct Table {
+    first: u32,
+    /// Behind its last slot.
+    end: u32,
+    /// As many handles does a slot serve.
+    rounds: usize,
     slots: Vec<Slot>,
-    free: VecDeque<u32>,
+    free: Queue,
+    /// Those that have served all their rounds.
+    used_up: Queue,
 }
 
 struct Slot {
-    generation: u32,
+    round: usize,
     held: Option<Anything>,
+    /// The one behind it in its queue.
+    next: u32,
+}
+
+/// Slots that nothing is in, the one that waits longest in front. They are linked through the slots, so that freeing a
+/// handle needs no memory.
+struct Queue {
+    front: u32,
+    back: u32,
+}
+
+const NOBODY: u32 = u32::MAX;
+
+impl Queue {
+    const EMPTY: Queue = Queue { front: NOBODY, back: NOBODY };
+
+    fn push(&mut self, slots: &mut [Slot], at: u32) {
+        slots[at as usize].next = NOBODY;
+        match self.back {
+            NOBODY => self.front = at,
+            back => slots[back as usize].next = at,
+        }
+        self.back = at;
+    }
+
+    fn pop(&mut self, slots: &[Slot]) -> Option<u32> {
+        let at = self.front;
+        self.front = slots.get(at as usize)?.next;
+        if self.front == NOBODY {
+            self.back = NOBODY;
+        }
+        Some(at)
+    }
 }
 
 static PROCESS: PerProcess<Process> = PerProcess::new();
@@ -70,8 +169,30 @@ static PROCESS: PerProcess<Process> = PerProcess::new();
 fn own() -> &'static Process {
     PROCESS.get_or(|parent| {
         let first = parent.map_or(0, |parent| parent.used.load(Ordering::Relaxed));
-        Process { first, used: AtomicU32::new(first), table: Mutex::default() }
+        let table = Mutex::new(Table::new(first, SLOTS, ROUNDS));
+        Process { first, used: AtomicU32::new(first), table }
     })
+}
+
+/// The same for all handles of this copy of the library: made of where it lies, and no two copies lie at one place. Mixed,
+/// because they may lie next to each other.
+fn salt() -> usize {
+    let lies = ptr::from_ref(&PROCESS).expose_provenance();
+    lies.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as usize)
+        .rotate_left(usize::BITS / 2)
+        .wrapping_mul(0x85eb_ca6b)
+        >> KIND_BITS
+}
+
+/// The number of a handle, as C holds it.
+fn number(kind: HandleKind, slot: u32, round: usize) -> usize {
+    (((round << SLOT_BITS) | slot as usize) ^ salt()) << KIND_BITS | kind as usize
+}
+
+/// The slot and the round of a number.
+fn taken_apart(number: usize) -> (u32, usize) {
+    let plain = (number >> KIND_BITS) ^ salt();
+    (plain as u32 & (SLOTS - 1), plain >> SLOT_BITS)
 }
 
 /// What a handle needs, taken before it is known what it will hold: a place in the table, and memory. Dropped, it is
@@ -84,20 +205,21 @@ pub(super) struct Room<T> {
 /// A slot that nothing is in yet.
 struct Place {
     process: &'static Process,
-    number: u32,
-    kind: u32,
+    slot: u32,
+    kind: HandleKind,
     filled: bool,
 }
 
 /// Takes what a handle needs.
-pub(super) fn reserve<T: Held>() -> Result<Room<T>> {
-    Ok(Room { place: place(T::KIND)?, memory: Arc::new_uninit() })
+pub(super) fn reserve<H: Handle>() -> Result<Room<H::Held>> {
+    Ok(Room { place: place(H::KIND)?, memory: Arc::new_uninit() })
 }
 
-impl<T: Held> Room<T> {
+impl<T: Any + Send + Sync> Room<T> {
     /// Makes the handle. Needs nothing more, so it cannot fail.
     pub(super) fn fill(self, value: T) -> *mut c_void {
-        // SAFETY: `reserve` made the only `Arc` of this memory, and no reference to it was made since; written, it is a T.
+        // SAFETY: `reserve` made the only `Arc` of this memory, and no reference to it was made since, so nobody else reads
+        // or writes it; it has the size and alignment of a T, and holds one when `assume_init` says so.
         let held: Arc<T> = unsafe {
             Arc::as_ptr(&self.memory).cast_mut().cast::<T>().write(value);
             self.memory.assume_init()
@@ -106,174 +228,301 @@ impl<T: Held> Room<T> {
     }
 }
 
-fn place(kind: u32) -> Result<Place> {
+fn place(kind: HandleKind) -> Result<Place> {
     let process = own();
-    let mut table = process.table.lock().unwrap_or_else(PoisonError::into_inner);
-    let fresh = process.first + table.slots.len() as u32;
-    // A freed slot rests until a fair number of others were freed after it.
-    let number = if table.free.len() > 64 || fresh >= SLOTS { table.free.pop_front() } else { None };
-    let number = match number {
-        Some(number) => number,
-        None if fresh >= SLOTS => {
-            return Err(Error::new(
-                KL_E_RESOURCE,
-                format!("more than {SLOTS} handles; are results not freed?"),
-            ));
-        }
-        None => {
-            table.slots.push(Slot { generation: 1, held: None });
-            process.used.store(fresh + 1, Ordering::Relaxed);
-            fresh
-        }
+    let mut table = process.table();
+    let slot = table.take();
+    process.used.store(table.first + table.slots.len() as u32, Ordering::Relaxed);
+    drop(table);
+    let full = || {
+        let full = format!("no room for a handle: {SLOTS} can be alive; are results not freed?");
+        Error::new(KL_E_RESOURCE, full)
     };
-    Ok(Place { process, number, kind, filled: false })
+    Ok(Place { process, slot: slot.ok_or_else(full)?, kind, filled: false })
+}
+
+impl Process {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn new(first: u32, end: u32, rounds: usize) -> Table {
+        Table { first, end, rounds, slots: Vec::new(), free: Queue::EMPTY, used_up: Queue::EMPTY }
+    }
+
+    /// A slot for a new handle: the one that is free for longest, else a new one, else one that is used up.
+    fn take(&mut self) -> Option<u32> {
+        let at = match self.free.pop(&self.slots) {
+            Some(at) => at,
+            None if self.first + (self.slots.len() as u32) < self.end
+                && self.slots.try_reserve(1).is_ok() =>
+            {
+                self.slots.push(Slot { round: 0, held: None, next: NOBODY });
+                self.slots.len() as u32 - 1
+            }
+            None => {
+                let at = self.used_up.pop(&self.slots)?;
+                self.slots[at as usize].round = 0;
+                at
+            }
+        };
+        Some(self.first + at)
+    }
+
+    /// What is in a slot, for a handle of this kind that was given out in this round.
+    fn find(
+        &mut self,
+        slot: u32,
+        round: usize,
+        kind: usize,
+        sort: &Sort,
+    ) -> std::result::Result<&mut Option<Anything>, Misuse> {
+        let found = self.slots.get_mut((slot - self.first) as usize).filter(|slot| round <= slot.round);
+        let (Some(slot), Some(name), 1..) = (found, NAMES.get(kind), kind) else {
+            return Err(Misuse::Foreign);
+        };
+        if kind != sort.kind as usize {
+            return Err(Misuse::Other(name));
+        }
+        match &slot.held {
+            Some(held) if slot.round == round && (**held).type_id() == sort.id => Ok(&mut slot.held),
+            _ => Err(Misuse::Freed),
+        }
+    }
+
+    /// The slot is free again, after a round in which its handle was given out.
+    fn leave(&mut self, slot: u32) {
+        let at = slot - self.first;
+        let left = &mut self.slots[at as usize];
+        left.round += 1;
+        let queue = if left.round < self.rounds { &mut self.free } else { &mut self.used_up };
+        queue.push(&mut self.slots, at);
+    }
+
+    /// The same when none was.
+    fn give_back(&mut self, slot: u32) {
+        self.free.push(&mut self.slots, slot - self.first);
+    }
 }
 
 impl Place {
     fn fill(mut self, held: Anything) -> *mut c_void {
-        let mut table = self.process.table.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = &mut table.slots[(self.number - self.process.first) as usize];
+        let mut table = self.process.table();
+        let slot = &mut table.slots[(self.slot - self.process.first) as usize];
         slot.held = Some(held);
         self.filled = true;
-        let bits = (((self.number << GENERATION_BITS) | slot.generation) << KIND_BITS) | self.kind;
-        bits as usize as *mut c_void
+        ptr::without_provenance_mut(number(self.kind, self.slot, slot.round))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         if !self.filled {
-            let mut table = self.process.table.lock().unwrap_or_else(PoisonError::into_inner);
-            // No handle of it was given out: it may be the next one.
-            table.free.push_front(self.number);
+            self.process.table().give_back(self.slot);
         }
     }
 }
 
 /// The thing behind a handle.
-pub(super) fn get<T: Held>(handle: *const c_void) -> Result<Arc<T>> {
-    // SAFETY: of this sort.
-    get_any(handle, &sort::<T>()).map(|held| unsafe { typed(held) })
+pub(super) fn get<H: Handle>(handle: *const H) -> Result<Arc<H::Held>> {
+    // SAFETY: `get_any` found by its `TypeId` that what is behind it is an `H::Held`.
+    get_any(handle.cast(), &sort::<H>()).map(|held| unsafe { typed(held) })
 }
 
 /// `Arc::downcast` without its second look, whose code would be there once for each type.
 ///
 /// # Safety
-/// `held` holds a T.
-unsafe fn typed<T: Held>(held: Anything) -> Arc<T> {
-    // SAFETY: the pointer comes from an `Arc` of this very type.
+/// What is held must be a T: its `Arc` was made as an `Arc<T>`, so that the address which is left when the vtable is
+/// dropped is that of a T inside such an `Arc`.
+unsafe fn typed<T: Any>(held: Anything) -> Arc<T> {
+    // SAFETY: `into_raw` gives up the count that `from_raw` takes over, and the pointee is a T by this function's contract.
     unsafe { Arc::from_raw(Arc::into_raw(held).cast::<T>()) }
 }
 
 /// The same, found to be of this sort.
 pub(super) fn get_any(handle: *const c_void, sort: &Sort) -> Result<Anything> {
-    let (process, number, generation) = locate(handle, sort)?;
-    let table = process.table.lock().unwrap_or_else(PoisonError::into_inner);
-    table
-        .slots
-        .get((number - process.first) as usize)
-        .filter(|slot| slot.generation == generation)
-        .and_then(|slot| slot.held.clone())
-        .filter(|held| (**held).type_id() == sort.id)
-        .ok_or_else(|| wrong(sort.name))
+    look_up(handle, sort, false).map_err(|why| refused(handle, sort, why))
 }
 
 /// Ends a handle and gives back what was behind it; `None` for NULL and for whatever is no such handle.
-pub(super) fn take<T: Held>(handle: *const c_void) -> Option<Arc<T>> {
-    // SAFETY: of this sort.
-    take_any(handle, &sort::<T>()).map(|held| unsafe { typed(held) })
+pub(super) fn take<H: Handle>(handle: *const H) -> Option<Arc<H::Held>> {
+    // SAFETY: `take_any` found by its `TypeId` that what was behind it is an `H::Held`.
+    take_any(handle.cast(), &sort::<H>()).map(|held| unsafe { typed(held) })
 }
 
 /// Ends a handle and what was behind it, unless a call still uses it; does nothing for NULL and for whatever is no such
 /// handle.
-pub(super) fn free<T: Held>(handle: *const c_void) {
-    drop(take_any(handle, &sort::<T>()));
+pub(super) fn free<H: Handle>(handle: *const H) {
+    drop(take_any(handle.cast(), &sort::<H>()));
 }
 
 fn take_any(handle: *const c_void, sort: &Sort) -> Option<Anything> {
     // What ends closes connections, which may be another process's.
     process::check();
-    let (process, number, generation) = locate(handle, sort).ok()?;
-    let mut table = process.table.lock().unwrap_or_else(PoisonError::into_inner);
-    let slot = table.slots.get_mut((number - process.first) as usize)?;
-    if slot.generation != generation || slot.held.as_ref().is_none_or(|held| (**held).type_id() != sort.id) {
-        return None;
+    match look_up(handle, sort, true) {
+        Ok(held) => Some(held),
+        // Nothing is wrong with these: NULL may be freed, and so may in a child what it has of its parent.
+        Err(Misuse::Null | Misuse::Forked) => None,
+        Err(why) => {
+            refused(handle, sort, why);
+            None
+        }
     }
-    slot.generation = slot.generation % (GENERATIONS - 1) + 1;
-    let held = slot.held.take();
-    table.free.push_back(number);
-    drop(table);
-    held
 }
 
-fn locate(handle: *const c_void, sort: &Sort) -> Result<(&'static Process, u32, u32)> {
-    if handle.is_null() {
-        return Err(Error::new(KL_E_NULL, format!("the {} is NULL", sort.name)));
-    }
-    let bits = u32::try_from(handle as usize).map_err(|_| wrong(sort.name))?;
-    if bits & ((1 << KIND_BITS) - 1) != sort.kind {
-        return Err(wrong(sort.name));
+/// What is behind a good handle, which ends if `for_good`.
+fn look_up(handle: *const c_void, sort: &Sort, for_good: bool) -> std::result::Result<Anything, Misuse> {
+    let bits = handle.addr();
+    if bits == 0 {
+        return Err(Misuse::Null);
     }
     let process = own();
-    let number = bits >> (KIND_BITS + GENERATION_BITS);
-    if number < process.first {
-        return Err(Error::new(
-            KL_E_FORKED,
-            format!("this {} was made before the fork; a child makes its own", sort.name),
-        ));
+    let (slot, round) = taken_apart(bits);
+    let kind = bits & ((1 << KIND_BITS) - 1);
+    if slot < process.first {
+        // What was never a handle reads as any slot, but seldom as one of the few that the parent had.
+        return Err(if kind == sort.kind as usize { Misuse::Forked } else { Misuse::Foreign });
     }
-    Ok((process, number, (bits >> KIND_BITS) & (GENERATIONS - 1)))
+    let mut table = process.table();
+    let held = table.find(slot, round, kind, sort)?;
+    if !for_good {
+        return held.clone().ok_or(Misuse::Freed);
+    }
+    let taken = held.take().ok_or(Misuse::Freed)?;
+    table.leave(slot);
+    Ok(taken)
 }
 
+/// The error of a refused handle. Each is a bug of the program, so each is a line in the log.
 #[cold]
-fn wrong(name: &str) -> Error {
-    Error::new(KL_E_HANDLE, format!("this is no {name}, or it was freed"))
+fn refused(handle: *const c_void, sort: &Sort, why: Misuse) -> Error {
+    let wanted = NAMES[sort.kind as usize];
+    let (status, message) = match why {
+        Misuse::Null => (KL_E_NULL, format!("the {wanted} is NULL")),
+        Misuse::Other(was) => (KL_E_HANDLE, format!("a {wanted} is wanted, and this is a {was}")),
+        Misuse::Freed => (KL_E_HANDLE, format!("this {wanted} was freed")),
+        Misuse::Foreign => (KL_E_HANDLE, format!("this is no {wanted} that this library made")),
+        Misuse::Forked => {
+            (KL_E_FORKED, format!("this {wanted} was made before the fork; a child makes its own"))
+        }
+    };
+    log_line!(Error, "handle {:#x}: {message}", handle.addr());
+    Error::new(status, message)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn put<T: Held>(value: T) -> Result<*mut c_void> {
-        Ok(reserve::<T>()?.fill(value))
-    }
+    use std::collections::HashSet;
 
     struct Apple(u32);
     struct Pear;
-    impl Held for Apple {
-        const KIND: u32 = 30;
-        const NAME: &'static str = "apple";
+    impl Handle for Apple {
+        const KIND: HandleKind = HandleKind::Apple;
+        type Held = Apple;
     }
-    impl Held for Pear {
-        const KIND: u32 = 31;
-        const NAME: &'static str = "pear";
+    impl Handle for Pear {
+        const KIND: HandleKind = HandleKind::Pear;
+        type Held = Pear;
+    }
+
+    fn put(value: u32) -> *const Apple {
+        reserve::<Apple>().unwrap().fill(Apple(value)).cast()
+    }
+
+    fn refusal<H: Handle>(handle: *const H) -> (kl_status, String) {
+        let error = get(handle).err().unwrap();
+        (error.status(), error.message().to_owned())
     }
 
     #[test]
-    fn freed_foreign_and_wild_handles_are_found_out() {
-        let apple = put(Apple(7)).unwrap();
-        assert_eq!(get::<Apple>(apple).unwrap().0, 7);
-        let status = |h| get::<Apple>(h).err().unwrap().status();
-        assert_eq!(get::<Pear>(apple).err().unwrap().status(), KL_E_HANDLE);
-        assert!(take::<Pear>(apple).is_none());
-        assert!(take::<Apple>(apple).is_some() && take::<Apple>(apple).is_none());
-        assert_eq!(status(apple), KL_E_HANDLE);
-        assert_eq!(status(std::ptr::null()), KL_E_NULL);
-        for wild in [1usize, 0x1e, 0xdead_beef, usize::MAX, (usize::MAX & !0x1f) | 0x1e] {
-            assert_eq!(status(wild as *const c_void), KL_E_HANDLE);
+    fn freed_foreign_and_wild_handles_are_found_out_and_named() {
+        let apple = put(7);
+        assert_eq!(get(apple).unwrap().0, 7);
+        let pear = apple.cast::<Pear>();
+        assert_eq!(refusal(pear), (KL_E_HANDLE, "a pear is wanted, and this is a apple".to_owned()));
+        assert!(take(pear).is_none());
+        assert!(take(apple).is_some() && take(apple).is_none());
+        assert_eq!(refusal(apple), (KL_E_HANDLE, "this apple was freed".to_owned()));
+        assert_eq!(refusal(ptr::null::<Apple>()), (KL_E_NULL, "the apple is NULL".to_owned()));
+        let kind = Apple::KIND as usize;
+        for wild in [
+            1,
+            kind,
+            0xdead_bee0 | kind,
+            usize::MAX,
+            (usize::MAX & !0x1f) | kind,
+            ptr::from_ref(&wild_one).addr(),
+        ] {
+            let wild = ptr::without_provenance::<Apple>(wild);
+            assert_eq!(refusal(wild), (KL_E_HANDLE, "this is no apple that this library made".to_owned()));
+        }
+    }
+
+    #[allow(non_upper_case_globals)]
+    static wild_one: u64 = 0;
+
+    #[test]
+    fn what_is_reserved_and_not_used_is_there_for_the_next() {
+        drop(reserve::<Apple>().unwrap());
+        let apple = put(1);
+        assert!(take(apple).is_some());
+    }
+
+    /// Every number of a table with these bounds, in the order in which they are given.
+    fn numbers(slots: u32, rounds: usize, alive: usize, how_many: usize) -> Vec<(u32, usize)> {
+        let mut table = Table::new(0, slots, rounds);
+        let mut held = std::collections::VecDeque::new();
+        let mut given = Vec::new();
+        for _ in 0..how_many {
+            if held.len() > alive {
+                table.leave(held.pop_front().unwrap());
+            }
+            let slot = table.take().unwrap();
+            given.push((slot, table.slots[slot as usize].round));
+            held.push_back(slot);
+        }
+        given
+    }
+
+    #[test]
+    fn no_number_comes_again_before_all_of_them_were_given() {
+        for alive in [0, 1, 3] {
+            let given = numbers(8, 16, alive, 129);
+            let different: HashSet<_> = given[..128 - alive].iter().collect();
+            assert_eq!(different.len(), 128 - alive, "with {alive} more alive");
+            assert!(different.contains(given.last().unwrap()));
+        }
+        assert_eq!(NUMBERS, SLOTS as u64 * ROUNDS as u64);
+        const { assert!(NUMBERS > 100_000_000) };
+    }
+
+    #[test]
+    fn a_full_table_says_so_and_goes_on_when_there_is_room() {
+        let mut table = Table::new(3, 5, 2);
+        let (one, two) = (table.take().unwrap(), table.take().unwrap());
+        assert_eq!((one, two, table.take()), (3, 4, None));
+        table.give_back(two);
+        assert_eq!(table.take(), Some(two));
+        for _ in 0..5 {
+            table.leave(one);
+            assert_eq!(table.take(), Some(one));
         }
     }
 
     #[test]
-    fn a_slot_that_is_used_again_does_not_answer_to_its_old_handle() {
-        let mut old = Vec::new();
-        for n in 0..500 {
-            let h = put(Apple(n)).unwrap();
-            assert!(take::<Apple>(h).is_some());
-            old.push(h);
+    fn a_handle_stays_stale_for_ten_million_rounds() {
+        let mut table = Table::new(0, SLOTS, ROUNDS);
+        let slot = table.take().unwrap();
+        let stale = number(HandleKind::Apple, slot, 0);
+        assert_eq!(taken_apart(stale), (slot, 0));
+        table.leave(slot);
+        for _ in 0..10_000_000 {
+            let slot = table.take().unwrap();
+            assert_ne!(number(HandleKind::Apple, slot, table.slots[slot as usize].round), stale);
+            table.leave(slot);
         }
-        let fresh = put(Apple(0)).unwrap();
-        assert!(old.iter().all(|h| *h != fresh && get::<Apple>(*h).is_err()));
-        assert!(take::<Apple>(fresh).is_some());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::client::kl_client;
 use super::error::kl_error;
-use super::handle::Held;
+use super::handle::{Handle, HandleKind};
 use super::text::Arena;
 use super::{end, give, look};
 use crate::status::kl_status;
@@ -66,23 +66,23 @@ pub struct kl_company_info {
     pub now: i64,
 }
 
-struct Kept<I> {
+pub(super) struct Kept<I> {
     info: I,
     _texts: Arena,
 }
 
 // SAFETY: the pointers lead into the arena beside them, which is never changed again.
 unsafe impl<I> Send for Kept<I> {}
-// SAFETY: as above.
+// SAFETY: the pointers lead into the arena beside them, which is never changed again, so any thread may read through them.
 unsafe impl<I> Sync for Kept<I> {}
 
-impl Held for Kept<kl_user_info> {
-    const KIND: u32 = 13;
-    const NAME: &'static str = "user";
+impl Handle for kl_user {
+    const KIND: HandleKind = HandleKind::User;
+    type Held = Kept<kl_user_info>;
 }
-impl Held for Kept<kl_company_info> {
-    const KIND: u32 = 14;
-    const NAME: &'static str = "company";
+impl Handle for kl_company {
+    const KIND: HandleKind = HandleKind::Company;
+    type Held = Kept<kl_company_info>;
 }
 
 /// The person behind the account (Zhiyun: `userService/getUserInfo`). Tried again inside `timeout_ms` when the network
@@ -114,13 +114,13 @@ pub unsafe extern "C" fn kl_user_get(
 /// What is known of a person. Borrowed from it; NULL if this is no user.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_user_view(user: *const kl_user) -> *const kl_user_info {
-    look(user.cast(), std::ptr::null(), |held: &Kept<kl_user_info>| &raw const held.info)
+    look(user, std::ptr::null(), |held| &raw const held.info)
 }
 
 /// Frees a user. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_user_free(user: *mut kl_user) {
-    end::<Kept<kl_user_info>>(user.cast());
+    end(user);
 }
 
 /// The company behind the account (Zhiyun: `companyService/getCompanyInfo`). Tried again inside `timeout_ms` when the
@@ -153,11 +153,11 @@ pub unsafe extern "C" fn kl_company_get(
 /// What is known of a company. Borrowed from it; NULL if this is no company.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_company_view(company: *const kl_company) -> *const kl_company_info {
-    look(company.cast(), std::ptr::null(), |held: &Kept<kl_company_info>| &raw const held.info)
+    look(company, std::ptr::null(), |held| &raw const held.info)
 }
 
 /// Frees a company. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_company_free(company: *mut kl_company) {
-    end::<Kept<kl_company_info>>(company.cast());
+    end(company);
 }

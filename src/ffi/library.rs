@@ -87,7 +87,7 @@ pub extern "C" fn kl_set_log(
         struct User(*mut c_void);
         // SAFETY: only handed back to the caller's own callback, which by contract takes lines from any thread.
         unsafe impl Send for User {}
-        // SAFETY: as above.
+        // SAFETY: shared, it is only read, and handed back as it came.
         unsafe impl Sync for User {}
         let user = User(user);
         let sink = callback.map(|callback| -> log::Sink {

@@ -5,8 +5,9 @@
 //! `docs/conventions.md` holds the rules for callers.
 
 #![allow(non_camel_case_types)]
-// The safety of every function here is the same: pointers are NULL or point to what their type says for the time
-// of the call. It is said once, in docs/conventions.md and at the top of the header.
+// The contract of every exported function is the same, and C is who keeps it: a pointer is NULL, or for the time of the
+// call it leads to what its type says: a text to bytes that end in a NUL, a struct to as many bytes as its first field
+// says, an out-pointer to a place for one value that nobody else uses. The header says it to those who can break it.
 #![allow(clippy::missing_safety_doc)]
 
 pub mod call;
@@ -29,12 +30,14 @@ use crate::client::Client;
 use crate::error::{Error, Outcome, Result};
 use crate::process;
 use crate::status::*;
+use crate::sys;
 use error::{kl_error, kl_outcome};
-use handle::{Held, Sort, Thing};
+use handle::{Handle, Sort, Thing};
 use std::cell::Cell;
 use std::ffi::{c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
+use text::CallerStruct;
 
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
@@ -46,9 +49,13 @@ fn guard(err: *mut kl_error, mut body: impl FnMut() -> Result<()>) -> kl_status 
 }
 
 /// The same for a call that makes a handle.
-fn make<T: Held, H>(out: *mut *mut H, err: *mut kl_error, mut body: impl FnMut() -> Result<T>) -> kl_status {
-    let out = Out::cleared(out);
-    guarded(err, &mut || out.fill(&mut body))
+fn make<H: Handle>(
+    out: *mut *mut H,
+    err: *mut kl_error,
+    mut body: impl FnMut() -> Result<H::Held>,
+) -> kl_status {
+    let out = Out::handle(out);
+    guarded(err, &mut || out.fill::<H>(&mut body))
 }
 
 /// The same for a call on a client, which a panic takes out of use.
@@ -61,69 +68,91 @@ fn with_client(
 }
 
 /// The same for a call that only reads and makes a handle.
-fn give<T: Held, H>(
+fn give<H: Handle>(
     client: *mut client::kl_client,
     out: *mut *mut H,
     err: *mut kl_error,
-    mut body: impl FnMut(&Client) -> Result<T>,
+    mut body: impl FnMut(&Client) -> Result<H::Held>,
 ) -> kl_status {
-    let out = Out::cleared(out);
-    on_client(client, err, Kind::Read, &mut |client| out.fill(|| body(client)))
+    let out = Out::handle(out);
+    on_client(client, err, Kind::Read, &mut |client| out.fill::<H>(|| body(client)))
+}
+
+/// The same for a call that fills a struct of the caller's.
+fn fill<T: CallerStruct>(
+    client: *mut client::kl_client,
+    out: *mut T,
+    err: *mut kl_error,
+    mut body: impl FnMut(&Client, &mut T) -> Result<()>,
+) -> kl_status {
+    on_client(client, err, Kind::Read, &mut |client| {
+        // SAFETY: `out` is what the caller in C gave: NULL, or a struct with as many bytes as its first field says.
+        unsafe { text::answer("out", out, |known| body(client, known)) }
+    })
 }
 
 /// The same for a call that waits for a command: when it worked, the command is done.
-fn wait<T: Held, H>(
+fn wait<H: Handle>(
     client: *mut client::kl_client,
     out: *mut *mut H,
     err: *mut kl_error,
-    mut body: impl FnMut(&Client) -> Result<T>,
+    mut body: impl FnMut(&Client) -> Result<H::Held>,
 ) -> kl_status {
-    let out = Out::cleared(out);
-    on_client(client, err, Kind::Wait, &mut |client| out.fill(|| body(client)))
+    let out = Out::handle(out);
+    on_client(client, err, Kind::Wait, &mut |client| out.fill::<H>(|| body(client)))
 }
 
 /// The same for a call that acts, or tells what became of an act. Handle and memory of its result are there before the body
 /// begins. `name` is where the caller says how the act is called.
-fn act<T: Held, H>(
+fn act<H: Handle>(
     client: *mut client::kl_client,
     out: *mut *mut H,
     err: *mut kl_error,
     name: Name,
-    mut body: impl FnMut(&Client) -> Result<T>,
+    mut body: impl FnMut(&Client) -> Result<H::Held>,
 ) -> kl_outcome {
-    let out = Out::cleared(out);
-    on_client(client, err, Kind::Act(&name), &mut |client| out.fill(|| body(client)))
+    let out = Out::handle(out);
+    on_client(client, err, Kind::Act(&name), &mut |client| out.fill::<H>(|| body(client)))
 }
 
-/// An out-pointer: NULL from the beginning of a call, and a handle only when it worked.
-struct Out(*mut *mut c_void);
+/// Where C wants an answer: empty from the beginning of a call, and filled only by one that works.
+struct Out<T>(*mut T);
 
-impl Out {
-    fn cleared<H>(out: *mut *mut H) -> Out {
-        let out = out.cast::<*mut c_void>();
-        if !out.is_null() {
-            // SAFETY: not NULL, so it is writable (conventions, rule 2).
-            unsafe { out.write(std::ptr::null_mut()) };
-        }
-        Out(out)
+impl<T: Copy> Out<T> {
+    /// An out-parameter of an entry point, which holds `empty` until something is written.
+    fn cleared(out: *mut T, empty: T) -> Out<T> {
+        let out = Out(out);
+        out.write(empty);
+        out
     }
 
-    fn present(&self) -> Result<()> {
-        if self.0.is_null() { Err(Error::new(KL_E_NULL, "the out-pointer is NULL")) } else { Ok(()) }
+    /// `KL_E_NULL` if the caller gave no place. `name` is the parameter's.
+    fn present(&self, name: &str) -> Result<()> {
+        if self.0.is_null() { Err(Error::new(KL_E_NULL, [name, " is NULL"].concat())) } else { Ok(()) }
+    }
+
+    /// Does nothing where there is no place. The one piece of code that writes to an out-pointer.
+    fn write(&self, value: T) {
+        if !self.0.is_null() {
+            // SAFETY: not NULL. It is the parameter of a function that C called, so it leads to a place for one T that is the
+            // caller's for the time of the call, and an `Out` does not outlive that. Nothing is dropped there: T is `Copy`.
+            unsafe { self.0.write(value) };
+        }
+    }
+}
+
+impl Out<*mut c_void> {
+    /// One for a handle, whatever its type: they share the code behind it.
+    fn handle<H>(out: *mut *mut H) -> Out<*mut c_void> {
+        Out::cleared(out.cast(), std::ptr::null_mut())
     }
 
     /// What the body makes. What a handle needs is taken before it begins.
-    fn fill<T: Held>(&self, body: impl FnOnce() -> Result<T>) -> Result<()> {
-        self.present()?;
-        let room = handle::reserve::<T>()?;
+    fn fill<H: Handle>(&self, body: impl FnOnce() -> Result<H::Held>) -> Result<()> {
+        self.present("out")?;
+        let room = handle::reserve::<H>()?;
         self.write(room.fill(body()?));
         Ok(())
-    }
-
-    /// Only after [`Out::present`].
-    fn write(&self, what: *mut c_void) {
-        // SAFETY: found not NULL, and writable by the caller's promise (conventions, rule 2).
-        unsafe { self.0.write(what) };
     }
 }
 
@@ -151,13 +180,13 @@ impl Name {
         let text = match *self {
             Name::None => return Called::Nothing,
             Name::Text(text) => text,
-            // SAFETY: NULL or a struct that begins with its size (conventions, rules 2 and 6).
+            // SAFETY: the request of an entry point: NULL, or a struct that begins with its size and has as many bytes.
             Name::In(request, at) => match unsafe { text::pointer_at(request, at) } {
                 Some(text) => text,
                 None => return Called::Unreadable,
             },
         };
-        // SAFETY: NULL or terminated by the caller's promise (conventions, rule 2).
+        // SAFETY: a text of the entry point's caller: NULL, or terminated, and there for as long as the call.
         match unsafe { text::optional("request_id", text) } {
             Ok(Some(name)) if !name.is_empty() => Called::Given(name.to_owned()),
             _ => Called::Nothing,
@@ -211,6 +240,7 @@ impl Kind<'_> {
 #[inline(never)]
 #[allow(improper_ctypes_definitions)]
 extern "C" fn guarded(err: *mut kl_error, body: &mut dyn FnMut() -> Result<()>) -> kl_status {
+    let _held_off = sys::Uncancelled::begin();
     let Some(place) = error::place(err) else { return KL_E_ARGUMENT };
     let mut result = Ok(());
     if caught(&mut || result = body()).is_err() {
@@ -228,7 +258,7 @@ extern "C" fn on_client(
     kind: Kind<'_>,
     body: &mut dyn FnMut(&Client) -> Result<()>,
 ) -> i32 {
-    let sort = handle::sort::<Client>();
+    let sort = handle::sort::<client::kl_client>();
     through_client(client.cast(), &sort, err, kind, |client| client.downcast_ref(), &mut |_, client| {
         body(client)
     })
@@ -245,6 +275,7 @@ extern "C" fn through_client(
     client_of: for<'a> fn(&'a Thing) -> Option<&'a Client>,
     body: &mut dyn FnMut(&Thing, &Client) -> Result<()>,
 ) -> i32 {
+    let _held_off = sys::Uncancelled::begin();
     let mut found = None;
     process::check();
     let looked = caught(&mut || {
@@ -286,19 +317,19 @@ extern "C" fn through_client(
 }
 
 /// Something of a result, borrowed from it; `fallback` for what is no such handle.
-fn look<T: Held, R>(handle: *const c_void, fallback: R, read: impl Fn(&T) -> R) -> R {
+fn look<H: Handle, R>(handle: *const H, fallback: R, read: impl Fn(&H::Held) -> R) -> R {
     let mut found = fallback;
     guard(std::ptr::null_mut(), || {
-        found = read(&*handle::get::<T>(handle)?);
+        found = read(&*handle::get(handle)?);
         Ok(())
     });
     found
 }
 
 /// Ends a handle of any kind.
-fn end<T: Held>(handle: *const c_void) {
+fn end<H: Handle>(handle: *mut H) {
     guard(std::ptr::null_mut(), || {
-        handle::free::<T>(handle);
+        handle::free(handle.cast_const());
         Ok(())
     });
 }

@@ -3,7 +3,7 @@
 use super::client::kl_client;
 use super::command::kl_command_info;
 use super::error::kl_error;
-use super::handle::{Held, Thing, sort};
+use super::handle::{self, Handle, HandleKind, Thing};
 use super::text::{self, Arena, caller_struct};
 use super::{Kind, Out, end, give, internal, look, through_client};
 use crate::client::{Client, Pages, Record};
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::model::*;
 use crate::status::*;
 use std::any::Any;
-use std::ffi::{c_char, c_void};
+use std::ffi::c_char;
 use std::sync::{Mutex, PoisonError};
 
 /// The platform does not say.
@@ -443,26 +443,23 @@ pub(super) struct List<C> {
 
 // SAFETY: the pointers in the items lead into `_kept` beside them, which is never changed again.
 unsafe impl<C> Send for List<C> {}
-// SAFETY: as above.
+// SAFETY: shared, the items and what they lead to are only read.
 unsafe impl<C> Sync for List<C> {}
 
-impl Held for List<kl_cabinet> {
-    const KIND: u32 = 5;
-    const NAME: &'static str = "list of cabinets";
+impl Handle for kl_cabinets {
+    const KIND: HandleKind = HandleKind::Cabinets;
+    type Held = List<kl_cabinet>;
 }
-impl Held for List<kl_stock_item> {
-    const KIND: u32 = 6;
-    const NAME: &'static str = "stock";
+impl Handle for kl_stock {
+    const KIND: HandleKind = HandleKind::Stock;
+    type Held = List<kl_stock_item>;
 }
-impl Held for List<kl_order> {
-    const KIND: u32 = 7;
-    const NAME: &'static str = "list of orders";
+impl Handle for kl_orders {
+    const KIND: HandleKind = HandleKind::Orders;
+    type Held = List<kl_order>;
 }
 
-impl<C: 'static> List<C>
-where
-    List<C>: Held,
-{
+impl<C: 'static> List<C> {
     /// The result of a call that gives these items and no more.
     pub(super) fn these<T: Show<Shown = C>>(items: &[T]) -> List<C> {
         List::kept(items, Kept::default())
@@ -501,27 +498,27 @@ where
         Ok(List { items, total, more, _kept: kept })
     }
 
-    fn look<R>(handle: *const c_void, fallback: R, read: impl Fn(&List<C>) -> R) -> R {
-        look(handle, fallback, read)
+    pub(super) fn count<H: Handle<Held = List<C>>>(handle: *const H) -> usize {
+        look(handle, 0, |list| list.items.len())
     }
 
-    pub(super) fn count(handle: *const c_void) -> usize {
-        List::<C>::look(handle, 0, |l| l.items.len())
-    }
-
-    pub(super) fn at(handle: *const c_void, index: usize) -> *const C {
-        List::<C>::look(handle, std::ptr::null(), |l| {
-            l.items.get(index).map_or(std::ptr::null(), std::ptr::from_ref)
+    pub(super) fn at<H: Handle<Held = List<C>>>(handle: *const H, index: usize) -> *const C {
+        look(handle, std::ptr::null(), |list| {
+            list.items.get(index).map_or(std::ptr::null(), std::ptr::from_ref)
         })
     }
 
-    pub(super) fn free(handle: *mut c_void) {
-        end::<List<C>>(handle);
+    fn total<H: Handle<Held = List<C>>>(handle: *const H) -> i64 {
+        look(handle, -1, |list| list.total)
+    }
+
+    fn more<H: Handle<Held = List<C>>>(handle: *const H) -> i32 {
+        look(handle, 0, |list| list.more)
     }
 }
 
 /// Items one after the other.
-struct Iter<T: Show> {
+pub(super) struct Iter<T: Show> {
     client: Client,
     walk: Mutex<Walk<T>>,
 }
@@ -534,42 +531,41 @@ struct Walk<T: Show> {
 
 // SAFETY: the pointers in the shown item lead into the `Kept` beside it; the lock keeps threads apart.
 unsafe impl<T: Show> Send for Iter<T> {}
-// SAFETY: as above.
+// SAFETY: shared, it is reached through the lock alone.
 unsafe impl<T: Show> Sync for Iter<T> {}
 
-impl Held for Iter<Cabinet> {
-    const KIND: u32 = 8;
-    const NAME: &'static str = "cabinet iterator";
+impl Handle for kl_cabinet_iter {
+    const KIND: HandleKind = HandleKind::CabinetIter;
+    type Held = Iter<Cabinet>;
 }
-impl Held for Iter<StockItem> {
-    const KIND: u32 = 9;
-    const NAME: &'static str = "stock iterator";
+impl Handle for kl_stock_iter {
+    const KIND: HandleKind = HandleKind::StockIter;
+    type Held = Iter<StockItem>;
 }
-impl Held for Iter<Order> {
-    const KIND: u32 = 10;
-    const NAME: &'static str = "order iterator";
+impl Handle for kl_order_iter {
+    const KIND: HandleKind = HandleKind::OrderIter;
+    type Held = Iter<Order>;
 }
 
-impl<T: Show> Iter<T>
-where
-    Iter<T>: Held,
-{
+impl<T: Show> Iter<T> {
     fn through(client: &Client, pages: Pages<T>) -> Iter<T> {
         let walk = Mutex::new(Walk { pages: Some(pages), current: None });
         Iter { client: client.clone(), walk }
     }
 
-    fn next(iter: *mut c_void, item: *mut *const T::Shown, err: *mut kl_error) -> kl_status {
-        let out = Out::cleared(item.cast::<*mut T::Shown>());
-        fn client_of<T: Show>(iter: &Thing) -> Option<&Client>
-        where
-            Iter<T>: Held,
-        {
+    fn next<H: Handle<Held = Iter<T>>>(
+        iter: *mut H,
+        item: *mut *const T::Shown,
+        err: *mut kl_error,
+    ) -> kl_status {
+        let out = Out::cleared(item, std::ptr::null());
+        fn client_of<T: Show>(iter: &Thing) -> Option<&Client> {
             iter.downcast_ref::<Iter<T>>().map(|iter| &iter.client)
         }
-        through_client(iter, &sort::<Iter<T>>(), err, Kind::Read, client_of::<T>, &mut |iter, _| {
+        let sort = handle::sort::<H>();
+        through_client(iter.cast(), &sort, err, Kind::Read, client_of::<T>, &mut |iter, _| {
             let Some(iter) = iter.downcast_ref::<Iter<T>>() else { return Err(internal()) };
-            out.present()?;
+            out.present("item")?;
             let mut walk = iter.walk.lock().unwrap_or_else(PoisonError::into_inner);
             let mut pages = walk.pages.take().ok_or_else(|| {
                 Error::new(KL_E_RETIRED, "this iterator ended in an internal error; make a new one")
@@ -582,22 +578,20 @@ where
             });
             if let Some(current) = &walk.current {
                 // The box stays where it is until the next call.
-                out.write((&raw const current.0).cast_mut().cast());
+                out.write(&raw const current.0);
             }
             Ok(())
         })
     }
-
-    fn free(iter: *mut c_void) {
-        end::<Iter<T>>(iter);
-    }
 }
 
+/// # Safety
+/// `page` is NULL or as many readable bytes as its first field says.
 unsafe fn page(page: *const kl_page) -> Result<Option<PageRequest>> {
     if page.is_null() {
         return Ok(None);
     }
-    // SAFETY: conventions, rules 2 and 6.
+    // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
     let p = unsafe { text::request("page", page)? };
     Ok(Some(PageRequest { number: p.number, size: p.size }))
 }
@@ -610,8 +604,10 @@ fn order_kind(kind: i32) -> Result<OrderKind> {
     }
 }
 
+/// # Safety
+/// `query` is NULL or as many readable bytes as its first field says, and each text in it is NULL or terminated.
 unsafe fn order_query(query: *const kl_order_query) -> Result<OrderQuery> {
-    // SAFETY: conventions, rules 2 and 6.
+    // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
     unsafe {
         let q = text::request("query", query)?;
         Ok(OrderQuery {
@@ -635,7 +631,7 @@ pub unsafe extern "C" fn kl_cabinet_list(
     err: *mut kl_error,
 ) -> kl_status {
     give(client, out, err, |client| {
-        // SAFETY: conventions, rules 2 and 6.
+        // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
         unsafe { List::of(self::page(page)?, |p| client.cabinet_list(p), || client.cabinets(0)) }
     })
 }
@@ -643,31 +639,31 @@ pub unsafe extern "C" fn kl_cabinet_list(
 /// How many cabinets the list holds; 0 if the handle is not a list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_cabinets_count(list: *const kl_cabinets) -> usize {
-    List::<kl_cabinet>::count(list.cast())
+    List::count(list)
 }
 
 /// A cabinet of the list; NULL if `index` is not below the count. Borrowed from the list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_cabinets_at(list: *const kl_cabinets, index: usize) -> *const kl_cabinet {
-    List::<kl_cabinet>::at(list.cast(), index)
+    List::at(list, index)
 }
 
 /// How many cabinets there are in all; -1 if the platform does not say.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_cabinets_total(list: *const kl_cabinets) -> i64 {
-    List::<kl_cabinet>::look(list.cast(), -1, |l| l.total)
+    List::total(list)
 }
 
 /// Whether more pages follow: 1, 0, or -1 if unknown until the next one is asked for.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_cabinets_more(list: *const kl_cabinets) -> i32 {
-    List::<kl_cabinet>::look(list.cast(), 0, |l| l.more)
+    List::more(list)
 }
 
 /// Frees a list. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_cabinets_free(list: *mut kl_cabinets) {
-    List::<kl_cabinet>::free(list.cast());
+    end(list);
 }
 
 /// Walks the account's cabinets page by page, `page_size` at a time (0 for the most that the platform documents),
@@ -690,13 +686,13 @@ pub unsafe extern "C" fn kl_cabinet_iter_next(
     item: *mut *const kl_cabinet,
     err: *mut kl_error,
 ) -> kl_status {
-    Iter::<Cabinet>::next(iter.cast(), item, err)
+    Iter::next(iter, item, err)
 }
 
 /// Frees an iterator. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_cabinet_iter_free(iter: *mut kl_cabinet_iter) {
-    Iter::<Cabinet>::free(iter.cast());
+    end(iter);
 }
 
 /// All goods of a cabinet with price and number (Yopoint: `cabinet.product.stock`; the shape of its records is inferred
@@ -713,7 +709,7 @@ pub unsafe extern "C" fn kl_stock_fetch(
     err: *mut kl_error,
 ) -> kl_status {
     give(client, out, err, |client| {
-        // SAFETY: conventions, rule 2.
+        // SAFETY: the caller's texts are NULL or terminated, and there for the time of the call.
         unsafe {
             let id = text::need("cabinet_id", cabinet_id)?;
             List::of(None, |p| client.stock_page(id, p, None), || client.stock(id, 0, None))
@@ -733,7 +729,7 @@ pub unsafe extern "C" fn kl_stock_fetch_page(
     err: *mut kl_error,
 ) -> kl_status {
     give(client, out, err, |client| {
-        // SAFETY: conventions, rules 2 and 6.
+        // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
         unsafe {
             let id = text::need("cabinet_id", cabinet_id)?;
             let extra = text::optional("extra_json", extra_json)?;
@@ -745,31 +741,31 @@ pub unsafe extern "C" fn kl_stock_fetch_page(
 /// How many kinds of goods the list holds; 0 if the handle is not a list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_stock_count(stock: *const kl_stock) -> usize {
-    List::<kl_stock_item>::count(stock.cast())
+    List::count(stock)
 }
 
 /// An item of the list; NULL if `index` is not below the count. Borrowed from the list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_stock_at(stock: *const kl_stock, index: usize) -> *const kl_stock_item {
-    List::<kl_stock_item>::at(stock.cast(), index)
+    List::at(stock, index)
 }
 
 /// How many kinds of goods there are in all; -1 if the platform does not say.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_stock_total(stock: *const kl_stock) -> i64 {
-    List::<kl_stock_item>::look(stock.cast(), -1, |l| l.total)
+    List::total(stock)
 }
 
 /// Whether more pages follow: 1, 0, or -1 if unknown until the next one is asked for.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_stock_more(stock: *const kl_stock) -> i32 {
-    List::<kl_stock_item>::look(stock.cast(), 0, |l| l.more)
+    List::more(stock)
 }
 
 /// Frees a list. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_stock_free(stock: *mut kl_stock) {
-    List::<kl_stock_item>::free(stock.cast());
+    end(stock);
 }
 
 /// Walks the goods of a cabinet page by page, holding one page in memory. `page_size` 0 means the most that the
@@ -784,7 +780,7 @@ pub unsafe extern "C" fn kl_stock_iter_new(
     err: *mut kl_error,
 ) -> kl_status {
     give(client, out, err, |client| {
-        // SAFETY: conventions, rule 2.
+        // SAFETY: the caller's texts are NULL or terminated, and there for the time of the call.
         unsafe {
             let id = text::need("cabinet_id", cabinet_id)?;
             let extra = text::optional("extra_json", extra_json)?;
@@ -801,13 +797,13 @@ pub unsafe extern "C" fn kl_stock_iter_next(
     item: *mut *const kl_stock_item,
     err: *mut kl_error,
 ) -> kl_status {
-    Iter::<StockItem>::next(iter.cast(), item, err)
+    Iter::next(iter, item, err)
 }
 
 /// Frees an iterator. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_stock_iter_free(iter: *mut kl_stock_iter) {
-    Iter::<StockItem>::free(iter.cast());
+    end(iter);
 }
 
 /// One order (Yopoint: `cabinet.order.get`, <https://yopointapi.apifox.cn/api-150924989>, or `consumer.order.get`;
@@ -821,7 +817,7 @@ pub unsafe extern "C" fn kl_order_get(
     err: *mut kl_error,
 ) -> kl_status {
     give(client, out, err, |client| {
-        // SAFETY: conventions, rules 2 and 6.
+        // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
         unsafe {
             let r = text::request("order", order)?;
             let wanted = OrderRef {
@@ -849,7 +845,7 @@ pub unsafe extern "C" fn kl_order_list(
     err: *mut kl_error,
 ) -> kl_status {
     give(client, out, err, |client| {
-        // SAFETY: conventions, rules 2 and 6.
+        // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
         unsafe {
             let q = order_query(query)?;
             List::of(self::page(page)?, |p| client.order_list(&q, p), || client.orders(&q, 0))
@@ -860,31 +856,31 @@ pub unsafe extern "C" fn kl_order_list(
 /// How many orders the list holds; 0 if the handle is not a list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_orders_count(list: *const kl_orders) -> usize {
-    List::<kl_order>::count(list.cast())
+    List::count(list)
 }
 
 /// An order of the list; NULL if `index` is not below the count. Borrowed from the list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_orders_at(list: *const kl_orders, index: usize) -> *const kl_order {
-    List::<kl_order>::at(list.cast(), index)
+    List::at(list, index)
 }
 
 /// How many orders there are in all; -1 if the platform does not say.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_orders_total(list: *const kl_orders) -> i64 {
-    List::<kl_order>::look(list.cast(), -1, |l| l.total)
+    List::total(list)
 }
 
 /// Whether more pages follow: 1, 0, or -1 if unknown until the next one is asked for.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_orders_more(list: *const kl_orders) -> i32 {
-    List::<kl_order>::look(list.cast(), 0, |l| l.more)
+    List::more(list)
 }
 
 /// Frees a list. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_orders_free(list: *mut kl_orders) {
-    List::<kl_order>::free(list.cast());
+    end(list);
 }
 
 /// Walks the orders of a period page by page, holding one page in memory. `page_size` 0 means the most that the
@@ -898,7 +894,7 @@ pub unsafe extern "C" fn kl_order_iter_new(
     err: *mut kl_error,
 ) -> kl_status {
     give(client, out, err, |client| {
-        // SAFETY: conventions, rules 2 and 6.
+        // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
         unsafe { Ok(Iter::through(client, client.orders(&order_query(query)?, page_size))) }
     })
 }
@@ -911,13 +907,13 @@ pub unsafe extern "C" fn kl_order_iter_next(
     item: *mut *const kl_order,
     err: *mut kl_error,
 ) -> kl_status {
-    Iter::<Order>::next(iter.cast(), item, err)
+    Iter::next(iter, item, err)
 }
 
 /// Frees an iterator. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_order_iter_free(iter: *mut kl_order_iter) {
-    Iter::<Order>::free(iter.cast());
+    end(iter);
 }
 
 #[cfg(test)]

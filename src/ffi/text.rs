@@ -9,14 +9,14 @@ use std::ffi::{CStr, c_char};
 /// # Safety
 /// `text` is NULL or a terminated string that outlives the returned slice.
 pub(super) unsafe fn need<'a>(name: &str, text: *const c_char) -> Result<&'a str> {
-    // SAFETY: passed on from the caller.
+    // SAFETY: this function asks of `text` what `optional` does.
     unsafe { optional(name, text)? }.ok_or_else(|| Error::new(KL_E_NULL, format!("{name} is NULL")))
 }
 
 /// A C string that may be NULL.
 ///
 /// # Safety
-/// As for [`need`].
+/// `text` is NULL or a terminated string that outlives what is returned.
 pub(super) unsafe fn optional<'a>(name: &str, text: *const c_char) -> Result<Option<&'a str>> {
     if text.is_null() {
         return Ok(None);
@@ -31,9 +31,9 @@ pub(super) unsafe fn optional<'a>(name: &str, text: *const c_char) -> Result<Opt
 /// A C string that may be NULL, which is the same as empty.
 ///
 /// # Safety
-/// As for [`need`].
+/// `text` is NULL or a terminated string that outlives what is returned.
 pub(super) unsafe fn owned(name: &str, text: *const c_char) -> Result<String> {
-    // SAFETY: passed on from the caller.
+    // SAFETY: this function asks of `text` what `optional` does; what is returned is a copy.
     Ok(unsafe { optional(name, text)? }.unwrap_or("").to_owned())
 }
 
@@ -118,9 +118,10 @@ pub(super) unsafe fn request<T: CallerStruct>(name: &str, from: *const T) -> Res
 /// [`request`] without its type, of which there are many.
 ///
 /// # Safety
-/// As for [`request`]; as many bytes at `to` are writable as the last of `ends` says.
+/// `from` is NULL or points to as many readable bytes as its first field says (0: `first`). As many bytes at `to` are
+/// writable as the last of `ends` says, and the two do not overlap.
 unsafe fn fill(name: &str, from: *const u8, to: *mut u8, ends: &[usize], first: usize) -> Result<()> {
-    // SAFETY: passed on from the caller.
+    // SAFETY: `from` is NULL or has its size in front, as `theirs` asks.
     let given = unsafe { theirs(name, from, ends, first)? };
     let known = ends.last().copied().unwrap_or_default();
     // SAFETY: `given` bytes are readable by the caller's promise.
@@ -210,6 +211,38 @@ pub(super) unsafe fn store_behind_size<T: CallerStruct>(from: &T, to: *mut u8, s
     }
 }
 
+/// Where C wants a text: so many bytes, which hold an empty one until something is written.
+pub(super) struct Buffer(*mut c_char, usize);
+
+impl Buffer {
+    /// # Safety
+    /// `at` is NULL, or `size` bytes there are writable and nobody else's while this lives.
+    pub(super) unsafe fn cleared(at: *mut c_char, size: usize) -> Buffer {
+        let buffer = Buffer(at, size);
+        buffer.write("");
+        buffer
+    }
+
+    /// `KL_E_NULL` if the caller gave none. `name` is the parameter's.
+    pub(super) fn present(&self, name: &str) -> Result<()> {
+        if self.0.is_null() { Err(Error::new(KL_E_NULL, [name, " is NULL"].concat())) } else { Ok(()) }
+    }
+
+    /// Writes a text and its NUL; false, and nothing done, if there is no room for both.
+    pub(super) fn write(&self, text: &str) -> bool {
+        let fits = !self.0.is_null() && text.len() < self.1;
+        if fits {
+            // SAFETY: `cleared` was promised that `self.1` bytes are writable there; the text with its NUL is no longer, and
+            // as bytes of ours it cannot overlap them.
+            unsafe {
+                std::ptr::copy_nonoverlapping(text.as_ptr().cast(), self.0, text.len());
+                self.0.add(text.len()).write(0);
+            }
+        }
+        fits
+    }
+}
+
 /// Copies a text into a field of fixed size, cut at a character and terminated.
 pub(super) fn copy(to: &mut [c_char], text: &str) {
     let mut end = text.len().min(to.len() - 1);
@@ -277,7 +310,7 @@ mod tests {
             // SAFETY: kept above, the arena lives.
             assert_eq!(unsafe { CStr::from_ptr(at) }.to_str().unwrap(), text);
         }
-        // SAFETY: as above.
+        // SAFETY: kept by the arena, which lives.
         unsafe {
             assert_eq!(CStr::from_ptr(long).to_bytes().len(), 10_000);
             assert_eq!(CStr::from_ptr(arena.keep("a\0b")).to_str().unwrap(), "a b");

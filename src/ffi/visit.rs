@@ -3,9 +3,9 @@
 use super::client::kl_client;
 use super::command::kl_command_info;
 use super::error::{KL_DONE, KL_UNKNOWN, kl_error};
-use super::handle::Held;
+use super::handle::{Handle, HandleKind};
 use super::read::{Kept, List, Show};
-use super::{give, text, with_client};
+use super::{end, give, text, with_client};
 use crate::command::Visit;
 use crate::status::*;
 use std::ffi::c_char;
@@ -34,9 +34,9 @@ pub struct kl_visits {
     _private: [u8; 0],
 }
 
-impl Held for List<kl_visit> {
-    const KIND: u32 = 16;
-    const NAME: &'static str = "list of visits";
+impl Handle for kl_visits {
+    const KIND: HandleKind = HandleKind::Visits;
+    type Held = List<kl_visit>;
 }
 
 impl Show for Visit {
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn kl_visit_list(
     out: *mut *mut kl_visits,
     err: *mut kl_error,
 ) -> kl_status {
-    give(client, out, err, |client| Ok(List::<kl_visit>::these(&client.visits()?)))
+    give(client, out, err, |client| Ok(List::these(&client.visits()?)))
 }
 
 /// Ends a visit: it is not listed any more. Its commands stay as they are; one that is unknown stays in
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn kl_visit_close(
     err: *mut kl_error,
 ) -> kl_status {
     with_client(client, err, |client| {
-        // SAFETY: conventions, rule 2.
+        // SAFETY: the caller's texts are NULL or terminated, and there for the time of the call.
         client.visit_close(unsafe { text::need("visit_id", visit_id)? })
     })
 }
@@ -88,17 +88,17 @@ pub unsafe extern "C" fn kl_visit_close(
 /// How many visits the list holds; 0 if the handle is not a list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_visits_count(list: *const kl_visits) -> usize {
-    List::<kl_visit>::count(list.cast())
+    List::count(list)
 }
 
 /// A visit of the list; NULL if `index` is not below the count. Borrowed from the list.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_visits_at(list: *const kl_visits, index: usize) -> *const kl_visit {
-    List::<kl_visit>::at(list.cast(), index)
+    List::at(list, index)
 }
 
 /// Frees a list. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_visits_free(list: *mut kl_visits) {
-    List::<kl_visit>::free(list.cast());
+    end(list);
 }

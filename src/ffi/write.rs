@@ -140,8 +140,10 @@ fn name<R: Called>(request: *const R) -> Name {
     Name::In(request.cast(), R::AT)
 }
 
+/// # Safety
+/// `request` is NULL or as many readable bytes as its first field says, and each text in it is NULL or terminated.
 unsafe fn claim(request: *const kl_claim_request) -> Result<Complaint> {
-    // SAFETY: conventions, rules 2 and 6.
+    // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
     unsafe {
         let r = text::request("request", request)?;
         let claim = Complaint {
@@ -174,7 +176,7 @@ pub unsafe extern "C" fn kl_payment_report(
     err: *mut kl_error,
 ) -> kl_outcome {
     act(client, out, err, name(request), |client| {
-        // SAFETY: conventions, rules 2 and 6.
+        // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
         unsafe {
             let r = text::request("request", request)?;
             let paid = match r.result {
@@ -220,7 +222,7 @@ pub unsafe extern "C" fn kl_refund_apply(
     err: *mut kl_error,
 ) -> kl_outcome {
     act(client, out, err, name(request), |client| {
-        // SAFETY: conventions, rules 2 and 6.
+        // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
         unsafe { client.refund_apply(&claim(request)?).map(respond) }
     })
 }
@@ -237,7 +239,7 @@ pub unsafe extern "C" fn kl_appeal_file(
     err: *mut kl_error,
 ) -> kl_outcome {
     act(client, out, err, name(request), |client| {
-        // SAFETY: conventions, rules 2 and 6.
+        // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
         unsafe { client.appeal_file(&claim(request)?).map(respond) }
     })
 }
@@ -291,7 +293,8 @@ pub unsafe extern "C" fn kl_order_create(
     err: *mut kl_error,
 ) -> kl_outcome {
     act(client, out, err, name(request), |client| {
-        // SAFETY: conventions, rules 2 and 6; `lines` has `line_count` readable entries.
+        // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated; `lines` has
+        // `line_count` of them, as it says.
         unsafe {
             let r = text::request("request", request)?;
             let mut create = OrderCreate {

@@ -38,6 +38,7 @@ static int failures;
 
 struct lines {
   int count, secret_seen, busy_seen;
+  char last[256];
 };
 
 static void on_line(void *user, int32_t level, const char *line) {
@@ -46,6 +47,58 @@ static void on_line(void *user, int32_t level, const char *line) {
   lines->count++;
   if (strstr(line, "test-secret") != NULL || strstr(line, "test-pay-key") != NULL) lines->secret_seen = 1;
   if (kl_set_log(KL_LOG_OFF, NULL, NULL, NULL) == KL_E_BUSY) lines->busy_seen = 1;
+}
+
+static void on_misuse(void *user, int32_t level, const char *line) {
+  struct lines *lines = user;
+  lines->count++;
+  snprintf(lines->last, sizeof lines->last, "%d %s", (int)level, line);
+}
+
+/* Each misuse of a handle is one line in the log, and says what the handle was and what was wanted. */
+static void handle_lines(kl_client *client, kl_config *config) {
+  struct lines lines = {0};
+  char number[64];
+  kl_config *gone = NULL;
+  EXPECT(kl_config_new(KL_PLATFORM_YOPOINT, &gone, NULL), KL_OK);
+  kl_config_free(gone);
+  EXPECT(kl_set_log(KL_LOG_ERROR, on_misuse, &lines, NULL), KL_OK);
+#define LOGGED(what, words)                                                                                      \
+  do {                                                                                                          \
+    int before_ = lines.count;                                                                                  \
+    what;                                                                                                       \
+    CHECK(lines.count == before_ + 1 && strncmp(lines.last, "1 handle 0x", 11) == 0);                           \
+    CHECK(strstr(lines.last, words) != NULL);                                                                   \
+  } while (0)
+  LOGGED(EXPECT(kl_ping((kl_client *)(void *)config, NULL), KL_E_HANDLE), "a client is wanted, and this is a config");
+  snprintf(number, sizeof number, "handle 0x%llx:", (unsigned long long)(size_t)config);
+  CHECK(strstr(lines.last, number) != NULL);
+  LOGGED(EXPECT(kl_config_set(gone, KL_KEY_APP_ID, "1", NULL), KL_E_HANDLE), "this config was freed");
+  LOGGED(kl_config_free(gone), "this config was freed");
+  LOGGED(EXPECT(kl_ping((kl_client *)(void *)&lines, NULL), KL_E_HANDLE), "no client that this library made");
+  LOGGED(EXPECT(kl_ping(NULL, NULL), KL_E_NULL), "the client is NULL");
+  LOGGED(CHECK(kl_stock_at(NULL, 0) == NULL), "the list of goods is NULL");
+  LOGGED(kl_client_free((kl_client *)(void *)config), "a client is wanted, and this is a config");
+  int before = lines.count;
+  kl_client_free(NULL);
+  EXPECT(kl_client_cancel(client, NULL), KL_OK);
+  CHECK(lines.count == before);
+  EXPECT(kl_set_log(KL_LOG_OFF, NULL, NULL, NULL), KL_OK);
+}
+
+/* A freed handle stays dead, however often its place is used again. */
+static void stale(void) {
+  kl_config *old = NULL, *next = NULL;
+  EXPECT(kl_config_new(KL_PLATFORM_YOPOINT, &old, NULL), KL_OK);
+  kl_config_free(old);
+  for (int i = 0; i < 20000 && failures == 0; i++) {
+    EXPECT(kl_config_new(KL_PLATFORM_YOPOINT, &next, NULL), KL_OK);
+    CHECK(next != old);
+    EXPECT(kl_config_set(old, KL_KEY_APP_ID, "1", NULL), KL_E_HANDLE);
+    kl_config_free(old);
+    EXPECT(kl_config_set(next, KL_KEY_APP_ID, "1", NULL), KL_OK);
+    kl_config_free(next);
+  }
 }
 
 static void handles(kl_client *client, kl_config *config) {
@@ -225,7 +278,7 @@ static void settings(void) {
 }
 
 static void logging(kl_client *client) {
-  struct lines lines = {0, 0, 0};
+  struct lines lines = {0};
   EXPECT(kl_set_log(KL_LOG_DEBUG, on_line, &lines, NULL), KL_OK);
   EXPECT(kl_ping(client, NULL), KL_OK);
   EXPECT(kl_set_log(KL_LOG_OFF, NULL, NULL, NULL), KL_OK);
@@ -270,6 +323,8 @@ int main(int argc, char **argv) {
   CHECK(strcmp(kl_status_name(KL_OK), "KL_OK") == 0 && strcmp(kl_status_name(-77), "KL_E_?") == 0);
 
   handles(client, config);
+  handle_lines(client, config);
+  stale();
   texts(client, config);
   sizes(client);
   settings();

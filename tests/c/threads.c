@@ -1,4 +1,4 @@
-/* One client, many threads: calls at the same time, cancel from outside, free while calls run.
+/* One client, many threads: calls at the same time, cancel from outside, cancelled threads, free while calls run.
  *   threads ACCOUNTS.json ACCOUNT STALLED_ACCOUNT
  * The second account's server takes connections and never answers. */
 
@@ -83,6 +83,35 @@ static void cancel(void) {
   if (kl_client_cancel(stalled, NULL) != KL_OK) printf("no cancel\n");
 }
 
+/* A cancellation waits until the call has answered, and then ends the thread in C. */
+static void *cancelled(void *arg) {
+  hang(arg);
+  pthread_testcancel();
+  return NULL;
+}
+
+static int cancel_threads(void) {
+  pthread_t threads[THREADS];
+  struct end ends[THREADS];
+  int wrong = 0;
+  pthread_barrier_init(&start, NULL, THREADS + 1);
+  for (int i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, cancelled, &ends[i]);
+  pthread_barrier_wait(&start);
+  until_all_wait();
+  for (int i = 0; i < THREADS; i++) pthread_cancel(threads[i]);
+  cancel();
+  for (int i = 0; i < THREADS; i++) {
+    void *how = NULL;
+    pthread_join(threads[i], &how);
+    if (how != PTHREAD_CANCELED || ends[i].status != KL_E_CANCELLED) {
+      printf("a cancelled thread ended otherwise, its call with %s\n", kl_status_name(ends[i].status));
+      wrong = 1;
+    }
+  }
+  pthread_barrier_destroy(&start);
+  return wrong;
+}
+
 static void free_it(void) {
   until_all_wait();
   kl_client_free(stalled);
@@ -94,6 +123,9 @@ int main(int argc, char **argv) {
   int wrong = run(calls, NULL, KL_OK, "calls");
   stalled = make(argv[1], argv[3]);
   wrong |= run(hang, cancel, KL_E_CANCELLED, "cancel");
+  kl_client_free(stalled);
+  stalled = make(argv[1], argv[3]);
+  wrong |= cancel_threads();
   kl_client_free(stalled);
   stalled = make(argv[1], argv[3]);
   wrong |= run(hang, free_it, KL_E_CANCELLED, "free");
