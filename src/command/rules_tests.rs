@@ -399,6 +399,7 @@ fn what_is_ended_sends_no_more_and_is_ended_no_more() {
 }
 
 #[test]
+// FAULTS A7: every record is fenced by its claim, and a claim that was taken over sends nothing.
 fn a_record_of_a_claim_that_was_taken_over_changes_nothing() {
     let mut w = World::new();
     let first = w.intent("a", door("1"));
@@ -685,6 +686,7 @@ fn the_commands_of_open_visits_stay_before_others_and_those_of_closed_ones_do_no
 }
 
 #[test]
+// FAULTS A8: large answers are shortened, and push nothing out.
 fn the_newest_answers_are_kept_whole_as_far_as_they_have_room() {
     let big = |bytes: usize| {
         let extra_json = Some("x".repeat(bytes));
