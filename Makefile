@@ -90,8 +90,8 @@ soak-without:
 	@scripts/fences $(FENCES)
 
 soak:
-	@$(CARGO) build -q -p kiosklink-trials
-	@target/debug/kiosklink-soak $(if $(SEED),--seed $(SEED)) $(if $(COMMANDS),--commands $(COMMANDS))
+	@$(CARGO) build -q --profile model -p kiosklink-trials
+	@target/model/kiosklink-soak $(if $(SEED),--seed $(SEED)) $(if $(COMMANDS),--commands $(COMMANDS))
 
 # Every assumption is a knob: nothing with all off, a violation with each turned. A few minutes.
 model:

@@ -425,15 +425,18 @@ impl Round<'_> {
                 let told = end.map_or(&[][..], |e| &e.told);
                 let recorded = hands::known(&journals["known"][id]);
                 for what in oracle::contradictions(truth.of(id), told, end, recorded.as_ref()) {
-                    let met = met.of(&task, place);
-                    report.violations.push(format!("{id} ({}): {what}; it met {met}", task.operation(place)));
+                    let met = met.all(&task, place);
+                    let said: Vec<_> = told.iter().map(|t| t.words()).collect();
+                    let said = said.join(", ");
+                    let (acts, operation) = (truth.of(id), task.operation(place));
+                    report
+                        .violations
+                        .push(format!("{id} ({operation}): {what}; met {met}; told {said}; acts {acts:?}"));
                 }
                 report.recorded += usize::from(recorded.is_some());
                 if let Some(end) = end {
-                    if self.options.journal && end.how == "forgotten" {
-                        report.violations.push(format!("{id}: sent, and the journal does not know it"));
-                    }
-                    count(report, met, &task, place, end);
+                    let floor = nothing_could_tell(&task, place, truth.of(id));
+                    count(report, met, &task, place, end, floor);
                 }
             }
         }
@@ -448,6 +451,13 @@ struct Met {
 }
 
 impl Met {
+    /// Everything that its requests met, in order.
+    fn all(&self, task: &Task, place: usize) -> String {
+        let operation = task.operation(place);
+        let key = format!("{} {operation}", task.id);
+        format!("{} and {}", self.faults[&task.id], self.dialects[task.platform()][&key])
+    }
+
     /// Of the command of this place: the fault of the last time it was sent, and the dialect.
     fn of(&self, task: &Task, place: usize) -> String {
         let operation = task.operation(place);
@@ -469,7 +479,17 @@ impl Met {
     }
 }
 
-fn count(report: &mut Report, met: &Met, task: &Task, place: usize, end: &End) {
+/// Whether nothing that a vendor documents could tell what became of this command, had it been lost. An opening, or a use of a
+/// code, that never was: its absence proves nothing. A lane's test and an order that was to be made: no call asks for them.
+fn nothing_could_tell(task: &Task, place: usize, acts: &[i64]) -> bool {
+    match task.operation(place) {
+        "cabinet.open.door" | "youzan.trade.selffetchcode.apply" => acts.is_empty(),
+        "delivery_debug" | "order_create" => true,
+        _ => false,
+    }
+}
+
+fn count(report: &mut Report, met: &Met, task: &Task, place: usize, end: &End, floor: bool) {
     report.commands += 1;
     let door = matches!(task.operation(place), "cabinet.open.door" | "deliver" | "delivery_debug");
     report.doors += usize::from(door);
@@ -498,7 +518,7 @@ fn count(report: &mut Report, met: &Met, task: &Task, place: usize, end: &End) {
         let why = end.why.split(&end.id).last().unwrap_or_default().trim_start_matches(" is not known: ");
         let (outcome, operation) = (worker::outcome_word(end.outcome), task.operation(place));
         let what = format!("{outcome:<8} {} {operation}: {}", task.platform(), cut(why, 90));
-        *report.by_sensor.entry(what).or_default() += 1;
+        *report.by_sensor.entry((floor, what)).or_default() += 1;
     }
     if door {
         report.refused_first += usize::from(end.knocks > 0);

@@ -16,7 +16,7 @@ kiosklink-soak: thousands of commands on platforms that do unkind things, in sev
   --processes N   (2)
   --threads N     of each process (8)
   --kill-ms N     in every second step a process is killed, so many ms after its begin at most; 0: never (1500)
-  --faults N      so many of a hundred requests meet a fault (15)
+  --faults N      so many of a hundred requests meet a fault (25)
   --dialects N    so many of a hundred answers are in a dialect (10)
   --journal on|off    off: no state_dir; then violations must be found (on)
   --work DIR      a folder to work in (target/trials/soak-PID)
@@ -31,7 +31,7 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Option<Options>, Str
         threads: 8,
         processes: 2,
         kill_ms: 1_500,
-        faults: 15,
+        faults: 25,
         dialects: 10,
         journal: true,
         work: format!("target/trials/soak-{}", std::process::id()).into(),

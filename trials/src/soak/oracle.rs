@@ -137,6 +137,7 @@ mod tests {
             twin: false,
             began_ms: at,
             ended_ms: at + 10,
+            words: String::new(),
         };
         let end = |outcome| End { outcome, how: "answer".into(), ..End::default() };
         let known = |outcome| Known { outcome, physical: Physical::None, by: "answer".into() };

@@ -24,8 +24,9 @@ pub struct Report {
     pub unknown_by_fault: BTreeMap<String, usize>,
     /// Commands by the fault or dialect that they met.
     pub by_fault: BTreeMap<String, usize>,
-    /// Unknown ones that were left to a sensor or a person after maturity, by platform, operation and fault.
-    pub by_sensor: BTreeMap<String, usize>,
+    /// Unknown ones that were left to a sensor or a person after maturity, by platform, operation and reason; true for those
+    /// of which nothing that a vendor documents could tell, as the simulator's own record shows.
+    pub by_sensor: BTreeMap<(bool, String), usize>,
     /// Doors that were refused at first because of another's unknown.
     pub refused_first: usize,
     /// Doors that were still refused after the other one was mature.
@@ -105,8 +106,15 @@ impl Report {
             text,
             "left to a sensor or a person after maturity: {left:.2} % (at most {LEFT_MOST} %)"
         );
-        for (what, n) in &self.by_sensor {
-            let _ = writeln!(text, "  {n:>6}  {what}");
+        let floor: usize = self.by_sensor.iter().filter(|((floor, _), _)| *floor).map(|(_, n)| n).sum();
+        let _ = writeln!(
+            text,
+            "  of these without any proof in the vendors' documents (*): {floor}, {:.2} %; others: {:.2} %",
+            share(floor),
+            left - share(floor)
+        );
+        for ((floor, what), n) in &self.by_sensor {
+            let _ = writeln!(text, "  {n:>6} {} {what}", if *floor { "*" } else { " " });
         }
         let _ = writeln!(
             text,

@@ -27,8 +27,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const CUSTOMERS: usize = 8;
 /// How often a door that is refused because of another's unknown is tried again, each time a step later.
 const KNOCKS: u32 = 12;
-/// How often the platform is asked once more after maturity, each time a step later, before a sensor or a person is.
+/// How often the platform is asked once more after maturity, each time a step later, before a sensor or a person is: so often
+/// it must have answered and told nothing (`KL_ADVICE_CALL_PERSON`).
 const LATE_QUESTIONS: u32 = 5;
+/// A question that fails is asked again, as the library advises, but not more often than this in all.
+const LATE_MOST: u32 = 12;
 /// How often a step is seen in which a settled answer should be possible, before that is an error.
 const STEPS_MAX: u32 = 60;
 
@@ -116,6 +119,16 @@ pub(super) struct Told {
     pub twin: bool,
     pub began_ms: i64,
     pub ended_ms: i64,
+    /// What the library said beside the outcome.
+    pub words: String,
+}
+
+impl Told {
+    /// For a person who looks for the reason.
+    pub fn words(&self) -> String {
+        let Told { how, began_ms, ended_ms, words, .. } = self;
+        format!("{} by {how} {began_ms}..{ended_ms} {words:?}", outcome_word(self.outcome))
+    }
 }
 
 /// How far one command is, as the worker was told.
@@ -138,13 +151,16 @@ pub(super) struct End {
     pub item_no: String,
     /// How often it was refused because of another's unknown.
     pub knocks: u32,
-    /// How often it was asked about after maturity.
+    /// How often it was asked about after maturity, and how often the platform answered and told nothing.
     pub late: u32,
+    pub answered: u32,
     /// How many steps it was followed.
     pub steps: u32,
     /// What the last question about it said.
     pub why: String,
     pub told: Vec<Told>,
+    /// What the library just said.
+    pub said: String,
 }
 
 impl Default for End {
@@ -162,9 +178,11 @@ impl Default for End {
             item_no: String::new(),
             knocks: 0,
             late: 0,
+            answered: 0,
             steps: 0,
             why: String::new(),
             told: Vec::new(),
+            said: String::new(),
         }
     }
 }
@@ -192,14 +210,14 @@ impl End {
             .iter()
             .map(|t| {
                 json!({"outcome": outcome_word(t.outcome), "how": t.how, "twin": t.twin,
-                       "began": t.began_ms, "ended": t.ended_ms})
+                       "began": t.began_ms, "ended": t.ended_ms, "words": t.words})
             })
             .collect();
         json!({
             "id": self.id, "outcome": outcome_word(self.outcome), "how": self.how, "first": self.first,
             "unknown": self.unknown, "open": self.open, "repeated": self.repeated, "mark": self.mark,
             "order_no": self.order_no, "item_no": self.item_no, "knocks": self.knocks, "late": self.late,
-            "steps": self.steps, "why": self.why, "told": told,
+            "answered": self.answered, "steps": self.steps, "why": self.why, "told": told,
         })
     }
 
@@ -213,6 +231,7 @@ impl End {
             twin: t["twin"].as_bool().unwrap_or_default(),
             began_ms: t["began"].as_i64().unwrap_or_default(),
             ended_ms: t["ended"].as_i64().unwrap_or_default(),
+            words: t["words"].as_str().unwrap_or_default().into(),
         };
         End {
             id: words("id"),
@@ -227,14 +246,17 @@ impl End {
             item_no: words("item_no"),
             knocks: number("knocks"),
             late: number("late"),
+            answered: number("answered"),
             steps: number("steps"),
             why: words("why"),
             told: list(&value["told"]).iter().map(told).collect(),
+            said: String::new(),
         }
     }
 
     fn tell(&mut self, outcome: Outcome, how: &str, twin: bool, began_ms: i64) {
-        self.told.push(Told { outcome, how: how.into(), twin, began_ms, ended_ms: wall_ms() });
+        let words = std::mem::take(&mut self.said);
+        self.told.push(Told { outcome, how: how.into(), twin, began_ms, ended_ms: wall_ms(), words });
     }
 
     /// The library said what became of it.
@@ -331,7 +353,9 @@ impl Visit {
     fn over(&self) -> bool {
         let last = self.ends.last();
         last.is_some_and(|e| {
-            !e.open && (e.outcome != Outcome::Done || self.ends.len() == self.task.ids().len())
+            // Done, as a sensor saw, but nobody knows the order: a person goes on.
+            let last = self.ends.len() == self.task.ids().len() || e.order_no.is_empty();
+            !e.open && (e.outcome != Outcome::Done || last)
         })
     }
 
@@ -475,7 +499,8 @@ impl Lane<'_> {
             Err(e) if e.details().outcome == Outcome::NotDone => Outcome::NotDone,
             Err(_) => return Ok(None),
         };
-        Ok(Some(Told { outcome, how: "answer".into(), twin: true, began_ms, ended_ms: wall_ms() }))
+        let words = String::new();
+        Ok(Some(Told { outcome, how: "answer".into(), twin: true, began_ms, ended_ms: wall_ms(), words }))
     }
 
     /// Another kiosk, with another account and journal, or a person uses the same code.
@@ -518,11 +543,6 @@ impl Lane<'_> {
         let ids = visit.task.ids();
         while !visit.over() && visit.ends.last().is_none_or(|end| !end.open) {
             let place = visit.ends.len();
-            if place > 0 && visit.ends[place - 1].order_no.is_empty() {
-                // Done, as a sensor saw, but nobody knows the order: a person goes on.
-                visit.task.act = Act::Redeem { code: String::new() };
-                return Ok(());
-            }
             let order_no = visit.ends.last().map(|e| e.order_no.clone()).unwrap_or_default();
             let mut end = End { id: ids[place].clone(), order_no, ..End::default() };
             let client = self.clients.of(&visit.task);
@@ -644,6 +664,7 @@ impl Lane<'_> {
             if end.first == KL_OK {
                 end.first = error.status();
             }
+            end.said = error.message().to_owned();
             if end.mark.is_empty() {
                 if let Ok(known) = recorded(client, &end.id) {
                     end.keep(&known);
@@ -722,15 +743,10 @@ impl Lane<'_> {
             Ok(known) => known,
             // Others were quicker at its lock all the time: in a later step.
             Err(e) if e.status() == KL_E_JOURNAL_BUSY => return Ok(()),
-            // The journal was too busy to take the name, and the library could not tell whether it knew it: nothing was sent.
-            Err(e)
-                if e.status() == KL_E_NOT_FOUND && end.mark.is_empty() && end.first == KL_E_JOURNAL_BUSY =>
-            {
-                end.unknown = false;
-                return Ok(());
-            }
+            // The journal was too busy to take the name; or it was found out not to be done, and forgotten, before the process that
+            // asked could write it down. Firmware gives it again: a name that was sent all the same acts twice then.
             Err(e) if e.status() == KL_E_NOT_FOUND => {
-                (end.open, end.how) = (false, "forgotten".into());
+                end.unknown = false;
                 return Ok(());
             }
             Err(e) => return Err(format!("{}: {}", end.id, e.message())),
@@ -742,13 +758,13 @@ impl Lane<'_> {
             end.settle(known.outcome, word(known.settled_by), began_ms);
             return Ok(());
         }
-        if mature && end.late >= LATE_QUESTIONS {
+        if mature && (end.answered >= LATE_QUESTIONS || end.late >= LATE_MOST) {
             return self.look(client, end, task);
         }
-        end.late += u32::from(mature);
         let began_ms = wall_ms();
+        // The same act once more, under the same name: on some platforms the way to ask. In the end both ways are tried.
         let (answer, how) = match dice.below(10) {
-            // The same act once more, under the same name: on some platforms the way to ask.
+            _ if mature && end.late % 2 == 1 => (self.send(client, task, place, before), "repetition"),
             0..4 => (self.send(client, task, place, before), "repetition"),
             4 => (client.command_wait(&end.id, 60), "wait"),
             5 if !mature => return self.impatient(client, task, end),
@@ -767,7 +783,13 @@ impl Lane<'_> {
                     end.how = "query".into();
                 }
             }
-            Err(e) => end.why = e.message().to_owned(),
+            // Nobody was asked.
+            Err(e) if e.status() == KL_E_JOURNAL_BUSY => {}
+            Err(e) => {
+                end.late += u32::from(mature);
+                end.answered += u32::from(mature && e.details().advice == Advice::CallPerson);
+                end.why = e.message().to_owned();
+            }
         }
         Ok(())
     }
