@@ -285,6 +285,8 @@ fn a_lost_creation_is_unknown_and_threads_share_nothing() {
 fn an_order_is_paid_dispensed_and_refunded() {
     let sim = simulator();
     let client = client(&sim);
+    let own = client.order_create(&order_create("")).unwrap().order_no;
+    assert_eq!(order_of(&client, &own).trade_no.len(), 24, "the library's own number");
     let order_no = client.order_create(&order_create("11111111111111111111")).unwrap().order_no;
     let order = order_of(&client, &order_no);
     assert_eq!((order.payment, order.trade_no.as_str()), (PaymentState::Unpaid, "11111111111111111111"));

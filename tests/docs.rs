@@ -451,6 +451,8 @@ fn act_of(verb: &str) -> Option<Act> {
         verb @ ("order_create" | "payment_report" | "refund_apply" | "appeal_file") => Some(Act::Write {
             verb: verb.into(),
             order_no: String::new(),
+            cabinet_id: String::new(),
+            paid: false,
             trade_no: String::new(),
             digest: String::new(),
             visit_id: String::new(),

@@ -318,7 +318,7 @@ impl<'a> Call<'a> {
     }
 
     /// The platform's time now, with its bounds; `None` if the platform has not told it.
-    fn platform_time(&self) -> Option<Span> {
+    pub(super) fn platform_time(&self) -> Option<Span> {
         let inner = self.inner();
         let now = inner.clock.now(inner.platform.origin().clock());
         (now.source == Source::Platform).then_some(Span { earliest_ms: now.lo_ms, latest_ms: now.hi_ms })

@@ -65,7 +65,8 @@ impl Client {
         let settled = self.look().and_then(|call| {
             for open in commands.list(0, CommandFilter::Open, call.wait())? {
                 let id = &open.request_id;
-                let verdict = commands.known(id, call.wait(), |k| platform.event_verdict(k, event))?;
+                let verdict = commands
+                    .known(id, call.platform_time(), call.wait(), |k| platform.event_verdict(k, event))?;
                 let Some(Verdict::Done(receipt, physical, message)) = verdict else { continue };
                 if commands.order_claimed(&receipt.order_no, id)? {
                     continue;
@@ -78,7 +79,7 @@ impl Client {
                     message,
                     ..End::nothing()
                 };
-                commands.settle(id, end, false, call.wait())?;
+                commands.settle(id, end, false, call.wait()).map(drop)?;
             }
             Ok(())
         });

@@ -221,7 +221,7 @@ impl Client {
             message: words(note),
             ..End::nothing()
         };
-        self.0.commands.settle(request_id, end, overrule, call.wait())
+        self.0.commands.settle(request_id, end, overrule, call.wait()).map(drop)
     }
 
     /// Waits until it is known what the machine did, for at most so long; 0 asks once. `Ok`: it is confirmed. The
@@ -324,11 +324,13 @@ impl Client {
     fn find_out(&self, call: &Call<'_>, request_id: &str) -> Result<Command> {
         let (platform, commands) = (&*self.0.platform, &self.0.commands);
         let known = commands.get(request_id, call.wait()).map_err(unknown)?;
-        let queries = commands.known(request_id, call.wait(), |k| platform.queries(k)).map_err(unknown)?;
+        let queries = commands
+            .known(request_id, call.platform_time(), call.wait(), |k| platform.queries(k))
+            .map_err(unknown)?;
         let (mut why, mut advice) = ("this platform cannot be asked".to_owned(), Advice::CallPerson);
         for query in queries {
             // What a platform did not show yet when it was asked may have come before its answer was here.
-            let mature = commands.known(request_id, call.wait(), |k| k.mature).map_err(unknown)?;
+            let mature = commands.known(request_id, None, call.wait(), |k| k.mature).map_err(unknown)?;
             let answer = call.ask(&query);
             if let Err(e) = answer
                 .as_ref()
@@ -342,7 +344,9 @@ impl Client {
                 continue;
             }
             let verdict = commands
-                .known(request_id, call.wait(), |k| platform.judge(&Known { mature, ..*k }, &query, &answer))
+                .known(request_id, call.platform_time(), call.wait(), |k| {
+                    platform.judge(&Known { mature, ..*k }, &query, &answer)
+                })
                 .map_err(unknown)?;
             let end = match verdict {
                 Verdict::Unknown(said) => {
@@ -375,8 +379,7 @@ impl Client {
                     ..End::nothing()
                 },
             };
-            commands.settle(request_id, end, false, call.wait()).map_err(unknown)?;
-            return told(commands.get(request_id, call.wait()).map_err(unknown)?);
+            return told(commands.settle(request_id, end, false, call.wait()).map_err(unknown)?);
         }
         if known.mature_in_ms > 0 && advice == Advice::CallPerson {
             // It may yet show itself.

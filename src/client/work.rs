@@ -115,13 +115,20 @@ impl Work {
                 );
                 rest.extend(r.extra_json.clone());
                 let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
-                write("order_create", "", &r.trade_no, &rest, &r.visit_id, &r.context)
+                let about = About { cabinet_id: &r.cabinet_id, trade_no: &r.trade_no, ..About::default() };
+                write("order_create", about, &rest, &r.visit_id, &r.context)
             }
             Work::Payment(r) => {
                 let (paid, amount) = (if r.paid { "paid" } else { "failed" }, r.amount.to_string());
                 let texts = [&r.channel_json, &r.extra_json].map(|t| t.as_deref().unwrap_or_default());
                 let rest = [&r.notify_url, &r.cabinet_id, paid, &amount, texts[0], texts[1]];
-                write("payment_report", &r.order_no, &r.trade_no, &rest, &r.visit_id, &r.context)
+                let about = About {
+                    order_no: &r.order_no,
+                    cabinet_id: &r.cabinet_id,
+                    trade_no: &r.trade_no,
+                    paid: r.paid,
+                };
+                write("payment_report", about, &rest, &r.visit_id, &r.context)
             }
             Work::Refund(r) => claim("refund_apply", r),
             Work::Appeal(r) => claim("appeal_file", r),
@@ -132,10 +139,20 @@ impl Work {
 fn claim(verb: &str, r: &Complaint) -> Act {
     let extra = r.extra_json.as_deref().unwrap_or_default();
     let rest = [&r.cabinet_id, &r.reason, &r.remarks, &r.phone, extra];
-    write(verb, &r.order_no, "", &rest, &r.visit_id, &r.context)
+    let about = About { order_no: &r.order_no, cabinet_id: &r.cabinet_id, ..About::default() };
+    write(verb, about, &rest, &r.visit_id, &r.context)
 }
 
-fn write(verb: &str, order_no: &str, trade_no: &str, rest: &[&str], visit_id: &str, context: &str) -> Act {
+/// What the journal keeps of a write in words.
+#[derive(Default)]
+struct About<'a> {
+    order_no: &'a str,
+    cabinet_id: &'a str,
+    trade_no: &'a str,
+    paid: bool,
+}
+
+fn write(verb: &str, about: About<'_>, rest: &[&str], visit_id: &str, context: &str) -> Act {
     let mut digest = Md5::new();
     for part in rest {
         digest.update(part);
@@ -143,8 +160,10 @@ fn write(verb: &str, order_no: &str, trade_no: &str, rest: &[&str], visit_id: &s
     }
     Act::Write {
         verb: verb.to_owned(),
-        order_no: order_no.to_owned(),
-        trade_no: trade_no.to_owned(),
+        order_no: about.order_no.to_owned(),
+        cabinet_id: about.cabinet_id.to_owned(),
+        paid: about.paid,
+        trade_no: about.trade_no.to_owned(),
         digest: hex::lower(&digest.finalize()[..8]),
         visit_id: visit_id.to_owned(),
         context: context.to_owned(),

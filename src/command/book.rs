@@ -344,16 +344,21 @@ impl Commands {
         })
     }
 
-    /// What is known of a command, for the one who judges its fate.
+    /// What is known of a command, for the one who judges its fate. `platform`: the platform's time now, as far as it is
+    /// known.
     pub(crate) fn known<T>(
         &self,
         id: &str,
+        platform: Option<Span>,
         wait: Wait<'_>,
         judge: impl FnOnce(&Known<'_>) -> T,
     ) -> Result<T> {
-        let (entry, alone, mature) = self.inside(wait, |book, _| {
+        let (entry, alone, mature, previous) = self.inside(wait, |book, _| {
             let e = book.state.get(id).ok_or_else(|| not_found(id))?;
-            Ok((e.clone(), book.state.alone(id), e.immature_ms(&book.now()) == 0))
+            let (mut e, alone, now) = (e.clone(), book.state.alone(id), book.now());
+            e.learn(platform, &now);
+            let mature = e.immature_ms(&now) == 0;
+            Ok((e, alone, mature, book.state.previous(id).to_owned()))
         })?;
         Ok(judge(&Known {
             act: &entry.act,
@@ -363,6 +368,7 @@ impl Commands {
             mature,
             alive: entry.alive(),
             alone,
+            previous: &previous,
         }))
     }
 
@@ -403,25 +409,26 @@ impl Commands {
         })
     }
 
-    /// Records how a command ended, by whoever found out. `overrule`: a person, aloud, before maturity.
-    pub(crate) fn settle(&self, id: &str, end: End, overrule: bool, wait: Wait<'_>) -> Result<()> {
-        self.inside(wait, |book, pass| {
+    /// Records how a command ended, by whoever found out. `overrule`: a person, aloud, before maturity. Gives it as it is then:
+    /// one that is not done may be forgotten at once.
+    pub(crate) fn settle(&self, id: &str, end: End, overrule: bool, wait: Wait<'_>) -> Result<Command> {
+        let settled = self.inside(wait, |book, pass| {
             book.sound()?;
             book.bury(pass);
             let order_no = end.receipt.order_no.clone();
             let before = book.state.get(id).map(|e| e.stage);
             let record = rules::settle(&book.state, id, end, overrule, &book.now())
                 .map_err(|refusal| book.refused(id, refusal))?;
-            let Some(record) = record else { return Ok(()) };
+            let Some(record) = record else { return book.command(id).ok_or_else(gone) };
             if before == Some(Stage::NotDone) {
                 log_line!(Error, "{id} was settled as not done, but the platform proves that it was done");
             }
             book.record(pass, Record::Ended(record))?;
             book.take_early(pass, id, &order_no);
-            Ok(())
+            book.command(id).ok_or_else(gone)
         })?;
         self.flush();
-        Ok(())
+        Ok(settled)
     }
 
     /// Records what a machine did. False if no command is known that it can be about.
@@ -1402,6 +1409,8 @@ fn forgotten_act() -> Act {
     Act::Write {
         verb: String::new(),
         order_no: String::new(),
+        cabinet_id: String::new(),
+        paid: false,
         trade_no: String::new(),
         digest: String::new(),
         visit_id: String::new(),

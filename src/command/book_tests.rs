@@ -414,7 +414,7 @@ fn whose_number_was_sent_is_kept() {
     leave(&second);
     second.finish(Err(lost()), true, SettledBy::Answer).unwrap_err();
     let whose = |commands: &Commands, id: &str| {
-        commands.known(id, soon(&CancelToken::never()), |k| (k.mark.len(), k.mark_is_ours)).unwrap()
+        commands.known(id, None, soon(&CancelToken::never()), |k| (k.mark.len(), k.mark_is_ours)).unwrap()
     };
     assert_eq!((whose(&commands, "own"), whose(&commands, "ours")), ((3, false), (24, true)));
     drop(commands);

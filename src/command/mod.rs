@@ -37,6 +37,10 @@ pub enum Act {
         verb: String,
         /// The platform's order that it is about, if there is one yet.
         order_no: String,
+        /// The cabinet or machine that it is about, if it names one.
+        cabinet_id: String,
+        /// Of a payment report: that it was paid.
+        paid: bool,
         /// The caller's own number for what is made.
         trade_no: String,
         /// Tells this write from another with the same numbers.
@@ -64,8 +68,11 @@ pub struct Known<'a> {
     pub mature: bool,
     /// The time at the platform in which the request can have been carried out: from the sending to maturity.
     pub alive: Option<Span>,
-    /// No other command of this journal is about the same item.
+    /// No other command of this journal is about the same item, or sent the same number.
     pub alone: bool,
+    /// The order of the last command that was done before this one was begun: by the platform's own clock an older one. Empty if
+    /// there is none.
+    pub previous: &'a str,
 }
 
 /// A time at the platform, as exactly as it is known: it lies between the two, Unix milliseconds.
@@ -345,9 +352,12 @@ impl Act {
         matches!((self, other), (Act::Door(_), Act::Door(_)))
     }
 
-    /// The same item of the same order is to be dispensed.
+    /// The same item of the same order is to be dispensed, or the same is to be written of the same order.
     pub(crate) fn same_item(&self, other: &Act) -> bool {
         match (self, other) {
+            (Act::Write { verb, order_no, .. }, Act::Write { verb: v, order_no: o, .. }) => {
+                !order_no.is_empty() && verb == v && alike(order_no, o)
+            }
             (Act::Door(a), Act::Door(b)) => {
                 !a.item_no.is_empty()
                     && alike(&a.cabinet_id, &b.cabinet_id)
@@ -390,6 +400,19 @@ impl Act {
         }
     }
 
+    /// A door under the caller's same number.
+    pub(crate) fn same_number(&self, other: &Act) -> bool {
+        match (self, other) {
+            (Act::Door(a), Act::Door(b)) => {
+                !a.order_no.is_empty()
+                    && alike(&a.order_no, &b.order_no)
+                    && a.item_no.is_empty()
+                    && b.item_no.is_empty()
+            }
+            _ => false,
+        }
+    }
+
     /// The same kind of write under the caller's same number.
     pub(crate) fn same_write(&self, other: &Act) -> bool {
         match (self, other) {
@@ -397,6 +420,15 @@ impl Act {
                 verb == v && trade_no == t && !trade_no.is_empty()
             }
             _ => false,
+        }
+    }
+
+    /// The cabinet or machine that it is about; empty if it names none.
+    pub(crate) fn cabinet_id(&self) -> &str {
+        match self {
+            Act::Door(r) => &r.cabinet_id,
+            Act::Redeem(r) => &r.cabinet_id,
+            Act::Write { cabinet_id, .. } => cabinet_id,
         }
     }
 

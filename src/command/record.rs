@@ -412,8 +412,15 @@ fn write_act(act: &Act, w: &mut Writer) {
                 .text("redeemer", &r.redeemer)
                 .text("extra_json", r.extra_json.as_deref().unwrap_or_default());
         }
-        Act::Write { verb, order_no, trade_no, digest, .. } => {
-            w.text("act", verb).text("order_no", order_no).text("trade_no", trade_no).text("digest", digest);
+        Act::Write { verb, order_no, cabinet_id, paid, trade_no, digest, .. } => {
+            w.text("act", verb)
+                .text("order_no", order_no)
+                .text("cabinet_id", cabinet_id)
+                .text("trade_no", trade_no)
+                .text("digest", digest);
+            if *paid {
+                w.int("paid", 1);
+            }
         }
     }
     let (visit_id, context) = act.visit();
@@ -462,6 +469,8 @@ fn read_act(f: &Fields<'_, '_>) -> Result<Act, Bad> {
         verb => Act::Write {
             verb: verb.to_owned(),
             order_no: f.text("order_no"),
+            cabinet_id: f.text("cabinet_id"),
+            paid: f.int("paid")? != 0,
             trade_no: f.text("trade_no"),
             digest: f.text("digest"),
             visit_id,
@@ -627,6 +636,8 @@ mod tests {
         let write = Act::Write {
             verb: "refund_apply".into(),
             order_no: "o".into(),
+            cabinet_id: "c".into(),
+            paid: true,
             trade_no: "t".into(),
             digest: "d".into(),
             visit_id: "v".into(),

@@ -61,10 +61,10 @@ pub struct Entry {
     pub mark_is_ours: bool,
     /// How long after the call's end it may still take effect, in milliseconds.
     pub hold_ms: u32,
-    /// The claim is of a repetition by which the platform is asked.
-    pub again: bool,
     /// When it was sent last, and in which start of the system.
     pub sent: Option<(Sent, String)>,
+    /// Of a repetition by which the platform is asked: the same before it.
+    pub earlier: Option<(Sent, String)>,
     /// The platform's time of all sendings; `None` if it was not known at one of them.
     pub span: Option<Span>,
     /// How far it is.
@@ -236,16 +236,28 @@ impl State {
             })
     }
 
-    /// Whether no other command is about the same item, nor may have used the same code: what shows that it happened may
-    /// be of that one.
+    /// Whether no other command is about the same item or bears the same number, nor may have used the same code: what shows
+    /// that it happened may be of that one.
     pub fn alone(&self, id: &str) -> bool {
         self.entries.get(id).is_none_or(|mine| {
             !self.entries.iter().any(|(other, e)| {
-                let same =
-                    e.act.same_item(&mine.act) || e.act.is_code_of(&mine.act) && !e.surely_did_nothing();
+                let same_code = e.act.is_code_of(&mine.act) && !e.surely_did_nothing();
+                let same = e.act.same_item(&mine.act) || e.act.same_number(&mine.act) || same_code;
                 other != id && same
             })
         })
+    }
+
+    /// The order of the last command that was done before this one was begun.
+    pub fn previous(&self, id: &str) -> &str {
+        let Some(mine) = self.get(id) else { return "" };
+        let order = |e: &'_ Entry| e.end.as_ref().map_or(0, |end| end.receipt.order_no.len());
+        let before = |e: &&Entry| {
+            // When a short one ended is not kept.
+            e.stage == Stage::Done && !e.short && (1..mine.claim).contains(&e.numbers.end) && order(e) > 0
+        };
+        let last = self.entries.values().filter(before).max_by_key(|e| e.numbers.end);
+        last.and_then(|e| e.end.as_ref()).map_or("", |end| &end.receipt.order_no)
     }
 
     /// The visits that have commands and were not closed, the oldest first.
@@ -279,7 +291,11 @@ impl Entry {
     /// How long *not done* is not taken yet, in milliseconds: until network, proxy and platform can no longer hold the
     /// request. Counted from the sending on the boot clock, after a restart of the system from that start.
     pub fn immature_ms(&self, now: &Now<'_>) -> u64 {
-        let Some((sent, boot)) = &self.sent else { return 0 };
+        self.left_of(&self.sent, now)
+    }
+
+    fn left_of(&self, sent: &Option<(Sent, String)>, now: &Now<'_>) -> u64 {
+        let Some((sent, boot)) = sent else { return 0 };
         let same = !boot.is_empty() && *boot == now.boot || boot.is_empty() && now.at.up_ms >= sent.at.up_ms;
         let elapsed = if same { now.at.up_ms.saturating_sub(sent.at.up_ms) } else { now.at.up_ms };
         (u64::from(sent.left_ms) + u64::from(self.hold_ms)).saturating_sub(elapsed)
@@ -289,6 +305,30 @@ impl Entry {
     pub fn age_ms(&self, now: &Now<'_>) -> u64 {
         let up = now.at.up_ms;
         if !self.boot.is_empty() && self.boot == now.boot { up.saturating_sub(self.begun.up_ms) } else { up }
+    }
+
+    /// Takes what the platform's clock says now: when it was sent follows from the time that has passed since.
+    pub fn learn(&mut self, platform: Option<Span>, now: &Now<'_>) {
+        let (Some(platform), Some((sent, boot))) = (platform, &self.sent) else { return };
+        // Of the first sending of a repetition only its record tells.
+        if self.earlier.is_some() || boot.is_empty() || *boot != now.boot {
+            return;
+        }
+        let ago = |at: At| now.at.up_ms.saturating_sub(at.up_ms) as i64;
+        // Two clocks drift apart, by 100 ppm at most.
+        let drift = ago(self.begun) / 10_000;
+        let late = Span {
+            earliest_ms: platform.earliest_ms - ago(self.begun) - drift,
+            latest_ms: platform.latest_ms - ago(sent.at) + drift,
+        };
+        let both = |known: Span| Span {
+            earliest_ms: known.earliest_ms.max(late.earliest_ms),
+            latest_ms: known.latest_ms.min(late.latest_ms),
+        };
+        self.span = match self.span {
+            None => Some(late),
+            Some(known) => Some(both(known)).filter(|s| s.earliest_ms <= s.latest_ms).or(Some(known)),
+        };
     }
 
     /// The platform's time in which it can have been carried out.
@@ -401,17 +441,21 @@ fn conflict(state: &State, id: &str, act: &Act, now: &Now<'_>) -> Option<Refusal
 }
 
 /// A command of goods whose order nobody knows may be of any. Only a door makes an order of its own: it is of none that
-/// another command made. A code was bought before.
+/// another command made. A code was bought before. An order is of one machine: a command at another one is not of it.
 fn may_be_of_order(state: &State, e: &Entry, order_no: &str) -> bool {
-    let made_by_another = || {
-        state.entries.values().any(|other| {
-            other.stage == Stage::Done
-                && other.end.as_ref().is_some_and(|end| end.receipt.order_no == order_no)
-        })
-    };
-    e.act.order_no().is_empty()
-        && e.act.gives_goods()
-        && (e.act.kind() == CommandKind::Redeem || !made_by_another())
+    if !e.act.order_no().is_empty() || !e.act.gives_goods() {
+        return false;
+    }
+    let here = e.act.cabinet_id();
+    let (mut made, mut elsewhere) = (false, false);
+    for maker in state.entries.values().filter(|other| other.stage == Stage::Done) {
+        if maker.end.as_ref().is_some_and(|end| end.receipt.order_no == order_no) {
+            let there = maker.act.cabinet_id();
+            made = true;
+            elsewhere |= !here.is_empty() && !there.is_empty() && here != there;
+        }
+    }
+    !made || e.act.kind() == CommandKind::Redeem && !elsewhere
 }
 
 /// The record number at which the library issued this name; `None` if it is the caller's own.
@@ -459,8 +503,11 @@ pub fn end(state: &State, id: &str, claim: u64, end: End, now: &Now<'_>) -> Resu
     let ours = |e: &&Entry| e.claim == claim && (e.owner == now.owner || end.outcome == Outcome::Done);
     let Some(e) = state.entries.get(id).filter(ours) else { return Err(Refusal::Fenced) };
     let mut end = end;
-    if e.again && end.outcome == Outcome::NotDone && (end.by != SettledBy::Query || e.immature_ms(now) > 0) {
-        // That the repetition did nothing says nothing of the first try.
+    if e.earlier.is_some()
+        && end.outcome == Outcome::NotDone
+        && (end.by != SettledBy::Query || e.left_of(&e.earlier, now) > 0)
+    {
+        // That the repetition did nothing says nothing of the first try, unless another read says so that nothing can precede.
         end.outcome = Outcome::Unknown;
         end.by = SettledBy::Nobody;
         end.message.push_str("; what became of the first try is still not known");
@@ -647,8 +694,8 @@ pub fn apply(state: &mut State, n: u64, record: Record) {
                 mark: was.mark,
                 mark_is_ours: true,
                 hold_ms: 0,
-                again: false,
                 sent: None,
+                earlier: None,
                 span: None,
                 stage,
                 end: Some(was.end),
@@ -699,7 +746,6 @@ fn begun(state: &mut State, n: u64, i: Intent) {
     if let Some(before) = state.entries.remove(&i.id) {
         close(&mut state.open, before.claim);
     }
-    let again = i.earlier.is_some();
     let span = i.earlier.as_ref().and_then(|e| e.platform);
     // What an earlier try of an unknown command may have done is not forgotten over the repetition.
     let sent = i.earlier.map(|e| {
@@ -715,7 +761,7 @@ fn begun(state: &mut State, n: u64, i: Intent) {
         mark: i.mark,
         mark_is_ours: i.mark_is_ours,
         hold_ms: i.hold_ms,
-        again,
+        earlier: sent.clone(),
         sent,
         span,
         stage: Stage::Begun,
@@ -851,7 +897,7 @@ fn entry_records(id: &str, e: &Entry, all: &mut Vec<(u64, Record)>) {
         mark: e.mark.clone(),
         mark_is_ours: e.mark_is_ours,
         hold_ms: e.hold_ms,
-        earlier: e.sent.as_ref().filter(|_| e.again).map(|(sent, boot)| Earlier {
+        earlier: e.earlier.as_ref().map(|(sent, boot)| Earlier {
             at: sent.at,
             boot: boot.clone(),
             left_ms: sent.left_ms,

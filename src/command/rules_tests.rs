@@ -289,8 +289,9 @@ fn what_is_unknown_already_is_buried_no_more() {
 #[test]
 fn what_conflicts_and_what_does_not() {
     let numbered = |verb: &str, trade: &str| match write(verb, "") {
-        Act::Write { verb, order_no, digest, visit_id, context, .. } => {
-            Act::Write { verb, order_no, trade_no: trade.into(), digest, visit_id, context }
+        Act::Write { verb, order_no, cabinet_id, paid, digest, visit_id, context, .. } => {
+            let trade_no = trade.into();
+            Act::Write { verb, order_no, cabinet_id, paid, trade_no, digest, visit_id, context }
         }
         other => other,
     };
@@ -435,6 +436,15 @@ fn a_repetition_is_not_done_only_by_a_read_after_maturity() {
         let ended = w.with(|s, now| end(s, "a", claim, heard.clone(), now)).unwrap();
         w.apply(Record::Ended(ended));
         assert_eq!(w.stage("a"), stage);
+        // It is the first try that must be over: the repetition itself was answered.
+        let mut later = World::new();
+        later.lost("a", code("7"));
+        later.up_ms += if waits { u64::from(HOLD + LEFT) } else { u64::from(HOLD + LEFT) - 1 };
+        let claim = repeat(&mut later, "a", None);
+        later.sent("a", claim).unwrap();
+        let ended = later.with(|s, now| end(s, "a", claim, heard.clone(), now)).unwrap();
+        later.apply(Record::Ended(ended));
+        assert_eq!(later.stage("a"), stage);
         // A first try is believed at once.
         let claim = w.intent("b", code("8"));
         w.sent("b", claim).unwrap();
@@ -462,7 +472,9 @@ fn what_was_sent_first_is_not_forgotten_over_the_repetition() {
     }
     let (mine, other) = (w.state.get("a").unwrap(), copy.get("a").unwrap());
     let when = |e: &Entry| e.sent.clone().map(|(sent, boot)| (sent.at, sent.left_ms, boot));
-    assert!(other.again && other.claim == claim && other.span == mine.span && when(other) == when(mine));
+    assert!(other.claim == claim && other.span == mine.span && when(other) == when(mine));
+    let first = |e: &Entry| e.earlier.clone().map(|(sent, boot)| (sent.at, sent.left_ms, boot));
+    assert!(first(mine).is_some() && first(other) == first(mine) && first(other) != when(other));
     w.end("a", claim, Outcome::Done).unwrap();
     assert_eq!(w.state.counts(), (0, 1));
 }
@@ -488,7 +500,7 @@ fn a_repetition_that_was_not_sent_yet_keeps_the_first_try_in_a_file_written_anew
         apply(&mut copy, n, record);
     }
     let e = copy.get("a").unwrap();
-    assert!(e.again && e.sent.is_some() && e.stage == Stage::Begun && !e.mark_is_ours);
+    assert!(e.earlier.is_some() && e.sent.is_some() && e.stage == Stage::Begun && !e.mark_is_ours);
     w.state = copy;
     (w.owner, w.living) = (2, vec![2]);
     w.bury();
@@ -739,8 +751,9 @@ fn another_cabinet_product_or_content_is_another_act() {
     let Act::Door(d) = door("1") else { unreachable!() };
     let Act::Redeem(r) = code("7") else { unreachable!() };
     let digest = |digest: &str| match write("order_create", "o1") {
-        Act::Write { verb, order_no, trade_no, visit_id, context, .. } => {
-            Act::Write { verb, order_no, trade_no, digest: digest.into(), visit_id, context }
+        Act::Write { verb, order_no, cabinet_id, paid, trade_no, visit_id, context, .. } => {
+            let digest = digest.into();
+            Act::Write { verb, order_no, cabinet_id, paid, trade_no, digest, visit_id, context }
         }
         other => other,
     };
@@ -755,4 +768,112 @@ fn another_cabinet_product_or_content_is_another_act() {
         assert_eq!(w.decide("a", &second), refuse(Refusal::OtherAct));
         assert_eq!(w.decide("a", &first), Decision::Ask);
     }
+}
+
+#[test]
+fn a_lost_code_at_another_machine_is_not_of_this_order() {
+    let bought = || {
+        let mut w = World::new();
+        let claim = w.intent("bought", code("1"));
+        w.sent("bought", claim).unwrap();
+        let receipt = Receipt { order_no: "o1".into(), ..Receipt::default() };
+        let end = End { outcome: Outcome::Done, by: SettledBy::Answer, receipt, ..End::nothing() };
+        let ended = w.with(|s, now| super::rules::end(s, "bought", claim, end, now)).unwrap();
+        w.apply(Record::Ended(ended));
+        w
+    };
+    let blocked = |w: &World, order: &str| {
+        matches!(w.decide("back", &write("refund_apply", order)), Decision::Refuse(Refusal::Blocked(..)))
+    };
+    let mut w = bought();
+    w.lost("a", code("2"));
+    assert!(blocked(&w, "o1"));
+    let mut w = bought();
+    let Act::Redeem(r) = code("2") else { return };
+    w.lost("a", Act::Redeem(RedeemRequest { cabinet_id: "d".into(), ..r.clone() }));
+    assert!(!blocked(&w, "o1"));
+    // Of an order that nobody here made it may be all the same, and at a machine that is not named.
+    assert!(blocked(&w, "o2"));
+    let mut w = bought();
+    w.lost("a", Act::Redeem(RedeemRequest { cabinet_id: String::new(), ..r }));
+    assert!(blocked(&w, "o1"));
+}
+
+#[test]
+fn when_it_was_sent_is_learned_later_too() {
+    let mut w = World::new();
+    let claim = w.intent("a", door("1"));
+    w.up_ms += 500;
+    w.sent("a", claim).unwrap();
+    w.up_ms += 100_000;
+    let learned = |w: &World, platform, change: &dyn Fn(&mut Entry)| {
+        let mut e = w.state.get("a").unwrap().clone();
+        change(&mut e);
+        w.with(|_, now| e.learn(platform, now));
+        e.span
+    };
+    assert_eq!(learned(&w, None, &|_| ()), None);
+    // The platform's clock stands at 900,000 now; it was begun 100.5 s ago and sent 100 s ago. Clocks drift.
+    let at = span(900_000, 901_000);
+    assert_eq!(learned(&w, at, &|_| ()), span(900_000 - 100_500 - 10, 901_000 - 100_000 + 10));
+    // What was known then and what is known now hold both, unless they contradict each other.
+    assert_eq!(learned(&w, at, &|e| e.span = span(0, 800_500)), span(799_490, 800_500));
+    assert_eq!(learned(&w, at, &|e| e.span = span(800_000, 2_000_000)), span(800_000, 801_010));
+    assert_eq!(learned(&w, at, &|e| e.span = span(5, 6)), span(5, 6));
+    assert_eq!(learned(&w, at, &|e| e.earlier = e.sent.clone()), None, "the first try was earlier");
+    // Another start of the system counts from another moment.
+    w.boot = "b2";
+    assert_eq!(learned(&w, at, &|_| ()), None);
+    w.boot = "";
+    assert_eq!(learned(&w, at, &|e| e.sent.as_mut().unwrap().1.clear()), None);
+}
+
+#[test]
+fn the_order_before_is_of_a_command_that_was_over_before() {
+    let mut w = World::new();
+    let open = |w: &mut World, id: &str, n: &str| {
+        let claim = w.intent(id, door(n));
+        w.sent(id, claim).unwrap();
+        claim
+    };
+    let done = |w: &mut World, id: &str, claim, order: &str| {
+        let receipt = Receipt { order_no: order.into(), ..Receipt::default() };
+        let how = End { outcome: Outcome::Done, by: SettledBy::Answer, receipt, ..End::nothing() };
+        let ended = w.with(|s, now| end(s, id, claim, how, now)).unwrap();
+        w.apply(Record::Ended(ended));
+    };
+    for (id, order) in [("a", "o1"), ("b", "o2"), ("c", "")] {
+        let claim = open(&mut w, id, "1");
+        done(&mut w, id, claim, order);
+    }
+    let meanwhile = open(&mut w, "d", "4");
+    open(&mut w, "mine", "5");
+    done(&mut w, "d", meanwhile, "o4");
+    assert_eq!(w.state.previous("mine"), "o2", "the last one with an order");
+    assert_eq!((w.state.previous("a"), w.state.previous("none")), ("", ""));
+    let mut copy = State::default();
+    for (n, record) in snapshot(&w.state) {
+        apply(&mut copy, n, record);
+    }
+    assert_eq!(copy.previous("mine"), "o2", "in a file written anew too");
+}
+
+#[test]
+fn two_doors_under_one_number_are_not_alone() {
+    let numbered = |n: &str, own: &str| match door(n) {
+        Act::Door(d) => Act::Door(DoorRequest { order_no: own.into(), ..d }),
+        other => other,
+    };
+    let mut w = World::new();
+    for (id, act) in [
+        ("a", numbered("1", "T")),
+        ("b", numbered("2", " t")),
+        ("c", numbered("3", "U")),
+        ("d", numbered("4", "")),
+        ("e", numbered("5", "")),
+    ] {
+        w.intent(id, act);
+    }
+    let alone = ["a", "b", "c", "d", "e"].map(|id| w.state.alone(id));
+    assert_eq!(alone, [false, false, true, true, true]);
 }

@@ -135,6 +135,8 @@ pub(super) fn write(verb: &str, order: &str) -> Act {
     Act::Write {
         verb: verb.into(),
         order_no: order.into(),
+        cabinet_id: String::new(),
+        paid: false,
         trade_no: String::new(),
         digest: String::new(),
         visit_id: String::new(),
@@ -831,7 +833,7 @@ fn a_panic_inside_refuses_commands_until_a_new_client_reads_the_file() {
     let other = commands.clone();
     let panicked = std::thread::spawn(move || {
         let token = CancelToken::never();
-        other.known("a", soon(&token), |_| ()).unwrap();
+        other.known("a", None, soon(&token), |_| ()).unwrap();
         other.panic_inside(soon(&token));
     });
     assert!(panicked.join().is_err());

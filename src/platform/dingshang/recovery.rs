@@ -13,6 +13,10 @@ use crate::platform::{Answer, Known, Maturity, Query, Verdict};
 
 /// No result within 120 s: nobody knows what the machine did.
 const TIMED_OUT: &str = "IS_TIMEOUT";
+/// The writes of which the order shows whether they were done.
+const PAYMENT: &str = "payment_report";
+const REFUND: &str = "refund_apply";
+
 /// An item that nobody has dispensed, in the words used since 2024-09-10. The older 未取货 also stands for one on its way.
 const WAITING: &str = "WAITING_PICKED_UP";
 
@@ -108,10 +112,11 @@ pub const PROOF: &[Row] = &[
         verb: "payment_report",
         call: "PUT /orders/{id}",
         mark: "",
-        done: "the answer",
-        not_done: "a row of the table of refusals",
+        done: "the answer. After a lost answer: POST /orders/{id} shows SUCCESS (PAYERROR for one that failed), and no other \
+               report of this journal is about the order",
+        not_done: "a row of the table of refusals; after maturity POST /orders/{id} still shows NOTPAY",
         movement: "",
-        unknowable: "after a lost answer: the order shows that it is paid, not who reported it; for the customer that is the same",
+        unknowable: "who reported it: the order is paid, and for the customer that is the same; a report without a cabinet_id",
         source: "docs/open/order_update.md (known)",
         to_confirm: "",
     },
@@ -119,10 +124,11 @@ pub const PROOF: &[Row] = &[
         verb: "refund_apply",
         call: "PUT /orders/{id}",
         mark: "",
-        done: "the answer",
-        not_done: "a row of the table of refusals",
+        done: "the answer. After a lost answer: POST /orders/{id} shows REFUND, and no other refund of this journal is about \
+               the order",
+        not_done: "a row of the table of refusals; after maturity POST /orders/{id} still shows SUCCESS or PICKUPCODE",
         movement: "",
-        unknowable: "after a lost answer: the order shows REFUND, not who asked for it",
+        unknowable: "who asked for it: the money goes back once; a refund without a cabinet_id",
         source: "docs/open/order_update.md (known)",
         to_confirm: "",
     },
@@ -188,6 +194,16 @@ pub(super) fn queries(known: &Known<'_>) -> Vec<Query> {
         Act::Door(r) if r.item_no.is_empty() => Vec::new(),
         Act::Door(r) => vec![Query::Order(item_order(r))],
         Act::Redeem(r) => vec![Query::Code(unused_code(r))],
+        Act::Write { verb, order_no, cabinet_id, .. }
+            if matches!(verb.as_str(), PAYMENT | REFUND) && !cabinet_id.is_empty() =>
+        {
+            let order = OrderRef { kind: OrderKind::Vending, ..OrderRef::default() };
+            vec![Query::Order(OrderRef {
+                order_no: order_no.clone(),
+                cabinet_id: cabinet_id.clone(),
+                ..order
+            })]
+        }
         Act::Write { .. } => Vec::new(),
     }
 }
@@ -197,6 +213,9 @@ pub(super) fn judge(known: &Known<'_>, answer: &Result<Answer>) -> Verdict {
     match (known.act, answer) {
         (Act::Door(r), Ok(Answer::Order(order))) => item(known, r, order),
         (Act::Redeem(_), Ok(Answer::Code(code))) => still_unused(known, code),
+        (Act::Write { verb, order_no, paid, .. }, Ok(Answer::Order(order))) if order.order_no == *order_no => {
+            written(known, verb, *paid, order)
+        }
         (Act::Redeem(_), Err(_)) => Verdict::Unknown(
             "the code can no longer be used, but who used it the list does not tell; the same call under the same name asks \
              for its order"
@@ -204,6 +223,33 @@ pub(super) fn judge(known: &Known<'_>, answer: &Result<Answer>) -> Verdict {
         ),
         (_, Err(_)) => Verdict::Unknown("the platform knows nothing of it, which proves nothing".to_owned()),
         (_, Ok(_)) => Verdict::Unknown("the platform answered with something else".to_owned()),
+    }
+}
+
+/// An order that is in the state that was to be written, or still in the one before. The platform books at once, and takes
+/// no state back.
+fn written(known: &Known<'_>, verb: &str, paid: bool, order: &Order) -> Verdict {
+    let state = order.state_text.as_str();
+    let (wanted, before): (&str, &[&str]) = match (verb, paid) {
+        (REFUND, _) => ("REFUND", &["SUCCESS", "PICKUPCODE"]),
+        (_, true) => ("SUCCESS", &["NOTPAY"]),
+        (_, false) => ("PAYERROR", &["NOTPAY"]),
+    };
+    if state == wanted {
+        return if known.alone {
+            Verdict::Done(Receipt::default(), Physical::None, ["the order is in the state ", state].concat())
+        } else {
+            Verdict::Unknown("another command of this journal wrote the same of this order".to_owned())
+        };
+    }
+    match before.contains(&state) {
+        true if known.mature => Verdict::NotDone(
+            ["the order is still in the state ", state, ", and the request can no longer arrive"].concat(),
+        ),
+        true => {
+            Verdict::Unknown("the order is as it was, but the request may still be on its way".to_owned())
+        }
+        false => Verdict::Unknown(["the order is in the state ", state].concat()),
     }
 }
 

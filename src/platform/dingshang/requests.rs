@@ -401,11 +401,15 @@ fn new_order(r: &OrderCreate) -> Result<String> {
         return Err(wrong("an order needs at least one line"));
     }
     lines.push(']');
-    let trade_id = if r.trade_no.is_empty() { r.mark.as_str() } else { &r.trade_no };
+    let trade_id = match (r.trade_no.as_str(), r.mark.as_str()) {
+        // Before the command is claimed it has no mark: whether it could be sent is asked then already.
+        ("", mark) => mark,
+        (own, _) => own_number(own)?,
+    };
     let mut w = Writer::new();
     w.text("machine_no", required("cabinet_id", &r.cabinet_id)?)
         .text("notify_url", required("notify_url", &r.notify_url)?)
-        .text("trade_id", own_number(trade_id)?)
+        .text("trade_id", trade_id)
         .raw("products", &lines);
     let extra = r.extra_json.as_deref();
     keep_reserved(extra, &["machine_no", "notify_url", "trade_id", "products", "order_id", "payload"])?;

@@ -1146,7 +1146,7 @@ fn door_act() -> Act {
 
 fn known<'a>(act: &'a Act, mature: bool, alone: bool) -> Known<'a> {
     let sent = Some(Span { earliest_ms: 1_714_197_700_000, latest_ms: 1_714_197_701_000 });
-    Known { act, mark: "", mark_is_ours: true, sent, mature, alive: None, alone }
+    Known { act, mark: "", mark_is_ours: true, sent, mature, alive: None, alone, previous: "" }
 }
 
 /// What the answer to the only question about a command proves: `d` done, `n` not done, `?` neither.
@@ -1563,4 +1563,85 @@ fn what_is_of_another_order_item_or_second_proves_nothing() {
     };
     assert_eq!(judged(&facts, &listed("14:01:39")).0, 'n');
     assert_eq!(judged(&facts, &listed("14:01:40")).0, '?');
+}
+
+#[test]
+fn an_orders_state_tells_what_became_of_a_write() {
+    let act = |verb: &str, paid| Act::Write {
+        verb: verb.into(),
+        order_no: "60".into(),
+        cabinet_id: "1".into(),
+        paid,
+        trade_no: String::new(),
+        digest: String::new(),
+        visit_id: String::new(),
+        context: String::new(),
+    };
+    let told = |act: &Act, mature, alone, state: &str| {
+        let (p, known) = (platform(), known(act, mature, alone));
+        let queries = p.queries(&known);
+        let [query] = &queries[..] else { panic!("{queries:?}") };
+        assert_eq!(p.nature(&query.op()).unwrap(), Nature::Read, "asking never acts");
+        let data = format!(r#"{{"order_id":60,"status":"{state}","records":[]}}"#);
+        match p.judge(&known, query, &answer(&query.op(), &data)) {
+            Verdict::Done(..) => 'd',
+            Verdict::NotDone(_) => 'n',
+            Verdict::Unknown(_) => '?',
+        }
+    };
+    let (paid, failed, refund) =
+        (act("payment_report", true), act("payment_report", false), act("refund_apply", false));
+    for (act, state, mature, early) in [
+        (&paid, "SUCCESS", 'd', 'd'),
+        (&paid, "NOTPAY", 'n', '?'),
+        (&paid, "PAYERROR", '?', '?'),
+        (&paid, "USERPAYING", '?', '?'),
+        (&paid, "CLOSED", '?', '?'),
+        (&failed, "PAYERROR", 'd', 'd'),
+        (&failed, "NOTPAY", 'n', '?'),
+        (&failed, "SUCCESS", '?', '?'),
+        (&refund, "REFUND", 'd', 'd'),
+        (&refund, "SUCCESS", 'n', '?'),
+        (&refund, "PICKUPCODE", 'n', '?'),
+        (&refund, "NOTPAY", '?', '?'),
+        (&refund, "", '?', '?'),
+    ] {
+        assert_eq!(told(act, true, true, state), mature, "{act:?} {state}");
+        assert_eq!(told(act, false, true, state), early, "{act:?} {state} early");
+        // Another command of this journal may have done it.
+        assert_eq!(
+            told(act, true, false, state),
+            if mature == 'd' { '?' } else { mature },
+            "{act:?} {state}"
+        );
+    }
+    let other = r#"{"order_id":61,"status":"REFUND","records":[]}"#;
+    let (p, known) = (platform(), known(&refund, true, true));
+    let query = &p.queries(&known)[0];
+    assert!(matches!(p.judge(&known, query, &answer(&query.op(), other)), Verdict::Unknown(_)));
+    // Without a machine the order cannot be asked for; of an order that was to be made nothing tells.
+    let Act::Write { verb, order_no, paid, trade_no, digest, visit_id, context, .. } = refund.clone() else {
+        return;
+    };
+    let nowhere =
+        Act::Write { verb, order_no, cabinet_id: String::new(), paid, trade_no, digest, visit_id, context };
+    assert!(p.queries(&Known { act: &nowhere, ..known }).is_empty());
+    assert!(p.queries(&Known { act: &act("order_create", false), ..known }).is_empty());
+}
+
+#[test]
+fn an_order_needs_no_number_of_the_callers() {
+    let mut r = OrderCreate {
+        cabinet_id: "1".into(),
+        notify_url: "https://me.example/cb".into(),
+        lines: vec![("7".into(), 1)],
+        ..OrderCreate::default()
+    };
+    let p = platform();
+    // Whether it could be sent is asked before there is a mark.
+    assert!(p.draft(&Op::OrderCreate(&r)).is_ok());
+    r.mark = "123456789012345678901234".into();
+    assert!(p.draft(&Op::OrderCreate(&r)).is_ok());
+    r.trade_no = "short".into();
+    assert_eq!(p.draft(&Op::OrderCreate(&r)).err().map(|e| e.status()), Some(KL_E_ARGUMENT));
 }

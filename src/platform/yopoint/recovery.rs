@@ -23,7 +23,7 @@ pub const PROOF: &[Row] = &[
     Row {
         verb: "door_open", call: OPEN_DOOR,
         mark: "TradeNo: 24 digits of the library, or the caller's order_no",
-        done: "an answer with error_code 0 and ReceiptNo; cabinet.order.get by TradeNo, then cabinet.order.list of the minutes around the sending, or the recognition callback: an order of this cabinet with our TradeNo. With the caller's own number the order must also have been made while the request could live (CreateAt, else the time in ReceiptNo)",
+        done: "an answer with error_code 0 and ReceiptNo; cabinet.order.get by TradeNo, then cabinet.order.list of the minutes around the sending, or the recognition callback: an order of this cabinet with our TradeNo. With the caller's own number, that no other command of this journal sent, the order must also have been made while the request could live (CreateAt, else the time in ReceiptNo), or, asked before maturity, be no older than the order of the command before (the times in both ReceiptNo)",
         not_done: "a row of the table of refusals; that no order is found proves nothing",
         movement: "notify.close.door; else cabinet.order.get: DoorStatus, and ServiceStatus 2 for a door that is shut again",
         unknowable: "an order that is not there; after the payment report the order may bear the payment's number instead of ours; own_trade_no=no without an order_no",
@@ -187,7 +187,9 @@ impl Yopoint {
         if self.number_is_ours(known) {
             return order.cabinet_id == cabinet_id || order.cabinet_id.is_empty();
         }
-        order.cabinet_id == cabinet_id && made_meanwhile(known, order)
+        order.cabinet_id == cabinet_id
+            && known.alone
+            && (made_meanwhile(known, order) || made_since(known, order))
     }
 
     fn by_orders<O: std::borrow::Borrow<Order>>(&self, known: &Known<'_>, orders: &[O]) -> Verdict {
@@ -283,6 +285,13 @@ fn made_meanwhile(known: &Known<'_>, order: &Order) -> bool {
         told => Some(told),
     };
     at.is_some_and(|at| within(known.sent, known.alive, at))
+}
+
+/// The same without a clock: the order is not older than the one of the last command before ours, and was there before our
+/// request could be over. Both times stand in the numbers of the orders, by one clock.
+fn made_since(known: &Known<'_>, order: &Order) -> bool {
+    let (before, at) = (time_in(known.previous), time_in(&order.order_no));
+    !known.mature && before.is_some_and(|before| at.is_some_and(|at| at >= before))
 }
 
 /// The time in an order's number: two letters, `yyMMddHHmmss` by China's clock, six digits (inferred from examples).

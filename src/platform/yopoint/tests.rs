@@ -889,6 +889,7 @@ fn known<'a>(act: &'a Act, mark: &'a str, ours: bool) -> Known<'a> {
         mature: true,
         alive: Some(Span { earliest_ms: sent.earliest_ms, latest_ms: sent.latest_ms + 80_000 }),
         alone: true,
+        previous: "",
     }
 }
 
@@ -1187,6 +1188,8 @@ fn a_vending_order_is_made_by_its_token() {
     let act = Act::Write {
         verb: "order_create".into(),
         order_no: String::new(),
+        cabinet_id: String::new(),
+        paid: false,
         trade_no: String::new(),
         digest: String::new(),
         visit_id: String::new(),
@@ -1323,5 +1326,36 @@ fn a_machine_that_sells_nothing_is_not_told_as_selling() {
             panic!("{fields}")
         };
         assert_eq!(list.items[0].sale, sale, "{fields}");
+    }
+}
+
+#[test]
+fn an_order_under_the_callers_number_is_found_without_a_clock() {
+    let platform = yopoint(&[]);
+    let act = Act::Door(DoorRequest { order_no: "T-1".into(), ..door() });
+    let order = |order_no: &str| Order { order_no: order_no.into(), ..an_order("T-1") };
+    // The clock of the platform is not known; the order of the command before tells when ours cannot have been yet.
+    let asked = Known {
+        sent: None,
+        alive: None,
+        mature: false,
+        previous: "VI231114221320000001",
+        ..known(&act, "T-1", false)
+    };
+    let done = |known: &Known<'_>, order_no: &str| {
+        let query = &platform.queries(known)[0];
+        matches!(platform.judge(known, query, &found(order(order_no))), Verdict::Done(..))
+    };
+    assert!(done(&asked, "VI231114221320000002") && done(&asked, "OD231114221321000001"));
+    for older in ["VI231114221319000009", "VI221114221320000002", "VI1", ""] {
+        assert!(!done(&asked, older), "{older}");
+    }
+    for other in [
+        Known { mature: true, ..asked },
+        Known { alone: false, ..asked },
+        Known { previous: "", ..asked },
+        Known { previous: "60", ..asked },
+    ] {
+        assert!(!done(&other, "VI231114221320000002"));
     }
 }

@@ -777,6 +777,7 @@ fn known<'a>(act: &'a Act, mark: &'a str, mature: bool) -> Known<'a> {
         mature,
         alive: Some(Span { earliest_ms: NOON * 1000, latest_ms: NOON * 1000 + 64_000 }),
         alone: true,
+        previous: "",
     }
 }
 

@@ -110,7 +110,7 @@ pub const ALL: &[Row] = {
             "order",
             GoodsAndRefund,
             "C B12",
-            "two spellings of one order are two orders for the guard",
+            "two spellings of one order are two orders for the guard: more than blanks, width and case differ",
         ),
         (OtherDoorOnTheWire, "door", OthersGoods, "A14", "another door is sent than is recorded"),
         (
@@ -345,6 +345,8 @@ pub fn write(verb: &str, order_no: &str) -> Act {
     Act::Write {
         verb: verb.into(),
         order_no: order_no.into(),
+        cabinet_id: empty(),
+        paid: false,
         trade_no: empty(),
         digest: empty(),
         visit_id: empty(),
@@ -364,7 +366,7 @@ pub fn act(plan: &Plan, name: usize, knob: Option<Knob>) -> Act {
         }),
         Kind::Goods => Act::Door(DoorRequest {
             cabinet_id: "c".into(),
-            order_no: if knob == Some(Knob::TwoSpellings) { " o1" } else { ORDER }.into(),
+            order_no: if knob == Some(Knob::TwoSpellings) { "0o1" } else { ORDER }.into(),
             item_no: "1".into(),
             ..DoorRequest::default()
         }),
