@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::json::{Json, Kind};
 use crate::status::*;
+use crate::transport::Reply;
 
 /// The error for a parameter that cannot be sent.
 #[cold]
@@ -16,13 +17,27 @@ pub fn required<'a>(name: &str, value: &'a str) -> Result<&'a str> {
 }
 
 /// Whether an answer that cannot be read as an envelope may hold one all the same: cut off, behind a warning of the platform's
-/// own scripts, in a list, or written into a text. It is not a gateway's then, and proves nothing.
-pub fn may_hold_envelope(text: &str, keys: &[&str]) -> bool {
+/// own scripts, in a list, written into a text, or spoilt beyond reading. It is not a gateway's then, and proves nothing.
+pub fn may_hold_envelope(reply: &Reply, text: &str, keys: &[&str]) -> bool {
     let quoted = |key: &&str| {
         let mut behind = text.match_indices(key).map(|(at, _)| &text[at + key.len()..]);
         behind.any(|rest| rest.starts_with('"') || rest.starts_with("\\\""))
     };
-    text.trim_start_matches('\u{feff}').trim_start().starts_with('{') || keys.iter().any(quoted)
+    text.trim_start_matches('\u{feff}').trim_start().starts_with('{')
+        || keys.iter().any(quoted)
+        || is_spoilt(reply, text)
+}
+
+/// Whether an answer says that it is JSON or XML and is none, or is empty. A gateway's page is HTML or plain text, or an object
+/// that says something; what calls itself the platform's format and cannot be read was once perhaps the platform's.
+pub fn is_spoilt(reply: &Reply, text: &str) -> bool {
+    let kind = reply.headers.get("content-type").unwrap_or_default().to_ascii_lowercase();
+    if kind.contains("json") {
+        let object = Json::parse(text.as_bytes()).and_then(Json::object);
+        return object.map_or(true, |o| o.fields().is_empty());
+    }
+    // Also XHTML, which no gateway is known to send.
+    kind.contains("xml") && !text.trim_start_matches('\u{feff}').trim_start().starts_with('<')
 }
 
 /// Compares two signatures in a time that does not depend on where they differ.
@@ -87,6 +102,37 @@ fn is_invisible(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    // FAULTS A2.
+    fn a_spoilt_answer_is_told_from_a_page() {
+        for (kind, text, spoilt) in [
+            ("", "", false),
+            ("text/html", "", false),
+            ("text/plain", "Too Many Requests", false),
+            ("application/json", "", true),
+            ("Application/JSON; charset=utf-8", "{}", true),
+            ("application/json", "\u{1}\u{fffd}", true),
+            ("application/json", r#"{"message":"no"}"#, false),
+            ("application/json", "\u{feff}{\"message\":\"no\"}", false),
+            ("application/problem+json", "no", true),
+            ("text/xml", "", true),
+            ("text/xml", "<html/>", false),
+            ("application/xhtml+xml", "<html/>", false),
+        ] {
+            let reply = Reply {
+                status: 429,
+                headers: crate::transport::Headers::of_type(kind),
+                body: text.into(),
+                timing: Default::default(),
+            };
+            assert_eq!(is_spoilt(&reply, text), spoilt, "{kind} {text:?}");
+            assert_eq!(
+                may_hold_envelope(&reply, text, &[]),
+                spoilt || text.trim_start_matches('\u{feff}').starts_with('{')
+            );
+        }
+    }
 
     #[test]
     // FAULTS C.

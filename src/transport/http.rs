@@ -33,6 +33,14 @@ pub struct Headers {
 }
 
 impl Headers {
+    /// An answer's type alone, for the tests of what answers mean.
+    #[cfg(test)]
+    pub fn of_type(content_type: &str) -> Headers {
+        let mut headers = Headers::default();
+        headers.push("Content-Type", content_type.as_bytes());
+        headers
+    }
+
     /// The first header of this name, in whatever case; `None` as well if it is not visible ASCII.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next().and_then(visible)

@@ -179,6 +179,18 @@ void visit(const kl::Client &client, const char *cabinet, const char *request_id
   GOOD(err);
   CHECK(done.size() == 1 && std::strcmp(done[0].request_id, request_id) == 0);
   CHECK(client.command_overrule("nobody-knows-it", KL_NOT_DONE, "a test", err) == KL_E_NOT_FOUND);
+  kl::Visits visits = client.visit_list(err);
+  GOOD(err);
+  const kl_visit *ours = nullptr;
+  for (const kl_visit &v : visits)
+    if (std::strcmp(v.visit_id, visit_id.c_str()) == 0) ours = &v;
+  CHECK(ours && ours->command_count == 1 && ours->done_count == 1);
+  CHECK(ours && std::strcmp(ours->commands[0]->request_id, request_id) == 0);
+  CHECK(client.visit_close(visit_id.c_str(), err) == KL_OK && !err);
+  const std::size_t open = visits.size();
+  visits = client.visit_list(err);
+  CHECK(!err && visits.size() + 1 == open);
+  CHECK(client.visit_close("", err) == KL_E_ARGUMENT);
   // It is the one that was left here: nothing to adopt.
   CHECK(client.journal_adopt("a test", err) == KL_E_ARGUMENT);
   CHECK(std::strcmp(command->request_id, request_id) == 0 && command->recorded == 0);

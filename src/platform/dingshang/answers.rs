@@ -8,8 +8,8 @@ use super::requests::trade_id;
 use crate::error::{Advice, Error, Outcome, Result};
 use crate::json::{self, Bad, Json};
 use crate::model::*;
-use crate::platform::fields::{Read, scalar, scaled, strict};
-use crate::platform::toolbox::{canonical_code, may_hold_envelope};
+use crate::platform::fields::{Read, lenient, scalar, scaled, strict};
+use crate::platform::toolbox::{canonical_code, is_spoilt, may_hold_envelope};
 use crate::platform::{Answer, Op, http_error};
 use crate::status::*;
 use crate::transport::Reply;
@@ -60,12 +60,14 @@ impl Dingshang {
         let bad = match parsed {
             Ok(o) => match read(&o) {
                 Ok(envelope) => return Ok(envelope),
-                // A gateway's own JSON has neither.
-                Err(_) if !has(&o, "code") && !has(&o, "data") => return Err(self.not_the_platform(reply)),
+                // A gateway's own JSON has neither, and says something; it does not say yes.
+                Err(_) if is_gateways(&o) && !is_spoilt(reply, text) => {
+                    return Err(self.not_the_platform(reply));
+                }
                 Err(bad) => bad,
             },
             // Half an envelope may have been a success.
-            Err(bad) if may_hold_envelope(text, &["code"]) => bad,
+            Err(bad) if may_hold_envelope(reply, text, &["code"]) => bad,
             Err(bad) if http_error(reply).is_none() => bad,
             Err(_) => return Err(self.not_the_platform(reply)),
         };
@@ -97,6 +99,11 @@ impl Dingshang {
             None => error,
         }
     }
+}
+
+fn is_gateways(o: &json::Object<'_>) -> bool {
+    let yes = lenient::text(o, &["message"]).eq_ignore_ascii_case("ok");
+    !has(o, "code") && !has(o, "data") && !yes
 }
 
 fn has(o: &json::Object<'_>, key: &str) -> bool {

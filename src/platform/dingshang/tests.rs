@@ -1043,6 +1043,27 @@ fn an_answer_without_an_envelope() {
 }
 
 #[test]
+// FAULTS A2: what calls itself JSON and is none may have been the envelope.
+fn a_spoilt_answer_is_no_gateways_page() {
+    let answer = |http: u16, kind: &str, body: &str| {
+        let reply = Reply { headers: Headers::of_type(kind), ..reply(http, body) };
+        platform().answer(&Op::Ping, &reply).unwrap_err().details().outcome
+    };
+    for http in [400, 401, 403, 404, 429] {
+        for spoilt in ["", "{}", "null", "\u{1}x", "[]", r#"{"message":"ok"}"#] {
+            assert_eq!(answer(http, "application/json", spoilt), Outcome::None, "{http} {spoilt:?}");
+        }
+        assert_eq!(
+            answer(http, "application/json", r#"{"message":"slow down"}"#),
+            Outcome::NotDone,
+            "{http}"
+        );
+        assert_eq!(answer(http, "text/html", "<html>no</html>"), Outcome::NotDone, "{http}");
+        assert_eq!(answer(http, "text/plain", ""), Outcome::NotDone, "{http}");
+    }
+}
+
+#[test]
 // FAULTS D: words in GBK, half an emoji, words that are no text: the code is clear all the same.
 fn a_refusal_with_odd_words_is_a_refusal() {
     let p = platform();

@@ -6,6 +6,7 @@ use crate::json::{self, Bad, Json, Kind as JsonKind, Object};
 use crate::model::*;
 use crate::platform::fields::{lenient, strict};
 use crate::platform::refusals::Meaning;
+use crate::platform::toolbox::is_spoilt;
 use crate::platform::{Answer, Op, http_error};
 use crate::status::*;
 use crate::transport::Reply;
@@ -120,7 +121,7 @@ impl Yopoint {
             return bad.error("the answer").with(|d| d.http_status = reply.status.into());
         };
         // Half an envelope is the platform's answer, whatever it said.
-        if text.contains("error_code") {
+        if text.contains("error_code") || text.contains("error_msg") || is_spoilt(reply, text) {
             return by_status;
         }
         self.by_gateway(reply, by_status)
@@ -151,10 +152,12 @@ impl Yopoint {
                 // Also behind a warning of the service's own scripts.
                 _ if text.to_ascii_lowercase().contains("success") => contradiction(reply),
                 _ if text.contains("error_code") => by_status,
-                // A page of HTML, or nothing: not the service, which answers in words. Nor does it say 401 or 429 to a report:
-                // whoever does has not handed it on.
-                None | Some(b'<') => self.by_gateway(reply, by_status),
-                _ if matches!(reply.status, 401 | 429) => self.by_gateway(reply, by_status),
+                // A page of HTML: not the service, which answers in words. Nor does it say 401 or 429 to a report: whoever does
+                // has not handed it on. Nothing at all, or no text, may be what is left of its word.
+                Some(b'<') => self.by_gateway(reply, by_status),
+                Some(_) if matches!(reply.status, 401 | 429) && is_words(text) => {
+                    self.by_gateway(reply, by_status)
+                }
                 _ => by_status,
             });
         }
@@ -208,4 +211,9 @@ fn whole_at_once<T>(page: &mut Page<T>, number: u32) {
         page.items.clear();
     }
     page.more.get_or_insert(false);
+}
+
+/// Whether it is text that somebody wrote: a spoilt body holds other bytes.
+fn is_words(text: &str) -> bool {
+    !text.chars().any(|c| c == char::REPLACEMENT_CHARACTER || c.is_control() && !c.is_whitespace())
 }

@@ -451,6 +451,33 @@ fn an_envelope_under_another_status_is_the_platforms_answer() {
 }
 
 #[test]
+// FAULTS A2: what calls itself JSON and is none may have been the envelope.
+fn a_spoilt_answer_is_no_gateways_page() {
+    let platform = yopoint(&[]);
+    let request = door();
+    let answer = |http: u16, kind: &str, body: &str| {
+        let reply = Reply { headers: Headers::of_type(kind), ..reply(http, body) };
+        platform.answer(&Op::DoorOpen(&request), &reply).unwrap_err().details().outcome
+    };
+    for http in [400, 401, 403, 404, 429] {
+        for spoilt in ["", " ", "{}", "null", "\u{1}x", "[]", r#""#, r#"{"error_msg":"","data":null}"#] {
+            assert_eq!(
+                answer(http, "application/json; charset=utf-8", spoilt),
+                Outcome::None,
+                "{http} {spoilt:?}"
+            );
+        }
+        assert_eq!(
+            answer(http, "application/json", r#"{"message":"slow down"}"#),
+            Outcome::NotDone,
+            "{http}"
+        );
+        assert_eq!(answer(http, "text/html", "<html>no</html>"), Outcome::NotDone, "{http}");
+        assert_eq!(answer(http, "text/plain", ""), Outcome::NotDone, "{http}");
+    }
+}
+
+#[test]
 // FAULTS D: words in GBK beside a clear refusal.
 fn a_refusal_is_read_beside_words_in_gbk() {
     let platform = yopoint(&[]);
@@ -1216,7 +1243,11 @@ fn a_payment_report_is_done_by_its_word_alone() {
         (200, "fail", Outcome::None),
         (500, "<html>", Outcome::None),
         (404, "<html>", Outcome::NotDone),
-        (429, "", Outcome::NotDone),
+        (429, "Too Many Requests", Outcome::NotDone),
+        // May be what is left of its word.
+        (429, "", Outcome::None),
+        (404, "", Outcome::None),
+        (401, "\u{1}\u{fffd}q", Outcome::None),
         (200, r#"{"error_code":-1,"error_msg":"ERR_SYSTEM"}"#, Outcome::None),
         (403, r#"{"error_code":0}"#, Outcome::None),
         (404, "<br />Notice: x\nsuccess", Outcome::None),

@@ -3,7 +3,7 @@
 use super::super::fields::{lenient, scalar, scaled};
 use super::super::http_error;
 use super::super::refusals::{Meaning, Refusals};
-use super::super::toolbox::may_hold_envelope;
+use super::super::toolbox::{is_spoilt, may_hold_envelope};
 use super::refusals::{ADDRESS_REFUSED, PASSING, RATE_PAUSE_MS};
 use crate::error::{Advice, Error, Outcome, Result, words};
 use crate::json::{self, Bad, Json, Kind as JsonKind, Object};
@@ -88,7 +88,7 @@ enum Shape<'a> {
 /// HTTP status; but a success under an error's status is believed as little as that status.
 pub(super) fn payload<'a>(reply: &Reply, text: &'a str, table: &Refusals) -> Result<Payload<'a>> {
     let by_status = http_error(reply);
-    match (shape(text), by_status) {
+    match (shape(reply, text), by_status) {
         (Shape::Yes(payload), None) => Ok(payload),
         (Shape::Yes(_), Some(_)) => {
             let status = reply.status.to_string();
@@ -112,10 +112,13 @@ pub(super) fn payload<'a>(reply: &Reply, text: &'a str, table: &Refusals) -> Res
 }
 
 /// Which shape it is.
-fn shape(text: &str) -> Shape<'_> {
+fn shape<'a>(reply: &Reply, text: &'a str) -> Shape<'a> {
     match Json::parse(text.as_bytes()).and_then(Json::object) {
+        Ok(outer) if outer.fields().is_empty() && is_spoilt(reply, text) => {
+            Shape::Odd(json::missing("success"))
+        }
         Ok(outer) => envelope(outer).unwrap_or_else(Shape::Odd),
-        Err(bad) if may_hold_envelope(text, &["code", "response", "success"]) => Shape::Odd(bad),
+        Err(bad) if may_hold_envelope(reply, text, &["code", "response", "success"]) => Shape::Odd(bad),
         Err(bad) => Shape::None(bad),
     }
 }
@@ -158,7 +161,11 @@ fn envelope(outer: Object<'_>) -> std::result::Result<Shape<'_>, Bad> {
             message: message(&outer),
             contradicted: success == Some(true),
         })),
-        _ if code.is_some() || outer.get("success")?.is_some() || outer.get("data")?.is_some() => {
+        // What is left of an envelope.
+        _ if ["code", "success", "data", "trace_id", "err_code"]
+            .iter()
+            .any(|key| outer.fields().iter().any(|(k, _)| k == key)) =>
+        {
             Err(json::missing("success"))
         }
         _ => Ok(Shape::None(json::missing("success"))),

@@ -644,6 +644,24 @@ fn a_code_has_one_spelling() {
 }
 
 #[test]
+// FAULTS A2: what calls itself JSON and is none may have been the envelope.
+fn a_spoilt_answer_is_no_gateways_page() {
+    let r = redeem(CodeKind::Pickup, "39376699756");
+    let answer = |http: u16, kind: &str, body: &str| {
+        let reply = Reply { headers: Headers::of_type(kind), ..reply(http, body) };
+        Speaks::answer(&youzan(), &Op::CodeRedeem(&r), &reply).unwrap_err().details().outcome
+    };
+    for http in [400, 401, 403, 404, 429] {
+        for spoilt in ["", "{}", "null", "\u{1}x", "[]", r#"{"trace_id":"yz7-1","message":"successful"}"#] {
+            assert_eq!(answer(http, "application/json", spoilt), Outcome::None, "{http} {spoilt:?}");
+        }
+        assert_eq!(answer(http, "application/json", r#"{"error":"slow down"}"#), Outcome::NotDone, "{http}");
+        assert_eq!(answer(http, "text/html", "<html>no</html>"), Outcome::NotDone, "{http}");
+        assert_eq!(answer(http, "text/plain", ""), Outcome::NotDone, "{http}");
+    }
+}
+
+#[test]
 // FAULTS A2: the envelope decides, and a success under an error's status is none.
 fn a_status_over_the_platforms_own_answer_decides_nothing() {
     let r = redeem(CodeKind::Pickup, "39376699756");

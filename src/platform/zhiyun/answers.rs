@@ -96,7 +96,7 @@ impl Zhiyun {
     /// Half an envelope may have been a success; whatever else is no envelope comes from something in front of the platform.
     fn no_envelope(&self, text: &str, reply: &Reply, error: Error) -> Error {
         let error = error.with(|d| d.http_status = reply.status.into());
-        if may_hold_envelope(text, &["code"]) || text.contains("<apiResponse") {
+        if may_hold_envelope(reply, text, &["code"]) || text.contains("<apiResponse") {
             return error;
         }
         match self.refusals.gateway(reply.status) {

@@ -198,6 +198,12 @@ fn an_http_status_proves_nothing_over_an_envelope() {
             let behind = format!("<br />Notice: x\n{whole}");
             assert_eq!(ask(http, &behind).details().outcome, Outcome::None, "{http} {behind}");
         }
+        // What calls itself the platform's format and is none may have been the envelope.
+        for kind in ["application/json", "text/xml;charset=utf-8"] {
+            let reply = Reply { status: 429, headers: Headers::of_type(kind), ..reply("") };
+            let e = Speaks::answer(&z, &Op::UserGet, &reply).unwrap_err();
+            assert_eq!(e.details().outcome, Outcome::None, "{kind}: {e}");
+        }
         for (http, body, status, outcome) in [
             (429, "slow down", KL_E_RATE_LIMIT, Outcome::NotDone),
             (403, "<html>no</html>", KL_E_PERMISSION, Outcome::NotDone),
