@@ -78,7 +78,7 @@ long orders(void) {
   kl_order_iter *iter = NULL;
   const kl_order *order = NULL;
   kl_order_query query = KL_ORDER_QUERY_INIT;
-  query.kind = KL_ORDER_CABINET;
+  query.kind = KL_ORDER_KIND_CABINET;
   query.from = setup->from;
   query.to = setup->to;
   long count = 0;
@@ -87,8 +87,8 @@ long orders(void) {
     checksum += (int64_t)(strlen(order->order_no) + strlen(order->trade_no) + strlen(order->cabinet_id)) +
                 order->amount + order->created_at + order->paid_at;
     for (size_t i = 0; i < order->line_count; i++)
-      checksum += (int64_t)strlen(order->lines[i].barcode) + (int64_t)strlen(order->lines[i].name) +
-                  order->lines[i].quantity + order->lines[i].price;
+      checksum += (int64_t)strlen(order->lines[i]->barcode) + (int64_t)strlen(order->lines[i]->name) +
+                  order->lines[i]->quantity + order->lines[i]->price;
     count++;
   }
   kl_order_iter_free(iter);

@@ -89,11 +89,11 @@ Result settle_the_past(const char *account, const kl::Client &client) {
     client.command_resolve(one.request_id, err);
     if (!err) {
       std::printf("it was done.\n");
-      if (one.kind == KL_COMMAND_DOOR) follow(client, one.request_id);
+      if (one.kind == KL_COMMAND_KIND_DOOR) follow(client, one.request_id);
     } else if (err.outcome() == KL_NOT_DONE) {
       std::printf("it was not done. The customer may try again under the same name.\n");
     } else {
-      // Here firmware with a contact at the door says what it saw: command_settle(…, KL_BY_SENSOR, …), that nothing
+      // Here firmware with a contact at the door says what it saw: command_settle(…, KL_SETTLED_BY_SENSOR, …), that nothing
       // opened not before one.mature_in_ms is over. Without one a person looks and says so.
       result = explain("nobody knows yet", err);
     }

@@ -50,7 +50,7 @@ static int is_paid(kl_client *client, const char *order_no) {
   kl_order_ref ref = KL_ORDER_REF_INIT;
   kl_orders *orders = NULL;
   ref.order_no = order_no;
-  int paid = kl_order_get(client, &ref, &orders, &err) == KL_OK && kl_orders_at(orders, 0)->payment == KL_PAY_PAID;
+  int paid = kl_order_get(client, &ref, &orders, &err) == KL_OK && kl_orders_at(orders, 0)->payment == KL_PAYMENT_STATE_PAID;
   kl_orders_free(orders);
   return paid;
 }
@@ -66,9 +66,9 @@ static int settle(kl_client *client, const kl_event_info *event) {
   }
   charge(event, trade_no);
   kl_payment_report_request report = KL_PAYMENT_REPORT_REQUEST_INIT;
-  report.result = KL_PAYMENT_PAID;
+  report.result = KL_PAYMENT_RESULT_PAID;
   report.amount = event->amount;
-  report.notify_url = event->report_url;
+  report.report_url = event->report_url;
   report.order_no = event->order_no;
   report.trade_no = trade_no;
   /* An order is paid once: its number names the report, which is sent at most once under it. */
@@ -81,7 +81,7 @@ static int settle(kl_client *client, const kl_event_info *event) {
   /* Asked, never sent again: what the order says decides, and is kept. */
   if (outcome == KL_UNKNOWN && is_paid(client, event->order_no)) {
     done = 1;
-    if (kl_command_settle(client, report_id, KL_DONE, KL_BY_SENSOR, "the order is paid", &err) != KL_OK) {
+    if (kl_command_settle(client, report_id, KL_DONE, KL_SETTLED_BY_SENSOR, "the order is paid", &err) != KL_OK) {
       explain("what the order says could not be kept", &err);
     }
   }
@@ -94,7 +94,7 @@ static int book(kl_client *client, const kl_event_info *event) {
   kl_error err = KL_ERROR_INIT;
   kl_order_ref ref = KL_ORDER_REF_INIT;
   kl_orders *orders = NULL;
-  ref.kind = event->kind == KL_EVENT_DELIVERY ? KL_ORDER_VENDING : KL_ORDER_CABINET;
+  ref.kind = event->kind == KL_EVENT_KIND_DELIVERY ? KL_ORDER_KIND_VENDING : KL_ORDER_KIND_CABINET;
   ref.order_no = event->order_no;
   if (kl_order_get(client, &ref, &orders, &err) != KL_OK) {
     explain("the order cannot be read", &err);
@@ -102,7 +102,7 @@ static int book(kl_client *client, const kl_event_info *event) {
   }
   const kl_order *order = kl_orders_at(orders, 0);
   printf("order %s: booked, %" PRId64 " fen, %zu line(s), %s\n", order->order_no, order->amount, order->line_count,
-         order->payment == KL_PAY_PAID ? "paid" : "not paid");
+         order->payment == KL_PAYMENT_STATE_PAID ? "paid" : "not paid");
   kl_orders_free(orders);
   return 1;
 }
@@ -134,23 +134,23 @@ static int refund(kl_event *event, kl_error *err) {
 /* Does what the callback asks for. 1 if it is done and need not come again. */
 static int act(kl_client *client, kl_event *event, kl_error *err) {
   const kl_event_info *info = kl_event_view(event);
-  if (info->kind == KL_EVENT_REFUND_APPROVED) return refund(event, err);
+  if (info->kind == KL_EVENT_KIND_REFUND_APPROVED) return refund(event, err);
   if (info->duplicate) {
     printf("%s for %s: seen before, answered again\n", info->method, info->order_no);
     return 1;
   }
   switch (info->kind) {
-    case KL_EVENT_DOOR_CLOSED:
+    case KL_EVENT_KIND_DOOR_CLOSED:
       printf("order %s: the door %s\n", info->order_no,
-             info->door == KL_DOOR_NEVER_OPENED ? "never opened, nothing is charged" : "is shut");
+             info->door == KL_DOOR_STATE_NEVER_OPENED ? "never opened, nothing is charged" : "is shut");
       return 1;
-    case KL_EVENT_RECOGNIZED:
-    case KL_EVENT_ORDER_REPLACED:
+    case KL_EVENT_KIND_RECOGNIZED:
+    case KL_EVENT_KIND_ORDER_REPLACED:
       return settle(client, info);
-    case KL_EVENT_ORDER_PAID:
-    case KL_EVENT_DELIVERY:
+    case KL_EVENT_KIND_ORDER_PAID:
+    case KL_EVENT_KIND_DELIVERY:
       return book(client, info);
-    case KL_EVENT_TEST:
+    case KL_EVENT_KIND_TEST:
       printf("the platform tries this address\n");
       return 1;
     default:

@@ -49,8 +49,8 @@ static kl_orders *wait_for_goods(kl_client *client, const char *order_no, kl_err
     kl_orders *orders = NULL;
     if (kl_order_get(client, &ref, &orders, err) != KL_OK) return NULL;
     const kl_order *order = kl_orders_at(orders, 0);
-    if (order->door == KL_DOOR_NEVER_OPENED) return orders;
-    if (order->door == KL_DOOR_SHUT && !shut) {
+    if (order->door == KL_DOOR_STATE_NEVER_OPENED) return orders;
+    if (order->door == KL_DOOR_STATE_SHUT && !shut) {
       printf("The door is shut.\n");
       shut = 1;
     }
@@ -73,23 +73,23 @@ static int follow(kl_client *client, const kl_command_info *command) {
   }
   int result = 3;
   const kl_order *order = kl_orders_at(orders, 0);
-  if (order->door == KL_DOOR_NEVER_OPENED) {
+  if (order->door == KL_DOOR_STATE_NEVER_OPENED) {
     printf("The platform took the command, but the door never opened. Nothing to pay.\n");
     result = 1;
-  } else if (order->door != KL_DOOR_SHUT || order->amount < 0) {
+  } else if (order->door != KL_DOOR_STATE_SHUT || order->amount < 0) {
     printf("The door is still open, or the goods are not recognised yet. The order stays open.\n");
   } else {
     printf("Order %s:\n", order->order_no);
     for (size_t i = 0; i < order->line_count; i++) {
-      const kl_order_line *line = &order->lines[i];
+      const kl_order_line *line = order->lines[i];
       printf("  %" PRId32 " x %s  %" PRId64 ".%02d yuan\n", line->quantity, line->name, line->price / 100,
              (int)(line->price % 100));
     }
     printf("  to pay: %" PRId64 ".%02d yuan\n", order->amount / 100, (int)(order->amount % 100));
 
-    if (command->notify_url[0] == '\0') {
+    if (command->report_url[0] == '\0') {
       /* Found again after a lost answer: the address came with that answer alone. The platform gives it once more with
-       * the recognised goods (KL_EVENT_RECOGNIZED, report_url). */
+       * the recognised goods (KL_EVENT_KIND_RECOGNIZED, report_url). */
       printf("The payment cannot be reported yet: its address comes with the platform's next callback.\n");
       kl_orders_free(orders);
       return 3;
@@ -97,9 +97,9 @@ static int follow(kl_client *client, const kl_command_info *command) {
     /* Here the firmware charges the customer, once for an order, as its books have it. Then the platform must be told, or
      * the order stays unpaid. */
     kl_payment_report_request report = KL_PAYMENT_REPORT_REQUEST_INIT;
-    report.result = KL_PAYMENT_PAID;
+    report.result = KL_PAYMENT_RESULT_PAID;
     report.amount = order->amount;
-    report.notify_url = command->notify_url;
+    report.report_url = command->report_url;
     report.order_no = order->order_no;
     report.trade_no = "WX-4200001234";
     report.request_id = command->context;
@@ -131,7 +131,7 @@ static void look_back(kl_client *client) {
       case KL_DONE: printf("From an earlier run: %s was done.\n", info->request_id); break;
       case KL_NOT_DONE: printf("From an earlier run: %s was not done.\n", info->request_id); break;
       default:
-        /* Firmware with a contact at the door says here what it saw: kl_command_settle(..., KL_BY_SENSOR, ...). That it
+        /* Firmware with a contact at the door says here what it saw: kl_command_settle(..., KL_SETTLED_BY_SENSOR, ...). That it
          * opened is taken at any time, that it did not only when info->mature_in_ms is over. Without a contact a person
          * looks. */
         explain(info->request_id, &err);
@@ -142,10 +142,10 @@ static void look_back(kl_client *client) {
   kl_commands_free(left);
 
   left = NULL;
-  if (kl_command_list(client, 0, KL_COMMANDS_DONE, &left, &err) != KL_OK) explain("The journal cannot be read", &err);
+  if (kl_command_list(client, 0, KL_COMMAND_FILTER_DONE, &left, &err) != KL_OK) explain("The journal cannot be read", &err);
   for (size_t i = 0; i < kl_commands_count(left); i++) {
     const kl_command_info *info = kl_commands_at(left, i);
-    if (info->kind != KL_COMMAND_DOOR || info->context[0] == '\0' || info->physical == KL_PHYSICAL_FAILED) continue;
+    if (info->kind != KL_COMMAND_KIND_DOOR || info->context[0] == '\0' || info->physical == KL_PHYSICAL_STATE_FAILED) continue;
     kl_command *report = NULL;
     int reported = kl_command_get(client, info->context, &report, NULL) == KL_OK &&
                    kl_command_view(report)->outcome == KL_DONE;

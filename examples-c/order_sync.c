@@ -115,7 +115,7 @@ static int copy(kl_client *client, const char *folder, int32_t kind, const int64
     good = copy_window(client, folder, &query, &count);
   }
   printf("%s orders: %lu read, %lu new, %lu changed, %lu unchanged\n",
-         kind == KL_ORDER_CABINET ? "cabinet" : "vending", count.read, count.added, count.changed, count.same);
+         kind == KL_ORDER_KIND_CABINET ? "cabinet" : "vending", count.read, count.added, count.changed, count.same);
   return good;
 }
 
@@ -150,8 +150,8 @@ int main(int argc, char **argv) {
   kl_client *client = NULL;
   int good = kl_config_load(argv[1], argv[2], &config, &err) == KL_OK && kl_client_new(config, &client, &err) == KL_OK;
   if (!good) printf("%s (%s)\n", err.message, kl_status_name(err.status));
-  good = good && copy(client, argv[3], KL_ORDER_CABINET, span);
-  good = good && copy(client, argv[3], KL_ORDER_VENDING, span);
+  good = good && copy(client, argv[3], KL_ORDER_KIND_CABINET, span);
+  good = good && copy(client, argv[3], KL_ORDER_KIND_VENDING, span);
   kl_client_free(client);
   kl_config_free(config);
   tell_peak_memory();

@@ -127,11 +127,11 @@ static int find_visit(kl_client *shop, kl_client *doors, const char *code, struc
   kl_error err = KL_ERROR_INIT;
   kl_commands *all = NULL;
   int found = 0;
-  if (kl_command_list(shop, 0, KL_COMMANDS_ANY, &all, &err) != KL_OK) explain("The journal cannot be read", &err);
+  if (kl_command_list(shop, 0, KL_COMMAND_FILTER_ANY, &all, &err) != KL_OK) explain("The journal cannot be read", &err);
   for (size_t i = 0; i < kl_commands_count(all); i++) {
     const kl_command_info *info = kl_commands_at(all, i);
     const char *blank = strchr(info->context, ' ');
-    if (info->kind != KL_COMMAND_REDEEM || info->outcome == KL_NOT_DONE || info->age_ms > VISIT_MS) continue;
+    if (info->kind != KL_COMMAND_KIND_REDEEM || info->outcome == KL_NOT_DONE || info->age_ms > VISIT_MS) continue;
     if (blank == NULL || strcmp(blank + 1, code) != 0) continue;
     snprintf(visit->visit_id, sizeof visit->visit_id, "%s", info->visit_id);
     snprintf(visit->redeem_id, sizeof visit->redeem_id, "%s", info->request_id);

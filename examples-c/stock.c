@@ -16,9 +16,9 @@ static int explain(const kl_error *err) {
 
 static const char *sale(int32_t state) {
   switch (state) {
-    case KL_SALE_SELLING: return "selling";
-    case KL_SALE_STOPPED: return "stopped";
-    case KL_SALE_TO_BE_DEPLOYED: return "to be deployed";
+    case KL_SALE_STATE_SELLING: return "selling";
+    case KL_SALE_STATE_STOPPED: return "stopped";
+    case KL_SALE_STATE_TO_BE_DEPLOYED: return "to be deployed";
     default: return "unknown";
   }
 }

@@ -32,286 +32,11 @@
 /** The longest request_id, in bytes. */
 #define KL_REQUEST_ID_MAX 128
 
-/** The time comes from the device's own clock. */
-#define KL_TIME_SYSTEM 0
-
-/** The device's clock is unset; the time is the library's build time and certainly too early. */
-#define KL_TIME_FLOOR 1
-
-/** The time was handed in with kl_set_time. */
-#define KL_TIME_FIRMWARE 2
-
-/** The time was learned from the platform. */
-#define KL_TIME_PLATFORM 3
-
-/** The platform does not say. */
-#define KL_CODE_STATE_UNKNOWN 0
-
-/** It can be redeemed. */
-#define KL_CODE_STATE_UNUSED 1
-
-/** It was redeemed. */
-#define KL_CODE_STATE_USED 2
-
-/** It has expired. */
-#define KL_CODE_STATE_EXPIRED 3
-
-/** A refund is in progress. */
-#define KL_CODE_STATE_REFUNDING 4
-
-/** It is disabled. */
-#define KL_CODE_STATE_DISABLED 5
-
-/** The command opens a door or pushes goods out. */
-#define KL_COMMAND_DOOR 1
-
-/** The command uses up a pickup code. */
-#define KL_COMMAND_REDEEM 2
-
-/** The command is another write: an order, a payment report, a refund, an appeal. */
-#define KL_COMMAND_WRITE 3
-
-/** Nothing moves by this command. */
-#define KL_PHYSICAL_NONE 0
-
-/** It is not known yet what the machine did. */
-#define KL_PHYSICAL_PENDING 1
-
-/** The door opened, or the goods came out. */
-#define KL_PHYSICAL_CONFIRMED 2
-
-/** The machine reports that it did not. */
-#define KL_PHYSICAL_FAILED 3
-
-/** The platform does not know what the machine did. */
-#define KL_PHYSICAL_UNKNOWABLE 4
-
-/** The outcome is not known yet. */
-#define KL_BY_NOBODY 0
-
-/** The platform's answer; or the call itself, if it could not be sent. */
-#define KL_BY_ANSWER 1
-
-/** The platform, asked later (a query). */
-#define KL_BY_QUERY 2
-
-/** The platform, by a callback. */
-#define KL_BY_EVENT 3
-
-/** A sensor at the machine. */
-#define KL_BY_SENSOR 4
-
-/** A person. */
-#define KL_BY_PERSON 5
-
-/** The journal: the process ended before it had sent anything. */
-#define KL_BY_JOURNAL 6
-
-/**
- * The platform's usual kind of code (Yopoint: a voucher code; Dingshang: a pickup code; Youzan: a self-fetch code).
- */
-#define KL_CODE_PICKUP 0
-
-/** Youzan: a code for virtual goods. */
-#define KL_CODE_VIRTUAL 1
-
-/** Youzan: an e-voucher. */
-#define KL_CODE_VOUCHER 2
-
-/** Nothing in particular. */
-#define KL_ADVICE_NONE 0
-
-/** Trying again is safe, after retry_after_ms if that is not 0. */
-#define KL_ADVICE_RETRY 1
-
-/** Ask what became of it before anything else: the same request_id again, or a query. */
-#define KL_ADVICE_ASK_FIRST 2
-
-/** Only a person or a sensor can decide. */
-#define KL_ADVICE_CALL_PERSON 3
-
-/** Trying again will not help: a setting, a credential or a parameter must change. */
-#define KL_ADVICE_FIX 4
-
-/** A kind that this version does not know; see method and json. */
-#define KL_EVENT_OTHER 0
-
-/** The platform probes the callback address. */
-#define KL_EVENT_TEST 1
-
-/** A door was shut, or never opened: see door. */
-#define KL_EVENT_DOOR_CLOSED 2
-
-/** The goods a customer took are recognised: charge, then report the payment to report_url. */
-#define KL_EVENT_RECOGNIZED 3
-
-/** An order is paid. */
-#define KL_EVENT_ORDER_PAID 4
-
-/** A refund was approved: refund through your own channel and answer with the result. */
-#define KL_EVENT_REFUND_APPROVED 5
-
-/** After an appeal: a new order replaces an old one. Charge it and report to report_url. */
-#define KL_EVENT_ORDER_REPLACED 6
-
-/** A vending machine pushed goods out, or failed to: see delivery. */
-#define KL_EVENT_DELIVERY 7
-
-/** A voucher code was redeemed. */
-#define KL_EVENT_VOUCHER_REDEEMED 8
-
-/** A cabinet's settings changed: see cabinet. */
-#define KL_EVENT_CABINET_CHANGED 9
-
-/** A return slip was made. */
-#define KL_EVENT_RETURN_SLIP 10
-
-/** Older vending flow: refund this order now and answer with the channel's raw result. */
-#define KL_EVENT_REFUND_REQUESTED 11
-
-/** Older vending flow: a refund is finished. */
-#define KL_EVENT_REFUND_FINISHED 12
-
-/** Older vending flow: the customer was sent to the payment page. */
-#define KL_EVENT_PAY_PAGE 13
-
-/** An order was made, shipped or changed; method says what happened. */
-#define KL_EVENT_ORDER_CHANGED 14
-
-/** An order is finished: the goods are handed over. */
-#define KL_EVENT_ORDER_FINISHED 15
-
-/** An order was closed: it will not be handed over. */
-#define KL_EVENT_ORDER_CLOSED 16
-
-/** A refund was asked for, decided or made; method says which. */
-#define KL_EVENT_REFUND_CHANGED 17
-
-/** The goods on sale or their stock changed: fetch them again. */
-#define KL_EVENT_STOCK_CHANGED 18
-
-/** The application's own subscription on the platform's market changed. */
-#define KL_EVENT_APP_CHANGED 19
-
-/**
- * Signed with nothing (Dingshang): anybody who knows your address could have sent it. Treat it as a hint: put a token
- * that cannot be guessed into notify_url, check it in your HTTP server, and confirm with kl_order_get.
- */
-#define KL_SIGNED_NOTHING 0
-
-/** Signed with the account's secret. */
-#define KL_SIGNED_APP_SECRET 1
-
-/** Signed with the payment key. */
-#define KL_SIGNED_PAY_KEY 2
-
-/**
- * Signed with the account's secret, but over the content alone: method and what else stands beside it is not covered
- * (Youzan without the header Event-Sign; hand the headers in).
- */
-#define KL_SIGNED_CONTENT_ONLY 3
-
-/** Not signed but encrypted with the account's secret (Youzan's market messages). */
-#define KL_SIGNED_ENCRYPTED 4
-
 /** The number of this header's ABI. It moves when a program built with an older header would break. */
 #define KL_ABI_VERSION 1
 
 /** The version of this header as a number that grows: 10000 * major + 100 * minor + patch. */
 #define KL_VERSION_NUMBER 100
-
-/** Nothing is logged. */
-#define KL_LOG_OFF 0
-
-/** Something failed and needs attention. */
-#define KL_LOG_ERROR 1
-
-/** Something is odd but was dealt with. */
-#define KL_LOG_WARN 2
-
-/** Nothing is wrong, but worth a line: a callback came, a token was renewed. */
-#define KL_LOG_INFO 3
-
-/** Connections, lookups, handshakes. */
-#define KL_LOG_DEBUG 4
-
-/** The platform does not say. */
-#define KL_SALE_UNKNOWN 0
-
-/** It sells. */
-#define KL_SALE_SELLING 1
-
-/** It was stopped. */
-#define KL_SALE_STOPPED 2
-
-/** It is still to be deployed. */
-#define KL_SALE_TO_BE_DEPLOYED 3
-
-/** Orders of cabinets with doors. */
-#define KL_ORDER_CABINET 0
-
-/** Orders of vending machines that push the goods out. */
-#define KL_ORDER_VENDING 1
-
-/** The platform does not say. */
-#define KL_PAY_UNKNOWN 0
-
-/** Not paid yet. */
-#define KL_PAY_UNPAID 1
-
-/** Paid. */
-#define KL_PAY_PAID 2
-
-/** The payment failed. */
-#define KL_PAY_FAILED 3
-
-/** The platform does not say. */
-#define KL_SERVICE_UNKNOWN 0
-
-/** The visit has not begun. */
-#define KL_SERVICE_NOT_STARTED 1
-
-/** A visit is in progress. */
-#define KL_SERVICE_IN_SERVICE 2
-
-/** The visit is over. */
-#define KL_SERVICE_ENDED 3
-
-/** The platform does not say. */
-#define KL_DOOR_UNKNOWN 0
-
-/** The door is open. */
-#define KL_DOOR_OPEN 1
-
-/** The door was open and is shut. */
-#define KL_DOOR_SHUT 2
-
-/** The door never opened. */
-#define KL_DOOR_NEVER_OPENED 3
-
-/** The platform does not say. */
-#define KL_DELIVERY_UNKNOWN 0
-
-/** The machine is to push the goods out. */
-#define KL_DELIVERY_PENDING 1
-
-/** The goods came out. */
-#define KL_DELIVERY_DELIVERED 2
-
-/** The goods did not come out. */
-#define KL_DELIVERY_FAILED 3
-
-/** The goods wait to be picked up. */
-#define KL_DELIVERY_AWAITING_PICKUP 4
-
-/** There were no goods; they are owed. */
-#define KL_DELIVERY_OUT_OF_STOCK 5
-
-/** The customer paid. */
-#define KL_PAYMENT_PAID 1
-
-/** The payment failed. */
-#define KL_PAYMENT_FAILED -1
 
 /** The longest visit_id, in bytes. */
 #define KL_VISIT_ID_MAX 64
@@ -459,7 +184,7 @@
  * yes permits payment reports to a NotifyUrl of plain http, whose network can read and change them. base_url
  * stays https. yes or no. Default: no. Only yopoint.
  */
-#define KL_KEY_ALLOW_HTTP_NOTIFY "allow_http_notify"
+#define KL_KEY_ALLOW_HTTP_REPORT "allow_http_report"
 /**
  * The merchant key (AppKey, older: merchant_id) from the dashboard. It signs every payload; it is neither
  * AppID nor AppSecret. Only dingshang.
@@ -556,6 +281,9 @@ typedef int32_t kl_outcome;
 /** What a call answers: 0 is KL_OK, anything else one of the KL_E_* codes. */
 typedef int32_t kl_status;
 
+/** What to do about an error: KL_ADVICE_*. */
+typedef int32_t kl_advice;
+
 /**
  * Why a call failed. Yours, on the stack if you like: kl_error err = KL_ERROR_INIT; or = {0}. Every call that is given
  * one writes it, on success too. Texts are UTF-8, terminated, cut at a character, and never hold a secret.
@@ -570,7 +298,7 @@ typedef struct kl_error {
    */
   kl_outcome outcome;
   /** What to do about it: KL_ADVICE_*. */
-  int32_t advice;
+  kl_advice advice;
   /** The HTTP status of the answer, 0 if there was none. */
   int32_t http_status;
   /** The platform's own code, 0 if it gave none, or none that is a number. */
@@ -598,6 +326,9 @@ typedef struct kl_view_options {
   uint32_t timeout_ms;
 } kl_view_options;
 
+/** Where a client's time comes from: KL_TIME_SOURCE_*. */
+typedef int32_t kl_time_source;
+
 /** What the network layer of a client has done so far. Yours: kl_stats stats = KL_STATS_INIT;. */
 typedef struct kl_stats {
   /** sizeof(kl_stats). */
@@ -619,14 +350,17 @@ typedef struct kl_stats {
 /** A verb, for kl_client_can: KL_VERB_*, named as the functions are. */
 typedef int32_t kl_verb;
 
+/** What a pickup code is for: KL_CODE_KIND_*. */
+typedef int32_t kl_code_kind;
+
 /**
  * Which codes: kl_code_query q = KL_CODE_QUERY_INIT;. Texts may be NULL where the platform does not ask for them.
  */
 typedef struct kl_code_query {
   /** sizeof this struct. */
   uint32_t struct_size;
-  /** What the code is for: KL_CODE_*. */
-  int32_t kind;
+  /** What the code is for: KL_CODE_KIND_*. */
+  kl_code_kind kind;
   /** The code itself, for kl_code_lookup. */
   const char *code;
   /** The cabinet (Dingshang). */
@@ -671,6 +405,9 @@ typedef struct kl_code_cancel_request {
   const char *extra_json;
 } kl_code_cancel_request;
 
+/** What became of goods that a machine pushes out: KL_DELIVERY_STATE_*. */
+typedef int32_t kl_delivery_state;
+
 /** Goods in an order. */
 typedef struct kl_order_line {
   /** The bar code. */
@@ -683,8 +420,8 @@ typedef struct kl_order_line {
   int64_t total;
   /** How many; -1 if unknown. */
   int32_t quantity;
-  /** What became of it: KL_DELIVERY_*. */
-  int32_t delivery;
+  /** What became of it: KL_DELIVERY_STATE_*. */
+  kl_delivery_state delivery;
   /**
    * The platform's number of this item, by which it is dispensed (Dingshang: record_id, the item_no of
    * kl_door_open).
@@ -695,6 +432,18 @@ typedef struct kl_order_line {
   /** What became of it in the platform's own word. */
   const char *state_text;
 } kl_order_line;
+
+/** Which kind of machine an order is of: KL_ORDER_KIND_*. */
+typedef int32_t kl_order_kind;
+
+/** Whether an order is paid: KL_PAYMENT_STATE_*. */
+typedef int32_t kl_payment_state;
+
+/** How far a customer's visit is, as the platform sees it: KL_SERVICE_STATE_*. */
+typedef int32_t kl_service_state;
+
+/** What is known of a door: KL_DOOR_STATE_*. */
+typedef int32_t kl_door_state;
 
 /** A purchase. Texts are never NULL, and empty where the platform does not say. */
 typedef struct kl_order {
@@ -714,10 +463,10 @@ typedef struct kl_order {
   const char *refund_reason;
   /** The platform's own record as JSON. */
   const char *json;
-  /** The goods; NULL if line_count is 0. */
-  const kl_order_line *lines;
-  /** The goods that went back; NULL if refunded_line_count is 0. */
-  const kl_order_line *refunded_lines;
+  /** The goods, a pointer to each; NULL if line_count is 0. */
+  const kl_order_line *const *lines;
+  /** The goods that went back, a pointer to each; NULL if refunded_line_count is 0. */
+  const kl_order_line *const *refunded_lines;
   /** How many lines. */
   size_t line_count;
   /** How many refunded lines. */
@@ -732,18 +481,18 @@ typedef struct kl_order {
   int64_t paid_at;
   /** When a refund was asked for, Unix seconds; 0 if not, or unknown. */
   int64_t refund_at;
-  /** KL_ORDER_*. */
-  int32_t kind;
-  /** KL_PAY_*. */
-  int32_t payment;
+  /** Which kind of machine it is of: KL_ORDER_KIND_*. */
+  kl_order_kind kind;
+  /** Whether it is paid: KL_PAYMENT_STATE_*. */
+  kl_payment_state payment;
   /** How it was paid, as the platform numbers it; -1 if unknown. */
   int32_t pay_type;
-  /** KL_SERVICE_*. */
-  int32_t service;
-  /** KL_DOOR_*. */
-  int32_t door;
-  /** KL_DELIVERY_*. */
-  int32_t delivery;
+  /** How far the visit is: KL_SERVICE_STATE_*. */
+  kl_service_state service;
+  /** The door: KL_DOOR_STATE_*. */
+  kl_door_state door;
+  /** What became of the goods, where they are pushed out: KL_DELIVERY_STATE_*. */
+  kl_delivery_state delivery;
   /** The platform marked it for review: 1, 0, or -1 if unknown. */
   int32_t suspicious;
   /** The refund the customer asked for, as the platform numbers it; 0 for none. */
@@ -751,6 +500,9 @@ typedef struct kl_order {
   /** The order's state in the platform's own word (Dingshang: SUCCESS, PICKUPCODE, NOTPAY, …). */
   const char *state_text;
 } kl_order;
+
+/** The state of a pickup code: KL_CODE_STATE_*. */
+typedef int32_t kl_code_state;
 
 /** A pickup code. Texts are never NULL, and empty where the platform does not say. */
 typedef struct kl_pickup_code {
@@ -776,10 +528,10 @@ typedef struct kl_pickup_code {
   int64_t expires_at;
   /** When it was used, Unix seconds; 0 if not, or unknown. */
   int64_t used_at;
-  /** What it is for: KL_CODE_*. */
-  int32_t kind;
-  /** KL_CODE_STATE_*. */
-  int32_t state;
+  /** What it is for: KL_CODE_KIND_*. */
+  kl_code_kind kind;
+  /** What state it is in: KL_CODE_STATE_*. */
+  kl_code_state state;
   /** How many items it is good for; -1 if unknown. */
   int32_t quantity;
 } kl_pickup_code;
@@ -837,8 +589,8 @@ typedef struct kl_redeem_request {
   uint32_t struct_size;
   /** Not to be sent later than this after the call, in milliseconds; 0 for the setting command_ttl_ms. */
   uint32_t ttl_ms;
-  /** What the code is for: KL_CODE_*. */
-  int32_t kind;
+  /** What the code is for: KL_CODE_KIND_*. */
+  kl_code_kind kind;
   /** 0. */
   uint32_t reserved;
   /**
@@ -873,8 +625,17 @@ typedef struct kl_redeem_request {
   const char *context;
 } kl_redeem_request;
 
-/** Which commands kl_command_list lists: KL_COMMANDS_*. */
+/** Who settled what became of a command: KL_SETTLED_BY_*. */
+typedef int32_t kl_settled_by;
+
+/** Which commands kl_command_list lists: KL_COMMAND_FILTER_*. */
 typedef int32_t kl_command_filter;
+
+/** What a command does: KL_COMMAND_KIND_*. */
+typedef int32_t kl_command_kind;
+
+/** What the machine did after a command: KL_PHYSICAL_STATE_*. */
+typedef int32_t kl_physical_state;
 
 /** What is known of a command. Lives as long as its kl_command; texts are never NULL. */
 typedef struct kl_command_info {
@@ -899,7 +660,7 @@ typedef struct kl_command_info {
   /**
    * Where the payment of that order must be reported (kl_payment_report); empty if the platform gave none.
    */
-  const char *notify_url;
+  const char *report_url;
   /** The platform's data as JSON. */
   const char *json;
   /** The cabinet. */
@@ -910,14 +671,14 @@ typedef struct kl_command_info {
   const char *physical_error;
   /** status as a sentence, or the note of whoever settled it. */
   const char *message;
-  /** What it does: KL_COMMAND_*. */
-  int32_t kind;
+  /** What it does: KL_COMMAND_KIND_*. */
+  kl_command_kind kind;
   /** What became of it. */
   kl_outcome outcome;
-  /** Physical result, independent of the outcome: KL_PHYSICAL_*. */
-  int32_t physical;
-  /** Source of the outcome: KL_BY_*. */
-  int32_t settled_by;
+  /** Physical result, independent of the outcome: KL_PHYSICAL_STATE_*. */
+  kl_physical_state physical;
+  /** Source of the outcome: KL_SETTLED_BY_*. */
+  kl_settled_by settled_by;
   /**
    * Why it is not done: KL_E_IN_FLIGHT while it is under way, else how its call ended; KL_OK for done.
    */
@@ -976,6 +737,15 @@ typedef struct kl_journal_info {
   uint64_t visits;
 } kl_journal_info;
 
+/** What a callback is about: KL_EVENT_KIND_*. */
+typedef int32_t kl_event_kind;
+
+/** What a callback was signed with: KL_SIGNED_WITH_*. */
+typedef int32_t kl_signed_with;
+
+/** Whether a cabinet sells: KL_SALE_STATE_*. */
+typedef int32_t kl_sale_state;
+
 /**
  * A cabinet, locker or vending machine. Texts are never NULL, and empty where the platform does not say.
  */
@@ -998,8 +768,8 @@ typedef struct kl_cabinet {
   double latitude;
   /** Whether the platform can reach it: 1, 0, or -1 if unknown. */
   int32_t online;
-  /** KL_SALE_*. */
-  int32_t sale;
+  /** Whether it sells: KL_SALE_STATE_*. */
+  kl_sale_state sale;
   /** How many doors; -1 if unknown. */
   int32_t door_count;
 } kl_cabinet;
@@ -1009,16 +779,16 @@ typedef struct kl_cabinet {
  * tell.
  */
 typedef struct kl_event_info {
-  /** KL_EVENT_*. */
-  int32_t kind;
+  /** What it is about: KL_EVENT_KIND_*. */
+  kl_event_kind kind;
   /** 1 if this client saw it before and took it: answer it again, do nothing else. */
   int32_t duplicate;
-  /** KL_SIGNED_*. */
-  int32_t signed_with;
-  /** KL_DOOR_*. */
-  int32_t door;
-  /** KL_DELIVERY_*. */
-  int32_t delivery;
+  /** What it was signed with: KL_SIGNED_WITH_*. */
+  kl_signed_with signed_with;
+  /** The door: KL_DOOR_STATE_*. */
+  kl_door_state door;
+  /** What became of the goods: KL_DELIVERY_STATE_*. */
+  kl_delivery_state delivery;
   /** When the platform signed it, Unix seconds; 0 if it does not say. */
   int64_t sent_at;
   /** When it was paid, or made, Unix seconds; 0 if unknown. */
@@ -1053,8 +823,8 @@ typedef struct kl_event_info {
   const char *biz_id;
   /** The platform's own content as JSON. */
   const char *json;
-  /** The goods; NULL if line_count is 0. */
-  const kl_order_line *lines;
+  /** The goods, a pointer to each; NULL if line_count is 0. */
+  const kl_order_line *const *lines;
   /** How many lines. */
   size_t line_count;
   /** The order's fields, where the callback carries them, else NULL. */
@@ -1117,12 +887,15 @@ typedef struct kl_company_info {
   int64_t now;
 } kl_company_info;
 
+/** How much is logged, and how grave a line is: KL_LOG_LEVEL_*. */
+typedef int32_t kl_log_level;
+
 /**
  * Takes one line of the log: UTF-8, terminated, without a newline, without a secret; yours only for the time of the
- * call. level is KL_LOG_*. Called from whichever thread makes a call, from several at a time, and must not call
+ * call. level is KL_LOG_LEVEL_*. Called from whichever thread makes a call, from several at a time, and must not call
  * kiosklink.
  */
-typedef void (*kl_log_fn)(void *user, int32_t level, const char *line);
+typedef void (*kl_log_fn)(void *user, kl_log_level level, const char *line);
 
 /** Which page of a list: kl_page p = KL_PAGE_INIT;. */
 typedef struct kl_page {
@@ -1173,8 +946,8 @@ typedef struct kl_stock_item {
 typedef struct kl_order_ref {
   /** sizeof this struct. */
   uint32_t struct_size;
-  /** KL_ORDER_CABINET or KL_ORDER_VENDING. */
-  int32_t kind;
+  /** KL_ORDER_KIND_CABINET or KL_ORDER_KIND_VENDING. */
+  kl_order_kind kind;
   /** The platform's number; may be NULL. */
   const char *order_no;
   /** The payment channel's or your own number; may be NULL. */
@@ -1189,8 +962,8 @@ typedef struct kl_order_ref {
 typedef struct kl_order_query {
   /** sizeof this struct. */
   uint32_t struct_size;
-  /** KL_ORDER_CABINET or KL_ORDER_VENDING. */
-  int32_t kind;
+  /** KL_ORDER_KIND_CABINET or KL_ORDER_KIND_VENDING. */
+  kl_order_kind kind;
   /** From this time on, Unix seconds. */
   int64_t from;
   /** To this time, Unix seconds, itself included. */
@@ -1219,6 +992,9 @@ typedef struct kl_visit {
   uint32_t unknown_count;
 } kl_visit;
 
+/** What is reported of a payment: KL_PAYMENT_RESULT_*. */
+typedef int32_t kl_payment_result;
+
 /**
  * A payment to be reported: kl_payment_report_request r = KL_PAYMENT_REPORT_REQUEST_INIT;. Texts may be NULL where
  * it says so.
@@ -1226,14 +1002,14 @@ typedef struct kl_visit {
 typedef struct kl_payment_report_request {
   /** sizeof this struct. */
   uint32_t struct_size;
-  /** KL_PAYMENT_PAID or KL_PAYMENT_FAILED. */
-  int32_t result;
+  /** KL_PAYMENT_RESULT_PAID or KL_PAYMENT_RESULT_FAILED. */
+  kl_payment_result result;
   /** What was paid, in fen; negative leaves it out. */
   int64_t amount;
   /**
    * Yopoint: the address that the platform gave for this order, from the opened door or from an event. Elsewhere NULL.
    */
-  const char *notify_url;
+  const char *report_url;
   /** The platform's order number. */
   const char *order_no;
   /** The cabinet, where the platform asks for it (Dingshang); may be NULL. */
@@ -1284,12 +1060,14 @@ typedef struct kl_claim_request {
   const char *context;
 } kl_claim_request;
 
-/** Goods for an order to be made. */
+/** Goods for an order to be made: kl_order_create_line l = KL_ORDER_CREATE_LINE_INIT;. */
 typedef struct kl_order_create_line {
-  /** The platform's id of the goods in this cabinet. */
-  const char *product_id;
+  /** sizeof this struct. */
+  uint32_t struct_size;
   /** How many. */
   uint32_t quantity;
+  /** The platform's id of the goods in this cabinet. */
+  const char *product_id;
 } kl_order_create_line;
 
 /** An order to be made: kl_order_create_request r = KL_ORDER_CREATE_REQUEST_INIT;. */
@@ -1298,8 +1076,8 @@ typedef struct kl_order_create_request {
   uint32_t struct_size;
   /** How many lines. */
   uint32_t line_count;
-  /** The goods. */
-  const kl_order_create_line *lines;
+  /** The goods, a pointer to each. */
+  const kl_order_create_line *const *lines;
   /** The cabinet. */
   const char *cabinet_id;
   /** Your own number for it, unique (Dingshang: 20 to 32 characters, digits preferred). */
@@ -1318,6 +1096,18 @@ typedef struct kl_order_create_request {
   /** Your own words, kept with it and given back, at most KL_CONTEXT_MAX bytes; may be NULL. */
   const char *context;
 } kl_order_create_request;
+
+/** The time comes from the device's own clock. */
+#define KL_TIME_SOURCE_SYSTEM 0
+
+/** The device's clock is unset; the time is the library's build time and certainly too early. */
+#define KL_TIME_SOURCE_FLOOR 1
+
+/** The time was handed in with kl_set_time. */
+#define KL_TIME_SOURCE_FIRMWARE 2
+
+/** The time was learned from the platform. */
+#define KL_TIME_SOURCE_PLATFORM 3
 
 /** kl_ping. */
 #define KL_VERB_PING 1
@@ -1376,20 +1166,94 @@ typedef struct kl_order_create_request {
 /** kl_call. */
 #define KL_VERB_CALL 19
 
+/** The platform does not say. */
+#define KL_CODE_STATE_UNKNOWN 0
+
+/** It can be redeemed. */
+#define KL_CODE_STATE_UNUSED 1
+
+/** It was redeemed. */
+#define KL_CODE_STATE_USED 2
+
+/** It has expired. */
+#define KL_CODE_STATE_EXPIRED 3
+
+/** A refund is in progress. */
+#define KL_CODE_STATE_REFUNDING 4
+
+/** It is disabled. */
+#define KL_CODE_STATE_DISABLED 5
+
+/** The command opens a door or pushes goods out. */
+#define KL_COMMAND_KIND_DOOR 1
+
+/** The command uses up a pickup code. */
+#define KL_COMMAND_KIND_REDEEM 2
+
+/** The command is another write: an order, a payment report, a refund, an appeal. */
+#define KL_COMMAND_KIND_WRITE 3
+
+/** Nothing moves by this command. */
+#define KL_PHYSICAL_STATE_NONE 0
+
+/** It is not known yet what the machine did. */
+#define KL_PHYSICAL_STATE_PENDING 1
+
+/** The door opened, or the goods came out. */
+#define KL_PHYSICAL_STATE_CONFIRMED 2
+
+/** The machine reports that it did not. */
+#define KL_PHYSICAL_STATE_FAILED 3
+
+/** The platform does not know what the machine did. */
+#define KL_PHYSICAL_STATE_UNKNOWABLE 4
+
+/** The outcome is not known yet. */
+#define KL_SETTLED_BY_NOBODY 0
+
+/** The platform's answer; or the call itself, if it could not be sent. */
+#define KL_SETTLED_BY_ANSWER 1
+
+/** The platform, asked later (a query). */
+#define KL_SETTLED_BY_QUERY 2
+
+/** The platform, by a callback. */
+#define KL_SETTLED_BY_EVENT 3
+
+/** A sensor at the machine. */
+#define KL_SETTLED_BY_SENSOR 4
+
+/** A person. */
+#define KL_SETTLED_BY_PERSON 5
+
+/** The journal: the process ended before it had sent anything. */
+#define KL_SETTLED_BY_JOURNAL 6
+
+/**
+ * The platform's usual kind of code (Yopoint: a voucher code; Dingshang: a pickup code; Youzan: a self-fetch code).
+ */
+#define KL_CODE_KIND_PICKUP 0
+
+/** Youzan: a code for virtual goods. */
+#define KL_CODE_KIND_VIRTUAL 1
+
+/** Youzan: an e-voucher. */
+#define KL_CODE_KIND_VOUCHER 2
+
 /** All that are remembered. */
-#define KL_COMMANDS_ANY 0
+#define KL_COMMAND_FILTER_ANY 0
 
 /** Those under way and those unknown. */
-#define KL_COMMANDS_OPEN 1
+#define KL_COMMAND_FILTER_OPEN 1
 
 /** Those that are done. */
-#define KL_COMMANDS_DONE 2
+#define KL_COMMAND_FILTER_DONE 2
 
 /** Those that are not done. */
-#define KL_COMMANDS_NOT_DONE 3
+#define KL_COMMAND_FILTER_NOT_DONE 3
 
 /** Those of which it is not known, without those under way. */
-#define KL_COMMANDS_UNKNOWN 4
+#define KL_COMMAND_FILTER_UNKNOWN 4
 
 /** The platform took it. */
 #define KL_DONE 1
@@ -1399,6 +1263,195 @@ typedef struct kl_order_create_request {
 
 /** It may have happened. Find out; never send it again under another request_id. */
 #define KL_UNKNOWN 3
+
+/** Nothing in particular. */
+#define KL_ADVICE_NONE 0
+
+/** Trying again is safe, after retry_after_ms if that is not 0. */
+#define KL_ADVICE_RETRY 1
+
+/** Ask what became of it before anything else: the same request_id again, or a query. */
+#define KL_ADVICE_ASK_FIRST 2
+
+/** Only a person or a sensor can decide. */
+#define KL_ADVICE_CALL_PERSON 3
+
+/** Trying again will not help: a setting, a credential or a parameter must change. */
+#define KL_ADVICE_FIX 4
+
+/** A kind that this version does not know; see method and json. */
+#define KL_EVENT_KIND_OTHER 0
+
+/** The platform probes the callback address. */
+#define KL_EVENT_KIND_TEST 1
+
+/** A door was shut, or never opened: see door. */
+#define KL_EVENT_KIND_DOOR_CLOSED 2
+
+/** The goods a customer took are recognised: charge, then report the payment to report_url. */
+#define KL_EVENT_KIND_RECOGNIZED 3
+
+/** An order is paid. */
+#define KL_EVENT_KIND_ORDER_PAID 4
+
+/** A refund was approved: refund through your own channel and answer with the result. */
+#define KL_EVENT_KIND_REFUND_APPROVED 5
+
+/** After an appeal: a new order replaces an old one. Charge it and report to report_url. */
+#define KL_EVENT_KIND_ORDER_REPLACED 6
+
+/** A vending machine pushed goods out, or failed to: see delivery. */
+#define KL_EVENT_KIND_DELIVERY 7
+
+/** A voucher code was redeemed. */
+#define KL_EVENT_KIND_VOUCHER_REDEEMED 8
+
+/** A cabinet's settings changed: see cabinet. */
+#define KL_EVENT_KIND_CABINET_CHANGED 9
+
+/** A return slip was made. */
+#define KL_EVENT_KIND_RETURN_SLIP 10
+
+/** Older vending flow: refund this order now and answer with the channel's raw result. */
+#define KL_EVENT_KIND_REFUND_REQUESTED 11
+
+/** Older vending flow: a refund is finished. */
+#define KL_EVENT_KIND_REFUND_FINISHED 12
+
+/** Older vending flow: the customer was sent to the payment page. */
+#define KL_EVENT_KIND_PAY_PAGE 13
+
+/** An order was made, shipped or changed; method says what happened. */
+#define KL_EVENT_KIND_ORDER_CHANGED 14
+
+/** An order is finished: the goods are handed over. */
+#define KL_EVENT_KIND_ORDER_FINISHED 15
+
+/** An order was closed: it will not be handed over. */
+#define KL_EVENT_KIND_ORDER_CLOSED 16
+
+/** A refund was asked for, decided or made; method says which. */
+#define KL_EVENT_KIND_REFUND_CHANGED 17
+
+/** The goods on sale or their stock changed: fetch them again. */
+#define KL_EVENT_KIND_STOCK_CHANGED 18
+
+/** The application's own subscription on the platform's market changed. */
+#define KL_EVENT_KIND_APP_CHANGED 19
+
+/**
+ * Signed with nothing (Dingshang): anybody who knows your address could have sent it. Treat it as a hint: put a token
+ * that cannot be guessed into notify_url, check it in your HTTP server, and confirm with kl_order_get.
+ */
+#define KL_SIGNED_WITH_NOTHING 0
+
+/** Signed with the account's secret. */
+#define KL_SIGNED_WITH_APP_SECRET 1
+
+/** Signed with the payment key. */
+#define KL_SIGNED_WITH_PAY_KEY 2
+
+/**
+ * Signed with the account's secret, but over the content alone: method and what else stands beside it is not covered
+ * (Youzan without the header Event-Sign; hand the headers in).
+ */
+#define KL_SIGNED_WITH_CONTENT_ONLY 3
+
+/** Not signed but encrypted with the account's secret (Youzan's market messages). */
+#define KL_SIGNED_WITH_ENCRYPTED 4
+
+/** Nothing is logged. */
+#define KL_LOG_LEVEL_OFF 0
+
+/** Something failed and needs attention. */
+#define KL_LOG_LEVEL_ERROR 1
+
+/** Something is odd but was dealt with. */
+#define KL_LOG_LEVEL_WARN 2
+
+/** Nothing is wrong, but worth a line: a callback came, a token was renewed. */
+#define KL_LOG_LEVEL_INFO 3
+
+/** Connections, lookups, handshakes. */
+#define KL_LOG_LEVEL_DEBUG 4
+
+/** The platform does not say. */
+#define KL_SALE_STATE_UNKNOWN 0
+
+/** It sells. */
+#define KL_SALE_STATE_SELLING 1
+
+/** It was stopped. */
+#define KL_SALE_STATE_STOPPED 2
+
+/** It is still to be deployed. */
+#define KL_SALE_STATE_TO_BE_DEPLOYED 3
+
+/** Orders of cabinets with doors. */
+#define KL_ORDER_KIND_CABINET 0
+
+/** Orders of vending machines that push the goods out. */
+#define KL_ORDER_KIND_VENDING 1
+
+/** The platform does not say. */
+#define KL_PAYMENT_STATE_UNKNOWN 0
+
+/** Not paid yet. */
+#define KL_PAYMENT_STATE_UNPAID 1
+
+/** Paid. */
+#define KL_PAYMENT_STATE_PAID 2
+
+/** The payment failed. */
+#define KL_PAYMENT_STATE_FAILED 3
+
+/** The platform does not say. */
+#define KL_SERVICE_STATE_UNKNOWN 0
+
+/** The visit has not begun. */
+#define KL_SERVICE_STATE_NOT_STARTED 1
+
+/** A visit is in progress. */
+#define KL_SERVICE_STATE_IN_SERVICE 2
+
+/** The visit is over. */
+#define KL_SERVICE_STATE_ENDED 3
+
+/** The platform does not say. */
+#define KL_DOOR_STATE_UNKNOWN 0
+
+/** The door is open. */
+#define KL_DOOR_STATE_OPEN 1
+
+/** The door was open and is shut. */
+#define KL_DOOR_STATE_SHUT 2
+
+/** The door never opened. */
+#define KL_DOOR_STATE_NEVER_OPENED 3
+
+/** The platform does not say. */
+#define KL_DELIVERY_STATE_UNKNOWN 0
+
+/** The machine is to push the goods out. */
+#define KL_DELIVERY_STATE_PENDING 1
+
+/** The goods came out. */
+#define KL_DELIVERY_STATE_DELIVERED 2
+
+/** The goods did not come out. */
+#define KL_DELIVERY_STATE_FAILED 3
+
+/** The goods wait to be picked up. */
+#define KL_DELIVERY_STATE_AWAITING_PICKUP 4
+
+/** There were no goods; they are owed. */
+#define KL_DELIVERY_STATE_OUT_OF_STOCK 5
+
+/** The customer paid. */
+#define KL_PAYMENT_RESULT_PAID 1
+
+/** The payment failed. */
+#define KL_PAYMENT_RESULT_FAILED -1
 
 /** It worked. */
 #define KL_OK 0
@@ -1754,12 +1807,12 @@ KL_MUST_USE kl_status kl_client_warm(kl_client *client, kl_error *err);
 KL_MUST_USE kl_status kl_ping(kl_client *client, kl_error *err);
 
 /**
- * The time as this client knows it, in Unix seconds (0 if the call fails), and where it comes from (KL_TIME_*). Sends nothing. A device
- * without a clock may set its own by it once the source is KL_TIME_PLATFORM. source may be NULL.
+ * The time as this client knows it, in Unix seconds (0 if the call fails), and where it comes from (KL_TIME_SOURCE_*). Sends nothing. A device
+ * without a clock may set its own by it once the source is KL_TIME_SOURCE_PLATFORM. source may be NULL.
  */
 KL_MUST_USE kl_status kl_client_time(kl_client *client,
                                      int64_t *unix_seconds,
-                                     int32_t *source,
+                                     kl_time_source *source,
                                      kl_error *err);
 
 /** Counts of what the network layer did, for a status page and for tests. Sends nothing. */
@@ -1827,7 +1880,7 @@ void kl_codes_free(kl_codes *list);
  * before it:
  *
  * - KL_DONE: the platform took the command, and out holds it. That the bolt moved is reported later, by
- *   KL_EVENT_DOOR_CLOSED or the order, and kl_command_wait waits for it.
+ *   KL_EVENT_KIND_DOOR_CLOSED or the order, and kl_command_wait waits for it.
  * - KL_NOT_DONE: it did not happen and will not. The same name may be tried again.
  * - KL_UNKNOWN: it may have opened. kl_command_resolve, a callback, a sensor or a person settles it.
  *
@@ -1843,7 +1896,7 @@ void kl_codes_free(kl_codes *list);
  *
  * Dingshang: dispenses the item item_no of the order order_no (POST /deliveries), or, as a test, what the lane
  * door holds (POST /deliveries/debug); the result is in the order after 120 s at the latest, and comes as
- * KL_EVENT_DELIVERY.
+ * KL_EVENT_KIND_DELIVERY.
  *
  * End the result with kl_command_free.
  */
@@ -1930,7 +1983,7 @@ KL_MUST_USE kl_outcome kl_command_resolve(kl_client *client,
 
 /**
  * Decides an unknown command by what was seen at the machine: outcome is KL_DONE or KL_NOT_DONE, by is
- * KL_BY_SENSOR or KL_BY_PERSON, note may be NULL and is kept. Frees the door for new commands. Sends nothing. Settling
+ * KL_SETTLED_BY_SENSOR or KL_SETTLED_BY_PERSON, note may be NULL and is kept. Frees the door for new commands. Sends nothing. Settling
  * twice with the same outcome is not an error; a command that is settled the other way is not changed (KL_E_REQUEST_ID).
  *
  * *Done* is taken at any time. *Not done* is KL_E_TOO_EARLY while the request may still reach the machine
@@ -1940,13 +1993,13 @@ KL_MUST_USE kl_outcome kl_command_resolve(kl_client *client,
 KL_MUST_USE kl_status kl_command_settle(kl_client *client,
                                         const char *request_id,
                                         kl_outcome outcome,
-                                        int32_t by,
+                                        kl_settled_by by,
                                         const char *note,
                                         kl_error *err);
 
 /**
  * A person decides an unknown command although it is too early to say *not done*: they take it on themselves that nothing
- * is on its way any more. Never for a program to call by itself. Otherwise as kl_command_settle with KL_BY_PERSON;
+ * is on its way any more. Never for a program to call by itself. Otherwise as kl_command_settle with KL_SETTLED_BY_PERSON;
  * note says who and why, and is kept. Sends nothing.
  */
 KL_MUST_USE kl_status kl_command_overrule(kl_client *client,
@@ -2048,11 +2101,11 @@ void kl_config_free(kl_config *config);
  * - KL_E_EVENT_SIGNATURE: the sign fits no secret, so answer HTTP 403 and do nothing.
  * - KL_E_EVENT: not of the platform's form.
  *
- * Yopoint: doc-3787821. Dingshang signs nothing (KL_SIGNED_NOTHING): JSON or form, one kind, KL_EVENT_DELIVERY;
+ * Yopoint: doc-3787821. Dingshang signs nothing (KL_SIGNED_WITH_NOTHING): JSON or form, one kind, KL_EVENT_KIND_DELIVERY;
  * success and failure of the same item may both arrive, and neither is a duplicate of the other.
  *
  * What it says about your commands is recorded: what a machine did (kl_command_wait), and that an opening whose answer was
- * lost was taken (KL_BY_EVENT: Yopoint's recognition, by the number that was sent with the opening).
+ * lost was taken (KL_SETTLED_BY_EVENT: Yopoint's recognition, by the number that was sent with the opening).
  *
  * Sends nothing. End the result with kl_event_free.
  */
@@ -2076,8 +2129,8 @@ const char *kl_event_reply(const kl_event *event);
 /**
  * Changes the answer. code 0 means taken; any other code asks the platform to come again, and the repetition then is
  * no duplicate (Dingshang documents no repetition). message may be NULL. data_json, a JSON object or NULL, becomes
- * data: the result of a refund that KL_EVENT_REFUND_APPROVED asks for (its fields are not published). For
- * KL_EVENT_REFUND_REQUESTED its fields stand beside the code, as the older flow reads refundsRawData and
+ * data: the result of a refund that KL_EVENT_KIND_REFUND_APPROVED asks for (its fields are not published). For
+ * KL_EVENT_KIND_REFUND_REQUESTED its fields stand beside the code, as the older flow reads refundsRawData and
  * refundsTime.
  */
 KL_MUST_USE kl_status kl_event_set_reply(kl_event *event,
@@ -2137,7 +2190,7 @@ const char *kl_status_name(kl_status status);
  * returns, no line is being delivered to the callback that was set before, so what it uses may be freed. Any thread,
  * but not from inside the callback (KL_E_BUSY).
  */
-KL_MUST_USE kl_status kl_set_log(int32_t level, kl_log_fn callback, void *user, kl_error *err);
+KL_MUST_USE kl_status kl_set_log(kl_log_level level, kl_log_fn callback, void *user, kl_error *err);
 
 /**
  * Hands in a time that the firmware trusts more than the device's clock (GPS, modem, NTP), in Unix seconds. From
@@ -2351,7 +2404,7 @@ KL_MUST_USE kl_outcome kl_payment_report(kl_client *client,
 
 /**
  * Asks for a full refund on the customer's behalf (Yopoint: cabinet.order.refund.apply). Staff approve it later; the
- * event KL_EVENT_REFUND_APPROVED then asks you to pay back. Parameter names beside the order number are inferred.
+ * event KL_EVENT_KIND_REFUND_APPROVED then asks you to pay back. Parameter names beside the order number are inferred.
  * Dingshang: PUT /orders/{order_no} with status 2 marks the order and returns the stock; it moves no money.
  * KL_E_BLOCKED, and nothing sent, while it is not known what became of a command of this order. It is recorded like
  * a door's command and needs state_dir as that does. End the result with kl_response_free.
@@ -2363,7 +2416,7 @@ KL_MUST_USE kl_outcome kl_refund_apply(kl_client *client,
 
 /**
  * Disputes the goods of an order on the customer's behalf (Yopoint: cabinet.order.user.appeal). Before payment the
- * corrected goods come as KL_EVENT_RECOGNIZED again; after it a new order comes as KL_EVENT_ORDER_REPLACED and the
+ * corrected goods come as KL_EVENT_KIND_RECOGNIZED again; after it a new order comes as KL_EVENT_KIND_ORDER_REPLACED and the
  * old one is refunded. Parameter names beside the order number are inferred. It is recorded like a door's command and
  * needs state_dir as that does. End the result with kl_response_free.
  */
@@ -2399,6 +2452,7 @@ KL_MUST_USE kl_outcome kl_order_create(kl_client *client,
 #define KL_ORDER_QUERY_INIT {sizeof(kl_order_query), 0, 0, 0, NULL}
 #define KL_PAYMENT_REPORT_REQUEST_INIT {sizeof(kl_payment_report_request), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
 #define KL_CLAIM_REQUEST_INIT {sizeof(kl_claim_request), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
+#define KL_ORDER_CREATE_LINE_INIT {sizeof(kl_order_create_line), 0, NULL}
 #define KL_ORDER_CREATE_REQUEST_INIT {sizeof(kl_order_create_request), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
 
 #ifdef __cplusplus

@@ -70,7 +70,7 @@ class KIOSKLINK_PUBLIC_TYPE Error : public std::exception {
   /// What became of an act: KL_DONE, KL_NOT_DONE or KL_UNKNOWN; 0 for a call that only reads.
   kl_outcome outcome() const noexcept { return raw_.outcome; }
   /// What to do about it: KL_ADVICE_*.
-  std::int32_t advice() const noexcept { return raw_.advice; }
+  kl_advice advice() const noexcept { return raw_.advice; }
   /// The HTTP status of the answer, 0 if there was none.
   std::int32_t http_status() const noexcept { return raw_.http_status; }
   /// The platform's own code, 0 if it gave none.
@@ -502,20 +502,45 @@ class OrderIter : public detail::Walk<kl_order_iter, kl_order, kl_order_iter_fre
 /// The lines of an order or an event, for range-for. Borrowed: they end with the result they were read from.
 class Lines {
  public:
-  Lines(const kl_order_line *lines, std::size_t count) noexcept : lines_(lines), count_(count) {}
+  /// Steps through the lines.
+  class const_iterator {
+   public:
+    typedef std::forward_iterator_tag iterator_category;
+    typedef kl_order_line value_type;
+    typedef std::ptrdiff_t difference_type;
+    typedef const kl_order_line *pointer;
+    typedef const kl_order_line &reference;
+
+    const_iterator() noexcept : at_(nullptr) {}
+    explicit const_iterator(const kl_order_line *const *at) noexcept : at_(at) {}
+    reference operator*() const noexcept { return **at_; }
+    pointer operator->() const noexcept { return *at_; }
+    const_iterator &operator++() noexcept {
+      ++at_;
+      return *this;
+    }
+    const_iterator operator++(int) noexcept { return const_iterator(at_++); }
+    bool operator==(const const_iterator &other) const noexcept { return at_ == other.at_; }
+    bool operator!=(const const_iterator &other) const noexcept { return at_ != other.at_; }
+
+   private:
+    const kl_order_line *const *at_;
+  };
+
+  Lines(const kl_order_line *const *lines, std::size_t count) noexcept : lines_(lines), count_(count) {}
   /// The first line.
-  const kl_order_line *begin() const noexcept { return lines_; }
+  const_iterator begin() const noexcept { return const_iterator(lines_); }
   /// Behind the last one.
-  const kl_order_line *end() const noexcept { return lines_ + count_; }
+  const_iterator end() const noexcept { return const_iterator(lines_ + count_); }
   /// How many.
   std::size_t size() const noexcept { return count_; }
   /// Whether there are none.
   bool empty() const noexcept { return count_ == 0; }
   /// One of them; index must be less than size().
-  const kl_order_line &operator[](std::size_t index) const noexcept { return lines_[index]; }
+  const kl_order_line &operator[](std::size_t index) const noexcept { return *lines_[index]; }
 
  private:
-  const kl_order_line *lines_;
+  const kl_order_line *const *lines_;
   std::size_t count_;
 };
 
@@ -560,23 +585,32 @@ struct Page : kl_page {
   }
 };
 
-/// A kl_order_ref: kind KL_ORDER_CABINET, and the platform's number, which may be nullptr if trade_no is set.
+/// A kl_order_ref: kind KL_ORDER_KIND_CABINET, and the platform's number, which may be nullptr if trade_no is set.
 struct OrderRef : kl_order_ref {
   explicit OrderRef(const char *order_no_) noexcept : kl_order_ref KL_ORDER_REF_INIT { order_no = order_no_; }
 };
 
-/// A kl_order_query: KL_ORDER_CABINET or KL_ORDER_VENDING, from and to in Unix seconds, both included.
+/// A kl_order_query: KL_ORDER_KIND_CABINET or KL_ORDER_KIND_VENDING, from and to in Unix seconds, both included.
 struct OrderQuery : kl_order_query {
-  OrderQuery(std::int32_t kind_, std::int64_t from_, std::int64_t to_) noexcept : kl_order_query KL_ORDER_QUERY_INIT {
+  OrderQuery(kl_order_kind kind_, std::int64_t from_, std::int64_t to_) noexcept : kl_order_query KL_ORDER_QUERY_INIT {
     kind = kind_;
     from = from_;
     to = to_;
   }
 };
 
-/// A kl_order_create_request. The lines are an array of yours.
+/// A kl_order_create_line: the platform's id of the goods, and how many.
+struct OrderCreateLine : kl_order_create_line {
+  OrderCreateLine(const char *product_id_, std::uint32_t quantity_) noexcept
+      : kl_order_create_line KL_ORDER_CREATE_LINE_INIT {
+    product_id = product_id_;
+    quantity = quantity_;
+  }
+};
+
+/// A kl_order_create_request. The lines are an array of yours with a pointer to each.
 struct OrderCreateRequest : kl_order_create_request {
-  OrderCreateRequest(const char *cabinet_id_, const char *trade_no_, const kl_order_create_line *lines_,
+  OrderCreateRequest(const char *cabinet_id_, const char *trade_no_, const kl_order_create_line *const *lines_,
                      std::uint32_t line_count_) noexcept
       : kl_order_create_request KL_ORDER_CREATE_REQUEST_INIT {
     cabinet_id = cabinet_id_;
@@ -586,9 +620,9 @@ struct OrderCreateRequest : kl_order_create_request {
   }
 };
 
-/// A kl_payment_report_request: KL_PAYMENT_PAID or KL_PAYMENT_FAILED, the amount in fen, negative to leave it out.
+/// A kl_payment_report_request: KL_PAYMENT_RESULT_PAID or KL_PAYMENT_RESULT_FAILED, the amount in fen, negative to leave it out.
 struct PaymentReportRequest : kl_payment_report_request {
-  PaymentReportRequest(const char *order_no_, std::int32_t result_, std::int64_t amount_) noexcept
+  PaymentReportRequest(const char *order_no_, kl_payment_result result_, std::int64_t amount_) noexcept
       : kl_payment_report_request KL_PAYMENT_REPORT_REQUEST_INIT {
     order_no = order_no_;
     result = result_;
@@ -689,8 +723,8 @@ class Config : public detail::Handle<kl_config, kl_config_free> {
 struct Time {
   /// Unix seconds.
   std::int64_t unix_seconds;
-  /// KL_TIME_*.
-  std::int32_t source;
+  /// KL_TIME_SOURCE_*.
+  kl_time_source source;
 };
 
 /// One account on one platform. Its calls may run on any number of threads at once; most of them block until the
@@ -921,9 +955,9 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
     detail::seen(kl_command_resolve(get(), request_id, &out, err.raw()));
     return Command(out);
   }
-  /// A sensor (KL_BY_SENSOR) or a person (KL_BY_PERSON) decides what became of a command, KL_DONE or KL_NOT_DONE:
+  /// A sensor (KL_SETTLED_BY_SENSOR) or a person (KL_SETTLED_BY_PERSON) decides what became of a command, KL_DONE or KL_NOT_DONE:
   /// kl_command_settle. note may be nullptr. KL_E_TOO_EARLY while the request may still reach the machine.
-  kl_status command_settle(const char *request_id, kl_outcome outcome, std::int32_t by, const char *note,
+  kl_status command_settle(const char *request_id, kl_outcome outcome, kl_settled_by by, const char *note,
                            Error &err) const noexcept {
     return kl_command_settle(get(), request_id, outcome, by, note, err.raw());
   }
@@ -931,7 +965,7 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
   kl_status command_overrule(const char *request_id, kl_outcome outcome, const char *note, Error &err) const noexcept {
     return kl_command_overrule(get(), request_id, outcome, note, err.raw());
   }
-  /// The commands with a sequence above since that filter names, KL_COMMANDS_*, oldest first: kl_command_list. Sends
+  /// The commands with a sequence above since that filter names, KL_COMMAND_FILTER_*, oldest first: kl_command_list. Sends
   /// nothing.
   Commands command_list(std::uint64_t since, kl_command_filter filter, Error &err) const noexcept {
     kl_commands *out = nullptr;
@@ -1149,7 +1183,7 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
     return detail::unless(err, command_resolve(request_id, err));
   }
   /// @overload
-  void command_settle(const char *request_id, kl_outcome outcome, std::int32_t by, const char *note = nullptr) const {
+  void command_settle(const char *request_id, kl_outcome outcome, kl_settled_by by, const char *note = nullptr) const {
     Error err;
     detail::unless(err, command_settle(request_id, outcome, by, note, err));
   }
@@ -1204,7 +1238,7 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
     detail::unless(err, command_overrule(request_id, outcome, note, err));
   }
   /// @overload
-  Commands command_list(std::uint64_t since = 0, kl_command_filter filter = KL_COMMANDS_ANY) const {
+  Commands command_list(std::uint64_t since = 0, kl_command_filter filter = KL_COMMAND_FILTER_ANY) const {
     Error err;
     return detail::unless(err, command_list(since, filter, err));
   }
@@ -1246,9 +1280,9 @@ inline const char *status_name(kl_status status) noexcept { return kl_status_nam
 inline kl_status set_time(std::int64_t unix_seconds, Error &err) noexcept {
   return kl_set_time(unix_seconds, err.raw());
 }
-/// Sends log lines up to level, KL_LOG_*, to a plain function; nullptr ends that. For the whole process. The function
+/// Sends log lines up to level, KL_LOG_LEVEL_*, to a plain function; nullptr ends that. For the whole process. The function
 /// runs on whichever thread makes a call, on several at once, and must not call kiosklink nor throw: kl_set_log.
-inline kl_status set_log(std::int32_t level, kl_log_fn callback, void *user, Error &err) noexcept {
+inline kl_status set_log(kl_log_level level, kl_log_fn callback, void *user, Error &err) noexcept {
   return kl_set_log(level, callback, user, err.raw());
 }
 #if KIOSKLINK_EXCEPTIONS
@@ -1258,7 +1292,7 @@ inline void set_time(std::int64_t unix_seconds) {
   detail::unless(err, set_time(unix_seconds, err));
 }
 /// @overload Throws Error.
-inline void set_log(std::int32_t level, kl_log_fn callback, void *user) {
+inline void set_log(kl_log_level level, kl_log_fn callback, void *user) {
   Error err;
   detail::unless(err, set_log(level, callback, user, err));
 }
@@ -1268,8 +1302,8 @@ inline void set_log(std::int32_t level, kl_log_fn callback, void *user) {
 /// call, on several at once. line is borrowed for the call. The sink must not call kiosklink; what it throws is
 /// dropped.
 ///
-///     auto sink = [](std::int32_t level, const char *line) { … };
-///     kiosklink::Log<decltype(sink)> log(KL_LOG_INFO, sink, err);
+///     auto sink = [](kl_log_level level, const char *line) { … };
+///     kiosklink::Log<decltype(sink)> log(KL_LOG_LEVEL_INFO, sink, err);
 ///
 /// The sink is borrowed and must outlive this object; once the destructor has returned it is not called any more. There
 /// is one log for the process: a second Log replaces the first, and the end of either ends it. Not to be destroyed from
@@ -1277,11 +1311,11 @@ inline void set_log(std::int32_t level, kl_log_fn callback, void *user) {
 template <typename Sink> class Log {
  public:
   /// Begins; err tells whether it did.
-  Log(std::int32_t level, Sink &sink, Error &err) noexcept
+  Log(kl_log_level level, Sink &sink, Error &err) noexcept
       : began_(kl_set_log(level, line, &sink, err.raw()) == KL_OK) {}
 #if KIOSKLINK_EXCEPTIONS
   /// Begins. Throws Error.
-  Log(std::int32_t level, Sink &sink) : began_(false) {
+  Log(kl_log_level level, Sink &sink) : began_(false) {
     Error err;
     detail::unless(err, kl_set_log(level, line, &sink, err.raw()));
     began_ = true;
@@ -1289,13 +1323,13 @@ template <typename Sink> class Log {
 #endif
   /// Ends; waits for lines that are being delivered.
   ~Log() {
-    if (began_) detail::seen(kl_set_log(KL_LOG_OFF, nullptr, nullptr, nullptr));
+    if (began_) detail::seen(kl_set_log(KL_LOG_LEVEL_OFF, nullptr, nullptr, nullptr));
   }
   Log(const Log &) = delete;
   Log &operator=(const Log &) = delete;
 
  private:
-  static void line(void *user, std::int32_t level, const char *text) noexcept {
+  static void line(void *user, kl_log_level level, const char *text) noexcept {
     Sink &sink = *static_cast<Sink *>(user);
 #if KIOSKLINK_EXCEPTIONS
     try {

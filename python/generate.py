@@ -17,29 +17,33 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 HERE = os.path.dirname(os.path.abspath(__file__))
 HEADER = os.path.join(HERE, os.pardir, "include", "kiosklink.h")
 
-# The sets of numbers that become enumerations: prefix, class, what it is about. The longest prefix wins.
+# The sets of numbers that become enumerations, and what each is about. A set's type in C, its constants and its
+# class have one name: kl_door_state, KL_DOOR_STATE_OPEN, DoorState.OPEN. How much is logged is said in logging's numbers.
 ENUMS = [
-    ("", "Outcome", "What became of a command or another write."),
-    ("KL_ADVICE_", "Advice", "What to do about an error."),
-    ("KL_TIME_", "TimeSource", "Where a client's time comes from."),
-    ("KL_CODE_STATE_", "CodeState", "The state of a pickup code."),
-    ("KL_CODE_", "CodeKind", "What a pickup code is for."),
-    ("KL_EVENT_", "EventKind", "What a callback is about."),
-    ("KL_SIGNED_", "SignedWith", "What a callback was signed with."),
-    ("KL_SALE_", "SaleState", "Whether a cabinet sells."),
-    ("KL_ORDER_", "OrderKind", "Which kind of machine an order is of."),
-    ("KL_PAY_", "PaymentState", "Whether an order is paid."),
-    ("KL_SERVICE_", "ServiceState", "How far a customer's visit is."),
-    ("KL_DOOR_", "DoorState", "What is known of a door."),
-    ("KL_DELIVERY_", "DeliveryState", "What became of goods that a machine pushes out."),
-    ("KL_PAYMENT_", "PaymentResult", "What is reported of a payment."),
-    ("KL_COMMAND_", "CommandKind", "What a command is."),
-    ("KL_COMMANDS_", "CommandFilter", "Which commands to list."),
-    ("KL_VERB_", "Verb", "What a platform may be asked for."),
-    ("KL_PHYSICAL_", "Physical", "Whether something moved after a command."),
-    ("KL_BY_", "SettledBy", "Who settled what became of a command."),
-    ("KL_E_", "Status", "What a call answers."),
+    ("Outcome", "What became of a command or another write."),
+    ("Advice", "What to do about an error."),
+    ("TimeSource", "Where a client's time comes from."),
+    ("CodeState", "The state of a pickup code."),
+    ("CodeKind", "What a pickup code is for."),
+    ("EventKind", "What a callback is about."),
+    ("SignedWith", "What a callback was signed with."),
+    ("SaleState", "Whether a cabinet sells."),
+    ("OrderKind", "Which kind of machine an order is of."),
+    ("PaymentState", "Whether an order is paid."),
+    ("ServiceState", "How far a customer's visit is."),
+    ("DoorState", "What is known of a door."),
+    ("DeliveryState", "What became of goods that a machine pushes out."),
+    ("PaymentResult", "What is reported of a payment."),
+    ("CommandKind", "What a command is."),
+    ("CommandFilter", "Which commands to list."),
+    ("Verb", "What a platform may be asked for."),
+    ("PhysicalState", "Whether something moved after a command."),
+    ("SettledBy", "Who settled what became of a command."),
+    ("Status", "What a call answers."),
 ]
+
+# The sets that become none.
+PLAIN = ("kl_log_level",)
 
 # Those whose names have no beginning in common.
 EXACT = {
@@ -67,11 +71,12 @@ SCALARS = {
     "uint64_t": "c_uint64",
     "size_t": "c_size_t",
     "double": "c_double",
-    "kl_status": "c_int32",
-    "kl_outcome": "c_int32",
-    "kl_verb": "c_int32",
-    "kl_command_filter": "c_int32",
 }
+
+
+def beginning(name: str) -> str:
+    """How the constants of an enumeration begin: "DoorState" as "KL_DOOR_STATE_"."""
+    return "KL_E_" if name == "Status" else "KL%s_" % re.sub("([A-Z])", r"_\1", name).upper()
 
 
 class Constant(NamedTuple):
@@ -91,6 +96,7 @@ class Header(NamedTuple):
     constants: List[Constant]
     structs: Dict[str, List[Tuple[str, str]]]
     handles: List[str]
+    sets: List[str]
     callbacks: Dict[str, Function]
     functions: Dict[str, Function]
 
@@ -134,6 +140,7 @@ def parse(text: str) -> Header:
 
     plain = re.sub(r"typedef struct (\w+) \{([^}]*)\} (\w+);", struct, plain)
     handles: List[str] = []
+    sets: List[str] = []
     callbacks: Dict[str, Function] = {}
     functions: Dict[str, Function] = {}
     for statement in plain.replace("}", "").split(";"):
@@ -142,7 +149,9 @@ def parse(text: str) -> Header:
         callback = re.match(r"^typedef (.+?)\(\*(\w+)\)\((.*)\)$", statement)
         function = re.match(r"^(?!typedef)(.+?[\s*])(\w+)\((.*)\)$", statement)
         number = re.match(r"^typedef int32_t (\w+)$", statement)
-        if not statement or (number and number.group(1) in SCALARS):
+        if number:
+            sets.append(number.group(1))
+        if not statement or number:
             continue
         if handle and handle.group(1) == handle.group(2):
             handles.append(handle.group(1))
@@ -152,7 +161,7 @@ def parse(text: str) -> Header:
             functions[function.group(2)] = Function(function.group(1).strip(), parameters(function.group(3)))
         else:
             raise ValueError("not understood: %r" % statement)
-    return Header(constants, structs, handles, callbacks, functions)
+    return Header(constants, structs, handles, sets, callbacks, functions)
 
 
 def ctype(header: Header, kind: str) -> str:
@@ -160,8 +169,8 @@ def ctype(header: Header, kind: str) -> str:
     array = re.match(r"^char\[(\d+)\]$", kind)
     if array:
         return "c_char * %s" % array.group(1)
-    if kind in SCALARS:
-        return SCALARS[kind]
+    if kind in SCALARS or kind in header.sets:
+        return SCALARS.get(kind, "c_int32")
     if kind in header.callbacks:
         return kind
     if kind in ("const char *", "char *", "const uint8_t *"):
@@ -176,8 +185,8 @@ def ctype(header: Header, kind: str) -> str:
             inner, stars = "c_void_p", stars[1:]
         elif name in header.structs:
             inner = name
-        elif name in SCALARS:
-            inner = SCALARS[name]
+        elif name in SCALARS or name in header.sets:
+            inner = SCALARS.get(name, "c_int32")
         if inner is not None:
             for _ in stars:
                 inner = "POINTER(%s)" % inner
@@ -241,7 +250,9 @@ def abi(header: Header) -> str:
 def enums(header: Header) -> str:
     """The text of kiosklink/enums.py."""
     groups: Dict[str, List[Tuple[str, str, str]]] = {}
-    prefixes = sorted(ENUMS, key=lambda e: -len(e[0]))
+    named = {"kl" + re.sub("([A-Z])", r"_\1", name).lower() for name, _ in ENUMS}
+    if named ^ set(header.sets) != set(PLAIN):
+        raise ValueError("no class, or no type: %s" % ", ".join(sorted(named ^ set(header.sets) ^ set(PLAIN))))
     groups["Outcome"] = [("NONE", "0", "The call only read.")]
     for constant in header.constants:
         if constant.value.startswith('"') or constant.name in ALONE:
@@ -250,8 +261,9 @@ def enums(header: Header) -> str:
             name, label = EXACT[constant.name]
             groups.setdefault(name, []).append((label, constant.value, constant.doc))
             continue
-        for prefix, name, _ in prefixes:
-            if prefix and constant.name.startswith(prefix):
+        for name, _ in ENUMS:
+            prefix = beginning(name)
+            if constant.name.startswith(prefix):
                 member = (constant.name[len(prefix) :], constant.value, constant.doc)
                 groups.setdefault(name, []).append(member)
                 break
@@ -278,7 +290,7 @@ def enums(header: Header) -> str:
         "        member._value_ = value",
         "        return member",
     ]
-    for _, name, about in ENUMS:
+    for name, about in ENUMS:
         if name not in groups:
             continue
         out += ["", "", "class %s(_Open):" % name, '    """%s"""' % about]

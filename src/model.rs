@@ -321,7 +321,7 @@ pub struct Receipt {
     /// The number by which a delivery can be asked for (Dingshang: `delivery_id`).
     pub delivery_no: String,
     /// Where the payment of the order must be reported.
-    pub notify_url: String,
+    pub report_url: String,
     /// The platform's `data`.
     pub json: String,
 }
@@ -538,7 +538,7 @@ pub struct Company {
 #[derive(Clone, Debug, Default)]
 pub struct PaymentReport {
     /// The address that the platform gave for this order.
-    pub notify_url: String,
+    pub report_url: String,
     /// The platform's order number.
     pub order_no: String,
     /// The cabinet, where the platform asks for it.
@@ -641,7 +641,7 @@ macro_rules! bounded {
 
 bounded!(DoorRequest: cabinet_id door user_id order_no item_no notify_url; extra_json);
 bounded!(RedeemRequest: code cabinet_id product_id trade_no notify_url redeemer; extra_json);
-bounded!(PaymentReport: notify_url order_no cabinet_id trade_no; channel_json extra_json);
+bounded!(PaymentReport: report_url order_no cabinet_id trade_no; channel_json extra_json);
 bounded!(Complaint: order_no cabinet_id reason remarks phone; extra_json);
 bounded!(OrderCreate: cabinet_id trade_no notify_url; extra_json);
 

@@ -294,6 +294,11 @@ fn a_changed_signature_is_found() {
 }
 
 #[test]
+fn every_struct_may_grow() {
+    assert_eq!(layout()["fixed_size"], json!([]), "a list in a struct is an array of pointers");
+}
+
+#[test]
 fn structs_may_grow_unless_they_stand_in_arrays() {
     only_added(&after(|new| grow(new, "kl_theirs")), 2);
     only_added(&after(|new| grow(new, "kl_own")), 2);

@@ -183,7 +183,7 @@ fn a_payment_hosts_date_does_not_touch_the_gateways_time() {
         .payment_report(&PaymentReport {
             request_id: "pay-1".into(),
             order_no: "VI1".into(),
-            notify_url: format!("http://{}/n", paid_at.address),
+            report_url: format!("http://{}/n", paid_at.address),
             trade_no: "T1".into(),
             paid: true,
             amount: 100,

@@ -112,7 +112,7 @@ fn a_callback_settles_the_opening_whose_answer_was_lost() {
         (Outcome::Done, SettledBy::Event, Physical::Confirmed)
     );
     assert_eq!(known.receipt.order_no, closed.order_no);
-    assert!(!seen.report_url.is_empty() && known.receipt.notify_url == seen.report_url, "{known:?}");
+    assert!(!seen.report_url.is_empty() && known.receipt.report_url == seen.report_url, "{known:?}");
     let other = client.command_get("elsewhere").unwrap();
     assert_eq!((other.outcome, other.settled_by), (Outcome::Unknown, SettledBy::Nobody));
     // The name answers from memory; nobody was asked.
@@ -134,11 +134,11 @@ fn a_visit_told_by_callbacks() {
     assert_eq!((seen.kind, seen.amount, seen.lines.len()), (EventKind::Recognized, 200, 1));
     assert_eq!(
         (seen.signed_with, seen.report_url.as_str()),
-        (SignedWith::PayKey, opened.notify_url.as_str())
+        (SignedWith::PayKey, opened.report_url.as_str())
     );
     client
         .payment_report(&PaymentReport {
-            notify_url: seen.report_url,
+            report_url: seen.report_url,
             order_no: seen.order_no,
             trade_no: "WX1".into(),
             paid: true,
@@ -238,7 +238,7 @@ fn a_refund_is_answered_with_its_result() {
     control(&sim, "POST", "/_sim/clock/advance", json!({"ms": 10_000}));
     client
         .payment_report(&PaymentReport {
-            notify_url: opened.notify_url,
+            report_url: opened.report_url,
             order_no: opened.order_no.clone(),
             trade_no: "WX1".into(),
             paid: true,
@@ -270,7 +270,7 @@ fn an_appeal_after_payment_brings_a_new_order() {
     let opened = open(&client, "appeal");
     control(&sim, "POST", "/_sim/clock/advance", json!({"ms": 10_000}));
     let mut report = PaymentReport {
-        notify_url: opened.notify_url,
+        report_url: opened.report_url,
         order_no: opened.order_no.clone(),
         trade_no: "WX1".into(),
         paid: true,
@@ -289,7 +289,7 @@ fn an_appeal_after_payment_brings_a_new_order() {
     };
     assert_ne!(replaced.order_no, opened.order_no);
     assert_eq!(replaced.amount, 450);
-    report.notify_url = replaced.report_url;
+    report.report_url = replaced.report_url;
     report.order_no = replaced.order_no.clone();
     report.amount = 450;
     client.payment_report(&report).unwrap();

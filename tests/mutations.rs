@@ -83,7 +83,7 @@ fn with_ops(p: &dyn Platform, mut with: impl FnMut(usize, &Op<'_>)) {
     let sales = OrderQuery { kind: OrderKind::Vending, ..period.clone() };
     let claim = Complaint { order_no: text("60"), cabinet_id: text(machine), ..Default::default() };
     let report = PaymentReport {
-        notify_url: format!("http://{}/notify", p.origin().authority()),
+        report_url: format!("http://{}/notify", p.origin().authority()),
         order_no: text("60"),
         cabinet_id: text(machine),
         trade_no: text("T1"),
@@ -558,7 +558,7 @@ fn spoiled_parameters_are_sent_or_refused_in_words() {
             ..Default::default()
         };
         let report = PaymentReport {
-            notify_url: mutate_text(rng, "http://x.example/n?a=b", "@"),
+            report_url: mutate_text(rng, "http://x.example/n?a=b", "@"),
             order_no: id.clone(),
             cabinet_id: id.clone(),
             trade_no: id.clone(),

@@ -462,7 +462,7 @@ fn with_the_table_of_handles_full_nothing_is_sent() {
           if (kl_client_stats(client, &before, &err) != KL_OK) bad++;\n\
           door.request_id = \"full\"; door.cabinet_id = \"5f6da2362201410011000001\";\n\
           redeem.request_id = \"full-code\"; redeem.code = \"123456\";\n\
-          paid.result = KL_PAYMENT_PAID; paid.amount = 1; paid.order_no = \"VI1\"; paid.notify_url = argv[2];\n\
+          paid.result = KL_PAYMENT_RESULT_PAID; paid.amount = 1; paid.order_no = \"VI1\"; paid.report_url = argv[2];\n\
           codes_r.cabinet_id = order.cabinet_id = \"1\"; claim.order_no = \"VI1\";\n\
           ACT(kl_door_open(client, &door, &command, &err));\n\
           ACT(kl_code_redeem(client, &redeem, &command, &err));\n\

@@ -80,7 +80,7 @@ fn a_visit_from_the_open_door_to_the_paid_order() {
     let mut request = door("visit-1", CABINET);
     request.order_no = "T-1".into();
     let command = client.door_open(&request).unwrap();
-    assert!(!command.recorded && command.receipt.notify_url.starts_with("https://localhost"));
+    assert!(!command.recorded && command.receipt.report_url.starts_with("https://localhost"));
     let order_no = command.receipt.order_no.clone();
     let get = |by: &OrderRef| client.order_get(by).unwrap();
     let by_number = OrderRef { order_no: order_no.clone(), ..Default::default() };
@@ -93,7 +93,7 @@ fn a_visit_from_the_open_door_to_the_paid_order() {
     assert_eq!((order.lines.len(), order.lines[0].quantity, order.lines[0].price), (1, 1, 200));
 
     let report = PaymentReport {
-        notify_url: command.receipt.notify_url,
+        report_url: command.receipt.report_url,
         order_no,
         trade_no: "WX1".into(),
         paid: true,
@@ -251,7 +251,7 @@ fn a_payment_report_needs_the_right_key_and_a_good_address() {
     let opened = client(&sim).door_open(&door("d", CABINET)).unwrap().receipt;
     control(&sim, "POST", "/_sim/clock/advance", json!({"ms": 10_000}));
     let report = PaymentReport {
-        notify_url: opened.notify_url.clone(),
+        report_url: opened.report_url.clone(),
         order_no: opened.order_no.clone(),
         trade_no: "WX2".into(),
         paid: true,
@@ -262,7 +262,7 @@ fn a_payment_report_needs_the_right_key_and_a_good_address() {
     assert_eq!(e.status(), KL_E_PLATFORM, "{e}");
     assert!(!e.message().contains("another-key"));
     for bad in ["", "ftp://x", "http://localhost/x", "localhost"] {
-        let report = PaymentReport { notify_url: bad.into(), ..report.clone() };
+        let report = PaymentReport { report_url: bad.into(), ..report.clone() };
         let e = client(&sim).payment_report(&report).unwrap_err();
         assert_eq!((e.status(), e.details().outcome), (KL_E_ARGUMENT, Outcome::NotDone), "{bad}: {e}");
     }

@@ -421,7 +421,7 @@ pub const VERBS: &[Verb] = &[
         args: &[need("ORDER_NO", "The platform's number.")],
         flags: &[
             flag(
-                "notify-url",
+                "report-url",
                 "URL",
                 "The address that the platform gave for this order, where it gives one.",
             ),
@@ -440,7 +440,7 @@ pub const VERBS: &[Verb] = &[
         doc: "Reports a payment.",
         more: "",
         examples: &[
-            "payment report VI231228102118586561 --notify-url https://… --trade-no 42000 --amount 350",
+            "payment report VI231228102118586561 --report-url https://… --trade-no 42000 --amount 350",
         ],
         run: verbs::payment_report,
     },

@@ -279,7 +279,7 @@ fn taken(given: &Given, command: &Command) -> Done {
         ("order_no", text(&r.order_no)),
         ("item_no", text(&r.item_no)),
         ("delivery_no", text(&r.delivery_no)),
-        ("notify_url", text(&r.notify_url)),
+        ("report_url", text(&r.report_url)),
         ("recorded", Cell::Bool(command.recorded.then_some(true))),
         ("data", Cell::Json(r.json.clone())),
     ];
@@ -449,7 +449,7 @@ pub fn order_create(given: &Given) -> Done {
     let row: Row = vec![
         ("order_no", text(&receipt.order_no)),
         ("item_no", text(&receipt.item_no)),
-        ("notify_url", text(&receipt.notify_url)),
+        ("report_url", text(&receipt.report_url)),
         ("data", Cell::Json(receipt.json.clone())),
     ];
     say_of_command(&if given.json() { json_of(&row) } else { card(&row) }, 0)
@@ -458,7 +458,7 @@ pub fn order_create(given: &Given) -> Done {
 /// `kiosklink payment report`
 pub fn payment_report(given: &Given) -> Done {
     let done = client(given)?.payment_report(&PaymentReport {
-        notify_url: given.text("notify-url"),
+        report_url: given.text("report-url"),
         order_no: given.arg(0),
         cabinet_id: given.text("cabinet"),
         trade_no: given.text("trade-no"),

@@ -5,7 +5,7 @@
     import kiosklink
 
     with kiosklink.Client.from_file("accounts.json", "yopoint") as client:
-        for item in client.stock("5f6da2362201410011000001"):
+        for item in client.stock_iter("5f6da2362201410011000001"):
             print(item.stock, "x", item.name)
 
 Everything goes through the native library, by ``ctypes``; it is looked for inside this package, then as
@@ -32,7 +32,7 @@ from .enums import (
     Outcome,
     PaymentResult,
     PaymentState,
-    Physical,
+    PhysicalState,
     SaleState,
     ServiceState,
     SettledBy,
@@ -120,7 +120,7 @@ __all__ = [
     "Page",
     "PaymentResult",
     "PaymentState",
-    "Physical",
+    "PhysicalState",
     "PickupCode",
     "REQUEST_ID_MAX",
     "SaleState",

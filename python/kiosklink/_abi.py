@@ -17,97 +17,8 @@ from ctypes import (
 from typing import Any, Dict, Tuple, Type
 
 KL_REQUEST_ID_MAX = 128
-KL_TIME_SYSTEM = 0
-KL_TIME_FLOOR = 1
-KL_TIME_FIRMWARE = 2
-KL_TIME_PLATFORM = 3
-KL_CODE_STATE_UNKNOWN = 0
-KL_CODE_STATE_UNUSED = 1
-KL_CODE_STATE_USED = 2
-KL_CODE_STATE_EXPIRED = 3
-KL_CODE_STATE_REFUNDING = 4
-KL_CODE_STATE_DISABLED = 5
-KL_COMMAND_DOOR = 1
-KL_COMMAND_REDEEM = 2
-KL_COMMAND_WRITE = 3
-KL_PHYSICAL_NONE = 0
-KL_PHYSICAL_PENDING = 1
-KL_PHYSICAL_CONFIRMED = 2
-KL_PHYSICAL_FAILED = 3
-KL_PHYSICAL_UNKNOWABLE = 4
-KL_BY_NOBODY = 0
-KL_BY_ANSWER = 1
-KL_BY_QUERY = 2
-KL_BY_EVENT = 3
-KL_BY_SENSOR = 4
-KL_BY_PERSON = 5
-KL_BY_JOURNAL = 6
-KL_CODE_PICKUP = 0
-KL_CODE_VIRTUAL = 1
-KL_CODE_VOUCHER = 2
-KL_ADVICE_NONE = 0
-KL_ADVICE_RETRY = 1
-KL_ADVICE_ASK_FIRST = 2
-KL_ADVICE_CALL_PERSON = 3
-KL_ADVICE_FIX = 4
-KL_EVENT_OTHER = 0
-KL_EVENT_TEST = 1
-KL_EVENT_DOOR_CLOSED = 2
-KL_EVENT_RECOGNIZED = 3
-KL_EVENT_ORDER_PAID = 4
-KL_EVENT_REFUND_APPROVED = 5
-KL_EVENT_ORDER_REPLACED = 6
-KL_EVENT_DELIVERY = 7
-KL_EVENT_VOUCHER_REDEEMED = 8
-KL_EVENT_CABINET_CHANGED = 9
-KL_EVENT_RETURN_SLIP = 10
-KL_EVENT_REFUND_REQUESTED = 11
-KL_EVENT_REFUND_FINISHED = 12
-KL_EVENT_PAY_PAGE = 13
-KL_EVENT_ORDER_CHANGED = 14
-KL_EVENT_ORDER_FINISHED = 15
-KL_EVENT_ORDER_CLOSED = 16
-KL_EVENT_REFUND_CHANGED = 17
-KL_EVENT_STOCK_CHANGED = 18
-KL_EVENT_APP_CHANGED = 19
-KL_SIGNED_NOTHING = 0
-KL_SIGNED_APP_SECRET = 1
-KL_SIGNED_PAY_KEY = 2
-KL_SIGNED_CONTENT_ONLY = 3
-KL_SIGNED_ENCRYPTED = 4
 KL_ABI_VERSION = 1
 KL_VERSION_NUMBER = 100
-KL_LOG_OFF = 0
-KL_LOG_ERROR = 1
-KL_LOG_WARN = 2
-KL_LOG_INFO = 3
-KL_LOG_DEBUG = 4
-KL_SALE_UNKNOWN = 0
-KL_SALE_SELLING = 1
-KL_SALE_STOPPED = 2
-KL_SALE_TO_BE_DEPLOYED = 3
-KL_ORDER_CABINET = 0
-KL_ORDER_VENDING = 1
-KL_PAY_UNKNOWN = 0
-KL_PAY_UNPAID = 1
-KL_PAY_PAID = 2
-KL_PAY_FAILED = 3
-KL_SERVICE_UNKNOWN = 0
-KL_SERVICE_NOT_STARTED = 1
-KL_SERVICE_IN_SERVICE = 2
-KL_SERVICE_ENDED = 3
-KL_DOOR_UNKNOWN = 0
-KL_DOOR_OPEN = 1
-KL_DOOR_SHUT = 2
-KL_DOOR_NEVER_OPENED = 3
-KL_DELIVERY_UNKNOWN = 0
-KL_DELIVERY_PENDING = 1
-KL_DELIVERY_DELIVERED = 2
-KL_DELIVERY_FAILED = 3
-KL_DELIVERY_AWAITING_PICKUP = 4
-KL_DELIVERY_OUT_OF_STOCK = 5
-KL_PAYMENT_PAID = 1
-KL_PAYMENT_FAILED = -1
 KL_VISIT_ID_MAX = 64
 KL_CONTEXT_MAX = 512
 KL_TEXT_MAX = 1024
@@ -141,7 +52,7 @@ KL_KEY_TIMESTAMP_UNIT = "timestamp_unit"
 KL_KEY_FORMAT = "format"
 KL_KEY_OWN_TRADE_NO = "own_trade_no"
 KL_KEY_MACHINES = "machines"
-KL_KEY_ALLOW_HTTP_NOTIFY = "allow_http_notify"
+KL_KEY_ALLOW_HTTP_REPORT = "allow_http_report"
 KL_KEY_APP_KEY = "app_key"
 KL_KEY_SIGN_VALUE_ENCODING = "sign_value_encoding"
 KL_KEY_CLIENT_ID = "client_id"
@@ -149,6 +60,10 @@ KL_KEY_CLIENT_SECRET = "client_secret"
 KL_KEY_GRANT_ID = "grant_id"
 KL_KEY_SOLE_REDEEMER = "sole_redeemer"
 KL_KEY_ACCESS_TOKEN = "access_token"
+KL_TIME_SOURCE_SYSTEM = 0
+KL_TIME_SOURCE_FLOOR = 1
+KL_TIME_SOURCE_FIRMWARE = 2
+KL_TIME_SOURCE_PLATFORM = 3
 KL_VERB_PING = 1
 KL_VERB_CABINET_LIST = 2
 KL_VERB_STOCK_FETCH = 3
@@ -168,14 +83,99 @@ KL_VERB_USER_GET = 16
 KL_VERB_COMPANY_GET = 17
 KL_VERB_EVENT_PARSE = 18
 KL_VERB_CALL = 19
-KL_COMMANDS_ANY = 0
-KL_COMMANDS_OPEN = 1
-KL_COMMANDS_DONE = 2
-KL_COMMANDS_NOT_DONE = 3
-KL_COMMANDS_UNKNOWN = 4
+KL_CODE_STATE_UNKNOWN = 0
+KL_CODE_STATE_UNUSED = 1
+KL_CODE_STATE_USED = 2
+KL_CODE_STATE_EXPIRED = 3
+KL_CODE_STATE_REFUNDING = 4
+KL_CODE_STATE_DISABLED = 5
+KL_COMMAND_KIND_DOOR = 1
+KL_COMMAND_KIND_REDEEM = 2
+KL_COMMAND_KIND_WRITE = 3
+KL_PHYSICAL_STATE_NONE = 0
+KL_PHYSICAL_STATE_PENDING = 1
+KL_PHYSICAL_STATE_CONFIRMED = 2
+KL_PHYSICAL_STATE_FAILED = 3
+KL_PHYSICAL_STATE_UNKNOWABLE = 4
+KL_SETTLED_BY_NOBODY = 0
+KL_SETTLED_BY_ANSWER = 1
+KL_SETTLED_BY_QUERY = 2
+KL_SETTLED_BY_EVENT = 3
+KL_SETTLED_BY_SENSOR = 4
+KL_SETTLED_BY_PERSON = 5
+KL_SETTLED_BY_JOURNAL = 6
+KL_CODE_KIND_PICKUP = 0
+KL_CODE_KIND_VIRTUAL = 1
+KL_CODE_KIND_VOUCHER = 2
+KL_COMMAND_FILTER_ANY = 0
+KL_COMMAND_FILTER_OPEN = 1
+KL_COMMAND_FILTER_DONE = 2
+KL_COMMAND_FILTER_NOT_DONE = 3
+KL_COMMAND_FILTER_UNKNOWN = 4
 KL_DONE = 1
 KL_NOT_DONE = 2
 KL_UNKNOWN = 3
+KL_ADVICE_NONE = 0
+KL_ADVICE_RETRY = 1
+KL_ADVICE_ASK_FIRST = 2
+KL_ADVICE_CALL_PERSON = 3
+KL_ADVICE_FIX = 4
+KL_EVENT_KIND_OTHER = 0
+KL_EVENT_KIND_TEST = 1
+KL_EVENT_KIND_DOOR_CLOSED = 2
+KL_EVENT_KIND_RECOGNIZED = 3
+KL_EVENT_KIND_ORDER_PAID = 4
+KL_EVENT_KIND_REFUND_APPROVED = 5
+KL_EVENT_KIND_ORDER_REPLACED = 6
+KL_EVENT_KIND_DELIVERY = 7
+KL_EVENT_KIND_VOUCHER_REDEEMED = 8
+KL_EVENT_KIND_CABINET_CHANGED = 9
+KL_EVENT_KIND_RETURN_SLIP = 10
+KL_EVENT_KIND_REFUND_REQUESTED = 11
+KL_EVENT_KIND_REFUND_FINISHED = 12
+KL_EVENT_KIND_PAY_PAGE = 13
+KL_EVENT_KIND_ORDER_CHANGED = 14
+KL_EVENT_KIND_ORDER_FINISHED = 15
+KL_EVENT_KIND_ORDER_CLOSED = 16
+KL_EVENT_KIND_REFUND_CHANGED = 17
+KL_EVENT_KIND_STOCK_CHANGED = 18
+KL_EVENT_KIND_APP_CHANGED = 19
+KL_SIGNED_WITH_NOTHING = 0
+KL_SIGNED_WITH_APP_SECRET = 1
+KL_SIGNED_WITH_PAY_KEY = 2
+KL_SIGNED_WITH_CONTENT_ONLY = 3
+KL_SIGNED_WITH_ENCRYPTED = 4
+KL_LOG_LEVEL_OFF = 0
+KL_LOG_LEVEL_ERROR = 1
+KL_LOG_LEVEL_WARN = 2
+KL_LOG_LEVEL_INFO = 3
+KL_LOG_LEVEL_DEBUG = 4
+KL_SALE_STATE_UNKNOWN = 0
+KL_SALE_STATE_SELLING = 1
+KL_SALE_STATE_STOPPED = 2
+KL_SALE_STATE_TO_BE_DEPLOYED = 3
+KL_ORDER_KIND_CABINET = 0
+KL_ORDER_KIND_VENDING = 1
+KL_PAYMENT_STATE_UNKNOWN = 0
+KL_PAYMENT_STATE_UNPAID = 1
+KL_PAYMENT_STATE_PAID = 2
+KL_PAYMENT_STATE_FAILED = 3
+KL_SERVICE_STATE_UNKNOWN = 0
+KL_SERVICE_STATE_NOT_STARTED = 1
+KL_SERVICE_STATE_IN_SERVICE = 2
+KL_SERVICE_STATE_ENDED = 3
+KL_DOOR_STATE_UNKNOWN = 0
+KL_DOOR_STATE_OPEN = 1
+KL_DOOR_STATE_SHUT = 2
+KL_DOOR_STATE_NEVER_OPENED = 3
+KL_DELIVERY_STATE_UNKNOWN = 0
+KL_DELIVERY_STATE_PENDING = 1
+KL_DELIVERY_STATE_DELIVERED = 2
+KL_DELIVERY_STATE_FAILED = 3
+KL_DELIVERY_STATE_AWAITING_PICKUP = 4
+KL_DELIVERY_STATE_OUT_OF_STOCK = 5
+KL_PAYMENT_RESULT_PAID = 1
+KL_PAYMENT_RESULT_FAILED = -1
 KL_OK = 0
 KL_E_NULL = 1
 KL_E_ARGUMENT = 2
@@ -284,7 +284,7 @@ KEYS = (
     "format",
     "own_trade_no",
     "machines",
-    "allow_http_notify",
+    "allow_http_report",
     "app_key",
     "sign_value_encoding",
     "client_id",
@@ -388,8 +388,8 @@ class kl_order(Structure):
         ("delivery_error", c_char_p),
         ("refund_reason", c_char_p),
         ("json", c_char_p),
-        ("lines", POINTER(kl_order_line)),
-        ("refunded_lines", POINTER(kl_order_line)),
+        ("lines", POINTER(POINTER(kl_order_line))),
+        ("refunded_lines", POINTER(POINTER(kl_order_line))),
         ("line_count", c_size_t),
         ("refunded_line_count", c_size_t),
         ("amount", c_int64),
@@ -473,7 +473,7 @@ class kl_command_info(Structure):
         ("order_no", c_char_p),
         ("item_no", c_char_p),
         ("delivery_no", c_char_p),
-        ("notify_url", c_char_p),
+        ("report_url", c_char_p),
         ("json", c_char_p),
         ("cabinet_id", c_char_p),
         ("door", c_char_p),
@@ -556,7 +556,7 @@ class kl_event_info(Structure):
         ("account_id", c_char_p),
         ("biz_id", c_char_p),
         ("json", c_char_p),
-        ("lines", POINTER(kl_order_line)),
+        ("lines", POINTER(POINTER(kl_order_line))),
         ("line_count", c_size_t),
         ("order", POINTER(kl_order)),
         ("cabinet", POINTER(kl_cabinet)),
@@ -659,7 +659,7 @@ class kl_payment_report_request(Structure):
         ("struct_size", c_uint32),
         ("result", c_int32),
         ("amount", c_int64),
-        ("notify_url", c_char_p),
+        ("report_url", c_char_p),
         ("order_no", c_char_p),
         ("cabinet_id", c_char_p),
         ("trade_no", c_char_p),
@@ -689,8 +689,9 @@ class kl_claim_request(Structure):
 
 class kl_order_create_line(Structure):
     _fields_ = [
-        ("product_id", c_char_p),
+        ("struct_size", c_uint32),
         ("quantity", c_uint32),
+        ("product_id", c_char_p),
     ]
 
 
@@ -698,7 +699,7 @@ class kl_order_create_request(Structure):
     _fields_ = [
         ("struct_size", c_uint32),
         ("line_count", c_uint32),
-        ("lines", POINTER(kl_order_create_line)),
+        ("lines", POINTER(POINTER(kl_order_create_line))),
         ("cabinet_id", c_char_p),
         ("trade_no", c_char_p),
         ("notify_url", c_char_p),

@@ -8,10 +8,10 @@ from typing import Any, Optional
 from . import _abi, _native
 
 _LEVELS = {
-    _abi.KL_LOG_ERROR: logging.ERROR,
-    _abi.KL_LOG_WARN: logging.WARNING,
-    _abi.KL_LOG_INFO: logging.INFO,
-    _abi.KL_LOG_DEBUG: logging.DEBUG,
+    _abi.KL_LOG_LEVEL_ERROR: logging.ERROR,
+    _abi.KL_LOG_LEVEL_WARN: logging.WARNING,
+    _abi.KL_LOG_LEVEL_INFO: logging.INFO,
+    _abi.KL_LOG_LEVEL_DEBUG: logging.DEBUG,
 }
 
 # The library calls it until it is given another, so it must not be forgotten before.
@@ -46,14 +46,14 @@ def enable_logging(logger: Optional[logging.Logger] = None, level: Optional[int]
 def disable_logging() -> None:
     """Ends what :func:`enable_logging` began. When it returns, no line is on its way."""
     if _callback is not None:
-        _set(_abi.KL_LOG_OFF, _abi.kl_log_fn())
+        _set(_abi.KL_LOG_LEVEL_OFF, _abi.kl_log_fn())
 
 
 def _set(level: int, callback: Any) -> None:
     global _callback
     # The old one stays alive until the library says that it is not running any more.
     _native.library().call("kl_set_log", level, callback, None)
-    _callback = callback if level != _abi.KL_LOG_OFF else None
+    _callback = callback if level != _abi.KL_LOG_LEVEL_OFF else None
 
 
 def _forked() -> None:

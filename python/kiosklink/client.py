@@ -289,18 +289,18 @@ class Client(_Owner):
 
     # ---- Reads: tried again inside timeout_ms when the network fails ----
 
-    def list_cabinets(self, page: Optional[int] = None, page_size: int = 0) -> Page[Cabinet]:
+    def cabinet_list(self, page: Optional[int] = None, page_size: int = 0) -> Page[Cabinet]:
         """The account's cabinets: page number ``page`` (from 1), or all of them."""
         made = self._lib.make("kl_cabinet_list", self._handle, _page(page, page_size))
         return self._list(made, "kl_cabinets", models.cabinet)
 
-    def cabinets(self, page_size: int = 0) -> Items[Cabinet]:
+    def cabinet_iter(self, page_size: int = 0) -> Items[Cabinet]:
         """Walks the account's cabinets, one page in memory. ``page_size`` 0 is the most that the platform documents."""
         made = self._lib.make("kl_cabinet_iter_new", self._handle, u32(page_size, "page_size"))
         names = ("kl_cabinet_iter_next", "kl_cabinet_iter_free")
         return Items(self, made, names, _abi.kl_cabinet, models.cabinet)
 
-    def list_stock(
+    def stock_fetch(
         self, cabinet_id: str, page: Optional[int] = None, page_size: int = 0, extra: Json = None
     ) -> Page[StockItem]:
         """The goods of a cabinet with price and number: page number ``page`` (from 1), or all of them."""
@@ -312,7 +312,7 @@ class Client(_Owner):
             made = self._lib.make("kl_stock_fetch_page", self._handle, which, _page(page, page_size), more)
         return self._list(made, "kl_stock", models.stock_item)
 
-    def stock(self, cabinet_id: str, page_size: int = 0, extra: Json = None) -> Items[StockItem]:
+    def stock_iter(self, cabinet_id: str, page_size: int = 0, extra: Json = None) -> Items[StockItem]:
         """Walks the goods of a cabinet, one page in memory."""
         made = self._lib.make(
             "kl_stock_iter_new",
@@ -323,7 +323,7 @@ class Client(_Owner):
         )
         return Items(self, made, ("kl_stock_iter_next", "kl_stock_iter_free"), _abi.kl_stock_item, models.stock_item)
 
-    def get_order(
+    def order_get(
         self,
         order_no: Optional[str] = None,
         *,
@@ -344,7 +344,7 @@ class Client(_Owner):
         made = self._lib.make("kl_order_get", self._handle, ctypes.byref(raw))
         return self._list(made, "kl_orders", models.order)[0]
 
-    def list_orders(
+    def order_list(
         self,
         start: Time,
         end: Time,
@@ -359,7 +359,7 @@ class Client(_Owner):
         made = self._lib.make("kl_order_list", self._handle, ctypes.byref(raw), _page(page, page_size))
         return self._list(made, "kl_orders", models.order)
 
-    def orders(
+    def order_iter(
         self, start: Time, end: Time, *, kind: int = OrderKind.CABINET, page_size: int = 0, extra: Json = None
     ) -> Items[Order]:
         """Walks the orders of a period, its end included, one page in memory."""
@@ -367,7 +367,7 @@ class Client(_Owner):
         made = self._lib.make("kl_order_iter_new", self._handle, ctypes.byref(raw), u32(page_size, "page_size"))
         return Items(self, made, ("kl_order_iter_next", "kl_order_iter_free"), _abi.kl_order, models.order)
 
-    def lookup_code(
+    def code_lookup(
         self,
         code: str,
         *,
@@ -381,7 +381,7 @@ class Client(_Owner):
         made = self._lib.make("kl_code_lookup", self._handle, ctypes.byref(raw))
         return self._list(made, "kl_codes", models.pickup_code)[0]
 
-    def list_codes(
+    def code_list(
         self,
         *,
         kind: int = CodeKind.PICKUP,
@@ -394,12 +394,12 @@ class Client(_Owner):
         made = self._lib.make("kl_code_list", self._handle, ctypes.byref(raw))
         return self._list(made, "kl_codes", models.pickup_code)
 
-    def user(self) -> User:
+    def user_get(self) -> User:
         """The person behind the account."""
         made = self._lib.make("kl_user_get", self._handle)
         return self._view(made, "kl_user", models.user)
 
-    def company(self) -> Company:
+    def company_get(self) -> Company:
         """The company behind the account."""
         made = self._lib.make("kl_company_get", self._handle)
         return self._view(made, "kl_company", models.company)
@@ -415,7 +415,7 @@ class Client(_Owner):
         self._lib.call("kl_request_id_new", self._handle, room, len(room))
         return string(room.value)
 
-    def open_door(
+    def door_open(
         self,
         request_id: str,
         cabinet_id: str,
@@ -441,7 +441,7 @@ class Client(_Owner):
         opened). The same name again never opens twice: after *done* it gives the recorded answer, after *unknown* it asks
         the platform, and only if that proves that nothing happened is it sent, else it raises :class:`Unsettled`. With the
         setting ``state_dir`` that holds across restarts and for all processes that share the folder. While a command at
-        a door is unknown and its request may still arrive, others there raise :class:`Blocked`. :meth:`wait` says
+        a door is unknown and its request may still arrive, others there raise :class:`Blocked`. :meth:`command_wait` says
         whether the door moved.
         """
         raw = _door(
@@ -450,7 +450,7 @@ class Client(_Owner):
         made = self._lib.make("kl_door_open", self._handle, ctypes.byref(raw))
         return self._view(made, "kl_command", models.command)
 
-    def check_door(
+    def door_check(
         self,
         request_id: str,
         cabinet_id: str,
@@ -465,7 +465,7 @@ class Client(_Owner):
         visit_id: Optional[str] = None,
         context: Optional[str] = None,
     ) -> None:
-        """Raises what :meth:`open_door` would refuse of these arguments before it sends anything. Sends nothing.
+        """Raises what :meth:`door_open` would refuse of these arguments before it sends anything. Sends nothing.
 
         Check the door of a visit before its code is redeemed.
         """
@@ -474,7 +474,7 @@ class Client(_Owner):
         )
         self._lib.call("kl_door_check", self._handle, ctypes.byref(raw))
 
-    def redeem_code(
+    def code_redeem(
         self,
         request_id: str,
         code: str,
@@ -492,7 +492,7 @@ class Client(_Owner):
     ) -> Command:
         """Redeems a pickup code. Returning means *done*: the code is used, and the goods may be released.
 
-        ``request_id``, ``visit_id``, ``context`` and exceptions are those of :meth:`open_door`; name the visit and never
+        ``request_id``, ``visit_id``, ``context`` and exceptions are those of :meth:`door_open`; name the visit and never
         the code, which comes again. A code that somebody else used is :class:`CodeUsed` and :class:`NotDone`.
         """
         raw = _redeem(
@@ -512,7 +512,7 @@ class Client(_Owner):
         made = self._lib.make("kl_code_redeem", self._handle, ctypes.byref(raw))
         return self._view(made, "kl_command", models.command)
 
-    def check_redeem(
+    def redeem_check(
         self,
         request_id: str,
         code: str,
@@ -528,7 +528,7 @@ class Client(_Owner):
         visit_id: Optional[str] = None,
         context: Optional[str] = None,
     ) -> None:
-        """Raises what :meth:`redeem_code` would refuse of these arguments before it sends anything. Sends nothing."""
+        """Raises what :meth:`code_redeem` would refuse of these arguments before it sends anything. Sends nothing."""
         raw = _redeem(
             request_id,
             code,
@@ -547,33 +547,33 @@ class Client(_Owner):
 
     # ---- What became of commands; none of these does anything again ----
 
-    def command(self, request_id: str) -> Command:
+    def command_get(self, request_id: str) -> Command:
         """What is recorded of a command, whatever became of it. Sends nothing. Raises :class:`NotFound`."""
         made = self._lib.make("kl_command_get", self._handle, text(request_id, "request_id"))
         return self._view(made, "kl_command", models.command)
 
-    def wait(self, request_id: str, timeout_ms: int = 0) -> Command:
+    def command_wait(self, request_id: str, timeout_ms: int = 0) -> Command:
         """Waits until it is known what the machine did; 0 asks once. Returning means: the door opened, the goods came out.
 
         Raises :class:`NotMoved`, :class:`Pending` (the time was up), :class:`Unknowable` (the platform never reports it) or
         :class:`Unsettled` (it is not known whether the command was taken at all); ``outcome`` is that of the command.
-        Callbacks that any thread hands to :meth:`parse_event` end the wait early.
+        Callbacks that any thread hands to :meth:`event_parse` end the wait early.
         """
         made = self._lib.make(
             "kl_command_wait", self._handle, text(request_id, "request_id"), u32(timeout_ms, "timeout_ms")
         )
         return self._view(made, "kl_command", models.command)
 
-    def resolve(self, request_id: str) -> Command:
+    def command_resolve(self, request_id: str) -> Command:
         """Finds out what became of a command, from the record or by asking the platform. Returning means *done*.
 
         Raises :class:`NotDone` (the same name may be tried again) or :class:`OutcomeUnknown`. If the advice is
-        ``Advice.CALL_PERSON``, asking again will not help: :meth:`settle`. After a restart, for each of :meth:`pending`.
+        ``Advice.CALL_PERSON``, asking again will not help: :meth:`command_settle`. After a restart, for each of :meth:`command_pending`.
         """
         made = self._lib.make("kl_command_resolve", self._handle, text(request_id, "request_id"))
         return self._view(made, "kl_command", models.command)
 
-    def settle(
+    def command_settle(
         self, request_id: str, outcome: int, *, by: int = SettledBy.PERSON, note: Optional[str] = None
     ) -> None:
         """Decides an unknown command by what was seen at the machine, and frees the door for others. Sends nothing.
@@ -592,9 +592,9 @@ class Client(_Owner):
             text(note, "note"),
         )
 
-    def overrule(self, request_id: str, outcome: int, note: str) -> None:
+    def command_overrule(self, request_id: str, outcome: int, note: str) -> None:
         """A person decides an unknown command although it is too early to say *not done*. Never for a program to call by
-        itself. ``note`` says who and why, and is kept. Otherwise as :meth:`settle`."""
+        itself. ``note`` says who and why, and is kept. Otherwise as :meth:`command_settle`."""
         self._lib.call(
             "kl_command_overrule",
             self._handle,
@@ -603,43 +603,43 @@ class Client(_Owner):
             text(note, "note"),
         )
 
-    def commands(self, since: int = 0, which: int = CommandFilter.ANY) -> Page[Command]:
+    def command_list(self, since: int = 0, which: int = CommandFilter.ANY) -> Page[Command]:
         """The commands that are remembered whole, the oldest first: those with a ``sequence`` above ``since``. Sends
         nothing."""
         low = number(since, "since", 0, 2**64 - 1)
         made = self._lib.make("kl_command_list", self._handle, low, i32(which, "which"))
         return self._list(made, "kl_commands", models.command)
 
-    def pending(self) -> Page[Command]:
+    def command_pending(self) -> Page[Command]:
         """The commands that are under way or unknown, the oldest first: after a start, what the last run left behind.
         Sends nothing."""
         made = self._lib.make("kl_command_pending", self._handle)
         return self._list(made, "kl_commands", models.command)
 
-    def visits(self) -> Page[Visit]:
+    def visit_list(self) -> Page[Visit]:
         """The visits that are open, the oldest first, each with its commands: after a start, what the power or a crash
         interrupted. Sends nothing."""
         made = self._lib.make("kl_visit_list", self._handle)
         return self._list(made, "kl_visits", models.visit)
 
-    def close_visit(self, visit_id: str) -> None:
+    def visit_close(self, visit_id: str) -> None:
         """Ends a visit: it is not listed any more. Its commands stay as they are. Sends nothing."""
         self._lib.call("kl_visit_close", self._handle, text(visit_id, "visit_id"))
 
-    def journal(self) -> JournalInfo:
+    def journal_read(self) -> JournalInfo:
         """How the journal does: its size, what is unsettled, how long the disk takes. Sends nothing."""
         raw = request(_abi.kl_journal_info)
         self._lib.call("kl_journal_read", self._handle, ctypes.byref(raw))
         return models.journal_info(raw)
 
-    def repair_journal(self) -> None:
+    def journal_repair(self) -> None:
         """After ``Status.JOURNAL_DAMAGED``, when a person has decided to go on: keeps every record that can be read.
 
         What the damaged part knew is lost: a ``request_id`` from there would be sent again. Sends nothing.
         """
         self._lib.call("kl_journal_repair", self._handle)
 
-    def adopt_journal(self, note: str) -> None:
+    def journal_adopt(self, note: str) -> None:
         """After ``Status.JOURNAL_MISSING``, ``JOURNAL_OLDER`` or ``JOURNAL_COPIED``, when a person has decided to go on.
 
         What the lost journal knew is lost: look first at what was under way. ``note`` says who and why, and is kept. Sends
@@ -649,7 +649,7 @@ class Client(_Owner):
 
     # ---- Other writes: sent at most once a call, and at most once under a request_id if they are given one ----
 
-    def create_codes(
+    def code_create(
         self,
         cabinet_id: str,
         product_id: Optional[str] = None,
@@ -673,7 +673,7 @@ class Client(_Owner):
         made = self._lib.make("kl_code_create", self._handle, ctypes.byref(raw))
         return self._list(made, "kl_codes", models.pickup_code)
 
-    def cancel_codes(self, cabinet_id: str, id: Optional[str] = None, extra: Json = None) -> Any:
+    def code_cancel(self, cabinet_id: str, id: Optional[str] = None, extra: Json = None) -> Any:
         """Cancels the code with this id, or all of a cabinet. Gives the platform's data."""
         raw = request(
             _abi.kl_code_cancel_request,
@@ -683,7 +683,7 @@ class Client(_Owner):
         )
         return self._answer(self._lib.make("kl_code_cancel", self._handle, ctypes.byref(raw)))
 
-    def create_order(
+    def order_create(
         self,
         cabinet_id: str,
         lines: Sequence[Tuple[str, int]],
@@ -699,14 +699,18 @@ class Client(_Owner):
 
         ``request_id``, here and on the writes below: your name for this act, under which it is sent at most once.
         """
-        array = (_abi.kl_order_create_line * len(lines))()
-        for i, (product_id, quantity) in enumerate(lines):
-            array[i].product_id = text(product_id, "product_id")
-            array[i].quantity = u32(quantity, "quantity")
+        goods = [
+            request(
+                _abi.kl_order_create_line, product_id=text(product_id, "product_id"), quantity=u32(quantity, "quantity")
+            )
+            for product_id, quantity in lines
+        ]
+        pointer = ctypes.POINTER(_abi.kl_order_create_line)
+        array = (pointer * len(goods))(*(ctypes.pointer(line) for line in goods))
         raw = request(
             _abi.kl_order_create_request,
             line_count=len(lines),
-            lines=ctypes.cast(array, ctypes.POINTER(_abi.kl_order_create_line)),
+            lines=ctypes.cast(array, ctypes.POINTER(pointer)),
             cabinet_id=text(cabinet_id, "cabinet_id"),
             trade_no=text(trade_no, "trade_no"),
             notify_url=text(notify_url, "notify_url"),
@@ -718,13 +722,13 @@ class Client(_Owner):
         made = self._lib.make("kl_order_create", self._handle, ctypes.byref(raw))
         return self._list(made, "kl_orders", models.order)[0]
 
-    def report_payment(
+    def payment_report(
         self,
         order_no: str,
         *,
         paid: bool = True,
         amount: Optional[int] = None,
-        notify_url: Optional[str] = None,
+        report_url: Optional[str] = None,
         cabinet_id: Optional[str] = None,
         trade_no: Optional[str] = None,
         channel: Json = None,
@@ -735,14 +739,14 @@ class Client(_Owner):
     ) -> Any:
         """Reports that an order was paid, or that the payment failed. Gives the platform's data.
 
-        Required for every order that a door made, or it stays unpaid forever. ``amount`` is in fen. ``notify_url`` is
+        Required for every order that a door made, or it stays unpaid forever. ``amount`` is in fen. ``report_url`` is
         the address that the platform gave for this order (Yopoint); ``channel`` the payment channel's raw answer.
         """
         raw = request(
             _abi.kl_payment_report_request,
             result=PaymentResult.PAID if paid else PaymentResult.FAILED,
             amount=-1 if amount is None else number(amount, "amount", 0, 2**63 - 1),
-            notify_url=text(notify_url, "notify_url"),
+            report_url=text(report_url, "report_url"),
             order_no=text(order_no, "order_no"),
             cabinet_id=text(cabinet_id, "cabinet_id"),
             trade_no=text(trade_no, "trade_no"),
@@ -754,7 +758,7 @@ class Client(_Owner):
         )
         return self._answer(self._lib.make("kl_payment_report", self._handle, ctypes.byref(raw)))
 
-    def apply_refund(
+    def refund_apply(
         self,
         order_no: str,
         *,
@@ -771,7 +775,7 @@ class Client(_Owner):
         raw = _claim(order_no, cabinet_id, reason, remarks, phone, request_id, extra, visit_id, context)
         return self._answer(self._lib.make("kl_refund_apply", self._handle, ctypes.byref(raw)))
 
-    def file_appeal(
+    def appeal_file(
         self,
         order_no: str,
         *,
@@ -798,7 +802,7 @@ class Client(_Owner):
         made = self._lib.make("kl_call", self._handle, text(method, "method"), json_text(params, "params"))
         return self._answer(made)
 
-    def parse_event(self, headers: Headers, body: Union[bytes, bytearray, memoryview]) -> Event:
+    def event_parse(self, headers: Headers, body: Union[bytes, bytearray, memoryview]) -> Event:
         """Verifies and parses a callback. Sends nothing.
 
         ``headers``: the request's headers, as a mapping, as pairs, or a WSGI ``environ``; ``None`` if the platform puts

@@ -392,7 +392,7 @@ class Verb(_Open):
     """kl_call."""
 
 
-class Physical(_Open):
+class PhysicalState(_Open):
     """Whether something moved after a command."""
 
     NONE = 0

@@ -9,7 +9,7 @@ A door whose answer got lost raises an exception that is a :class:`NetworkError`
 that failed is neither of the last two. Write the question about the outcome first::
 
     try:
-        client.open_door(request_id, cabinet)
+        client.door_open(request_id, cabinet)
     except kiosklink.OutcomeUnknown:
         ...  # it may have opened: find out, never send it under another name
     except kiosklink.Error as error:

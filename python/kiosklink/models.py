@@ -20,7 +20,7 @@ from .enums import (
     OrderKind,
     Outcome,
     PaymentState,
-    Physical,
+    PhysicalState,
     SaleState,
     ServiceState,
     SettledBy,
@@ -146,7 +146,7 @@ class StockItem(_Record):
     name: str
     image_url: str
     lanes: str
-    """The lanes that hold it, separated by commas (Dingshang: the lane's name, which is the ``door`` of ``open_door``)."""
+    """The lanes that hold it, separated by commas (Dingshang: the lane's name, which is the ``door`` of ``door_open``)."""
     json: str = field(repr=False)
     price: Optional[int]
     """The price of one, in fen."""
@@ -172,7 +172,7 @@ class OrderLine:
     quantity: Optional[int]
     delivery: DeliveryState
     item_no: str
-    """The platform's number of this item, by which it is dispensed (Dingshang: the ``item_no`` of ``open_door``)."""
+    """The platform's number of this item, by which it is dispensed (Dingshang: the ``item_no`` of ``door_open``)."""
     product_id: str
     state_text: str
     """What became of it in the platform's own word."""
@@ -266,8 +266,8 @@ class Command(_Record):
     """The item of that order that can be dispensed, where the platform numbers them."""
     delivery_no: str
     """The number by which a delivery can be asked for."""
-    notify_url: str = field(repr=False)
-    """Where the payment of that order must be reported (``report_payment``); empty if the platform gave none."""
+    report_url: str = field(repr=False)
+    """Where the payment of that order must be reported (``payment_report``); empty if the platform gave none."""
     json: str = field(repr=False)
     cabinet_id: str
     door: str
@@ -279,7 +279,7 @@ class Command(_Record):
     kind: CommandKind
     outcome: Outcome
     """What became of it."""
-    physical: Physical
+    physical: PhysicalState
     """What the machine did, another question."""
     settled_by: SettledBy
     """Who told what became of it."""
@@ -324,7 +324,7 @@ class JournalInfo:
     """How the journal of commands does."""
 
     damaged: bool
-    """Nothing is sent before :meth:`Client.repair_journal`."""
+    """Nothing is sent before :meth:`Client.journal_repair`."""
     bytes: int
     """Its length; 0 without ``state_dir``."""
     settled: int
@@ -511,8 +511,8 @@ def order_line(raw: Any) -> OrderLine:
 
 
 def order_lines(first: Any, count: int) -> Tuple[OrderLine, ...]:
-    """Copies of an array of kl_order_line, which is NULL if it is empty."""
-    return tuple(order_line(first[i]) for i in range(count)) if first else ()
+    """Copies of the lines that an array points to, which is NULL if it is empty."""
+    return tuple(order_line(first[i].contents) for i in range(count)) if first else ()
 
 
 def order(raw: Any) -> Order:
@@ -575,7 +575,7 @@ def command(raw: Any) -> Command:
         order_no=string(raw.order_no),
         item_no=string(raw.item_no),
         delivery_no=string(raw.delivery_no),
-        notify_url=string(raw.notify_url),
+        report_url=string(raw.report_url),
         json=string(raw.json),
         cabinet_id=string(raw.cabinet_id),
         door=string(raw.door),
@@ -583,7 +583,7 @@ def command(raw: Any) -> Command:
         message=string(raw.message),
         kind=CommandKind(raw.kind),
         outcome=Outcome(raw.outcome),
-        physical=Physical(raw.physical),
+        physical=PhysicalState(raw.physical),
         settled_by=SettledBy(raw.settled_by),
         status=Status(raw.status),
         recorded=bool(raw.recorded),

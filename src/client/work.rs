@@ -121,7 +121,7 @@ impl Work {
             Work::Payment(r) => {
                 let (paid, amount) = (if r.paid { "paid" } else { "failed" }, r.amount.to_string());
                 let texts = [&r.channel_json, &r.extra_json].map(|t| t.as_deref().unwrap_or_default());
-                let rest = [&r.notify_url, &r.cabinet_id, paid, &amount, texts[0], texts[1]];
+                let rest = [&r.report_url, &r.cabinet_id, paid, &amount, texts[0], texts[1]];
                 let about = About {
                     order_no: &r.order_no,
                     cabinet_id: &r.cabinet_id,

@@ -495,7 +495,7 @@ fn write_end(end: &End, w: &mut Writer) {
         .text("receipt_no", &r.order_no)
         .text("receipt_item", &r.item_no)
         .text("delivery_no", &r.delivery_no)
-        .text("report_url", &r.notify_url)
+        .text("report_url", &r.report_url)
         .text("json", if r.json.len() <= JSON_KEPT { &r.json } else { "" });
     if end.physical != Physical::None {
         w.int("physical", end.physical as i64);
@@ -522,7 +522,7 @@ fn read_end(f: &Fields<'_, '_>) -> Result<End, Bad> {
             order_no: f.text("receipt_no"),
             item_no: f.text("receipt_item"),
             delivery_no: f.text("delivery_no"),
-            notify_url: f.text("report_url"),
+            report_url: f.text("report_url"),
             json: f.text("json"),
         },
         physical: physical(f.int("physical")?)?,
@@ -596,7 +596,7 @@ mod tests {
                 order_no: "o".into(),
                 item_no: "i".into(),
                 delivery_no: "d".into(),
-                notify_url: "u".into(),
+                report_url: "u".into(),
                 json: "{}".into(),
             },
             physical: Physical::Pending,

@@ -363,7 +363,7 @@ impl Entry {
         if let Some(end) = &mut self.end {
             end.receipt.json.clear();
             if !of_visit {
-                end.receipt.notify_url.clear();
+                end.receipt.report_url.clear();
             }
             end.refusal = Refused::default();
             if self.stage == Stage::Done {
@@ -378,7 +378,7 @@ impl Entry {
         let end = self
             .end
             .as_ref()
-            .map_or(0, |e| e.receipt.json.len() + e.receipt.notify_url.len() + e.message.len());
+            .map_or(0, |e| e.receipt.json.len() + e.receipt.report_url.len() + e.message.len());
         end + self.act.extra_bytes()
     }
 }

@@ -659,7 +659,7 @@ fn the_commands_of_open_visits_stay_before_others_and_those_of_closed_ones_do_no
             &mut w,
             visit,
             door_of(visit),
-            Receipt { notify_url: "https://pay".into(), ..Receipt::default() },
+            Receipt { report_url: "https://pay".into(), ..Receipt::default() },
         );
     }
     let wrong = w.intent("wrong", door_of("kept"));
@@ -678,7 +678,7 @@ fn the_commands_of_open_visits_stay_before_others_and_those_of_closed_ones_do_no
     for (id, kept) in [("old", false), ("shut", false), ("kept", true), ("newer", true), ("other-4", true)] {
         assert_eq!(w.state.get(id).is_some(), kept, "{id}");
     }
-    let url = |w: &World, id: &str| w.state.get(id).unwrap().end.clone().unwrap().receipt.notify_url;
+    let url = |w: &World, id: &str| w.state.get(id).unwrap().end.clone().unwrap().receipt.report_url;
     assert_eq!((url(&w, "kept").as_str(), w.state.get("kept").unwrap().short), ("https://pay", true));
     // What its order needs is dropped when the visit is over; and then nothing of it is left at the next time.
     w.apply(Record::VisitClosed("kept".into(), At::default()));

@@ -22,14 +22,17 @@ impl Handle for kl_client {
     type Held = Client;
 }
 
+/// Where a client's time comes from: `KL_TIME_SOURCE_*`.
+pub type kl_time_source = i32;
+
 /// The time comes from the device's own clock.
-pub const KL_TIME_SYSTEM: i32 = 0;
+pub const KL_TIME_SOURCE_SYSTEM: kl_time_source = 0;
 /// The device's clock is unset; the time is the library's build time and certainly too early.
-pub const KL_TIME_FLOOR: i32 = 1;
+pub const KL_TIME_SOURCE_FLOOR: kl_time_source = 1;
 /// The time was handed in with `kl_set_time`.
-pub const KL_TIME_FIRMWARE: i32 = 2;
+pub const KL_TIME_SOURCE_FIRMWARE: kl_time_source = 2;
 /// The time was learned from the platform.
-pub const KL_TIME_PLATFORM: i32 = 3;
+pub const KL_TIME_SOURCE_PLATFORM: kl_time_source = 3;
 
 /// What the network layer of a client has done so far. Yours: `kl_stats stats = KL_STATS_INIT;`.
 #[repr(C)]
@@ -142,24 +145,24 @@ pub extern "C" fn kl_ping(client: *mut kl_client, err: *mut kl_error) -> kl_stat
     with_client(client, err, Client::ping)
 }
 
-/// The time as this client knows it, in Unix seconds (0 if the call fails), and where it comes from (`KL_TIME_*`). Sends nothing. A device
-/// without a clock may set its own by it once the source is `KL_TIME_PLATFORM`. `source` may be NULL.
+/// The time as this client knows it, in Unix seconds (0 if the call fails), and where it comes from (`KL_TIME_SOURCE_*`). Sends nothing. A device
+/// without a clock may set its own by it once the source is `KL_TIME_SOURCE_PLATFORM`. `source` may be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_client_time(
     client: *mut kl_client,
     unix_seconds: *mut i64,
-    source: *mut i32,
+    source: *mut kl_time_source,
     err: *mut kl_error,
 ) -> kl_status {
-    let (seconds, from) = (Out::cleared(unix_seconds, 0), Out::cleared(source, KL_TIME_SYSTEM));
+    let (seconds, from) = (Out::cleared(unix_seconds, 0), Out::cleared(source, KL_TIME_SOURCE_SYSTEM));
     with_client(client, err, |client| {
         seconds.present("unix_seconds")?;
         seconds.write(client.now_ms().div_euclid(1000));
         from.write(match client.time_source() {
-            Source::System => KL_TIME_SYSTEM,
-            Source::Floor => KL_TIME_FLOOR,
-            Source::Firmware => KL_TIME_FIRMWARE,
-            Source::Platform => KL_TIME_PLATFORM,
+            Source::System => KL_TIME_SOURCE_SYSTEM,
+            Source::Floor => KL_TIME_SOURCE_FLOOR,
+            Source::Firmware => KL_TIME_SOURCE_FIRMWARE,
+            Source::Platform => KL_TIME_SOURCE_PLATFORM,
         });
         Ok(())
     })

@@ -2,7 +2,7 @@
 
 use super::call::{kl_response, respond};
 use super::client::kl_client;
-use super::command::code_kind;
+use super::command::{code_kind, kl_code_kind};
 use super::error::{kl_error, kl_outcome};
 use super::handle::{Handle, HandleKind};
 use super::read::{Kept, List, Show, kl_order};
@@ -13,18 +13,21 @@ use crate::model::{CodeCancel, CodeCreate, CodeQuery, PickupCode};
 use crate::status::kl_status;
 use std::ffi::c_char;
 
+/// The state of a pickup code: `KL_CODE_STATE_*`.
+pub type kl_code_state = i32;
+
 /// The platform does not say.
-pub const KL_CODE_STATE_UNKNOWN: i32 = 0;
+pub const KL_CODE_STATE_UNKNOWN: kl_code_state = 0;
 /// It can be redeemed.
-pub const KL_CODE_STATE_UNUSED: i32 = 1;
+pub const KL_CODE_STATE_UNUSED: kl_code_state = 1;
 /// It was redeemed.
-pub const KL_CODE_STATE_USED: i32 = 2;
+pub const KL_CODE_STATE_USED: kl_code_state = 2;
 /// It has expired.
-pub const KL_CODE_STATE_EXPIRED: i32 = 3;
+pub const KL_CODE_STATE_EXPIRED: kl_code_state = 3;
 /// A refund is in progress.
-pub const KL_CODE_STATE_REFUNDING: i32 = 4;
+pub const KL_CODE_STATE_REFUNDING: kl_code_state = 4;
 /// It is disabled.
-pub const KL_CODE_STATE_DISABLED: i32 = 5;
+pub const KL_CODE_STATE_DISABLED: kl_code_state = 5;
 
 /// A pickup code. Texts are never NULL, and empty where the platform does not say.
 #[repr(C)]
@@ -52,10 +55,10 @@ pub struct kl_pickup_code {
     pub expires_at: i64,
     /// When it was used, Unix seconds; 0 if not, or unknown.
     pub used_at: i64,
-    /// What it is for: `KL_CODE_*`.
-    pub kind: i32,
-    /// `KL_CODE_STATE_*`.
-    pub state: i32,
+    /// What it is for: `KL_CODE_KIND_*`.
+    pub kind: kl_code_kind,
+    /// What state it is in: `KL_CODE_STATE_*`.
+    pub state: kl_code_state,
     /// How many items it is good for; -1 if unknown.
     pub quantity: i32,
 }
@@ -66,8 +69,8 @@ pub struct kl_pickup_code {
 pub struct kl_code_query {
     /// `sizeof` this struct.
     pub struct_size: u32,
-    /// What the code is for: `KL_CODE_*`.
-    pub kind: i32,
+    /// What the code is for: `KL_CODE_KIND_*`.
+    pub kind: kl_code_kind,
     /// The code itself, for `kl_code_lookup`.
     pub code: *const c_char,
     /// The cabinet (Dingshang).
@@ -296,9 +299,9 @@ mod tests {
     #[test]
     fn the_numbers_are_those_of_the_model() {
         let pairs = [
-            (CodeKind::Pickup as i32, KL_CODE_PICKUP),
-            (CodeKind::Virtual as i32, KL_CODE_VIRTUAL),
-            (CodeKind::Voucher as i32, KL_CODE_VOUCHER),
+            (CodeKind::Pickup as i32, KL_CODE_KIND_PICKUP),
+            (CodeKind::Virtual as i32, KL_CODE_KIND_VIRTUAL),
+            (CodeKind::Voucher as i32, KL_CODE_KIND_VOUCHER),
             (CodeState::Unknown as i32, KL_CODE_STATE_UNKNOWN),
             (CodeState::Unused as i32, KL_CODE_STATE_UNUSED),
             (CodeState::Used as i32, KL_CODE_STATE_USED),

@@ -36,7 +36,7 @@ pub struct kl_command_info {
     /// The number by which a delivery can be asked for (Dingshang: `delivery_id`).
     pub delivery_no: *const c_char,
     /// Where the payment of that order must be reported (`kl_payment_report`); empty if the platform gave none.
-    pub notify_url: *const c_char,
+    pub report_url: *const c_char,
     /// The platform's `data` as JSON.
     pub json: *const c_char,
     /// The cabinet.
@@ -47,14 +47,14 @@ pub struct kl_command_info {
     pub physical_error: *const c_char,
     /// `status` as a sentence, or the note of whoever settled it.
     pub message: *const c_char,
-    /// What it does: `KL_COMMAND_*`.
-    pub kind: i32,
+    /// What it does: `KL_COMMAND_KIND_*`.
+    pub kind: kl_command_kind,
     /// What became of it.
     pub outcome: kl_outcome,
-    /// Physical result, independent of the outcome: `KL_PHYSICAL_*`.
-    pub physical: i32,
-    /// Source of the outcome: `KL_BY_*`.
-    pub settled_by: i32,
+    /// Physical result, independent of the outcome: `KL_PHYSICAL_STATE_*`.
+    pub physical: kl_physical_state,
+    /// Source of the outcome: `KL_SETTLED_BY_*`.
+    pub settled_by: kl_settled_by,
     /// Why it is not done: `KL_E_IN_FLIGHT` while it is under way, else how its call ended; `KL_OK` for done.
     pub status: kl_status,
     /// 1 if this was answered from memory and nothing was sent this time.
@@ -73,38 +73,47 @@ pub struct kl_command_info {
     pub sent_at: i64,
 }
 
+/// What a command does: `KL_COMMAND_KIND_*`.
+pub type kl_command_kind = i32;
+
 /// The command opens a door or pushes goods out.
-pub const KL_COMMAND_DOOR: i32 = 1;
+pub const KL_COMMAND_KIND_DOOR: kl_command_kind = 1;
 /// The command uses up a pickup code.
-pub const KL_COMMAND_REDEEM: i32 = 2;
+pub const KL_COMMAND_KIND_REDEEM: kl_command_kind = 2;
 /// The command is another write: an order, a payment report, a refund, an appeal.
-pub const KL_COMMAND_WRITE: i32 = 3;
+pub const KL_COMMAND_KIND_WRITE: kl_command_kind = 3;
+
+/// What the machine did after a command: `KL_PHYSICAL_STATE_*`.
+pub type kl_physical_state = i32;
 
 /// Nothing moves by this command.
-pub const KL_PHYSICAL_NONE: i32 = 0;
+pub const KL_PHYSICAL_STATE_NONE: kl_physical_state = 0;
 /// It is not known yet what the machine did.
-pub const KL_PHYSICAL_PENDING: i32 = 1;
+pub const KL_PHYSICAL_STATE_PENDING: kl_physical_state = 1;
 /// The door opened, or the goods came out.
-pub const KL_PHYSICAL_CONFIRMED: i32 = 2;
+pub const KL_PHYSICAL_STATE_CONFIRMED: kl_physical_state = 2;
 /// The machine reports that it did not.
-pub const KL_PHYSICAL_FAILED: i32 = 3;
+pub const KL_PHYSICAL_STATE_FAILED: kl_physical_state = 3;
 /// The platform does not know what the machine did.
-pub const KL_PHYSICAL_UNKNOWABLE: i32 = 4;
+pub const KL_PHYSICAL_STATE_UNKNOWABLE: kl_physical_state = 4;
+
+/// Who settled what became of a command: `KL_SETTLED_BY_*`.
+pub type kl_settled_by = i32;
 
 /// The outcome is not known yet.
-pub const KL_BY_NOBODY: i32 = 0;
+pub const KL_SETTLED_BY_NOBODY: kl_settled_by = 0;
 /// The platform's answer; or the call itself, if it could not be sent.
-pub const KL_BY_ANSWER: i32 = 1;
+pub const KL_SETTLED_BY_ANSWER: kl_settled_by = 1;
 /// The platform, asked later (a query).
-pub const KL_BY_QUERY: i32 = 2;
+pub const KL_SETTLED_BY_QUERY: kl_settled_by = 2;
 /// The platform, by a callback.
-pub const KL_BY_EVENT: i32 = 3;
+pub const KL_SETTLED_BY_EVENT: kl_settled_by = 3;
 /// A sensor at the machine.
-pub const KL_BY_SENSOR: i32 = 4;
+pub const KL_SETTLED_BY_SENSOR: kl_settled_by = 4;
 /// A person.
-pub const KL_BY_PERSON: i32 = 5;
+pub const KL_SETTLED_BY_PERSON: kl_settled_by = 5;
 /// The journal: the process ended before it had sent anything.
-pub const KL_BY_JOURNAL: i32 = 6;
+pub const KL_SETTLED_BY_JOURNAL: kl_settled_by = 6;
 
 /// A list of commands. Opaque.
 pub struct kl_commands {
@@ -147,7 +156,7 @@ impl Show for Command {
             order_no: kept.text(self.order_no()),
             item_no: kept.text(&self.receipt.item_no),
             delivery_no: kept.text(&self.receipt.delivery_no),
-            notify_url: kept.text(&self.receipt.notify_url),
+            report_url: kept.text(&self.receipt.report_url),
             json: kept.text(&self.receipt.json),
             cabinet_id: kept.text(cabinet_id),
             door: kept.text(door),
@@ -252,7 +261,7 @@ fn hold(command: &Command, mut texts: Kept) -> HeldCommand {
 /// before it:
 ///
 /// - `KL_DONE`: the platform took the command, and `out` holds it. That the bolt moved is reported later, by
-///   `KL_EVENT_DOOR_CLOSED` or the order, and `kl_command_wait` waits for it.
+///   `KL_EVENT_KIND_DOOR_CLOSED` or the order, and `kl_command_wait` waits for it.
 /// - `KL_NOT_DONE`: it did not happen and will not. The same name may be tried again.
 /// - `KL_UNKNOWN`: it may have opened. `kl_command_resolve`, a callback, a sensor or a person settles it.
 ///
@@ -268,7 +277,7 @@ fn hold(command: &Command, mut texts: Kept) -> HeldCommand {
 ///
 /// Dingshang: dispenses the item `item_no` of the order `order_no` (`POST /deliveries`), or, as a test, what the lane
 /// `door` holds (`POST /deliveries/debug`); the result is in the order after 120 s at the latest, and comes as
-/// `KL_EVENT_DELIVERY`.
+/// `KL_EVENT_KIND_DELIVERY`.
 ///
 /// End the result with `kl_command_free`.
 #[unsafe(no_mangle)]
@@ -302,12 +311,15 @@ pub unsafe extern "C" fn kl_door_check(
     })
 }
 
+/// What a pickup code is for: `KL_CODE_KIND_*`.
+pub type kl_code_kind = i32;
+
 /// The platform's usual kind of code (Yopoint: a voucher code; Dingshang: a pickup code; Youzan: a self-fetch code).
-pub const KL_CODE_PICKUP: i32 = 0;
+pub const KL_CODE_KIND_PICKUP: kl_code_kind = 0;
 /// Youzan: a code for virtual goods.
-pub const KL_CODE_VIRTUAL: i32 = 1;
+pub const KL_CODE_KIND_VIRTUAL: kl_code_kind = 1;
 /// Youzan: an e-voucher.
-pub const KL_CODE_VOUCHER: i32 = 2;
+pub const KL_CODE_KIND_VOUCHER: kl_code_kind = 2;
 
 /// A code to be redeemed: `kl_redeem_request r = KL_REDEEM_REQUEST_INIT;`. Texts may be NULL but for `request_id` and `code`.
 #[repr(C)]
@@ -317,8 +329,8 @@ pub struct kl_redeem_request {
     pub struct_size: u32,
     /// Not to be sent later than this after the call, in milliseconds; 0 for the setting `command_ttl_ms`.
     pub ttl_ms: u32,
-    /// What the code is for: `KL_CODE_*`.
-    pub kind: i32,
+    /// What the code is for: `KL_CODE_KIND_*`.
+    pub kind: kl_code_kind,
     /// 0.
     pub reserved: u32,
     /// Your name for this customer's action, 1 to 128 bytes; under the same name a code is redeemed at most once. Name the
@@ -389,12 +401,12 @@ unsafe fn redeem_request(request: *const kl_redeem_request) -> Result<RedeemRequ
     }
 }
 
-pub(super) fn code_kind(kind: i32) -> Result<CodeKind> {
+pub(super) fn code_kind(kind: kl_code_kind) -> Result<CodeKind> {
     match kind {
-        KL_CODE_PICKUP => Ok(CodeKind::Pickup),
-        KL_CODE_VIRTUAL => Ok(CodeKind::Virtual),
-        KL_CODE_VOUCHER => Ok(CodeKind::Voucher),
-        _ => Err(Error::new(KL_E_ARGUMENT, "kind must be one of KL_CODE_*")),
+        KL_CODE_KIND_PICKUP => Ok(CodeKind::Pickup),
+        KL_CODE_KIND_VIRTUAL => Ok(CodeKind::Virtual),
+        KL_CODE_KIND_VOUCHER => Ok(CodeKind::Voucher),
+        _ => Err(Error::new(KL_E_ARGUMENT, "kind must be one of KL_CODE_KIND_*")),
     }
 }
 
@@ -511,7 +523,7 @@ fn told(outcome: kl_outcome) -> Outcome {
 }
 
 /// Decides an unknown command by what was seen at the machine: `outcome` is `KL_DONE` or `KL_NOT_DONE`, `by` is
-/// `KL_BY_SENSOR` or `KL_BY_PERSON`, `note` may be NULL and is kept. Frees the door for new commands. Sends nothing. Settling
+/// `KL_SETTLED_BY_SENSOR` or `KL_SETTLED_BY_PERSON`, `note` may be NULL and is kept. Frees the door for new commands. Sends nothing. Settling
 /// twice with the same outcome is not an error; a command that is settled the other way is not changed (`KL_E_REQUEST_ID`).
 ///
 /// *Done* is taken at any time. *Not done* is `KL_E_TOO_EARLY` while the request may still reach the machine
@@ -522,7 +534,7 @@ pub unsafe extern "C" fn kl_command_settle(
     client: *mut kl_client,
     request_id: *const c_char,
     outcome: kl_outcome,
-    by: i32,
+    by: kl_settled_by,
     note: *const c_char,
     err: *mut kl_error,
 ) -> kl_status {
@@ -531,8 +543,8 @@ pub unsafe extern "C" fn kl_command_settle(
         let (request_id, note) =
             unsafe { (text::need("request_id", request_id)?, text::optional("note", note)?) };
         let by = match by {
-            KL_BY_SENSOR => SettledBy::Sensor,
-            KL_BY_PERSON => SettledBy::Person,
+            KL_SETTLED_BY_SENSOR => SettledBy::Sensor,
+            KL_SETTLED_BY_PERSON => SettledBy::Person,
             _ => SettledBy::Nobody,
         };
         client.command_settle(request_id, told(outcome), by, note.unwrap_or(""))
@@ -540,7 +552,7 @@ pub unsafe extern "C" fn kl_command_settle(
 }
 
 /// A person decides an unknown command although it is too early to say *not done*: they take it on themselves that nothing
-/// is on its way any more. Never for a program to call by itself. Otherwise as `kl_command_settle` with `KL_BY_PERSON`;
+/// is on its way any more. Never for a program to call by itself. Otherwise as `kl_command_settle` with `KL_SETTLED_BY_PERSON`;
 /// `note` says who and why, and is kept. Sends nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_command_overrule(
@@ -579,19 +591,19 @@ pub unsafe extern "C" fn kl_request_id_new(
     })
 }
 
-/// Which commands `kl_command_list` lists: `KL_COMMANDS_*`.
+/// Which commands `kl_command_list` lists: `KL_COMMAND_FILTER_*`.
 pub type kl_command_filter = i32;
 
 /// All that are remembered.
-pub const KL_COMMANDS_ANY: kl_command_filter = 0;
+pub const KL_COMMAND_FILTER_ANY: kl_command_filter = 0;
 /// Those under way and those unknown.
-pub const KL_COMMANDS_OPEN: kl_command_filter = 1;
+pub const KL_COMMAND_FILTER_OPEN: kl_command_filter = 1;
 /// Those that are done.
-pub const KL_COMMANDS_DONE: kl_command_filter = 2;
+pub const KL_COMMAND_FILTER_DONE: kl_command_filter = 2;
 /// Those that are not done.
-pub const KL_COMMANDS_NOT_DONE: kl_command_filter = 3;
+pub const KL_COMMAND_FILTER_NOT_DONE: kl_command_filter = 3;
 /// Those of which it is not known, without those under way.
-pub const KL_COMMANDS_UNKNOWN: kl_command_filter = 4;
+pub const KL_COMMAND_FILTER_UNKNOWN: kl_command_filter = 4;
 
 /// The commands that are remembered by name, the oldest first: those with a `sequence` above `since` (0 for all) that
 /// `filter` selects. Done ones that are remembered by their fingerprints only are not in it (`docs/journal.md`). Sends nothing. End the result with `kl_commands_free`.
@@ -605,12 +617,12 @@ pub unsafe extern "C" fn kl_command_list(
 ) -> kl_status {
     give(client, out, err, |client| {
         let filter = match filter {
-            KL_COMMANDS_ANY => CommandFilter::Any,
-            KL_COMMANDS_OPEN => CommandFilter::Open,
-            KL_COMMANDS_DONE => CommandFilter::Done,
-            KL_COMMANDS_NOT_DONE => CommandFilter::NotDone,
-            KL_COMMANDS_UNKNOWN => CommandFilter::Unknown,
-            _ => return Err(Error::new(KL_E_ARGUMENT, "filter must be one of KL_COMMANDS_*")),
+            KL_COMMAND_FILTER_ANY => CommandFilter::Any,
+            KL_COMMAND_FILTER_OPEN => CommandFilter::Open,
+            KL_COMMAND_FILTER_DONE => CommandFilter::Done,
+            KL_COMMAND_FILTER_NOT_DONE => CommandFilter::NotDone,
+            KL_COMMAND_FILTER_UNKNOWN => CommandFilter::Unknown,
+            _ => return Err(Error::new(KL_E_ARGUMENT, "filter must be one of KL_COMMAND_FILTER_*")),
         };
         Ok(List::these(&client.commands_list(since, filter)?))
     })
@@ -776,26 +788,26 @@ mod tests {
     #[test]
     fn the_numbers_are_those_of_the_rust_side() {
         let pairs = [
-            (CommandKind::Door as i32, KL_COMMAND_DOOR),
-            (CommandKind::Redeem as i32, KL_COMMAND_REDEEM),
-            (CommandKind::Write as i32, KL_COMMAND_WRITE),
-            (Physical::None as i32, KL_PHYSICAL_NONE),
-            (Physical::Pending as i32, KL_PHYSICAL_PENDING),
-            (Physical::Confirmed as i32, KL_PHYSICAL_CONFIRMED),
-            (Physical::Failed as i32, KL_PHYSICAL_FAILED),
-            (Physical::Unknowable as i32, KL_PHYSICAL_UNKNOWABLE),
-            (SettledBy::Nobody as i32, KL_BY_NOBODY),
-            (SettledBy::Answer as i32, KL_BY_ANSWER),
-            (SettledBy::Query as i32, KL_BY_QUERY),
-            (SettledBy::Event as i32, KL_BY_EVENT),
-            (SettledBy::Sensor as i32, KL_BY_SENSOR),
-            (SettledBy::Person as i32, KL_BY_PERSON),
-            (SettledBy::Journal as i32, KL_BY_JOURNAL),
-            (CommandFilter::Any as i32, KL_COMMANDS_ANY),
-            (CommandFilter::Open as i32, KL_COMMANDS_OPEN),
-            (CommandFilter::Done as i32, KL_COMMANDS_DONE),
-            (CommandFilter::NotDone as i32, KL_COMMANDS_NOT_DONE),
-            (CommandFilter::Unknown as i32, KL_COMMANDS_UNKNOWN),
+            (CommandKind::Door as i32, KL_COMMAND_KIND_DOOR),
+            (CommandKind::Redeem as i32, KL_COMMAND_KIND_REDEEM),
+            (CommandKind::Write as i32, KL_COMMAND_KIND_WRITE),
+            (Physical::None as i32, KL_PHYSICAL_STATE_NONE),
+            (Physical::Pending as i32, KL_PHYSICAL_STATE_PENDING),
+            (Physical::Confirmed as i32, KL_PHYSICAL_STATE_CONFIRMED),
+            (Physical::Failed as i32, KL_PHYSICAL_STATE_FAILED),
+            (Physical::Unknowable as i32, KL_PHYSICAL_STATE_UNKNOWABLE),
+            (SettledBy::Nobody as i32, KL_SETTLED_BY_NOBODY),
+            (SettledBy::Answer as i32, KL_SETTLED_BY_ANSWER),
+            (SettledBy::Query as i32, KL_SETTLED_BY_QUERY),
+            (SettledBy::Event as i32, KL_SETTLED_BY_EVENT),
+            (SettledBy::Sensor as i32, KL_SETTLED_BY_SENSOR),
+            (SettledBy::Person as i32, KL_SETTLED_BY_PERSON),
+            (SettledBy::Journal as i32, KL_SETTLED_BY_JOURNAL),
+            (CommandFilter::Any as i32, KL_COMMAND_FILTER_ANY),
+            (CommandFilter::Open as i32, KL_COMMAND_FILTER_OPEN),
+            (CommandFilter::Done as i32, KL_COMMAND_FILTER_DONE),
+            (CommandFilter::NotDone as i32, KL_COMMAND_FILTER_NOT_DONE),
+            (CommandFilter::Unknown as i32, KL_COMMAND_FILTER_UNKNOWN),
         ];
         for (rust, c) in pairs {
             assert_eq!(rust, c);

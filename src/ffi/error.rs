@@ -17,16 +17,19 @@ pub const KL_NOT_DONE: kl_outcome = 2;
 /// It may have happened. Find out; never send it again under another `request_id`.
 pub const KL_UNKNOWN: kl_outcome = 3;
 
+/// What to do about an error: `KL_ADVICE_*`.
+pub type kl_advice = i32;
+
 /// Nothing in particular.
-pub const KL_ADVICE_NONE: i32 = 0;
+pub const KL_ADVICE_NONE: kl_advice = 0;
 /// Trying again is safe, after `retry_after_ms` if that is not 0.
-pub const KL_ADVICE_RETRY: i32 = 1;
+pub const KL_ADVICE_RETRY: kl_advice = 1;
 /// Ask what became of it before anything else: the same `request_id` again, or a query.
-pub const KL_ADVICE_ASK_FIRST: i32 = 2;
+pub const KL_ADVICE_ASK_FIRST: kl_advice = 2;
 /// Only a person or a sensor can decide.
-pub const KL_ADVICE_CALL_PERSON: i32 = 3;
+pub const KL_ADVICE_CALL_PERSON: kl_advice = 3;
 /// Trying again will not help: a setting, a credential or a parameter must change.
-pub const KL_ADVICE_FIX: i32 = 4;
+pub const KL_ADVICE_FIX: kl_advice = 4;
 
 /// Why a call failed. Yours, on the stack if you like: `kl_error err = KL_ERROR_INIT;` or `= {0}`. Every call that is given
 /// one writes it, on success too. Texts are UTF-8, terminated, cut at a character, and never hold a secret.
@@ -40,7 +43,7 @@ pub struct kl_error {
     /// What became of the act; 0 for a call that only reads. What a function that returns `kl_outcome` returned.
     pub outcome: kl_outcome,
     /// What to do about it: `KL_ADVICE_*`.
-    pub advice: i32,
+    pub advice: kl_advice,
     /// The HTTP status of the answer, 0 if there was none.
     pub http_status: i32,
     /// The platform's own code, 0 if it gave none, or none that is a number.

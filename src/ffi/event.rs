@@ -3,7 +3,7 @@
 use super::client::kl_client;
 use super::error::kl_error;
 use super::handle::{self, Handle, HandleKind};
-use super::read::{Kept, Show, kl_cabinet, kl_order, kl_order_line};
+use super::read::{Kept, Show, kl_cabinet, kl_delivery_state, kl_door_state, kl_order, kl_order_line};
 use super::{end, give, guard, look, text};
 use crate::client::Client;
 use crate::error::Result;
@@ -12,59 +12,65 @@ use crate::status::kl_status;
 use std::ffi::{CString, c_char};
 use std::sync::{Mutex, PoisonError};
 
+/// What a callback is about: `KL_EVENT_KIND_*`.
+pub type kl_event_kind = i32;
+
 /// A kind that this version does not know; see `method` and `json`.
-pub const KL_EVENT_OTHER: i32 = 0;
+pub const KL_EVENT_KIND_OTHER: kl_event_kind = 0;
 /// The platform probes the callback address.
-pub const KL_EVENT_TEST: i32 = 1;
+pub const KL_EVENT_KIND_TEST: kl_event_kind = 1;
 /// A door was shut, or never opened: see `door`.
-pub const KL_EVENT_DOOR_CLOSED: i32 = 2;
+pub const KL_EVENT_KIND_DOOR_CLOSED: kl_event_kind = 2;
 /// The goods a customer took are recognised: charge, then report the payment to `report_url`.
-pub const KL_EVENT_RECOGNIZED: i32 = 3;
+pub const KL_EVENT_KIND_RECOGNIZED: kl_event_kind = 3;
 /// An order is paid.
-pub const KL_EVENT_ORDER_PAID: i32 = 4;
+pub const KL_EVENT_KIND_ORDER_PAID: kl_event_kind = 4;
 /// A refund was approved: refund through your own channel and answer with the result.
-pub const KL_EVENT_REFUND_APPROVED: i32 = 5;
+pub const KL_EVENT_KIND_REFUND_APPROVED: kl_event_kind = 5;
 /// After an appeal: a new order replaces an old one. Charge it and report to `report_url`.
-pub const KL_EVENT_ORDER_REPLACED: i32 = 6;
+pub const KL_EVENT_KIND_ORDER_REPLACED: kl_event_kind = 6;
 /// A vending machine pushed goods out, or failed to: see `delivery`.
-pub const KL_EVENT_DELIVERY: i32 = 7;
+pub const KL_EVENT_KIND_DELIVERY: kl_event_kind = 7;
 /// A voucher code was redeemed.
-pub const KL_EVENT_VOUCHER_REDEEMED: i32 = 8;
+pub const KL_EVENT_KIND_VOUCHER_REDEEMED: kl_event_kind = 8;
 /// A cabinet's settings changed: see `cabinet`.
-pub const KL_EVENT_CABINET_CHANGED: i32 = 9;
+pub const KL_EVENT_KIND_CABINET_CHANGED: kl_event_kind = 9;
 /// A return slip was made.
-pub const KL_EVENT_RETURN_SLIP: i32 = 10;
+pub const KL_EVENT_KIND_RETURN_SLIP: kl_event_kind = 10;
 /// Older vending flow: refund this order now and answer with the channel's raw result.
-pub const KL_EVENT_REFUND_REQUESTED: i32 = 11;
+pub const KL_EVENT_KIND_REFUND_REQUESTED: kl_event_kind = 11;
 /// Older vending flow: a refund is finished.
-pub const KL_EVENT_REFUND_FINISHED: i32 = 12;
+pub const KL_EVENT_KIND_REFUND_FINISHED: kl_event_kind = 12;
 /// Older vending flow: the customer was sent to the payment page.
-pub const KL_EVENT_PAY_PAGE: i32 = 13;
+pub const KL_EVENT_KIND_PAY_PAGE: kl_event_kind = 13;
 /// An order was made, shipped or changed; `method` says what happened.
-pub const KL_EVENT_ORDER_CHANGED: i32 = 14;
+pub const KL_EVENT_KIND_ORDER_CHANGED: kl_event_kind = 14;
 /// An order is finished: the goods are handed over.
-pub const KL_EVENT_ORDER_FINISHED: i32 = 15;
+pub const KL_EVENT_KIND_ORDER_FINISHED: kl_event_kind = 15;
 /// An order was closed: it will not be handed over.
-pub const KL_EVENT_ORDER_CLOSED: i32 = 16;
+pub const KL_EVENT_KIND_ORDER_CLOSED: kl_event_kind = 16;
 /// A refund was asked for, decided or made; `method` says which.
-pub const KL_EVENT_REFUND_CHANGED: i32 = 17;
+pub const KL_EVENT_KIND_REFUND_CHANGED: kl_event_kind = 17;
 /// The goods on sale or their stock changed: fetch them again.
-pub const KL_EVENT_STOCK_CHANGED: i32 = 18;
+pub const KL_EVENT_KIND_STOCK_CHANGED: kl_event_kind = 18;
 /// The application's own subscription on the platform's market changed.
-pub const KL_EVENT_APP_CHANGED: i32 = 19;
+pub const KL_EVENT_KIND_APP_CHANGED: kl_event_kind = 19;
+
+/// What a callback was signed with: `KL_SIGNED_WITH_*`.
+pub type kl_signed_with = i32;
 
 /// Signed with nothing (Dingshang): anybody who knows your address could have sent it. Treat it as a hint: put a token
 /// that cannot be guessed into `notify_url`, check it in your HTTP server, and confirm with `kl_order_get`.
-pub const KL_SIGNED_NOTHING: i32 = 0;
+pub const KL_SIGNED_WITH_NOTHING: kl_signed_with = 0;
 /// Signed with the account's secret.
-pub const KL_SIGNED_APP_SECRET: i32 = 1;
+pub const KL_SIGNED_WITH_APP_SECRET: kl_signed_with = 1;
 /// Signed with the payment key.
-pub const KL_SIGNED_PAY_KEY: i32 = 2;
+pub const KL_SIGNED_WITH_PAY_KEY: kl_signed_with = 2;
 /// Signed with the account's secret, but over the content alone: `method` and what else stands beside it is not covered
 /// (Youzan without the header `Event-Sign`; hand the headers in).
-pub const KL_SIGNED_CONTENT_ONLY: i32 = 3;
+pub const KL_SIGNED_WITH_CONTENT_ONLY: kl_signed_with = 3;
 /// Not signed but encrypted with the account's secret (Youzan's market messages).
-pub const KL_SIGNED_ENCRYPTED: i32 = 4;
+pub const KL_SIGNED_WITH_ENCRYPTED: kl_signed_with = 4;
 
 /// A callback, verified where the platform signs it. Opaque; one thread at a time.
 pub struct kl_event {
@@ -75,16 +81,16 @@ pub struct kl_event {
 /// tell.
 #[repr(C)]
 pub struct kl_event_info {
-    /// `KL_EVENT_*`.
-    pub kind: i32,
+    /// What it is about: `KL_EVENT_KIND_*`.
+    pub kind: kl_event_kind,
     /// 1 if this client saw it before and took it: answer it again, do nothing else.
     pub duplicate: i32,
-    /// `KL_SIGNED_*`.
-    pub signed_with: i32,
-    /// `KL_DOOR_*`.
-    pub door: i32,
-    /// `KL_DELIVERY_*`.
-    pub delivery: i32,
+    /// What it was signed with: `KL_SIGNED_WITH_*`.
+    pub signed_with: kl_signed_with,
+    /// The door: `KL_DOOR_STATE_*`.
+    pub door: kl_door_state,
+    /// What became of the goods: `KL_DELIVERY_STATE_*`.
+    pub delivery: kl_delivery_state,
     /// When the platform signed it, Unix seconds; 0 if it does not say.
     pub sent_at: i64,
     /// When it was paid, or made, Unix seconds; 0 if unknown.
@@ -119,8 +125,8 @@ pub struct kl_event_info {
     pub biz_id: *const c_char,
     /// The platform's own content as JSON.
     pub json: *const c_char,
-    /// The goods; NULL if `line_count` is 0.
-    pub lines: *const kl_order_line,
+    /// The goods, a pointer to each; NULL if `line_count` is 0.
+    pub lines: *const *const kl_order_line,
     /// How many lines.
     pub line_count: usize,
     /// The order's fields, where the callback carries them, else NULL.
@@ -204,11 +210,11 @@ fn hold(client: &Client, event: Event) -> Result<HeldEvent> {
 /// - `KL_E_EVENT_SIGNATURE`: the sign fits no secret, so answer HTTP 403 and do nothing.
 /// - `KL_E_EVENT`: not of the platform's form.
 ///
-/// Yopoint: doc-3787821. Dingshang signs nothing (`KL_SIGNED_NOTHING`): JSON or form, one kind, `KL_EVENT_DELIVERY`;
+/// Yopoint: doc-3787821. Dingshang signs nothing (`KL_SIGNED_WITH_NOTHING`): JSON or form, one kind, `KL_EVENT_KIND_DELIVERY`;
 /// success and failure of the same item may both arrive, and neither is a duplicate of the other.
 ///
 /// What it says about your commands is recorded: what a machine did (`kl_command_wait`), and that an opening whose answer was
-/// lost was taken (`KL_BY_EVENT`: Yopoint's recognition, by the number that was sent with the opening).
+/// lost was taken (`KL_SETTLED_BY_EVENT`: Yopoint's recognition, by the number that was sent with the opening).
 ///
 /// Sends nothing. End the result with `kl_event_free`.
 #[unsafe(no_mangle)]
@@ -246,8 +252,8 @@ pub extern "C" fn kl_event_reply(event: *const kl_event) -> *const c_char {
 
 /// Changes the answer. `code` 0 means taken; any other code asks the platform to come again, and the repetition then is
 /// no duplicate (Dingshang documents no repetition). `message` may be NULL. `data_json`, a JSON object or NULL, becomes
-/// `data`: the result of a refund that `KL_EVENT_REFUND_APPROVED` asks for (its fields are not published). For
-/// `KL_EVENT_REFUND_REQUESTED` its fields stand beside the code, as the older flow reads `refundsRawData` and
+/// `data`: the result of a refund that `KL_EVENT_KIND_REFUND_APPROVED` asks for (its fields are not published). For
+/// `KL_EVENT_KIND_REFUND_REQUESTED` its fields stand beside the code, as the older flow reads `refundsRawData` and
 /// `refundsTime`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_event_set_reply(
@@ -283,31 +289,31 @@ mod tests {
     #[test]
     fn the_numbers_are_those_of_the_model() {
         let pairs = [
-            (EventKind::Other as i32, KL_EVENT_OTHER),
-            (EventKind::Test as i32, KL_EVENT_TEST),
-            (EventKind::DoorClosed as i32, KL_EVENT_DOOR_CLOSED),
-            (EventKind::Recognized as i32, KL_EVENT_RECOGNIZED),
-            (EventKind::OrderPaid as i32, KL_EVENT_ORDER_PAID),
-            (EventKind::RefundApproved as i32, KL_EVENT_REFUND_APPROVED),
-            (EventKind::OrderReplaced as i32, KL_EVENT_ORDER_REPLACED),
-            (EventKind::Delivery as i32, KL_EVENT_DELIVERY),
-            (EventKind::VoucherRedeemed as i32, KL_EVENT_VOUCHER_REDEEMED),
-            (EventKind::CabinetChanged as i32, KL_EVENT_CABINET_CHANGED),
-            (EventKind::ReturnSlip as i32, KL_EVENT_RETURN_SLIP),
-            (EventKind::RefundRequested as i32, KL_EVENT_REFUND_REQUESTED),
-            (EventKind::RefundFinished as i32, KL_EVENT_REFUND_FINISHED),
-            (EventKind::PayPage as i32, KL_EVENT_PAY_PAGE),
-            (SignedWith::Nothing as i32, KL_SIGNED_NOTHING),
-            (EventKind::OrderChanged as i32, KL_EVENT_ORDER_CHANGED),
-            (EventKind::OrderFinished as i32, KL_EVENT_ORDER_FINISHED),
-            (EventKind::OrderClosed as i32, KL_EVENT_ORDER_CLOSED),
-            (EventKind::RefundChanged as i32, KL_EVENT_REFUND_CHANGED),
-            (EventKind::StockChanged as i32, KL_EVENT_STOCK_CHANGED),
-            (EventKind::AppChanged as i32, KL_EVENT_APP_CHANGED),
-            (SignedWith::AppSecret as i32, KL_SIGNED_APP_SECRET),
-            (SignedWith::PayKey as i32, KL_SIGNED_PAY_KEY),
-            (SignedWith::ContentOnly as i32, KL_SIGNED_CONTENT_ONLY),
-            (SignedWith::Encrypted as i32, KL_SIGNED_ENCRYPTED),
+            (EventKind::Other as i32, KL_EVENT_KIND_OTHER),
+            (EventKind::Test as i32, KL_EVENT_KIND_TEST),
+            (EventKind::DoorClosed as i32, KL_EVENT_KIND_DOOR_CLOSED),
+            (EventKind::Recognized as i32, KL_EVENT_KIND_RECOGNIZED),
+            (EventKind::OrderPaid as i32, KL_EVENT_KIND_ORDER_PAID),
+            (EventKind::RefundApproved as i32, KL_EVENT_KIND_REFUND_APPROVED),
+            (EventKind::OrderReplaced as i32, KL_EVENT_KIND_ORDER_REPLACED),
+            (EventKind::Delivery as i32, KL_EVENT_KIND_DELIVERY),
+            (EventKind::VoucherRedeemed as i32, KL_EVENT_KIND_VOUCHER_REDEEMED),
+            (EventKind::CabinetChanged as i32, KL_EVENT_KIND_CABINET_CHANGED),
+            (EventKind::ReturnSlip as i32, KL_EVENT_KIND_RETURN_SLIP),
+            (EventKind::RefundRequested as i32, KL_EVENT_KIND_REFUND_REQUESTED),
+            (EventKind::RefundFinished as i32, KL_EVENT_KIND_REFUND_FINISHED),
+            (EventKind::PayPage as i32, KL_EVENT_KIND_PAY_PAGE),
+            (SignedWith::Nothing as i32, KL_SIGNED_WITH_NOTHING),
+            (EventKind::OrderChanged as i32, KL_EVENT_KIND_ORDER_CHANGED),
+            (EventKind::OrderFinished as i32, KL_EVENT_KIND_ORDER_FINISHED),
+            (EventKind::OrderClosed as i32, KL_EVENT_KIND_ORDER_CLOSED),
+            (EventKind::RefundChanged as i32, KL_EVENT_KIND_REFUND_CHANGED),
+            (EventKind::StockChanged as i32, KL_EVENT_KIND_STOCK_CHANGED),
+            (EventKind::AppChanged as i32, KL_EVENT_KIND_APP_CHANGED),
+            (SignedWith::AppSecret as i32, KL_SIGNED_WITH_APP_SECRET),
+            (SignedWith::PayKey as i32, KL_SIGNED_WITH_PAY_KEY),
+            (SignedWith::ContentOnly as i32, KL_SIGNED_WITH_CONTENT_ONLY),
+            (SignedWith::Encrypted as i32, KL_SIGNED_WITH_ENCRYPTED),
         ];
         for (model, c) in pairs {
             assert_eq!(model, c);

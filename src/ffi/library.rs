@@ -15,16 +15,19 @@ pub const KL_ABI_VERSION: u32 = 1;
 /// The version of this header as a number that grows: 10000 * major + 100 * minor + patch.
 pub const KL_VERSION_NUMBER: u32 = 100;
 
+/// How much is logged, and how grave a line is: `KL_LOG_LEVEL_*`.
+pub type kl_log_level = i32;
+
 /// Nothing is logged.
-pub const KL_LOG_OFF: i32 = 0;
+pub const KL_LOG_LEVEL_OFF: kl_log_level = 0;
 /// Something failed and needs attention.
-pub const KL_LOG_ERROR: i32 = 1;
+pub const KL_LOG_LEVEL_ERROR: kl_log_level = 1;
 /// Something is odd but was dealt with.
-pub const KL_LOG_WARN: i32 = 2;
+pub const KL_LOG_LEVEL_WARN: kl_log_level = 2;
 /// Nothing is wrong, but worth a line: a callback came, a token was renewed.
-pub const KL_LOG_INFO: i32 = 3;
+pub const KL_LOG_LEVEL_INFO: kl_log_level = 3;
 /// Connections, lookups, handshakes.
-pub const KL_LOG_DEBUG: i32 = 4;
+pub const KL_LOG_LEVEL_DEBUG: kl_log_level = 4;
 
 /// The library's version, `"0.1.0"`. Static; never NULL.
 #[unsafe(no_mangle)]
@@ -66,23 +69,24 @@ pub extern "C" fn kl_status_name(status: kl_status) -> *const c_char {
 }
 
 /// Takes one line of the log: UTF-8, terminated, without a newline, without a secret; yours only for the time of the
-/// call. `level` is `KL_LOG_*`. Called from whichever thread makes a call, from several at a time, and must not call
+/// call. `level` is `KL_LOG_LEVEL_*`. Called from whichever thread makes a call, from several at a time, and must not call
 /// kiosklink.
-pub type kl_log_fn = Option<unsafe extern "C" fn(user: *mut c_void, level: i32, line: *const c_char)>;
+pub type kl_log_fn =
+    Option<unsafe extern "C" fn(user: *mut c_void, level: kl_log_level, line: *const c_char)>;
 
 /// Sends log lines up to `level` to `callback`; NULL ends that. `user` is handed back with each line. When this
 /// returns, no line is being delivered to the callback that was set before, so what it uses may be freed. Any thread,
 /// but not from inside the callback (`KL_E_BUSY`).
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_set_log(
-    level: i32,
+    level: kl_log_level,
     callback: kl_log_fn,
     user: *mut c_void,
     err: *mut kl_error,
 ) -> kl_status {
     guard(err, || {
-        if !(KL_LOG_OFF..=KL_LOG_DEBUG).contains(&level) {
-            return Err(Error::new(KL_E_ARGUMENT, "level must be one of KL_LOG_*"));
+        if !(KL_LOG_LEVEL_OFF..=KL_LOG_LEVEL_DEBUG).contains(&level) {
+            return Err(Error::new(KL_E_ARGUMENT, "level must be one of KL_LOG_LEVEL_*"));
         }
         struct User(*mut c_void);
         // SAFETY: only handed back to the caller's own callback, which by contract takes lines from any thread.

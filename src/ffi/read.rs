@@ -12,62 +12,80 @@ use crate::error::{Error, Result};
 use crate::model::*;
 use crate::status::*;
 use std::any::Any;
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 use std::sync::{Mutex, PoisonError};
 
+/// Whether a cabinet sells: `KL_SALE_STATE_*`.
+pub type kl_sale_state = i32;
+
 /// The platform does not say.
-pub const KL_SALE_UNKNOWN: i32 = 0;
+pub const KL_SALE_STATE_UNKNOWN: kl_sale_state = 0;
 /// It sells.
-pub const KL_SALE_SELLING: i32 = 1;
+pub const KL_SALE_STATE_SELLING: kl_sale_state = 1;
 /// It was stopped.
-pub const KL_SALE_STOPPED: i32 = 2;
+pub const KL_SALE_STATE_STOPPED: kl_sale_state = 2;
 /// It is still to be deployed.
-pub const KL_SALE_TO_BE_DEPLOYED: i32 = 3;
+pub const KL_SALE_STATE_TO_BE_DEPLOYED: kl_sale_state = 3;
+
+/// Which kind of machine an order is of: `KL_ORDER_KIND_*`.
+pub type kl_order_kind = i32;
 
 /// Orders of cabinets with doors.
-pub const KL_ORDER_CABINET: i32 = 0;
+pub const KL_ORDER_KIND_CABINET: kl_order_kind = 0;
 /// Orders of vending machines that push the goods out.
-pub const KL_ORDER_VENDING: i32 = 1;
+pub const KL_ORDER_KIND_VENDING: kl_order_kind = 1;
+
+/// Whether an order is paid: `KL_PAYMENT_STATE_*`.
+pub type kl_payment_state = i32;
 
 /// The platform does not say.
-pub const KL_PAY_UNKNOWN: i32 = 0;
+pub const KL_PAYMENT_STATE_UNKNOWN: kl_payment_state = 0;
 /// Not paid yet.
-pub const KL_PAY_UNPAID: i32 = 1;
+pub const KL_PAYMENT_STATE_UNPAID: kl_payment_state = 1;
 /// Paid.
-pub const KL_PAY_PAID: i32 = 2;
+pub const KL_PAYMENT_STATE_PAID: kl_payment_state = 2;
 /// The payment failed.
-pub const KL_PAY_FAILED: i32 = 3;
+pub const KL_PAYMENT_STATE_FAILED: kl_payment_state = 3;
+
+/// How far a customer's visit is, as the platform sees it: `KL_SERVICE_STATE_*`.
+pub type kl_service_state = i32;
 
 /// The platform does not say.
-pub const KL_SERVICE_UNKNOWN: i32 = 0;
+pub const KL_SERVICE_STATE_UNKNOWN: kl_service_state = 0;
 /// The visit has not begun.
-pub const KL_SERVICE_NOT_STARTED: i32 = 1;
+pub const KL_SERVICE_STATE_NOT_STARTED: kl_service_state = 1;
 /// A visit is in progress.
-pub const KL_SERVICE_IN_SERVICE: i32 = 2;
+pub const KL_SERVICE_STATE_IN_SERVICE: kl_service_state = 2;
 /// The visit is over.
-pub const KL_SERVICE_ENDED: i32 = 3;
+pub const KL_SERVICE_STATE_ENDED: kl_service_state = 3;
+
+/// What is known of a door: `KL_DOOR_STATE_*`.
+pub type kl_door_state = i32;
 
 /// The platform does not say.
-pub const KL_DOOR_UNKNOWN: i32 = 0;
+pub const KL_DOOR_STATE_UNKNOWN: kl_door_state = 0;
 /// The door is open.
-pub const KL_DOOR_OPEN: i32 = 1;
+pub const KL_DOOR_STATE_OPEN: kl_door_state = 1;
 /// The door was open and is shut.
-pub const KL_DOOR_SHUT: i32 = 2;
+pub const KL_DOOR_STATE_SHUT: kl_door_state = 2;
 /// The door never opened.
-pub const KL_DOOR_NEVER_OPENED: i32 = 3;
+pub const KL_DOOR_STATE_NEVER_OPENED: kl_door_state = 3;
+
+/// What became of goods that a machine pushes out: `KL_DELIVERY_STATE_*`.
+pub type kl_delivery_state = i32;
 
 /// The platform does not say.
-pub const KL_DELIVERY_UNKNOWN: i32 = 0;
+pub const KL_DELIVERY_STATE_UNKNOWN: kl_delivery_state = 0;
 /// The machine is to push the goods out.
-pub const KL_DELIVERY_PENDING: i32 = 1;
+pub const KL_DELIVERY_STATE_PENDING: kl_delivery_state = 1;
 /// The goods came out.
-pub const KL_DELIVERY_DELIVERED: i32 = 2;
+pub const KL_DELIVERY_STATE_DELIVERED: kl_delivery_state = 2;
 /// The goods did not come out.
-pub const KL_DELIVERY_FAILED: i32 = 3;
+pub const KL_DELIVERY_STATE_FAILED: kl_delivery_state = 3;
 /// The goods wait to be picked up.
-pub const KL_DELIVERY_AWAITING_PICKUP: i32 = 4;
+pub const KL_DELIVERY_STATE_AWAITING_PICKUP: kl_delivery_state = 4;
 /// There were no goods; they are owed.
-pub const KL_DELIVERY_OUT_OF_STOCK: i32 = 5;
+pub const KL_DELIVERY_STATE_OUT_OF_STOCK: kl_delivery_state = 5;
 
 /// A cabinet, locker or vending machine. Texts are never NULL, and empty where the platform does not say.
 #[repr(C)]
@@ -91,8 +109,8 @@ pub struct kl_cabinet {
     pub latitude: f64,
     /// Whether the platform can reach it: 1, 0, or -1 if unknown.
     pub online: i32,
-    /// `KL_SALE_*`.
-    pub sale: i32,
+    /// Whether it sells: `KL_SALE_STATE_*`.
+    pub sale: kl_sale_state,
     /// How many doors; -1 if unknown.
     pub door_count: i32,
 }
@@ -144,8 +162,8 @@ pub struct kl_order_line {
     pub total: i64,
     /// How many; -1 if unknown.
     pub quantity: i32,
-    /// What became of it: `KL_DELIVERY_*`.
-    pub delivery: i32,
+    /// What became of it: `KL_DELIVERY_STATE_*`.
+    pub delivery: kl_delivery_state,
     /// The platform's number of this item, by which it is dispensed (Dingshang: `record_id`, the `item_no` of
     /// `kl_door_open`).
     pub item_no: *const c_char,
@@ -175,10 +193,10 @@ pub struct kl_order {
     pub refund_reason: *const c_char,
     /// The platform's own record as JSON.
     pub json: *const c_char,
-    /// The goods; NULL if `line_count` is 0.
-    pub lines: *const kl_order_line,
-    /// The goods that went back; NULL if `refunded_line_count` is 0.
-    pub refunded_lines: *const kl_order_line,
+    /// The goods, a pointer to each; NULL if `line_count` is 0.
+    pub lines: *const *const kl_order_line,
+    /// The goods that went back, a pointer to each; NULL if `refunded_line_count` is 0.
+    pub refunded_lines: *const *const kl_order_line,
     /// How many lines.
     pub line_count: usize,
     /// How many refunded lines.
@@ -193,18 +211,18 @@ pub struct kl_order {
     pub paid_at: i64,
     /// When a refund was asked for, Unix seconds; 0 if not, or unknown.
     pub refund_at: i64,
-    /// `KL_ORDER_*`.
-    pub kind: i32,
-    /// `KL_PAY_*`.
-    pub payment: i32,
+    /// Which kind of machine it is of: `KL_ORDER_KIND_*`.
+    pub kind: kl_order_kind,
+    /// Whether it is paid: `KL_PAYMENT_STATE_*`.
+    pub payment: kl_payment_state,
     /// How it was paid, as the platform numbers it; -1 if unknown.
     pub pay_type: i32,
-    /// `KL_SERVICE_*`.
-    pub service: i32,
-    /// `KL_DOOR_*`.
-    pub door: i32,
-    /// `KL_DELIVERY_*`.
-    pub delivery: i32,
+    /// How far the visit is: `KL_SERVICE_STATE_*`.
+    pub service: kl_service_state,
+    /// The door: `KL_DOOR_STATE_*`.
+    pub door: kl_door_state,
+    /// What became of the goods, where they are pushed out: `KL_DELIVERY_STATE_*`.
+    pub delivery: kl_delivery_state,
     /// The platform marked it for review: 1, 0, or -1 if unknown.
     pub suspicious: i32,
     /// The refund the customer asked for, as the platform numbers it; 0 for none.
@@ -231,8 +249,8 @@ pub struct kl_page {
 pub struct kl_order_query {
     /// `sizeof` this struct.
     pub struct_size: u32,
-    /// `KL_ORDER_CABINET` or `KL_ORDER_VENDING`.
-    pub kind: i32,
+    /// `KL_ORDER_KIND_CABINET` or `KL_ORDER_KIND_VENDING`.
+    pub kind: kl_order_kind,
     /// From this time on, Unix seconds.
     pub from: i64,
     /// To this time, Unix seconds, itself included.
@@ -247,8 +265,8 @@ pub struct kl_order_query {
 pub struct kl_order_ref {
     /// `sizeof` this struct.
     pub struct_size: u32,
-    /// `KL_ORDER_CABINET` or `KL_ORDER_VENDING`.
-    pub kind: i32,
+    /// `KL_ORDER_KIND_CABINET` or `KL_ORDER_KIND_VENDING`.
+    pub kind: kl_order_kind,
     /// The platform's number; may be NULL.
     pub order_no: *const c_char,
     /// The payment channel's or your own number; may be NULL.
@@ -302,7 +320,7 @@ pub(super) struct Kept {
     #[allow(clippy::vec_box)]
     orders: Vec<Box<kl_order>>,
     commands: Vec<Box<[kl_command_info]>>,
-    pointers: Vec<Box<[*const kl_command_info]>>,
+    pointers: Vec<Box<[*const c_void]>>,
 }
 
 impl Kept {
@@ -324,18 +342,24 @@ impl Kept {
 
     pub(super) fn commands(&mut self, commands: &[Command]) -> *const *const kl_command_info {
         let shown: Box<[kl_command_info]> = commands.iter().map(|c| c.show(self)).collect();
-        let pointers: Box<[*const kl_command_info]> = shown.iter().map(|c| &raw const *c).collect();
-        let first = pointers.as_ptr();
+        let first = self.each(&shown);
         self.commands.push(shown);
-        self.pointers.push(pointers);
         first
     }
 
-    pub(super) fn lines(&mut self, lines: &[OrderLine]) -> *const kl_order_line {
+    /// Where a pointer to each of them stands: what C counts through stays right when the struct behind it grows.
+    fn each<T>(&mut self, shown: &[T]) -> *const *const T {
+        let pointers: Box<[*const c_void]> = shown.iter().map(|item| (&raw const *item).cast()).collect();
+        let first = pointers.as_ptr();
+        self.pointers.push(pointers);
+        first.cast()
+    }
+
+    pub(super) fn lines(&mut self, lines: &[OrderLine]) -> *const *const kl_order_line {
         if lines.is_empty() {
             return std::ptr::null();
         }
-        let shown = lines
+        let shown: Box<[kl_order_line]> = lines
             .iter()
             .map(|l| kl_order_line {
                 barcode: self.texts.keep(&l.barcode),
@@ -349,8 +373,9 @@ impl Kept {
                 state_text: self.texts.keep(&l.state_text),
             })
             .collect();
+        let first = self.each(&shown);
         self.lines.push(shown);
-        self.lines.last().map_or(std::ptr::null(), |l| l.as_ptr())
+        first
     }
 }
 
@@ -596,11 +621,11 @@ unsafe fn page(page: *const kl_page) -> Result<Option<PageRequest>> {
     Ok(Some(PageRequest { number: p.number, size: p.size }))
 }
 
-fn order_kind(kind: i32) -> Result<OrderKind> {
+fn order_kind(kind: kl_order_kind) -> Result<OrderKind> {
     match kind {
-        KL_ORDER_CABINET => Ok(OrderKind::Cabinet),
-        KL_ORDER_VENDING => Ok(OrderKind::Vending),
-        _ => Err(Error::new(KL_E_ARGUMENT, "kind must be KL_ORDER_CABINET or KL_ORDER_VENDING")),
+        KL_ORDER_KIND_CABINET => Ok(OrderKind::Cabinet),
+        KL_ORDER_KIND_VENDING => Ok(OrderKind::Vending),
+        _ => Err(Error::new(KL_E_ARGUMENT, "kind must be KL_ORDER_KIND_CABINET or KL_ORDER_KIND_VENDING")),
     }
 }
 
@@ -923,30 +948,30 @@ mod tests {
     #[test]
     fn the_numbers_are_those_of_the_model() {
         let pairs = [
-            (SaleState::Unknown as i32, KL_SALE_UNKNOWN),
-            (SaleState::Selling as i32, KL_SALE_SELLING),
-            (SaleState::Stopped as i32, KL_SALE_STOPPED),
-            (SaleState::ToBeDeployed as i32, KL_SALE_TO_BE_DEPLOYED),
-            (OrderKind::Cabinet as i32, KL_ORDER_CABINET),
-            (OrderKind::Vending as i32, KL_ORDER_VENDING),
-            (PaymentState::Unknown as i32, KL_PAY_UNKNOWN),
-            (PaymentState::Unpaid as i32, KL_PAY_UNPAID),
-            (PaymentState::Paid as i32, KL_PAY_PAID),
-            (PaymentState::Failed as i32, KL_PAY_FAILED),
-            (ServiceState::Unknown as i32, KL_SERVICE_UNKNOWN),
-            (ServiceState::NotStarted as i32, KL_SERVICE_NOT_STARTED),
-            (ServiceState::InService as i32, KL_SERVICE_IN_SERVICE),
-            (ServiceState::Ended as i32, KL_SERVICE_ENDED),
-            (DoorState::Unknown as i32, KL_DOOR_UNKNOWN),
-            (DoorState::Open as i32, KL_DOOR_OPEN),
-            (DoorState::Shut as i32, KL_DOOR_SHUT),
-            (DoorState::NeverOpened as i32, KL_DOOR_NEVER_OPENED),
-            (DeliveryState::Unknown as i32, KL_DELIVERY_UNKNOWN),
-            (DeliveryState::Pending as i32, KL_DELIVERY_PENDING),
-            (DeliveryState::Delivered as i32, KL_DELIVERY_DELIVERED),
-            (DeliveryState::Failed as i32, KL_DELIVERY_FAILED),
-            (DeliveryState::AwaitingPickup as i32, KL_DELIVERY_AWAITING_PICKUP),
-            (DeliveryState::OutOfStock as i32, KL_DELIVERY_OUT_OF_STOCK),
+            (SaleState::Unknown as i32, KL_SALE_STATE_UNKNOWN),
+            (SaleState::Selling as i32, KL_SALE_STATE_SELLING),
+            (SaleState::Stopped as i32, KL_SALE_STATE_STOPPED),
+            (SaleState::ToBeDeployed as i32, KL_SALE_STATE_TO_BE_DEPLOYED),
+            (OrderKind::Cabinet as i32, KL_ORDER_KIND_CABINET),
+            (OrderKind::Vending as i32, KL_ORDER_KIND_VENDING),
+            (PaymentState::Unknown as i32, KL_PAYMENT_STATE_UNKNOWN),
+            (PaymentState::Unpaid as i32, KL_PAYMENT_STATE_UNPAID),
+            (PaymentState::Paid as i32, KL_PAYMENT_STATE_PAID),
+            (PaymentState::Failed as i32, KL_PAYMENT_STATE_FAILED),
+            (ServiceState::Unknown as i32, KL_SERVICE_STATE_UNKNOWN),
+            (ServiceState::NotStarted as i32, KL_SERVICE_STATE_NOT_STARTED),
+            (ServiceState::InService as i32, KL_SERVICE_STATE_IN_SERVICE),
+            (ServiceState::Ended as i32, KL_SERVICE_STATE_ENDED),
+            (DoorState::Unknown as i32, KL_DOOR_STATE_UNKNOWN),
+            (DoorState::Open as i32, KL_DOOR_STATE_OPEN),
+            (DoorState::Shut as i32, KL_DOOR_STATE_SHUT),
+            (DoorState::NeverOpened as i32, KL_DOOR_STATE_NEVER_OPENED),
+            (DeliveryState::Unknown as i32, KL_DELIVERY_STATE_UNKNOWN),
+            (DeliveryState::Pending as i32, KL_DELIVERY_STATE_PENDING),
+            (DeliveryState::Delivered as i32, KL_DELIVERY_STATE_DELIVERED),
+            (DeliveryState::Failed as i32, KL_DELIVERY_STATE_FAILED),
+            (DeliveryState::AwaitingPickup as i32, KL_DELIVERY_STATE_AWAITING_PICKUP),
+            (DeliveryState::OutOfStock as i32, KL_DELIVERY_STATE_OUT_OF_STOCK),
         ];
         for (model, c) in pairs {
             assert_eq!(model, c);

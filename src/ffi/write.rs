@@ -13,10 +13,13 @@ use crate::status::*;
 use std::ffi::c_char;
 use std::mem::offset_of;
 
+/// What is reported of a payment: `KL_PAYMENT_RESULT_*`.
+pub type kl_payment_result = i32;
+
 /// The customer paid.
-pub const KL_PAYMENT_PAID: i32 = 1;
+pub const KL_PAYMENT_RESULT_PAID: kl_payment_result = 1;
 /// The payment failed.
-pub const KL_PAYMENT_FAILED: i32 = -1;
+pub const KL_PAYMENT_RESULT_FAILED: kl_payment_result = -1;
 
 /// A payment to be reported: `kl_payment_report_request r = KL_PAYMENT_REPORT_REQUEST_INIT;`. Texts may be NULL where
 /// it says so.
@@ -25,12 +28,12 @@ pub const KL_PAYMENT_FAILED: i32 = -1;
 pub struct kl_payment_report_request {
     /// `sizeof` this struct.
     pub struct_size: u32,
-    /// `KL_PAYMENT_PAID` or `KL_PAYMENT_FAILED`.
-    pub result: i32,
+    /// `KL_PAYMENT_RESULT_PAID` or `KL_PAYMENT_RESULT_FAILED`.
+    pub result: kl_payment_result,
     /// What was paid, in fen; negative leaves it out.
     pub amount: i64,
     /// Yopoint: the address that the platform gave for this order, from the opened door or from an event. Elsewhere NULL.
-    pub notify_url: *const c_char,
+    pub report_url: *const c_char,
     /// The platform's order number.
     pub order_no: *const c_char,
     /// The cabinet, where the platform asks for it (Dingshang); may be NULL.
@@ -83,7 +86,7 @@ caller_struct!(kl_payment_report_request {
     struct_size,
     result,
     amount,
-    notify_url,
+    report_url,
     order_no,
     cabinet_id,
     trade_no,
@@ -106,6 +109,7 @@ caller_struct!(kl_claim_request {
     visit_id,
     context,
 });
+caller_struct!(kl_order_create_line { struct_size, quantity, product_id });
 caller_struct!(kl_order_create_request {
     struct_size,
     line_count,
@@ -180,17 +184,17 @@ pub unsafe extern "C" fn kl_payment_report(
         unsafe {
             let r = text::request("request", request)?;
             let paid = match r.result {
-                KL_PAYMENT_PAID => true,
-                KL_PAYMENT_FAILED => false,
+                KL_PAYMENT_RESULT_PAID => true,
+                KL_PAYMENT_RESULT_FAILED => false,
                 _ => {
                     return Err(Error::new(
                         KL_E_ARGUMENT,
-                        "result must be KL_PAYMENT_PAID or KL_PAYMENT_FAILED",
+                        "result must be KL_PAYMENT_RESULT_PAID or KL_PAYMENT_RESULT_FAILED",
                     ));
                 }
             };
             let report = PaymentReport {
-                notify_url: text::owned("notify_url", r.notify_url)?,
+                report_url: text::owned("report_url", r.report_url)?,
                 order_no: text::need("order_no", r.order_no)?.to_owned(),
                 cabinet_id: text::owned("cabinet_id", r.cabinet_id)?,
                 trade_no: text::owned("trade_no", r.trade_no)?,
@@ -210,7 +214,7 @@ pub unsafe extern "C" fn kl_payment_report(
 }
 
 /// Asks for a full refund on the customer's behalf (Yopoint: `cabinet.order.refund.apply`). Staff approve it later; the
-/// event `KL_EVENT_REFUND_APPROVED` then asks you to pay back. Parameter names beside the order number are inferred.
+/// event `KL_EVENT_KIND_REFUND_APPROVED` then asks you to pay back. Parameter names beside the order number are inferred.
 /// Dingshang: `PUT /orders/{order_no}` with status 2 marks the order and returns the stock; it moves no money.
 /// `KL_E_BLOCKED`, and nothing sent, while it is not known what became of a command of this order. It is recorded like
 /// a door's command and needs `state_dir` as that does. End the result with `kl_response_free`.
@@ -228,7 +232,7 @@ pub unsafe extern "C" fn kl_refund_apply(
 }
 
 /// Disputes the goods of an order on the customer's behalf (Yopoint: `cabinet.order.user.appeal`). Before payment the
-/// corrected goods come as `KL_EVENT_RECOGNIZED` again; after it a new order comes as `KL_EVENT_ORDER_REPLACED` and the
+/// corrected goods come as `KL_EVENT_KIND_RECOGNIZED` again; after it a new order comes as `KL_EVENT_KIND_ORDER_REPLACED` and the
 /// old one is refunded. Parameter names beside the order number are inferred. It is recorded like a door's command and
 /// needs `state_dir` as that does. End the result with `kl_response_free`.
 #[unsafe(no_mangle)]
@@ -244,14 +248,16 @@ pub unsafe extern "C" fn kl_appeal_file(
     })
 }
 
-/// Goods for an order to be made.
+/// Goods for an order to be made: `kl_order_create_line l = KL_ORDER_CREATE_LINE_INIT;`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kl_order_create_line {
-    /// The platform's id of the goods in this cabinet.
-    pub product_id: *const c_char,
+    /// `sizeof` this struct.
+    pub struct_size: u32,
     /// How many.
     pub quantity: u32,
+    /// The platform's id of the goods in this cabinet.
+    pub product_id: *const c_char,
 }
 
 /// An order to be made: `kl_order_create_request r = KL_ORDER_CREATE_REQUEST_INIT;`.
@@ -262,8 +268,8 @@ pub struct kl_order_create_request {
     pub struct_size: u32,
     /// How many lines.
     pub line_count: u32,
-    /// The goods.
-    pub lines: *const kl_order_create_line,
+    /// The goods, a pointer to each.
+    pub lines: *const *const kl_order_create_line,
     /// The cabinet.
     pub cabinet_id: *const c_char,
     /// Your own number for it, unique (Dingshang: 20 to 32 characters, digits preferred).
@@ -294,7 +300,7 @@ pub unsafe extern "C" fn kl_order_create(
 ) -> kl_outcome {
     act(client, out, err, name(request), |client| {
         // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated; `lines` has
-        // `line_count` of them, as it says.
+        // `line_count` pointers to such structs, as it says.
         unsafe {
             let r = text::request("request", request)?;
             let mut create = OrderCreate {
@@ -312,7 +318,7 @@ pub unsafe extern "C" fn kl_order_create(
                 return Err(Error::new(KL_E_NULL, "lines is NULL but line_count is not 0"));
             }
             for i in 0..r.line_count as usize {
-                let line = r.lines.add(i).read();
+                let line = text::request("a line", r.lines.add(i).read())?;
                 create.lines.push((text::need("product_id", line.product_id)?.to_owned(), line.quantity));
             }
             create.check_texts()?;

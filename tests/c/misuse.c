@@ -46,7 +46,7 @@ static void on_line(void *user, int32_t level, const char *line) {
   (void)level;
   lines->count++;
   if (strstr(line, "test-secret") != NULL || strstr(line, "test-pay-key") != NULL) lines->secret_seen = 1;
-  if (kl_set_log(KL_LOG_OFF, NULL, NULL, NULL) == KL_E_BUSY) lines->busy_seen = 1;
+  if (kl_set_log(KL_LOG_LEVEL_OFF, NULL, NULL, NULL) == KL_E_BUSY) lines->busy_seen = 1;
 }
 
 static void on_misuse(void *user, int32_t level, const char *line) {
@@ -62,7 +62,7 @@ static void handle_lines(kl_client *client, kl_config *config) {
   kl_config *gone = NULL;
   EXPECT(kl_config_new(KL_PLATFORM_YOPOINT, &gone, NULL), KL_OK);
   kl_config_free(gone);
-  EXPECT(kl_set_log(KL_LOG_ERROR, on_misuse, &lines, NULL), KL_OK);
+  EXPECT(kl_set_log(KL_LOG_LEVEL_ERROR, on_misuse, &lines, NULL), KL_OK);
 #define LOGGED(what, words)                                                                                      \
   do {                                                                                                          \
     int before_ = lines.count;                                                                                  \
@@ -83,7 +83,7 @@ static void handle_lines(kl_client *client, kl_config *config) {
   kl_client_free(NULL);
   EXPECT(kl_client_cancel(client, NULL), KL_OK);
   CHECK(lines.count == before);
-  EXPECT(kl_set_log(KL_LOG_OFF, NULL, NULL, NULL), KL_OK);
+  EXPECT(kl_set_log(KL_LOG_LEVEL_OFF, NULL, NULL, NULL), KL_OK);
 }
 
 /* A freed handle stays dead, however often its place is used again. */
@@ -279,9 +279,9 @@ static void settings(void) {
 
 static void logging(kl_client *client) {
   struct lines lines = {0};
-  EXPECT(kl_set_log(KL_LOG_DEBUG, on_line, &lines, NULL), KL_OK);
+  EXPECT(kl_set_log(KL_LOG_LEVEL_DEBUG, on_line, &lines, NULL), KL_OK);
   EXPECT(kl_ping(client, NULL), KL_OK);
-  EXPECT(kl_set_log(KL_LOG_OFF, NULL, NULL, NULL), KL_OK);
+  EXPECT(kl_set_log(KL_LOG_LEVEL_OFF, NULL, NULL, NULL), KL_OK);
   CHECK(lines.count > 0 && !lines.secret_seen && lines.busy_seen);
   int before = lines.count;
   EXPECT(kl_ping(client, NULL), KL_OK);

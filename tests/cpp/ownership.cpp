@@ -177,7 +177,7 @@ struct Counter {
   std::atomic<int> lines{0}, secrets{0};
   void operator()(std::int32_t level, const char *line) {
     lines++;
-    if (level < KL_LOG_ERROR || level > KL_LOG_DEBUG || std::strstr(line, "test-secret") != nullptr) secrets++;
+    if (level < KL_LOG_LEVEL_ERROR || level > KL_LOG_LEVEL_DEBUG || std::strstr(line, "test-secret") != nullptr) secrets++;
 #if KIOSKLINK_EXCEPTIONS
     throw line;  // stays here
 #endif
@@ -189,7 +189,7 @@ void the_log(const char *accounts) {
   kl::Client client = connect(accounts);
   Counter counter, other;
   {
-    kl::Log<Counter> log(KL_LOG_DEBUG, counter, err);
+    kl::Log<Counter> log(KL_LOG_LEVEL_DEBUG, counter, err);
     CHECK(!err && client.ping(err) == KL_OK);
     kl::Log<Counter> wrong(99, other, err);
     CHECK(err && other.lines == 0);
@@ -200,9 +200,9 @@ void the_log(const char *accounts) {
   // One that never began ended nothing; one that did begin is over.
   auto lambda = [&seen](std::int32_t, const char *) { seen++; };
 #if KIOSKLINK_EXCEPTIONS
-  kl::Log<decltype(lambda)> log(KL_LOG_DEBUG, lambda);
+  kl::Log<decltype(lambda)> log(KL_LOG_LEVEL_DEBUG, lambda);
 #else
-  kl::Log<decltype(lambda)> log(KL_LOG_DEBUG, lambda, err);
+  kl::Log<decltype(lambda)> log(KL_LOG_LEVEL_DEBUG, lambda, err);
 #endif
   { kl::Log<Counter> wrong(-1, other, err); }
   int before = seen;
@@ -213,7 +213,7 @@ void threads(const char *accounts, const char *cabinet) {
   const kl::Client client = connect(accounts);
   Counter counter;
   kl::Error err;
-  kl::Log<Counter> log(KL_LOG_DEBUG, counter, err);
+  kl::Log<Counter> log(KL_LOG_LEVEL_DEBUG, counter, err);
   std::atomic<int> good{0}, opened{0};
   std::vector<std::thread> all;
   for (int i = 0; i < 6; i++) {

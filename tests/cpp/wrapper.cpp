@@ -63,7 +63,7 @@ void library() {
   CHECK(kl::set_time(1, err) == KL_E_ARGUMENT && err.status() == KL_E_ARGUMENT);
   CHECK(kl::set_time(0, err) == KL_OK && !err);
   CHECK(kl::set_log(99, nullptr, nullptr, err) == err.status());
-  CHECK(kl::set_log(KL_LOG_OFF, nullptr, nullptr, err) == KL_OK);
+  CHECK(kl::set_log(KL_LOG_LEVEL_OFF, nullptr, nullptr, err) == KL_OK);
 }
 
 void settings() {
@@ -99,7 +99,7 @@ void reads(const kl::Client &client, const char *cabinet) {
   CHECK(!client.view(3600001, err) && err.status() == KL_E_ARGUMENT);
   kl::Time now = client.time(err);
   GOOD(err);
-  CHECK(now.unix_seconds > 1700000000 && now.source == KL_TIME_PLATFORM);
+  CHECK(now.unix_seconds > 1700000000 && now.source == KL_TIME_SOURCE_PLATFORM);
   CHECK(client.stats(err).requests > 0 && !err);
 
   kl::Cabinets all = client.cabinet_list(err);
@@ -175,7 +175,7 @@ void visit(const kl::Client &client, const char *cabinet, const char *request_id
   if (!command) return;
   CHECK(std::strcmp(command->visit_id, visit_id.c_str()) == 0);
   CHECK(std::strcmp(command->context, "the till's own words") == 0);
-  kl::Commands done = client.command_list(command->sequence - 1, KL_COMMANDS_DONE, err);
+  kl::Commands done = client.command_list(command->sequence - 1, KL_COMMAND_FILTER_DONE, err);
   GOOD(err);
   CHECK(done.size() == 1 && std::strcmp(done[0].request_id, request_id) == 0);
   CHECK(client.command_overrule("nobody-knows-it", KL_NOT_DONE, "a test", err) == KL_E_NOT_FOUND);
@@ -200,13 +200,13 @@ void visit(const kl::Client &client, const char *cabinet, const char *request_id
 
   kl::Command moved = client.command_wait(request_id, 20000, err);
   GOOD(err);
-  CHECK(moved && moved->physical == KL_PHYSICAL_CONFIRMED);
+  CHECK(moved && moved->physical == KL_PHYSICAL_STATE_CONFIRMED);
   kl::Command recorded = client.command_get(request_id, err);
-  CHECK(recorded && recorded->kind == KL_COMMAND_DOOR && !err);
+  CHECK(recorded && recorded->kind == KL_COMMAND_KIND_DOOR && !err);
   recorded = client.command_resolve(request_id, err);
   CHECK(recorded && recorded->outcome == KL_DONE && !err);
   CHECK(!client.command_get("nobody-knows-it", err) && err.status() == KL_E_NOT_FOUND);
-  CHECK(client.command_settle("nobody-knows-it", KL_DONE, KL_BY_PERSON, nullptr, err) == KL_E_NOT_FOUND);
+  CHECK(client.command_settle("nobody-knows-it", KL_DONE, KL_SETTLED_BY_PERSON, nullptr, err) == KL_E_NOT_FOUND);
   std::size_t unsettled = 0;
   kl::Commands pending = client.command_pending(err);
   GOOD(err);
@@ -220,11 +220,11 @@ void visit(const kl::Client &client, const char *cabinet, const char *request_id
   kl::Orders orders;
   for (int i = 0; i < 200; i++) {
     orders = client.order_get(ref, err);
-    if (err || (orders[0].door == KL_DOOR_SHUT && orders[0].line_count > 0)) break;
+    if (err || (orders[0].door == KL_DOOR_STATE_SHUT && orders[0].line_count > 0)) break;
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
   GOOD(err);
-  CHECK(orders.size() == 1 && order_no == orders[0].order_no && orders[0].door == KL_DOOR_SHUT);
+  CHECK(orders.size() == 1 && order_no == orders[0].order_no && orders[0].door == KL_DOOR_STATE_SHUT);
   CHECK(orders.total() >= -1 && orders.more() <= 0);
   if (orders.empty() || kl::lines(orders[0]).empty()) {
     std::printf("%s: the goods are not known\n", order_no.c_str());
@@ -236,7 +236,7 @@ void visit(const kl::Client &client, const char *cabinet, const char *request_id
   CHECK(sum == orders[0].amount && kl::refunded_lines(orders[0]).size() == 0);
   CHECK(kl::lines(orders[0])[0].price > 0);
 
-  kl::OrderQuery today(KL_ORDER_CABINET, orders[0].created_at - 60, orders[0].created_at + 60);
+  kl::OrderQuery today(KL_ORDER_KIND_CABINET, orders[0].created_at - 60, orders[0].created_at + 60);
   kl::Orders period = client.order_list(today, err);
   GOOD(err);
   CHECK(std::any_of(period.begin(), period.end(), [&](const kl_order &o) { return order_no == o.order_no; }));
@@ -247,8 +247,8 @@ void visit(const kl::Client &client, const char *cabinet, const char *request_id
   GOOD(err);
   CHECK(seen == period.size());
 
-  kl::PaymentReportRequest report(order_no.c_str(), KL_PAYMENT_PAID, orders[0].amount);
-  report.notify_url = command->notify_url;
+  kl::PaymentReportRequest report(order_no.c_str(), KL_PAYMENT_RESULT_PAID, orders[0].amount);
+  report.report_url = command->report_url;
   report.trade_no = "WX-4200001234";
   kl::Response answer = client.payment_report(report, err);
   GOOD(err);
@@ -295,8 +295,9 @@ void pickup(const kl::Client &shop, const char *machine, const char *request_id,
   GOOD(err);
   CHECK(receipt && receipt->order_no[0] != '\0');
 
-  const kl_order_create_line line = {goods->id, 1};
-  kl::OrderCreateRequest order(machine, trade_no, &line, 1);
+  const kl::OrderCreateLine line(goods->id, 1);
+  const kl_order_create_line *const lines[] = {&line};
+  kl::OrderCreateRequest order(machine, trade_no, lines, 1);
   order.notify_url = NOTIFY_URL;
   kl::Orders ordered = shop.order_create(order, err);
   GOOD(err);
@@ -310,8 +311,8 @@ void callbacks(kl::Client client) {
       "\"error_msg\":\"\"}";
   kl::Event event = client.event_parse(nullptr, body.data(), body.size(), err);
   GOOD(err);
-  CHECK(event && event->kind == KL_EVENT_DELIVERY && std::strcmp(event->order_no, "60") == 0);
-  CHECK(event.view()->signed_with == KL_SIGNED_NOTHING && kl::lines(*event.view()).empty());
+  CHECK(event && event->kind == KL_EVENT_KIND_DELIVERY && std::strcmp(event->order_no, "60") == 0);
+  CHECK(event.view()->signed_with == KL_SIGNED_WITH_NOTHING && kl::lines(*event.view()).empty());
   CHECK(!client.event_parse(nullptr, "\xff\xff%", 3, err));
   STATUS(err, KL_E_EVENT);
   CHECK(!client.event_parse(nullptr, nullptr, 5, err));
@@ -348,15 +349,15 @@ void lost(const kl::Client &client, const char *cabinet) {
   CHECK(pending.size() == 1);
   for (const kl_command_info &one : pending) {
     CHECK(std::strcmp(one.request_id, "lost-1") == 0 && std::strcmp(one.cabinet_id, cabinet) == 0);
-    CHECK(one.outcome == KL_UNKNOWN && one.settled_by == KL_BY_NOBODY && one.status != KL_OK);
+    CHECK(one.outcome == KL_UNKNOWN && one.settled_by == KL_SETTLED_BY_NOBODY && one.status != KL_OK);
   }
   CHECK(client.journal_read(err).unsettled == 1 && !err);
-  CHECK(client.command_settle("lost-1", KL_UNKNOWN, KL_BY_PERSON, nullptr, err) == KL_E_ARGUMENT);
+  CHECK(client.command_settle("lost-1", KL_UNKNOWN, KL_SETTLED_BY_PERSON, nullptr, err) == KL_E_ARGUMENT);
   // The request may still take effect: not done is too early, and a person says it aloud.
-  CHECK(client.command_settle("lost-1", KL_NOT_DONE, KL_BY_PERSON, "the seal is whole", err) == KL_E_TOO_EARLY);
+  CHECK(client.command_settle("lost-1", KL_NOT_DONE, KL_SETTLED_BY_PERSON, "the seal is whole", err) == KL_E_TOO_EARLY);
   CHECK(client.command_overrule("lost-1", KL_NOT_DONE, "the seal is whole", err) == KL_OK);
   kl::Command command = client.command_get("lost-1", err);
-  CHECK(command && command->outcome == KL_NOT_DONE && command->settled_by == KL_BY_PERSON);
+  CHECK(command && command->outcome == KL_NOT_DONE && command->settled_by == KL_SETTLED_BY_PERSON);
   CHECK(command && std::strcmp(command->message, "the seal is whole") == 0);
   CHECK(client.command_pending(err).empty() && !err);
 }
@@ -404,7 +405,7 @@ void refused(const char *accounts) {
 void throwing_library(const char *accounts) {
   THROWS(kl::set_time(1), KL_E_ARGUMENT);
   kl::set_time(0);
-  kl::set_log(KL_LOG_OFF, nullptr, nullptr);
+  kl::set_log(KL_LOG_LEVEL_OFF, nullptr, nullptr);
   THROWS(kl::Config("yopoin"), KL_E_PLATFORM_NAME);
   THROWS(kl::Config::load(accounts, "nobody"), KL_E_CONFIG_FILE);
   kl::Config config(KL_PLATFORM_YOPOINT);
@@ -427,7 +428,7 @@ void throwing(const kl::Client &client, const char *cabinet, const kl::Client &s
   client.cancel();
   kl::Client view = client.view();
   view.ping();
-  CHECK(client.time().source == KL_TIME_PLATFORM && client.stats().requests > 0);
+  CHECK(client.time().source == KL_TIME_SOURCE_PLATFORM && client.stats().requests > 0);
   std::size_t seen = 0;
   for (const kl_cabinet &one : client.cabinet_list()) seen += one.id[0] != '\0';
   CHECK(seen == 4 && client.cabinet_list(kl::Page(1, 2)).size() == 2);
@@ -447,7 +448,7 @@ void throwing(const kl::Client &client, const char *cabinet, const kl::Client &s
   kl::Command command = client.door_open(kl::DoorRequest("throwing", cabinet));
   kl::Orders orders = client.order_get(kl::OrderRef(command->order_no));
   CHECK(orders.size() == 1);
-  kl::OrderQuery query(KL_ORDER_CABINET, orders[0].created_at - 60, orders[0].created_at + 60);
+  kl::OrderQuery query(KL_ORDER_KIND_CABINET, orders[0].created_at - 60, orders[0].created_at + 60);
   CHECK(!client.order_list(query).empty() && client.order_list(query, kl::Page(1, 1)).size() == 1);
   seen = 0;
   kl::OrderIter all = client.order_iter(query);
@@ -460,7 +461,7 @@ void throwing(const kl::Client &client, const char *cabinet, const kl::Client &s
     // Nobody has said that it is refused before anything is sent to the cabinet.
     CHECK(e.status() == KL_E_OFFLINE && e.outcome() == KL_UNKNOWN && e.advice() == KL_ADVICE_ASK_FIRST);
   }
-  THROWS(client.payment_report(kl::PaymentReportRequest("VI000", KL_PAYMENT_PAID, 1)), KL_E_ARGUMENT);
+  THROWS(client.payment_report(kl::PaymentReportRequest("VI000", KL_PAYMENT_RESULT_PAID, 1)), KL_E_ARGUMENT);
   // The opening of which nobody knows may be of any order.
   THROWS(client.refund_apply(kl::ClaimRequest("VI000")), KL_E_BLOCKED);
   THROWS(client.appeal_file(kl::ClaimRequest("VI000")), KL_E_NOT_FOUND);
@@ -495,12 +496,12 @@ void throwing(const kl::Client &client, const char *cabinet, const kl::Client &s
   CHECK(user->username[0] != '\0' && company->name[0] != '\0');
 
   kl::Command moved = client.command_wait("throwing", 20000);
-  CHECK(moved->physical == KL_PHYSICAL_CONFIRMED);
+  CHECK(moved->physical == KL_PHYSICAL_STATE_CONFIRMED);
   moved = client.command_get("throwing");
-  CHECK(moved->kind == KL_COMMAND_DOOR);
+  CHECK(moved->kind == KL_COMMAND_KIND_DOOR);
   moved = client.command_resolve("throwing");
   CHECK(moved->outcome == KL_DONE);
-  THROWS(client.command_settle("nobody-knows-it", KL_DONE, KL_BY_PERSON), KL_E_NOT_FOUND);
+  THROWS(client.command_settle("nobody-knows-it", KL_DONE, KL_SETTLED_BY_PERSON), KL_E_NOT_FOUND);
   THROWS(client.command_overrule("nobody-knows-it", KL_DONE, "a test"), KL_E_NOT_FOUND);
   THROWS(client.door_check(kl::DoorRequest("x", "")), KL_E_ARGUMENT);
   THROWS(client.redeem_check(kl::RedeemRequest("x", "")), KL_E_ARGUMENT);

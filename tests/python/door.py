@@ -24,7 +24,7 @@ class CommandInfo(c.Structure):
     _fields_ = [
         (name, c.c_char_p)
         for name in (
-            "request_id visit_id context mark order_no item_no delivery_no notify_url json cabinet_id door "
+            "request_id visit_id context mark order_no item_no delivery_no report_url json cabinet_id door "
             "physical_error message"
         ).split()
     ] + [(name, c.c_int32) for name in "kind outcome physical settled_by status recorded".split()]

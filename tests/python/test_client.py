@@ -35,12 +35,12 @@ from support import (
 class Doors(Case):
     def test_a_door_opens_once_under_one_name(self):
         client = self.client()
-        first = client.open_door("visit-1", CABINET, user_id="customer-1")
-        again = client.open_door("visit-1", CABINET, user_id="customer-1")
+        first = client.door_open("visit-1", CABINET, user_id="customer-1")
+        again = client.door_open("visit-1", CABINET, user_id="customer-1")
         self.assertEqual(first.request_id, "visit-1")
         self.assertEqual((first.recorded, again.recorded), (False, True))
         self.assertEqual(first.order_no, again.order_no)
-        self.assertTrue(first.notify_url.startswith("https://"))
+        self.assertTrue(first.report_url.startswith("https://"))
         self.assertEqual([o["cause"]["receipt"] for o in openings()], [first.order_no])
         self.assertIsInstance(first.data, dict)
         with self.assertRaises(AttributeError):
@@ -48,53 +48,53 @@ class Doors(Case):
 
     def test_another_command_under_the_same_name_is_refused(self):
         client = self.client()
-        client.open_door("visit-1", CABINET)
-        error = self.fails(errors.RequestIdError, client.open_door, "visit-1", STOPPED)
+        client.door_open("visit-1", CABINET)
+        error = self.fails(errors.RequestIdError, client.door_open, "visit-1", STOPPED)
         self.assertEqual((error.status, error.advice), (Status.REQUEST_ID, Advice.ASK_FIRST))
         self.assertEqual(len(openings()), 1)
 
     def test_a_lost_answer_is_unknown_and_is_never_sent_again(self):
         client = self.client(own_trade_no=False)
         fault("cabinet.open.door", fault="act_then_drop")
-        error = self.fails((errors.OutcomeUnknown, errors.NetworkError), client.open_door, "visit-1", CABINET)
+        error = self.fails((errors.OutcomeUnknown, errors.NetworkError), client.door_open, "visit-1", CABINET)
         self.assertNotIsInstance(error, errors.NotDone)
         self.assertEqual(
             (error.status, error.outcome, error.advice), (Status.LOST, Outcome.UNKNOWN, Advice.ASK_FIRST)
         )
         self.assertEqual(error.name, "KL_E_LOST")
-        again = self.fails((errors.OutcomeUnknown, errors.Unsettled), client.open_door, "visit-1", CABINET)
+        again = self.fails((errors.OutcomeUnknown, errors.Unsettled), client.door_open, "visit-1", CABINET)
         self.assertEqual(again.outcome, Outcome.UNKNOWN)
-        self.fails((errors.NotDone, errors.Blocked), client.open_door, "visit-2", CABINET)
+        self.fails((errors.NotDone, errors.Blocked), client.door_open, "visit-2", CABINET)
         self.assertEqual(len(openings()), 1)
         self.assertEqual(len(requests("cabinet.open.door")), 1)
 
     def test_a_lost_answer_is_found_again(self):
         client = self.client()
         fault("cabinet.open.door", fault="act_then_drop")
-        self.fails(errors.OutcomeUnknown, client.open_door, "visit-1", CABINET)
-        self.assertEqual([c.request_id for c in client.pending()], ["visit-1"])
-        found = client.resolve("visit-1")
+        self.fails(errors.OutcomeUnknown, client.door_open, "visit-1", CABINET)
+        self.assertEqual([c.request_id for c in client.command_pending()], ["visit-1"])
+        found = client.command_resolve("visit-1")
         self.assertEqual((found.outcome, found.settled_by), (Outcome.DONE, kiosklink.SettledBy.QUERY))
         self.assertEqual([o["cause"]["receipt"] for o in openings()], [found.order_no])
-        self.assertEqual(len(client.pending()), 0)
+        self.assertEqual(len(client.command_pending()), 0)
 
     def test_what_the_machine_did(self):
         client = self.client()
         control("POST", "/yopoint/settings", {"door_open_ms": 50, "never_open_report_ms": 50})
-        client.open_door("visit-1", CABINET)
-        moved = client.wait("visit-1", timeout_ms=60000)
-        self.assertEqual((moved.physical, moved.outcome), (kiosklink.Physical.CONFIRMED, Outcome.DONE))
+        client.door_open("visit-1", CABINET)
+        moved = client.command_wait("visit-1", timeout_ms=60000)
+        self.assertEqual((moved.physical, moved.outcome), (kiosklink.PhysicalState.CONFIRMED, Outcome.DONE))
         wait(**{"for": "door_shut", "cabinet": CABINET, "door": 1})
         control("POST", "/doors", {"cabinet": CABINET, "door": 1, "action": "jam"})
-        client.open_door("visit-2", CABINET)
-        error = self.fails(errors.NotMoved, client.wait, "visit-2", timeout_ms=60000)
+        client.door_open("visit-2", CABINET)
+        error = self.fails(errors.NotMoved, client.command_wait, "visit-2", timeout_ms=60000)
         self.assertEqual((error.status, error.outcome), (Status.NOT_MOVED, Outcome.DONE))
-        self.assertEqual(client.command("visit-2").physical, kiosklink.Physical.FAILED)
+        self.assertEqual(client.command_get("visit-2").physical, kiosklink.PhysicalState.FAILED)
         control("POST", "/yopoint/settings", {"never_open_report_ms": None})
         other = self.client("youzan")
-        other.redeem_code("a", "10000000001")
-        self.fails(errors.Unknowable, other.wait, "a")
-        self.fails(errors.NotFound, client.command, "nobody-did-this")
+        other.code_redeem("a", "10000000001")
+        self.fails(errors.Unknowable, other.command_wait, "a")
+        self.fails(errors.NotFound, client.command_get, "nobody-did-this")
 
     def test_a_command_keeps_its_visit_and_the_callers_words_across_a_restart(self):
         folder = tempfile.mkdtemp(dir=os.environ["KIOSKLINK_TEST_TARGET"])
@@ -102,89 +102,89 @@ class Doors(Case):
         first = self.client(state_dir=folder)
         visit, name = first.request_id_new(), first.request_id_new()
         self.assertTrue(visit != name and 8 < len(name) <= kiosklink.REQUEST_ID_MAX)
-        first.open_door(name, CABINET, visit_id=visit, context="收银台 7, report as pay-1")
+        first.door_open(name, CABINET, visit_id=visit, context="收银台 7, report as pay-1")
         first.close()
         client = self.client(state_dir=folder)
-        (kept,) = client.commands()
+        (kept,) = client.command_list()
         self.assertEqual((kept.request_id, kept.visit_id), (name, visit))
         self.assertEqual(kept.context, "收银台 7, report as pay-1")
-        self.assertEqual(len(client.commands(since=kept.sequence)), 0)
-        self.assertEqual(len(client.commands(which=kiosklink.CommandFilter.OPEN)), 0)
-        self.assertEqual(len(client.commands(which=kiosklink.CommandFilter.DONE)), 1)
-        self.fails(errors.ArgumentError, client.commands, which=99)
+        self.assertEqual(len(client.command_list(since=kept.sequence)), 0)
+        self.assertEqual(len(client.command_list(which=kiosklink.CommandFilter.OPEN)), 0)
+        self.assertEqual(len(client.command_list(which=kiosklink.CommandFilter.DONE)), 1)
+        self.fails(errors.ArgumentError, client.command_list, which=99)
 
     def test_texts_have_bounds_and_nothing_is_sent_beyond_them(self):
         # FAULTS A8: one large record pushes others out of the journal.
         client = self.client()
         for name, most in [("visit_id", 64), ("context", 512), ("door", 1024), ("user_id", 1024), ("order_no", 1024)]:
             too_long = {name: "é" * most}
-            error = self.fails((errors.ArgumentError, errors.NotDone), client.open_door, "a", CABINET, **too_long)
+            error = self.fails((errors.ArgumentError, errors.NotDone), client.door_open, "a", CABINET, **too_long)
             self.assertIn(name, error.message)
-        error = self.fails(errors.ArgumentError, client.open_door, "a", CABINET, extra={"x": "y" * 8192})
+        error = self.fails(errors.ArgumentError, client.door_open, "a", CABINET, extra={"x": "y" * 8192})
         self.assertIn("extra_json", error.message)
-        too_long = {"notify_url": "https://localhost/" + "x" * 1024}
-        error = self.fails((errors.ArgumentError, errors.NotDone), client.report_payment, "VI1", **too_long)
-        self.assertIn("notify_url", error.message)
-        self.fails((errors.ArgumentError, errors.NotDone), client.apply_refund, "VI1", remarks="x" * 1025)
+        too_long = {"report_url": "https://localhost/" + "x" * 1024}
+        error = self.fails((errors.ArgumentError, errors.NotDone), client.payment_report, "VI1", **too_long)
+        self.assertIn("report_url", error.message)
+        self.fails((errors.ArgumentError, errors.NotDone), client.refund_apply, "VI1", remarks="x" * 1025)
         self.assertEqual(openings(), [])
-        client.open_door("a", CABINET, visit_id="v" * 64, context="c" * 512)
+        client.door_open("a", CABINET, visit_id="v" * 64, context="c" * 512)
         # A name that was done is not *not done* because a later call of it is wrong: the outcome belongs to the name.
-        self.fails((errors.ArgumentError, errors.OutcomeUnknown), client.open_door, "a", CABINET, context="c" * 513)
+        self.fails((errors.ArgumentError, errors.OutcomeUnknown), client.door_open, "a", CABINET, context="c" * 513)
 
     def test_what_can_be_asked_beforehand(self):
         # FAULTS F20: a door that would be refused, before its code is used up.
         client, shop = self.client(), self.client("youzan")
         self.assertTrue(client.can(kiosklink.Verb.DOOR_OPEN) and shop.can(kiosklink.Verb.CODE_REDEEM))
         self.assertFalse(shop.can(kiosklink.Verb.DOOR_OPEN) or client.can(kiosklink.Verb.USER_GET) or client.can(99))
-        client.check_door("a", CABINET)
-        self.fails(errors.ArgumentError, client.check_door, "a", "")
-        self.fails(errors.UnsupportedError, shop.check_door, "a", CABINET)
-        shop.check_redeem("a", "10000000001")
-        self.fails(errors.ArgumentError, shop.check_redeem, "a", "10000000001", kind=99)
+        client.door_check("a", CABINET)
+        self.fails(errors.ArgumentError, client.door_check, "a", "")
+        self.fails(errors.UnsupportedError, shop.door_check, "a", CABINET)
+        shop.redeem_check("a", "10000000001")
+        self.fails(errors.ArgumentError, shop.redeem_check, "a", "10000000001", kind=99)
         machine = self.client("dingshang")
         refused = dict(order_no="1", item_no="2", door="A1")
-        self.fails(errors.ArgumentError, machine.check_door, "a", "16327129", **refused)
-        self.assertEqual(len(client.pending()), 0)
+        self.fails(errors.ArgumentError, machine.door_check, "a", "16327129", **refused)
+        self.assertEqual(len(client.command_pending()), 0)
         self.assertEqual(openings(), [])
-        self.fails(errors.NotFound, client.overrule, "nobody-did-this", Outcome.NOT_DONE, "a test")
-        client.adopt_journal("a test")
+        self.fails(errors.NotFound, client.command_overrule, "nobody-did-this", Outcome.NOT_DONE, "a test")
+        client.journal_adopt("a test")
 
     def test_the_journal_outlives_its_client(self):
         folder = tempfile.mkdtemp(dir=os.environ["KIOSKLINK_TEST_TARGET"])
         self.addCleanup(shutil.rmtree, folder)
         first = self.client(state_dir=folder, own_trade_no=False)
         fault("cabinet.open.door", fault="act_then_drop")
-        self.fails(errors.OutcomeUnknown, first.open_door, "visit-1", CABINET)
-        self.assertEqual(first.journal().syncs, 1)
+        self.fails(errors.OutcomeUnknown, first.door_open, "visit-1", CABINET)
+        self.assertEqual(first.journal_read().syncs, 1)
         first.close()
 
         client = self.client(state_dir=pathlib.Path(folder), own_trade_no=False)
-        (left,) = client.pending()
+        (left,) = client.command_pending()
         self.assertEqual((left.request_id, left.cabinet_id, left.outcome), ("visit-1", CABINET, Outcome.UNKNOWN))
         self.assertEqual((left.kind, left.status), (kiosklink.CommandKind.DOOR, Status.LOST))
         self.assertTrue(left.started_at and left.message)
-        error = self.fails(errors.OutcomeUnknown, client.resolve, "visit-1")
+        error = self.fails(errors.OutcomeUnknown, client.command_resolve, "visit-1")
         self.assertEqual(error.advice, Advice.ASK_FIRST)
         self.assertGreater(error.retry_after_ms, 0)
-        self.fails(errors.Blocked, client.open_door, "visit-2", CABINET)
+        self.fails(errors.Blocked, client.door_open, "visit-2", CABINET)
         for bad in (dict(outcome=Outcome.UNKNOWN), dict(outcome=Outcome.DONE, by=kiosklink.SettledBy.QUERY)):
-            self.fails(errors.ArgumentError, client.settle, "visit-1", **bad)
-        client.settle("visit-1", Outcome.DONE, by=kiosklink.SettledBy.PERSON, note="它开了")
-        client.settle("visit-1", Outcome.DONE)
-        self.fails(errors.RequestIdError, client.settle, "visit-1", Outcome.NOT_DONE)
-        told = client.command("visit-1")
+            self.fails(errors.ArgumentError, client.command_settle, "visit-1", **bad)
+        client.command_settle("visit-1", Outcome.DONE, by=kiosklink.SettledBy.PERSON, note="它开了")
+        client.command_settle("visit-1", Outcome.DONE)
+        self.fails(errors.RequestIdError, client.command_settle, "visit-1", Outcome.NOT_DONE)
+        told = client.command_get("visit-1")
         self.assertEqual((told.settled_by, told.message), (kiosklink.SettledBy.PERSON, "它开了"))
-        self.assertTrue(client.open_door("visit-1", CABINET).recorded)
+        self.assertTrue(client.door_open("visit-1", CABINET).recorded)
         self.assertEqual(len(openings()), 1)
-        info = client.journal()
+        info = client.journal_read()
         self.assertEqual((info.settled, info.unsettled, info.damaged), (1, 0, False))
         self.assertEqual(os.path.getsize(info.path), info.bytes)
 
         # Some other act with a name.
         wait(**{"for": "door_shut", "cabinet": CABINET, "door": 1})
         order_no = openings()[0]["cause"]["receipt"]
-        self.fails(errors.Error, client.apply_refund, order_no, request_id="refund-1", remarks="x")
-        self.assertEqual(client.command("refund-1").kind, kiosklink.CommandKind.WRITE)
+        self.fails(errors.Error, client.refund_apply, order_no, request_id="refund-1", remarks="x")
+        self.assertEqual(client.command_get("refund-1").kind, kiosklink.CommandKind.WRITE)
         client.close()
 
         with open(info.path, "r+b") as file:
@@ -193,36 +193,36 @@ class Doors(Case):
             file.seek(0)
             file.write(b"\n".join(lines))
         client = self.client(state_dir=folder)
-        error = self.fails((errors.JournalError, errors.OutcomeUnknown), client.open_door, "visit-3", CABINET)
+        error = self.fails((errors.JournalError, errors.OutcomeUnknown), client.door_open, "visit-3", CABINET)
         self.assertEqual(error.status, Status.JOURNAL_DAMAGED)
-        self.assertTrue(client.journal().damaged and client.journal().damage)
+        self.assertTrue(client.journal_read().damaged and client.journal_read().damage)
         client.ping()
-        client.repair_journal()
-        self.assertFalse(client.journal().damaged)
-        client.open_door("visit-3", CABINET)
+        client.journal_repair()
+        self.assertFalse(client.journal_read().damaged)
+        client.door_open("visit-3", CABINET)
 
     def test_a_refusal_is_not_done_and_may_be_tried_again(self):
         client = self.client()
         control("POST", "/faults", {"method": "cabinet.open.door", "fault": "rate_limit"})
-        error = self.fails((errors.NotDone,), client.open_door, "visit-1", CABINET)
+        error = self.fails((errors.NotDone,), client.door_open, "visit-1", CABINET)
         self.assertEqual((error.outcome, error.advice), (Outcome.NOT_DONE, Advice.RETRY))
         self.assertEqual((error.status, error.http_status), (Status.RATE_LIMIT, 429))
-        self.assertFalse(client.open_door("visit-1", CABINET).recorded)
+        self.assertFalse(client.door_open("visit-1", CABINET).recorded)
 
     def test_a_refusal_that_nobody_explains_is_unknown(self):
         client = self.client()
-        error = self.fails((errors.OutcomeUnknown, errors.Offline), client.open_door, "visit-1", OFFLINE)
+        error = self.fails((errors.OutcomeUnknown, errors.Offline), client.door_open, "visit-1", OFFLINE)
         self.assertEqual((error.outcome, error.advice), (Outcome.UNKNOWN, Advice.ASK_FIRST))
         self.assertEqual((error.http_status, error.platform_code), (200, -1))
         self.assertIn("OFFLINE", error.platform_message)
-        self.fails((errors.OutcomeUnknown, errors.NotReady), client.open_door, "visit-2", STOPPED)
+        self.fails((errors.OutcomeUnknown, errors.NotReady), client.door_open, "visit-2", STOPPED)
 
     def test_no_byte_left_is_not_done(self):
         with socket.socket() as nobody:
             nobody.bind(("127.0.0.1", 0))
             port = nobody.getsockname()[1]
         client = self.client(base_url="https://localhost:%d/yopoint" % port)
-        error = self.fails((errors.NotDone, errors.NetworkError), client.open_door, "visit-1", CABINET)
+        error = self.fails((errors.NotDone, errors.NetworkError), client.door_open, "visit-1", CABINET)
         self.assertEqual((error.status, error.outcome), (Status.CONNECT, Outcome.NOT_DONE))
         read = self.fails(errors.NetworkError, self.client(base_url="https://localhost:%d" % port, timeout_ms=500).ping)
         self.assertNotIsInstance(read, (errors.NotDone, errors.OutcomeUnknown))
@@ -231,19 +231,19 @@ class Doors(Case):
     def test_the_whole_visit(self):
         client = self.client()
         control("POST", "/yopoint/settings", {"door_open_ms": 50, "recognition_ms": 50})
-        door = client.open_door("visit-1", CABINET)
+        door = client.door_open("visit-1", CABINET)
         wait(**{"for": "order", "receipt": door.order_no, "stage": "unpaid"})
-        order = client.get_order(door.order_no)
+        order = client.order_get(door.order_no)
         self.assertEqual(order.door, kiosklink.DoorState.SHUT)
         self.assertEqual([(x.quantity, x.price) for x in order.lines], [(1, 200)])
         self.assertEqual(order.amount, 200)
-        answer = client.report_payment(
-            order.order_no, amount=order.amount, notify_url=door.notify_url, trade_no="WX-1", channel={"id": "1"}
+        answer = client.payment_report(
+            order.order_no, amount=order.amount, report_url=door.report_url, trade_no="WX-1", channel={"id": "1"}
         )
         self.assertEqual(answer, "success")
-        self.assertEqual(client.get_order(door.order_no).payment, kiosklink.PaymentState.PAID)
-        client.apply_refund(order.order_no, reason="REFUNDS_REASON_PRODUCT_NOT_MATCH", remarks="错了", phone="1")
-        self.fails(errors.PlatformError, client.file_appeal, "no-such-order", remarks="x")
+        self.assertEqual(client.order_get(door.order_no).payment, kiosklink.PaymentState.PAID)
+        client.refund_apply(order.order_no, reason="REFUNDS_REASON_PRODUCT_NOT_MATCH", remarks="错了", phone="1")
+        self.fails(errors.PlatformError, client.appeal_file, "no-such-order", remarks="x")
 
 
 class Reads(Case):
@@ -251,12 +251,12 @@ class Reads(Case):
         client = self.client()
         client.ping()
         client.warm()
-        everything = client.list_cabinets()
+        everything = client.cabinet_list()
         self.assertEqual((len(everything), everything.total, everything.more), (4, 4, False))
-        one = client.list_cabinets(page=1, page_size=3)
+        one = client.cabinet_list(page=1, page_size=3)
         self.assertEqual((len(one), one.total, one.more), (3, 4, True))
         self.assertEqual(list(one), list(everything[:3]))
-        self.assertEqual([c.id for c in client.cabinets(page_size=3)], [c.id for c in everything])
+        self.assertEqual([c.id for c in client.cabinet_iter(page_size=3)], [c.id for c in everything])
         self.assertTrue(everything[0].online)
         self.assertEqual(everything[0].data["CID"], CABINET)
         self.assertIn("Page(", repr(one))
@@ -268,11 +268,11 @@ class Reads(Case):
         client = self.client()
         made = control("POST", "/yopoint/generate", {"cabinets": 250})
         self.assertTrue(made)
-        walk = client.cabinets(page_size=100)
+        walk = client.cabinet_iter(page_size=100)
         self.assertEqual(len(requests("cabinet.list")), 0, "nothing is sent yet")
         next(walk)
         self.assertEqual(len(requests("cabinet.list")), 1)
-        total = client.list_cabinets(page=1, page_size=1).total
+        total = client.cabinet_list(page=1, page_size=1).total
         self.assertGreaterEqual(total, 250)
         self.assertEqual(1 + sum(1 for _ in walk), total)
         self.assertTrue(walk.closed)
@@ -281,49 +281,49 @@ class Reads(Case):
 
     def test_a_failed_page_is_asked_for_again(self):
         client = self.client()
-        with client.cabinets(page_size=2) as walk:
+        with client.cabinet_iter(page_size=2) as walk:
             seen = [next(walk).id, next(walk).id]
             fault("cabinet.list", fault="garbage")
             error = self.fails(errors.ProtocolError, next, walk)
             self.assertEqual((error.status, error.advice), (Status.PROTOCOL, Advice.FIX))
             seen += [one.id for one in walk]
-        self.assertEqual(seen, [c.id for c in client.list_cabinets()])
+        self.assertEqual(seen, [c.id for c in client.cabinet_list()])
 
     def test_an_iterator_keeps_its_client(self):
-        walk = kiosklink.Client.from_file(ACCOUNTS, "yopoint").cabinets(page_size=1)
+        walk = kiosklink.Client.from_file(ACCOUNTS, "yopoint").cabinet_iter(page_size=1)
         gc.collect()
         self.assertEqual(len(list(walk)), 4)
 
     def test_stock(self):
         client = self.client()
-        items = client.list_stock(CABINET)
+        items = client.stock_fetch(CABINET)
         self.assertEqual((items[0].stock, items[0].capacity, items[0].price), (10, 12, 200))
         self.assertEqual(items[0].name, "农家矿泉水 550ml")
-        self.assertIsNone(self.client("dingshang").list_stock(MACHINE)[0].shelved_at)
-        self.assertEqual(list(client.stock(CABINET, page_size=1)), list(items))
-        self.assertEqual(client.list_stock(CABINET, page=2, page_size=1)[0], items[1])
-        lanes = [i.lanes for i in self.client("dingshang").list_stock(MACHINE, extra={"cabinet_name": "B"})]
+        self.assertIsNone(self.client("dingshang").stock_fetch(MACHINE)[0].shelved_at)
+        self.assertEqual(list(client.stock_iter(CABINET, page_size=1)), list(items))
+        self.assertEqual(client.stock_fetch(CABINET, page=2, page_size=1)[0], items[1])
+        lanes = [i.lanes for i in self.client("dingshang").stock_fetch(MACHINE, extra={"cabinet_name": "B"})]
         self.assertTrue(lanes and all(lane.startswith("B") for lane in lanes), lanes)
 
     def test_orders(self):
         client = self.client()
         start = datetime(2000, 1, 1, tzinfo=timezone.utc)
         end = datetime.now(timezone.utc) + timedelta(days=1)
-        orders = client.list_orders(start, end)
+        orders = client.order_list(start, end)
         self.assertEqual(len(orders), 3)
-        self.assertEqual(list(client.orders(start.timestamp(), int(end.timestamp()), page_size=1)), list(orders))
-        self.assertEqual(client.get_order(orders[0].order_no), orders[0])
-        vending = client.list_orders(start, end, kind=kiosklink.OrderKind.VENDING, page=1, page_size=2)
+        self.assertEqual(list(client.order_iter(start.timestamp(), int(end.timestamp()), page_size=1)), list(orders))
+        self.assertEqual(client.order_get(orders[0].order_no), orders[0])
+        vending = client.order_list(start, end, kind=kiosklink.OrderKind.VENDING, page=1, page_size=2)
         self.assertEqual({o.kind for o in vending}, {kiosklink.OrderKind.VENDING})
-        self.assertEqual(len(client.list_orders(1, 2)), 0)
-        self.fails(errors.ArgumentError, client.list_orders, datetime(2000, 1, 1), end)
+        self.assertEqual(len(client.order_list(1, 2)), 0)
+        self.fails(errors.ArgumentError, client.order_list, datetime(2000, 1, 1), end)
 
     def test_people(self):
         client = self.client("zhiyun")
-        self.assertTrue(client.user().username)
-        self.assertTrue(client.company().name)
+        self.assertTrue(client.user_get().username)
+        self.assertTrue(client.company_get().name)
         xml = self.client("zhiyun", format="xml")
-        self.assertIn("<", xml.company().raw)
+        self.assertIn("<", xml.company_get().raw)
 
     def test_any_call(self):
         client = self.client()
@@ -351,50 +351,50 @@ class Reads(Case):
 class Codes(Case):
     def test_a_code_becomes_goods(self):
         client = self.client("dingshang")
-        product = next(i for i in client.stock(MACHINE) if i.stock)
+        product = next(i for i in client.stock_iter(MACHINE) if i.stock)
         ends = int(time.time()) + 3600
-        (code,) = client.create_codes(MACHINE, product.id, count=1, length=8, expires_at=ends)
+        (code,) = client.code_create(MACHINE, product.id, count=1, length=8, expires_at=ends)
         self.assertEqual((len(code.code), code.expires_at), (8, ends))
         self.assertNotIn(code.code, repr(code))
-        found = client.lookup_code(code.code, cabinet_id=MACHINE, product_id=product.id)
+        found = client.code_lookup(code.code, cabinet_id=MACHINE, product_id=product.id)
         self.assertEqual(found.id, code.id)
-        self.assertIn(code.id, [c.id for c in client.list_codes(cabinet_id=MACHINE, product_id=product.id)])
+        self.assertIn(code.id, [c.id for c in client.code_list(cabinet_id=MACHINE, product_id=product.id)])
         asked = dict(cabinet_id=MACHINE, product_id=product.id, notify_url=NOTIFY_URL)
-        redeemed = client.redeem_code("pickup-1", code.code, **asked)
+        redeemed = client.code_redeem("pickup-1", code.code, **asked)
         self.assertTrue(redeemed.order_no and redeemed.item_no)
         self.assertEqual(openings(), [], "a redemption moves nothing")
-        self.assertTrue(client.redeem_code("pickup-1", code.code, **asked).recorded)
-        client.open_door("pickup-1-goods", MACHINE, order_no=redeemed.order_no, item_no=redeemed.item_no)
+        self.assertTrue(client.code_redeem("pickup-1", code.code, **asked).recorded)
+        client.door_open("pickup-1-goods", MACHINE, order_no=redeemed.order_no, item_no=redeemed.item_no)
         self.assertEqual(len(openings()), 1)
         record = {"order_id": int(redeemed.order_no), "record_id": int(redeemed.item_no), "status": "IS_SUCCESS"}
         wait(**{"for": "record"}, **record)
-        order = client.get_order(redeemed.order_no, cabinet_id=MACHINE)
+        order = client.order_get(redeemed.order_no, cabinet_id=MACHINE)
         self.assertEqual(order.delivery, kiosklink.DeliveryState.DELIVERED)
-        self.fails(errors.NotFound, client.lookup_code, code.code, cabinet_id=MACHINE, product_id=product.id)
+        self.fails(errors.NotFound, client.code_lookup, code.code, cabinet_id=MACHINE, product_id=product.id)
 
     def test_codes_are_cancelled(self):
         client = self.client("dingshang")
-        product = next(i for i in client.stock(MACHINE) if i.stock)
-        (code,) = client.create_codes(MACHINE, product.id)
-        client.cancel_codes(MACHINE, code.id)
-        error = self.fails((errors.NotFound, errors.NotDone), client.cancel_codes, MACHINE, code.id)
+        product = next(i for i in client.stock_iter(MACHINE) if i.stock)
+        (code,) = client.code_create(MACHINE, product.id)
+        client.code_cancel(MACHINE, code.id)
+        error = self.fails((errors.NotFound, errors.NotDone), client.code_cancel, MACHINE, code.id)
         self.assertEqual(error.status, Status.NOT_FOUND)
 
     def test_a_used_code_is_not_done(self):
         client = self.client("youzan")
-        client.redeem_code("a", "10000000001", redeemer="kiosk 7")
-        error = self.fails((errors.CodeUsed, errors.NotDone), client.redeem_code, "b", "10000000001")
+        client.code_redeem("a", "10000000001", redeemer="kiosk 7")
+        error = self.fails((errors.CodeUsed, errors.NotDone), client.code_redeem, "b", "10000000001")
         self.assertEqual((error.status, error.advice), (Status.CODE_USED, Advice.NONE))
 
     def test_orders_are_made(self):
         client = self.client("dingshang")
-        product = next(i for i in client.stock(MACHINE) if i.stock)
-        made = client.create_order(
+        product = next(i for i in client.stock_iter(MACHINE) if i.stock)
+        made = client.order_create(
             MACHINE, [(product.id, 1)], trade_no="20260101000000000001", notify_url=NOTIFY_URL
         )
         self.assertEqual(made.trade_no, "20260101000000000001")
-        client.report_payment(made.order_no, cabinet_id=MACHINE)
-        order = client.get_order(made.order_no, cabinet_id=MACHINE)
+        client.payment_report(made.order_no, cabinet_id=MACHINE)
+        order = client.order_get(made.order_no, cabinet_id=MACHINE)
         self.assertEqual(order.payment, kiosklink.PaymentState.PAID)
         self.assertEqual(len(order.lines), 1)
 
@@ -428,7 +428,7 @@ class Errors(Case):
             ("untrusted", Status.TLS_UNTRUSTED),
         ]:
             control("POST", "/tls", {"certificate": certificate})
-            error = self.fails((errors.TlsError, errors.NotDone), self.client().open_door, "a", CABINET)
+            error = self.fails((errors.TlsError, errors.NotDone), self.client().door_open, "a", CABINET)
             self.assertEqual(error.status, status)
 
     def test_credentials_and_permissions(self):
@@ -438,12 +438,12 @@ class Errors(Case):
     def test_what_a_platform_does_not_have(self):
         client = self.client("zhiyun")
         for verb in [
-            lambda: client.open_door("a", CABINET),
-            lambda: client.redeem_code("b", "1"),
-            lambda: client.list_cabinets(),
-            lambda: client.create_codes("x"),
-            lambda: client.create_order("x", [("1", 1)]),
-            lambda: client.lookup_code("1"),
+            lambda: client.door_open("a", CABINET),
+            lambda: client.code_redeem("b", "1"),
+            lambda: client.cabinet_list(),
+            lambda: client.code_create("x"),
+            lambda: client.order_create("x", [("1", 1)]),
+            lambda: client.code_lookup("1"),
         ]:
             error = self.fails(errors.UnsupportedError, verb)
             self.assertEqual(error.status, Status.UNSUPPORTED)
@@ -510,7 +510,7 @@ class Settings(Case):
         said.append(repr(self.fails(errors.Error, client.ping)))
         said.append(repr(self.fails(errors.Error, kiosklink.Client, "yopoint", app_secret=secret)))
         said.append(repr(self.fails(errors.Error, kiosklink.Client, "yopoint", app_secret=secret, timeout_ms=secret)))
-        said.append(repr(self.fails(errors.Error, client.open_door, secret * 20, CABINET)))
+        said.append(repr(self.fails(errors.Error, client.door_open, secret * 20, CABINET)))
         for text in said:
             self.assertNotIn(secret, text)
         self.assertNotIn(secret, repr(vars(client)))
@@ -530,41 +530,41 @@ class Settings(Case):
 class Misuse(Case):
     def test_bad_text(self):
         client = self.client()
-        error = self.fails(errors.ArgumentError, client.open_door, "\udcff", CABINET)
+        error = self.fails(errors.ArgumentError, client.door_open, "\udcff", CABINET)
         self.assertEqual(error.status, Status.UTF8)
         for request_id in ("a\0b", b"bytes", 7):
-            error = self.fails(errors.ArgumentError, client.open_door, request_id, CABINET)
+            error = self.fails(errors.ArgumentError, client.door_open, request_id, CABINET)
             self.assertIn("request_id", error.message)
-        self.assertEqual(self.fails(errors.ArgumentError, client.open_door, None, CABINET).status, Status.NULL)
-        self.assertEqual(self.fails(errors.ArgumentError, client.list_stock, None).status, Status.NULL)
-        self.fails(errors.ArgumentError, client.open_door, "x" * (kiosklink.REQUEST_ID_MAX + 1), CABINET)
-        self.fails(errors.ArgumentError, client.open_door, "", CABINET)
+        self.assertEqual(self.fails(errors.ArgumentError, client.door_open, None, CABINET).status, Status.NULL)
+        self.assertEqual(self.fails(errors.ArgumentError, client.stock_fetch, None).status, Status.NULL)
+        self.fails(errors.ArgumentError, client.door_open, "x" * (kiosklink.REQUEST_ID_MAX + 1), CABINET)
+        self.fails(errors.ArgumentError, client.door_open, "", CABINET)
         self.assertEqual(openings(), [])
         self.assertEqual(requests("cabinet.open.door"), [])
 
     def test_numbers_are_never_cut(self):
         client = self.client()
         for ttl in (-1, 2**32, 2**40 + 5, 1.5, "5", True):
-            error = self.fails(errors.ArgumentError, client.open_door, "a", CABINET, ttl_ms=ttl)
+            error = self.fails(errors.ArgumentError, client.door_open, "a", CABINET, ttl_ms=ttl)
             self.assertIn("ttl_ms", error.message)
-        self.fails(errors.ArgumentError, client.list_cabinets, page=2**32)
-        self.fails(errors.ArgumentError, client.list_cabinets, page_size=5)
-        self.fails(errors.ArgumentError, client.list_orders, 0, 2**63)
-        self.fails(errors.ArgumentError, client.list_orders, 0, float("nan"))
-        self.fails(errors.ArgumentError, client.list_orders, 0, float("inf"))
-        self.fails(errors.ArgumentError, client.report_payment, "a", amount=-5)
+        self.fails(errors.ArgumentError, client.cabinet_list, page=2**32)
+        self.fails(errors.ArgumentError, client.cabinet_list, page_size=5)
+        self.fails(errors.ArgumentError, client.order_list, 0, 2**63)
+        self.fails(errors.ArgumentError, client.order_list, 0, float("nan"))
+        self.fails(errors.ArgumentError, client.order_list, 0, float("inf"))
+        self.fails(errors.ArgumentError, client.payment_report, "a", amount=-5)
         self.assertEqual(openings(), [])
 
     def test_json_that_is_none(self):
         client = self.client()
         for extra in ({"a": object()}, {"a": float("nan")}, ["a"], 7):
-            self.fails(errors.ArgumentError, client.open_door, "a", CABINET, extra=extra)
-        self.fails(errors.ArgumentError, client.open_door, "a", CABINET, extra="not json")
+            self.fails(errors.ArgumentError, client.door_open, "a", CABINET, extra=extra)
+        self.fails(errors.ArgumentError, client.door_open, "a", CABINET, extra="not json")
         self.assertEqual(openings(), [])
 
     def test_a_closed_client(self):
         client = self.client()
-        walk = client.cabinets(page_size=1)
+        walk = client.cabinet_iter(page_size=1)
         cabinet = next(walk)
         self.assertFalse(client.closed)
         client.close()
@@ -574,7 +574,7 @@ class Misuse(Case):
         error = self.fails(errors.ClosedError, client.ping)
         self.assertEqual((error.status, error.advice), (Status.HANDLE, Advice.FIX))
         self.fails(errors.ClosedError, client.cancel)
-        self.fails(errors.ClosedError, client.cabinets)
+        self.fails(errors.ClosedError, client.cabinet_iter)
         self.fails(errors.ClosedError, next, walk)
         self.assertEqual(cabinet.id, CABINET, "what was read stays")
         self.assertEqual(cabinet.data["CID"], CABINET)
@@ -583,7 +583,7 @@ class Misuse(Case):
         lib = _native.library()
         client = self.client()
         dropped = kiosklink.Client.from_file(ACCOUNTS, "yopoint")
-        walk = dropped.cabinets(page_size=1)
+        walk = dropped.cabinet_iter(page_size=1)
         items = [next(walk) for _ in range(3)]
         handles = dropped._handle, walk._handle
         freed = dropped._free, walk._free
@@ -593,7 +593,7 @@ class Misuse(Case):
         for handle in handles:
             with self.assertRaises(errors.ClosedError):
                 lib.call("kl_ping", handle)
-        client.list_stock(CABINET)
+        client.stock_fetch(CABINET)
         self.assertEqual([i.id[-1] for i in items], ["1", "2", "3"])
         self.assertEqual(json.loads(items[2].json)["CID"], OFFLINE)
 
@@ -622,21 +622,21 @@ class Misuse(Case):
         _native.Library.make, _native.Library.function = counting_make, counting_function
         try:
             with kiosklink.Client.from_file(ACCOUNTS, "yopoint") as client:
-                client.list_cabinets()
-                client.list_stock(CABINET)
-                client.list_orders(1, 2)
-                client.open_door("a", CABINET)
+                client.cabinet_list()
+                client.stock_fetch(CABINET)
+                client.order_list(1, 2)
+                client.door_open("a", CABINET)
                 client.call("cabinet.list")
-                list(client.stock(CABINET))
-                self.fails(errors.Error, client.get_order, "none")
-                self.fails(errors.Error, client.list_orders, 2, 1)
+                list(client.stock_iter(CABINET))
+                self.fails(errors.Error, client.order_get, "none")
+                self.fails(errors.Error, client.order_list, 2, 1)
             self.fails(errors.ConfigError, kiosklink.Client, "yopoint", app_idd="1")
             with kiosklink.Client.from_file(ACCOUNTS, "zhiyun") as client:
-                client.user()
-                client.company()
+                client.user_get()
+                client.company_get()
             with kiosklink.Client.from_file(ACCOUNTS, "youzan") as client:
-                client.redeem_code("a", "10000000001")
-                client.lookup_code("10000000001")
+                client.code_redeem("a", "10000000001")
+                client.code_lookup("10000000001")
         finally:
             _native.Library.make, _native.Library.function = make, function
         self.assertGreater(len(made), 14)

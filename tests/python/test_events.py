@@ -63,14 +63,14 @@ class Events(Case):
 
         def answer(headers, body):
             try:
-                with client.parse_event(headers, body) as event:
+                with client.event_parse(headers, body) as event:
                     return 200, event.reply, event.info
             except errors.EventSignatureError as error:
                 return 403, "", error
 
         receiver = self.receive(answer)
         control("POST", "/yopoint/settings", {"door_open_ms": 50, "recognition_ms": 50})
-        door = client.open_door("visit-1", CABINET)
+        door = client.door_open("visit-1", CABINET)
         closed = receiver.next()
         self.assertEqual((closed.kind, closed.signed_with), (EventKind.DOOR_CLOSED, SignedWith.APP_SECRET))
         self.assertEqual((closed.door, closed.order_no), (kiosklink.DoorState.SHUT, door.order_no))
@@ -79,7 +79,7 @@ class Events(Case):
         self.assertEqual([(line.quantity, line.name) for line in goods.lines], [(1, "农家矿泉水 550ml")])
         self.assertFalse(goods.duplicate)
         self.assertTrue(goods.report_url)
-        client.report_payment(goods.order_no, amount=goods.amount, notify_url=goods.report_url, trade_no="WX-1")
+        client.payment_report(goods.order_no, amount=goods.amount, report_url=goods.report_url, trade_no="WX-1")
         paid = receiver.next()
         self.assertEqual((paid.kind, paid.signed_with), (EventKind.ORDER_PAID, SignedWith.APP_SECRET))
         control("POST", "/wait", {"for": "callbacks_idle"})
@@ -91,14 +91,14 @@ class Events(Case):
 
         def answer(headers, body):
             try:
-                return 200, client.parse_event(headers, body).reply, None
+                return 200, client.event_parse(headers, body).reply, None
             except errors.EventSignatureError as error:
                 return 403, "", error
 
         receiver = self.receive(answer)
         control("POST", "/callbacks/rules", {"do": "forge", "method": "notify.close.door"})
         control("POST", "/yopoint/settings", {"door_open_ms": 50})
-        client.open_door("visit-1", CABINET)
+        client.door_open("visit-1", CABINET)
         error = receiver.next()
         self.assertIsInstance(error, errors.EventSignatureError)
         self.assertEqual((error.status, error.advice), (kiosklink.Status.EVENT_SIGNATURE, kiosklink.Advice.FIX))
@@ -111,7 +111,7 @@ class Events(Case):
             return json.loads(reply)["error_code"]
 
         def answer(headers, body):
-            event = client.parse_event(headers, body)
+            event = client.event_parse(headers, body)
             first = event.reply
             if not asked:
                 event.set_reply(1, "not now")
@@ -122,7 +122,7 @@ class Events(Case):
 
         receiver = self.receive(answer)
         control("POST", "/yopoint/settings", {"door_open_ms": 50, "recognition_ms": None})
-        client.open_door("visit-1", CABINET)
+        client.door_open("visit-1", CABINET)
         self.assertFalse(receiver.next())
         self.assertFalse(receiver.next(), "one that was not taken is no duplicate when it comes again")
         self.assertEqual([first for first, _ in asked], [0, 0])
@@ -134,7 +134,7 @@ class Events(Case):
         client = self.client("youzan")
 
         def answer(headers, body):
-            return 200, client.parse_event(headers, body).reply, (headers, body)
+            return 200, client.event_parse(headers, body).reply, (headers, body)
 
         receiver = self.receive(answer, platform="youzan", account=settings("youzan")["client_id"])
         control("POST", "/youzan/push", {"type": "trade_TradePaid", "tid": "E20260101000000000000001"})
@@ -155,29 +155,29 @@ class Events(Case):
         ]:
             with self.subTest(name):
                 for copy in (body, bytearray(body), memoryview(body)):
-                    event = client.parse_event(headers if name[:2] != "an" else iter(pairs), copy)
+                    event = client.event_parse(headers if name[:2] != "an" else iter(pairs), copy)
                     self.assertEqual(event.info.signed_with, signed)
                     self.assertTrue(event.info.duplicate, "it was taken before")
         for headers in (None, {}, []):
-            self.assertEqual(client.parse_event(headers, body).info.signed_with, SignedWith.CONTENT_ONLY)
+            self.assertEqual(client.event_parse(headers, body).info.signed_with, SignedWith.CONTENT_ONLY)
         wrong = dict(pairs, **{"Event-Sign": "0" * 32})
-        self.fails(errors.EventSignatureError, client.parse_event, wrong, body)
-        self.fails(errors.EventError, client.parse_event, dict(pairs), body[:-1])
+        self.fails(errors.EventSignatureError, client.event_parse, wrong, body)
+        self.fails(errors.EventError, client.event_parse, dict(pairs), body[:-1])
 
     def test_bad_arguments(self):
         client = self.client()
         for headers in (7, ["a"], [("a",)], [("a", 7)], {"a": None}, [("X", "1\r\nEvent-Sign: 2")], [("X", "a\0b")]):
             with self.subTest(repr(headers)):
                 with self.assertRaises((errors.ArgumentError, TypeError)):
-                    client.parse_event(headers, b"{}")
+                    client.event_parse(headers, b"{}")
         for body in ("text", None, 7):
-            self.fails(errors.ArgumentError, client.parse_event, None, body)
+            self.fails(errors.ArgumentError, client.event_parse, None, body)
         for body in (b"", b"\0", b"{}", b"\xff\xfe", b"\0" * 100000):
-            self.fails(errors.EventError, client.parse_event, None, body)
+            self.fails(errors.EventError, client.event_parse, None, body)
 
     def test_an_event_outlives_its_client_and_is_freed(self):
         client = self.client("dingshang")
-        event = client.parse_event(None, NOTICE)
+        event = client.event_parse(None, NOTICE)
         client.close()
         del client
         gc.collect()
@@ -190,13 +190,13 @@ class Events(Case):
         self.fails(errors.ClosedError, event.set_reply, 0)
         self.assertEqual(event.info.kind, EventKind.DELIVERY, "what it says was copied")
         client = self.client("dingshang")
-        forgotten = [client.parse_event(None, NOTICE)._free for _ in range(100)]
+        forgotten = [client.event_parse(None, NOTICE)._free for _ in range(100)]
         gc.collect()
         self.assertFalse(any(free.alive for free in forgotten))
 
     def test_many_threads_share_an_event(self):
         client = self.client("dingshang")
-        event = client.parse_event(None, NOTICE)
+        event = client.event_parse(None, NOTICE)
         wrong = []
 
         def work(code):

@@ -50,7 +50,7 @@ class Threads(Case):
         client = self.client(timeout_ms=60000)
         call = self.blocked(client, "api.test", client.ping)
         # This thread would not come to these lines if the call held the GIL.
-        self.client().list_cabinets()
+        self.client().cabinet_list()
         self.assertTrue(call.is_alive())
         client.cancel()
         self.assertIsInstance(call.ended().error, errors.Cancelled)
@@ -91,13 +91,13 @@ print(steps)
 
     def test_cancel_says_what_became_of_a_door(self):
         client = self.client(timeout_ms=60000)
-        call = self.blocked(client, "cabinet.open.door", client.open_door, "visit-1", CABINET)
+        call = self.blocked(client, "cabinet.open.door", client.door_open, "visit-1", CABINET)
         client.cancel()
         error = call.ended().error
         self.assertIsInstance(error, errors.Cancelled)
         self.assertIsInstance(error, errors.OutcomeUnknown)
         self.assertEqual(error.outcome, Outcome.UNKNOWN)
-        self.fails(errors.Unsettled, client.open_door, "visit-1", CABINET)
+        self.fails(errors.Unsettled, client.door_open, "visit-1", CABINET)
         client.ping()
 
     def test_a_view_is_given_up_alone(self):
@@ -129,7 +129,7 @@ print(steps)
     def test_one_name_on_many_threads_opens_once(self):
         client = self.client()
         control("POST", "/yopoint/settings", {"busy_whole_cabinet": False})
-        calls = [Call(client.open_door, "visit-1", CABINET) for _ in range(8)]
+        calls = [Call(client.door_open, "visit-1", CABINET) for _ in range(8)]
         for call in calls:
             call.ended()
         done = [call.result for call in calls if call.error is None]
@@ -144,8 +144,8 @@ print(steps)
     def test_threads_share_an_iterator(self):
         client = self.client()
         control("POST", "/yopoint/generate", {"cabinets": 300})
-        everything = sorted(c.id for c in client.list_cabinets())
-        walk = client.cabinets(page_size=50)
+        everything = sorted(c.id for c in client.cabinet_list())
+        walk = client.cabinet_iter(page_size=50)
         calls = [Call(lambda: [cabinet.id for cabinet in walk]) for _ in range(4)]
         seen = []
         for call in calls:
@@ -156,7 +156,7 @@ print(steps)
     def test_a_closed_iterator_ends_others_cleanly(self):
         client = self.client()
         control("POST", "/yopoint/generate", {"cabinets": 300})
-        walk = client.cabinets(page_size=10)
+        walk = client.cabinet_iter(page_size=10)
         next(walk)
         calls = [Call(list, walk) for _ in range(3)]
         walk.close()
@@ -189,12 +189,12 @@ class Fork(Case):
     def test_a_child_makes_its_own(self):
         client = self.client()
         client.ping()
-        walk = client.cabinets(page_size=1)
+        walk = client.cabinet_iter(page_size=1)
         next(walk)
 
         def child():
             said = []
-            for use in (client.ping, client.cancel, lambda: next(walk), lambda: client.open_door("a", CABINET)):
+            for use in (client.ping, client.cancel, lambda: next(walk), lambda: client.door_open("a", CABINET)):
                 try:
                     use()
                     said.append("worked")

@@ -82,7 +82,7 @@ const STATUSES: &str = "KL_E_*";
 
 /// Numbers that belong together.
 struct Group {
-    /// `KL_DOOR_*`, or the name of one that stands alone.
+    /// `KL_DOOR_STATE_*`, or the name of one that stands alone.
     name: String,
     area: usize,
     members: Vec<String>,
@@ -342,8 +342,9 @@ impl<'a> Page<'a> {
     fn fields(&self, name: &str, out: &mut String) -> Result<()> {
         let fields = &self.header.structs[name];
         let init = format!("{}_INIT", name.to_uppercase());
+        let leads = [format!("const {name} *"), format!("const {name} *const *")];
         let inside: Vec<&str> = (self.header.structs.iter())
-            .filter(|(_, fields)| fields.iter().any(|f| f.ctype == format!("const {name} *")))
+            .filter(|(_, fields)| fields.iter().any(|f| leads.contains(&f.ctype)))
             .map(|(other, _)| other.as_str())
             .collect();
         let sized = |name: &str| {
@@ -356,7 +357,8 @@ impl<'a> Page<'a> {
             }
             let takers = self.takers(&[format!("{name} *"), format!("const {name} *")]);
             let by = match takers.len() {
-                0 => return Err(format!("no function takes {name}")),
+                0 if inside.is_empty() => return Err(format!("no function takes {name}")),
+                0 => format!("As many as you like, a pointer to each in {}.", self.list(&inside, ", ")),
                 1..=8 => format!("Taken by {}.", self.list(&takers, ", ")),
                 n => format!("Taken by {n} functions."),
             };
@@ -364,13 +366,6 @@ impl<'a> Page<'a> {
                 out,
                 "- Allocated by you; `{init}` fills in `struct_size` and zeroes the rest \
                  ([the rule](conventions.md#6-structs-that-you-allocate)).\n- {by}"
-            )
-            .map_err(fail)?;
-        } else if let Some(own) = inside.iter().find(|other| sized(other)) {
-            writeln!(
-                out,
-                "- Allocated by you, as many as you like, in an array of {}. It has no `struct_size` and does not grow.",
-                self.list(&[*own], ", ")
             )
             .map_err(fail)?;
         } else {
@@ -545,7 +540,7 @@ fn put(targets: &mut BTreeMap<String, String>, name: &str, target: String) -> Re
     }
 }
 
-/// Whether this is one of our names and nothing else, perhaps `KL_DOOR_*`.
+/// Whether this is one of our names and nothing else, perhaps `KL_DOOR_STATE_*`.
 fn ours(text: &str) -> bool {
     names(text).first() == Some(&text)
 }
@@ -621,10 +616,10 @@ mod tests {
 #ifndef X
 #define X
 /** The door is open, or it is not. */
-#define KL_DOOR_OPEN 1
+#define KL_DOOR_STATE_OPEN 1
 /** One `kl_thing`. Opaque. */
 typedef struct kl_thing kl_thing;
-/** Says so: kl_make, `KL_DOOR_OPEN`, `kl_make` again, `docs/time.md`. */
+/** Says so: kl_make, `KL_DOOR_STATE_OPEN`, `kl_make` again, `docs/time.md`. */
 typedef struct kl_told {
   /** What it says | or not. */
   const char *text;
@@ -644,7 +639,7 @@ const kl_told *kl_thing_told(const kl_thing *thing);
 ";
     const SOURCE: &str = "\
 /// The door is open, or it is not.
-pub const KL_DOOR_OPEN: i32 = 1;
+pub const KL_DOOR_STATE_OPEN: i32 = 1;
 
 pub struct kl_thing {
 pub struct kl_told {
@@ -688,7 +683,7 @@ Makes one. See [`kl_thing_free()`](#kl_thing_free).
 
 ### `kl_told`
 
-Says so: [`kl_make`](#kl_make), [`KL_DOOR_OPEN`](#kl_door_open-constant), `kl_make` again, [time.md](time.md).
+Says so: [`kl_make`](#kl_make), [`KL_DOOR_STATE_OPEN`](#kl_door_open-constant), `kl_make` again, [time.md](time.md).
 
 - The library's own, to be read through a pointer only ([the rule](conventions.md#5-structs-that-you-read)).
 - Found by [`kl_thing_told`](#kl_thing_told).

@@ -12,5 +12,5 @@ pub const KEYS: &[Key] = &[
     key("format", Form::OneOf(&["form", "json"]), "form", "How requests are written: `form` (urlencoded) or `json`."),
     key("own_trade_no", Form::YesNo, "yes", "`yes` sends a TradeNo of 24 digits that the library makes, when a door is opened without an `order_no` or an order is made without a `trade_no`: by it a command whose answer was lost is found again. The parameter is inferred; `no` if the platform refuses it."),
     key("machines", Form::OneOf(&["cabinets", "vending"]), "cabinets", "Which machines `kl_cabinet_list` and `kl_stock_fetch` are about: `cabinets` with doors, or `vending` machines. One account file may hold an account for each."),
-    key("allow_http_notify", Form::YesNo, "no", "`yes` permits payment reports to a NotifyUrl of plain http, whose network can read and change them. `base_url` stays https."),
+    key("allow_http_report", Form::YesNo, "no", "`yes` permits payment reports to a NotifyUrl of plain http, whose network can read and change them. `base_url` stays https."),
 ];

@@ -288,7 +288,7 @@ pub(super) fn receipt(data: Json<'_>) -> Read<Receipt> {
         o.string(&["ReceiptNo"])?.filter(|no| !no.is_empty()).ok_or_else(|| missing("ReceiptNo"))?;
     Ok(Receipt {
         order_no,
-        notify_url: word(&o, &["NotifyUrl"]),
+        report_url: word(&o, &["NotifyUrl"]),
         json: data.text().to_owned(),
         ..Receipt::default()
     })
@@ -296,12 +296,12 @@ pub(super) fn receipt(data: Json<'_>) -> Read<Receipt> {
 
 /// What the answer to a command would have said, as far as an order tells.
 pub(super) fn receipt_of(order: &Order, report_url: &str) -> Receipt {
-    let mut notify_url = report_url.to_owned();
-    if notify_url.is_empty() {
-        notify_url = Json::parse(order.json.as_bytes())
+    let mut report_url = report_url.to_owned();
+    if report_url.is_empty() {
+        report_url = Json::parse(order.json.as_bytes())
             .and_then(Json::object)
             .map(|o| word(&o, &["NotifyUrl"]))
             .unwrap_or_default();
     }
-    Receipt { order_no: order.order_no.clone(), notify_url, json: order.json.clone(), ..Receipt::default() }
+    Receipt { order_no: order.order_no.clone(), report_url, json: order.json.clone(), ..Receipt::default() }
 }

@@ -194,9 +194,9 @@ impl Yopoint {
     }
 
     fn payment_report<'a>(&'a self, report: &'a PaymentReport) -> Result<Draft<'a>> {
-        let url = Url::parse(&sendable(&report.notify_url)).map_err(|why| argument("notify_url", &why))?;
-        if url.scheme == Scheme::Http && !self.http_notify {
-            return Err(argument("notify_url", "is plain http; only allow_http_notify=yes permits that"));
+        let url = Url::parse(&sendable(&report.report_url)).map_err(|why| argument("report_url", &why))?;
+        if url.scheme == Scheme::Http && !self.http_report {
+            return Err(argument("report_url", "is plain http; only allow_http_report=yes permits that"));
         }
         let key = self.pay_key.as_deref().ok_or_else(|| {
             Error::new(

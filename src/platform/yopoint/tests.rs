@@ -288,7 +288,7 @@ fn a_payment_page_is_good_for_a_minute_and_only_with_the_payment_key() {
 fn a_payment_report_follows_the_older_form() {
     let platform = yopoint(&[]);
     let report = PaymentReport {
-        notify_url: "https://h/n".into(),
+        report_url: "https://h/n".into(),
         order_no: "VI1".into(),
         trade_no: "T1".into(),
         paid: false,
@@ -521,7 +521,7 @@ fn extra_parameters_replace_nothing_that_the_guard_goes_by() {
     refused(Op::OrderCreate(&create));
     for name in ["receipt_no", "trade_no", "trade_status", "price", "sign", "timestamp"] {
         let report = PaymentReport {
-            notify_url: "https://h/n".into(),
+            report_url: "https://h/n".into(),
             order_no: "VI1".into(),
             extra_json: Some(format!(r#"{{"{name}":"1"}}"#)),
             ..Default::default()
@@ -595,7 +595,7 @@ fn a_payment_address_is_encoded_and_never_refused_for_its_spelling() {
         ("https://h?x=1", "/?x=1"),
         ("https://h/a[]=1&b=~!$'()*+,;:@", "/a[]=1&b=~!$'()*+,;:@"),
     ] {
-        let report = PaymentReport { notify_url: given.into(), order_no: "VI1".into(), ..Default::default() };
+        let report = PaymentReport { report_url: given.into(), order_no: "VI1".into(), ..Default::default() };
         let draft = platform.draft(&Op::PaymentReport(&report)).unwrap();
         assert_eq!(draft.url.path_and_query, path, "{given:?}");
     }
@@ -605,15 +605,15 @@ fn a_payment_address_is_encoded_and_never_refused_for_its_spelling() {
 // FAULTS H: plain http for payment reports is a setting of its own.
 fn a_plain_http_payment_address_does_not_open_the_gateway() {
     let report =
-        PaymentReport { notify_url: "http://h/n".into(), order_no: "VI1".into(), ..Default::default() };
+        PaymentReport { report_url: "http://h/n".into(), order_no: "VI1".into(), ..Default::default() };
     let op = Op::PaymentReport(&report);
     let e = yopoint(&[]).draft(&op).err().unwrap();
-    assert!(e.status() == KL_E_ARGUMENT && e.message().contains("allow_http_notify"), "{e}");
-    assert!(yopoint(&[("allow_http_notify", "yes")]).draft(&op).is_ok());
+    assert!(e.status() == KL_E_ARGUMENT && e.message().contains("allow_http_report"), "{e}");
+    assert!(yopoint(&[("allow_http_report", "yes")]).draft(&op).is_ok());
     assert!(yopoint(&[("allow_http", "yes")]).draft(&op).is_ok());
     let mut config = Config::new("yopoint").unwrap();
     for (key, value) in
-        [("app_id", "1"), ("app_secret", "s"), ("allow_http_notify", "yes"), ("base_url", "http://h")]
+        [("app_id", "1"), ("app_secret", "s"), ("allow_http_report", "yes"), ("base_url", "http://h")]
     {
         config.set(key, value).unwrap();
     }
@@ -1026,7 +1026,7 @@ fn a_recognition_settles_an_opening_and_a_replacement_does_not() {
         |method: &str| platform.event("", signed(method, &biz, SENT_AT).as_bytes(), SENT_AT * 1000).unwrap();
     let verdict = platform.event_verdict(&ours, &event("cabinet.order.vi.result.notify"));
     let Some(Verdict::Done(receipt, Physical::Confirmed, _)) = verdict else { panic!("{verdict:?}") };
-    assert_eq!((receipt.order_no.as_str(), receipt.notify_url.as_str()), ("VI1", "https://x/n"));
+    assert_eq!((receipt.order_no.as_str(), receipt.report_url.as_str()), ("VI1", "https://x/n"));
     for other in ["cabinet.order.product.modify", "cabinet.order.refunds.result.notify", "notify.close.door"]
     {
         assert!(platform.event_verdict(&ours, &event(other)).is_none(), "{other}");
