@@ -58,7 +58,7 @@ class Layout(unittest.TestCase):
         self.assertGreater(len(ours), 150)
 
     def test_a_moved_field_is_found_out(self):
-        first, second = "  kl_outcome outcome;\n", "  int32_t advice;\n"
+        first, second = "  kl_outcome outcome;\n", "  kl_advice advice;\n"
         struct = HEADER[HEADER.index("typedef struct kl_error {") :]
         struct = struct[: struct.index("} kl_error;")]
         self.assertIn(first, struct)
