@@ -571,12 +571,12 @@ fn valid(kind: &str, param: &str, n: usize, source: &mut String) -> String {
         }
         "void *" => "NULL".into(),
         "kl_log_fn" => "NULL".into(),
-        "int64_t *" | "int32_t *" => {
+        _ if kind == "int64_t *" || (is_set(bare) && kind.ends_with(" *")) => {
             write!(source, "{bare} v{n} = 0; ").unwrap();
             format!("&v{n}")
         }
-        "size_t" | "int32_t" | "uint32_t" | "int64_t" | "uint64_t" | "kl_status" | "kl_outcome"
-        | "kl_verb" | "kl_command_filter" => {
+        _ if is_set(kind) => "0".into(),
+        "size_t" | "int32_t" | "uint32_t" | "int64_t" | "uint64_t" => {
             // A length that a NULL does not have; everything else is 0.
             (if param == "len" || param == "size" { "200" } else { "0" }).into()
         }
@@ -594,6 +594,12 @@ fn valid(kind: &str, param: &str, n: usize, source: &mut String) -> String {
         // A result: one that was never made.
         _ => "NULL".into(),
     }
+}
+
+/// Whether this is the type of a set of constants.
+fn is_set(name: &str) -> bool {
+    let header = std::fs::read_to_string(root().join("include/kiosklink.h")).unwrap();
+    header.contains(&format!("typedef int32_t {name};"))
 }
 
 fn has_init(name: &str) -> bool {

@@ -17,7 +17,7 @@ int main(int argc, char **argv) {
   }
   kl_status status = err.status;
   int64_t now = 0;
-  int32_t source = -1;
+  kl_time_source source = -1;
   if (kl_client_time(client, &now, &source, NULL) != KL_OK) source = -1;
   printf("%s %" PRId64 " %" PRId32 "\n%s\n", kl_status_name(status), now, source, status == KL_OK ? "" : err.message);
   kl_client_free(client);

@@ -41,7 +41,7 @@ struct lines {
   char last[256];
 };
 
-static void on_line(void *user, int32_t level, const char *line) {
+static void on_line(void *user, kl_log_level level, const char *line) {
   struct lines *lines = user;
   (void)level;
   lines->count++;
@@ -49,7 +49,7 @@ static void on_line(void *user, int32_t level, const char *line) {
   if (kl_set_log(KL_LOG_LEVEL_OFF, NULL, NULL, NULL) == KL_E_BUSY) lines->busy_seen = 1;
 }
 
-static void on_misuse(void *user, int32_t level, const char *line) {
+static void on_misuse(void *user, kl_log_level level, const char *line) {
   struct lines *lines = user;
   lines->count++;
   snprintf(lines->last, sizeof lines->last, "%d %s", (int)level, line);
