@@ -1,83 +1,16 @@
-//! `docs/api.md`: the reference of the C interface, written from the header with the Markdown of its comments. What
-//! stands where is told by the source file that an entry is declared in.
+//! `docs/api.md`: the reference of the C interface, written from the header with the Markdown of its comments, in its order.
 
+use crate::arrange::{Order, TOPICS, belongs};
 use crate::layout::{self, Header, Signature};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs;
-use std::path::Path;
 
 type Result<T> = std::result::Result<T, String>;
-
-struct Area {
-    title: &'static str,
-    /// Below `src/`.
-    files: &'static [&'static str],
-    intro: &'static str,
-}
-
-/// In the order of the page. What a new file declares has no place before the file stands here.
-const AREAS: &[Area] = &[
-    Area {
-        title: "Library",
-        files: &["ffi/library"],
-        intro: "Versions, names, the log, a trusted time. For the whole process, with no client.",
-    },
-    Area {
-        title: "Errors",
-        files: &["ffi/error", "status"],
-        intro: "What every call that acts or can fail returns and writes.",
-    },
-    Area {
-        title: "Configuration",
-        files: &["ffi/config"],
-        intro: "The settings of one account: [settings.md](settings.md).",
-    },
-    Area {
-        title: "Client",
-        files: &["ffi/client"],
-        intro: "One account on one platform, for any number of threads: [threads.md](threads.md).",
-    },
-    Area {
-        title: "Reads",
-        files: &["ffi/read", "ffi/identity"],
-        intro: "Cabinets, stock and orders, as whole lists, single pages, or one item after the other; the person and the \
-                company behind the account. Nothing is changed by them, so they are tried again when the network fails.",
-    },
-    Area {
-        title: "Pickup codes",
-        files: &["ffi/code"],
-        intro: "Looked up, listed, made, cancelled. To redeem one is a command: `kl_code_redeem`.",
-    },
-    Area {
-        title: "Commands",
-        files: &["ffi/command", "ffi/visit", "command/mod", "model"],
-        intro: "Acts that cannot be undone, each sent at most once for its `request_id`: [journal.md](journal.md).",
-    },
-    Area {
-        title: "Other writes",
-        files: &["ffi/write"],
-        intro: "Orders made, payments reported, refunds and appeals. Each is sent at most once; what is returned says whether \
-                it is done, not done or unknown.",
-    },
-    Area {
-        title: "Callbacks",
-        files: &["ffi/event"],
-        intro: "What a platform sends by itself, verified and taken apart: [flows.md](flows.md) has them step by step.",
-    },
-    Area {
-        title: "Everything else",
-        files: &["ffi/call"],
-        intro: "Calls of a platform that have no function of their own.",
-    },
-];
 
 /// The constants that header.rs makes of tables, and where they stand.
 const KEYS: &str = "KL_KEY_";
 const PLATFORMS: &str = "KL_PLATFORM_";
-const OF_CONFIG: &str = "Configuration";
-/// The file whose constants errors.md explains.
-const STATUS: &str = "status";
+/// Those that errors.md explains.
 const STATUSES: &str = "KL_E_*";
 
 /// Numbers that belong together.
@@ -91,29 +24,17 @@ struct Group {
 struct Page<'a> {
     header: &'a Header,
     docs: BTreeMap<&'a str, &'a str>,
-    /// The area of every name that a file declares, and which of the area's files that is.
-    places: BTreeMap<String, (usize, usize)>,
+    /// The topic of every name.
+    places: BTreeMap<String, usize>,
     groups: Vec<Group>,
     /// Where a mention leads.
     targets: BTreeMap<String, String>,
 }
 
 /// The text of `docs/api.md`. `exports` are the functions that it must have.
-pub fn generate(root: &Path, header: &str, exports: &[String]) -> Result<String> {
+pub fn generate(header: &str, order: &Order, exports: &[String]) -> Result<String> {
     let header = layout::read(header)?;
-    let mut places = BTreeMap::new();
-    let mut runs = Vec::new();
-    let files = |(n, area): (usize, &Area)| {
-        area.files.iter().enumerate().map(move |(m, file)| ((n, m), *file)).collect::<Vec<_>>()
-    };
-    for (place, file) in AREAS.iter().enumerate().flat_map(files) {
-        let path = format!("src/{file}.rs");
-        let source = fs::read_to_string(root.join(&path)).map_err(|e| format!("{path}: {e}"))?;
-        let (names, found) = declared(&source);
-        places.extend(names.into_iter().map(|name| (name, place)));
-        runs.extend(found.into_iter().map(|run| (place.0, file, run)));
-    }
-    let page = Page::new(&header, places, runs)?;
+    let page = Page::new(&header, order)?;
     let text = page.write()?;
     let missing: Vec<&str> =
         exports.iter().map(String::as_str).filter(|f| !text.contains(&heading(f))).collect();
@@ -132,61 +53,41 @@ fn alone(name: &str) -> bool {
     name.starts_with("KL_") && !name.ends_with('*')
 }
 
-/// What a source file declares for C, and its constants in runs: those with no empty line between them.
-fn declared(source: &str) -> (Vec<String>, Vec<Vec<String>>) {
-    let mut names = Vec::new();
-    let mut runs: Vec<Vec<String>> = vec![Vec::new()];
-    for line in source.lines().map(str::trim) {
-        let name = |rest: &str| {
-            let end = rest.find(|c: char| !word(c)).unwrap_or(rest.len());
-            let ours = rest.starts_with("kl_") || rest.starts_with("KL_");
-            ours.then(|| rest[..end].to_owned())
-        };
-        let constant = line.strip_prefix("pub const ").and_then(name);
-        let function = || line.split_once("extern \"C\" fn ").and_then(|(_, rest)| name(rest));
-        let named = |kind| line.strip_prefix(kind).and_then(name);
-        if let Some(constant) = constant {
-            runs.last_mut().expect("there is always one").push(constant.clone());
-            names.push(constant);
-        } else if !line.starts_with("///") && !line.starts_with('#') {
-            runs.push(Vec::new());
-            names.extend(function().or_else(|| named("pub struct ")).or_else(|| named("pub type ")));
-        }
-    }
-    runs.retain(|run| !run.is_empty());
-    (names, runs)
-}
-
 fn word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
 impl<'a> Page<'a> {
-    fn new(
-        header: &'a Header,
-        places: BTreeMap<String, (usize, usize)>,
-        runs: Vec<(usize, &str, Vec<String>)>,
-    ) -> Result<Page<'a>> {
-        let mut groups = Vec::new();
+    fn new(header: &'a Header, order: &Order) -> Result<Page<'a>> {
+        let places: BTreeMap<String, usize> = order.iter().cloned().collect();
+        let mut groups: Vec<Group> = Vec::new();
         let mut targets = BTreeMap::new();
-        for (area, file, mut run) in runs {
-            run.retain(|name| header.constants.contains_key(name));
-            if file == STATUS {
-                targets.extend(run.into_iter().map(|name| (name, "errors.md".to_owned())));
-                if !groups.iter().any(|g: &Group| g.name == STATUSES) {
-                    groups.push(Group { name: STATUSES.into(), area, members: Vec::new() });
+        for (name, area) in order {
+            let set = order.iter().find(|(set, _)| header.typedefs.contains_key(set) && belongs(name, set));
+            let members = || header.constants.keys().filter(|n| n.starts_with(name)).cloned().collect();
+            let group = match (name.as_str(), set) {
+                (KEYS, _) => Group { name: format!("{KEYS}*"), area: *area, members: Vec::new() },
+                (PLATFORMS, _) => Group { name: format!("{PLATFORMS}*"), area: *area, members: members() },
+                (_, Some((set, _))) if set == "kl_status" => {
+                    targets.insert(name.clone(), "errors.md".to_owned());
+                    Group { name: STATUSES.into(), area: *area, members: Vec::new() }
                 }
-            } else if !run.is_empty() {
-                let name = common(&run)?;
-                targets.extend(run.iter().map(|member| (member.clone(), anchor(&name))));
-                groups.push(Group { name, area, members: run });
+                (_, Some((set, _))) => {
+                    let members: Vec<String> =
+                        order.iter().map(|(n, _)| n.clone()).filter(|n| belongs(n, set)).collect();
+                    // An outcome is written so often that its names are short.
+                    let name = if set == "kl_outcome" { "KL_*".into() } else { set.to_uppercase() + "_*" };
+                    Group { name, area: *area, members }
+                }
+                _ if header.constants.contains_key(name) => {
+                    Group { name: name.clone(), area: *area, members: vec![name.clone()] }
+                }
+                _ => continue,
+            };
+            if !groups.iter().any(|g| g.name == group.name) {
+                groups.push(group);
             }
         }
-        let config = AREAS.iter().position(|a| a.title == OF_CONFIG).ok_or("no place for the settings")?;
-        let platforms: Vec<_> =
-            header.docs.iter().map(|(n, _)| n.clone()).filter(|n| n.starts_with(PLATFORMS)).collect();
-        groups.push(Group { name: format!("{PLATFORMS}*"), area: config, members: platforms });
-        groups.push(Group { name: format!("{KEYS}*"), area: config, members: Vec::new() });
         for group in &groups {
             let mut all = group.members.iter().chain([&group.name]);
             all.try_for_each(|name| put(&mut targets, name, anchor(&group.name)))?;
@@ -197,7 +98,7 @@ impl<'a> Page<'a> {
         for (name, _) in &header.docs {
             let kept = targets.contains_key(name);
             if !kept && !places.contains_key(name) {
-                return Err(format!("{name} has no place in docs/api.md: name its file in xtask/src/api.rs"));
+                return Err(format!("{name} has no place in docs/api.md"));
             }
             if !header.constants.contains_key(name) {
                 put(&mut targets, name, anchor(name))?;
@@ -229,15 +130,13 @@ impl<'a> Page<'a> {
     }
 
     fn area(&self, name: &str) -> Option<usize> {
-        self.places.get(name).map(|(area, _)| *area)
+        self.places.get(name).copied()
     }
 
-    /// The names of an area that `kind` has, file by file in the header's order.
+    /// The names of an area that `kind` has, in the header's order.
     fn named(&self, area: usize, kind: impl Fn(&str) -> bool) -> Vec<&str> {
         let names = self.header.docs.iter().map(|(name, _)| name.as_str());
-        let mut names: Vec<&str> = names.filter(|n| self.area(n) == Some(area) && kind(n)).collect();
-        names.sort_by_key(|name| self.places[*name].1);
-        names
+        names.filter(|n| self.area(n) == Some(area) && kind(n)).collect()
     }
 
     fn functions(&self, area: usize) -> Vec<&str> {
@@ -264,8 +163,8 @@ impl<'a> Page<'a> {
     fn write(&self) -> Result<String> {
         let mut out = String::from(INTRO);
         out.push_str("\n## Contents\n\n");
-        for (n, area) in AREAS.iter().enumerate() {
-            let slug = area.title.to_lowercase().replace(' ', "-");
+        for (n, area) in TOPICS.iter().enumerate() {
+            let slug = area.title.to_lowercase().replace(',', "").replace(' ', "-");
             writeln!(out, "- [{}](#{slug})", area.title).map_err(fail)?;
             let groups = self.groups.iter().filter(|g| g.area == n).map(|g| g.name.as_str());
             for (what, names) in
@@ -276,7 +175,7 @@ impl<'a> Page<'a> {
                 }
             }
         }
-        for (n, area) in AREAS.iter().enumerate() {
+        for (n, area) in TOPICS.iter().enumerate() {
             write!(out, "\n## {}\n\n{}\n", area.title, self.prose(area.intro, "")?).map_err(fail)?;
             for name in self.functions(n) {
                 self.function(name, &mut out)?;
@@ -513,20 +412,6 @@ Every function, type and constant of [`include/kiosklink.h`](../include/kiosklin
 Written by `make header` from the sources; do not edit.
 ";
 
-/// What the names have in common, up to an underscore, with a star; a single name is its own.
-fn common(names: &[String]) -> Result<String> {
-    let [first, rest @ ..] = names else { return Err("no names".into()) };
-    if rest.is_empty() {
-        return Ok(first.clone());
-    }
-    let same = |n: &usize| rest.iter().all(|name| name.as_bytes().get(*n) == first.as_bytes().get(*n));
-    let prefix = &first[..(0..first.len()).take_while(same).count()];
-    match prefix.rfind('_') {
-        Some(end) if end > 2 => Ok(format!("{}*", &prefix[..=end])),
-        _ => Err(format!("{} have nothing in common: part them by an empty line", names.join(", "))),
-    }
-}
-
 /// As GitHub makes it of a heading.
 fn anchor(name: &str) -> String {
     let more = if alone(name) { "-constant" } else { "" };
@@ -637,32 +522,22 @@ void kl_thing_free(kl_thing *thing);
 const kl_told *kl_thing_told(const kl_thing *thing);
 #endif
 ";
-    const SOURCE: &str = "\
-/// The door is open, or it is not.
-pub const KL_DOOR_STATE_OPEN: i32 = 1;
+    const NAMES: [&str; 6] =
+        ["KL_DOOR_STATE_OPEN", "kl_thing", "kl_told", "kl_make", "kl_thing_free", "kl_thing_told"];
 
-pub struct kl_thing {
-pub struct kl_told {
-pub extern \"C\" fn kl_make(
-pub extern \"C\" fn kl_thing_free(thing: *mut kl_thing) {
-pub extern \"C\" fn kl_thing_told(thing: *const kl_thing) -> *const kl_told {
-";
+    fn order(names: &[&str]) -> Order {
+        names.iter().map(|name| ((*name).to_owned(), 0)).collect()
+    }
 
-    fn page(header: &str, source: &str) -> Result<String> {
-        let header = layout::read(header)?;
-        let (names, runs) = declared(source);
-        let places = names.into_iter().map(|name| (name, (0, 0))).collect();
-        Page::new(&header, places, runs.into_iter().map(|run| (0, "ffi/x", run)).collect())?.write()
+    fn page(header: &str, names: &[&str]) -> Result<String> {
+        Page::new(&layout::read(header)?, &order(names))?.write()
     }
 
     #[test]
     fn comments_become_markdown_with_links() {
         // The areas' own words name functions of the real header.
         let header = layout::read(HEADER).unwrap();
-        let (names, runs) = declared(SOURCE);
-        let places = names.into_iter().map(|name| (name, (0, 0))).collect();
-        let runs = runs.into_iter().map(|run| (0, "ffi/x", run)).collect();
-        let page = Page::new(&header, places, runs).unwrap();
+        let page = Page::new(&header, &order(&NAMES)).unwrap();
         let mut out = String::new();
         page.function("kl_make", &mut out).unwrap();
         page.a_type("kl_told", &mut out).unwrap();
@@ -683,7 +558,7 @@ Makes one. See [`kl_thing_free()`](#kl_thing_free).
 
 ### `kl_told`
 
-Says so: [`kl_make`](#kl_make), [`KL_DOOR_STATE_OPEN`](#kl_door_open-constant), `kl_make` again, [time.md](time.md).
+Says so: [`kl_make`](#kl_make), [`KL_DOOR_STATE_OPEN`](#kl_door_state_open-constant), `kl_make` again, [time.md](time.md).
 
 - The library's own, to be read through a pointer only ([the rule](conventions.md#5-structs-that-you-read)).
 - Found by [`kl_thing_told`](#kl_thing_told).
@@ -705,20 +580,19 @@ One `kl_thing`. Opaque.
 
     #[test]
     fn what_has_no_place_is_refused() {
-        let refused = |header: &str, source: &str| page(header, source).unwrap_err();
-        let homeless = SOURCE.replace("kl_make(", "kl_other(");
-        assert!(refused(HEADER, &homeless).contains("kl_make has no place"));
+        let refused = |header: &str, names: &[&str]| page(header, names).unwrap_err();
+        assert!(refused(HEADER, &NAMES[..3]).contains("kl_make has no place"));
         let renamed = HEADER.replace("See `kl_thing_free()`", "See `kl_thing_end()`");
-        assert!(refused(&renamed, SOURCE).contains("names kl_thing_end, which the header does not have"));
+        assert!(refused(&renamed, &NAMES).contains("names kl_thing_end, which the header does not have"));
         let bare = HEADER.replace("/** Ends it. */\n", "");
-        assert!(refused(&bare, SOURCE).contains("kl_thing_free has no comment"));
+        assert!(refused(&bare, &NAMES).contains("kl_thing_free has no comment"));
     }
 
     #[test]
     fn every_export_is_in_the_committed_page() {
         let root = crate::root();
-        let page = fs::read_to_string(root.join("docs/api.md")).unwrap();
-        let exports = fs::read_to_string(root.join("abi/exports.txt")).unwrap();
+        let page = std::fs::read_to_string(root.join("docs/api.md")).unwrap();
+        let exports = std::fs::read_to_string(root.join("abi/exports.txt")).unwrap();
         for name in exports.lines() {
             assert!(page.contains(&heading(name)), "docs/api.md does not name {name}");
         }

@@ -1,10 +1,14 @@
 //! The C header: what cbindgen makes of the sources, the key macros from the table of settings, and an `_INIT` macro
-//! for each struct that a caller allocates.
+//! for each struct that a caller allocates, by topic.
 
+use crate::arrange::{self, Item, Order};
 use kiosklink::config::{Form, KEYS, Key};
 use kiosklink::platform::Kind;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
+
+type Result<T> = std::result::Result<T, String>;
 
 /// The header, twice.
 pub struct Texts {
@@ -12,10 +16,12 @@ pub struct Texts {
     pub header: String,
     /// The same with the Markdown of its comments, for the reference.
     pub marked: String,
+    /// What it declares, in its order, each with its topic.
+    pub order: Order,
 }
 
 /// Both texts of the header.
-pub fn generate(root: &Path) -> Result<Texts, String> {
+pub fn generate(root: &Path) -> Result<Texts> {
     let config =
         cbindgen::Config::from_file(root.join("cbindgen.toml")).map_err(|e| format!("cbindgen.toml: {e}"))?;
     let mut text = Vec::new();
@@ -26,7 +32,8 @@ pub fn generate(root: &Path) -> Result<Texts, String> {
         .map_err(|e| format!("cbindgen: {e}"))?
         .write(&mut text);
     let text = String::from_utf8(text).map_err(|e| e.to_string())?;
-    Ok(Texts { header: whole(&plain(&text))?, marked: whole(&text)? })
+    let (marked, order) = whole(&text)?;
+    Ok(Texts { header: whole(&plain(&text))?.0, marked, order })
 }
 
 /// As it is written: with a mark on every function whose answer must be looked at.
@@ -49,21 +56,24 @@ pub fn must_use(header: &str) -> String {
     out
 }
 
-/// With what cbindgen does not know.
-fn whole(text: &str) -> Result<String, String> {
+/// With what cbindgen does not know, by topic.
+fn whole(text: &str) -> Result<(String, Order)> {
     let text = tidy(text);
-    let keys = keys()?;
     let inits = inits(&text)?;
-    // The constants come before the first type, the initialisers after the last.
-    let types = text.find("\ntypedef ").ok_or("the header has no typedef")?;
-    // The first type's own comment goes with it.
-    let types = match text[..types].trim_end().ends_with("*/") {
-        true => text[..types].rfind("\n/**").unwrap_or(types),
-        false => types,
-    };
-    let close = text.rfind("#ifdef __cplusplus\n}").ok_or("the header has no C++ guard at its end")?;
-    Ok([&text[..types], &keys, &text[types..close], &inits, &text[close..]].concat())
+    // What stands in front of the first declaration stays there; all of them are C's, also in C++.
+    let blocks: Vec<&str> = text.split("\n\n").map(|block| block.trim_matches('\n')).collect();
+    let first = blocks.iter().position(|b| Item::read(b).is_some()).ok_or("the header declares nothing")?;
+    let mut items: Vec<Item> = blocks.iter().filter_map(|block| Item::read(block)).collect();
+    items.push(Item::together(PLATFORMS, &platforms()?));
+    items.push(Item::together(KEY_MACROS, &keys()?));
+    let (body, order) = arrange::arrange(&items, |name| inits.get(name).cloned())?;
+    let end = "#ifdef __cplusplus\n}  // extern \"C\"\n#endif\n\n#endif  /* KIOSKLINK_H */\n";
+    let begin = "\n\n#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
+    Ok(([&blocks[..first].join("\n\n"), begin, &body, end].concat(), order))
 }
+
+const PLATFORMS: &str = "KL_PLATFORM_";
+const KEY_MACROS: &str = "KL_KEY_";
 
 /// The functions that the header declares, sorted.
 pub fn functions(header: &str) -> Vec<String> {
@@ -125,14 +135,19 @@ fn tidy(text: &str) -> String {
     out
 }
 
-fn keys() -> Result<String, String> {
-    let mut out = String::from("\n/* The platforms, for kl_config_new. */\n");
-    let line = |e: std::fmt::Error| e.to_string();
+fn platforms() -> Result<String> {
+    let mut out = String::from("/* The platforms, for kl_config_new. */\n");
     for kind in Kind::ALL {
         let name = kind.name();
-        writeln!(out, "#define KL_PLATFORM_{} \"{name}\"", name.to_uppercase()).map_err(line)?;
+        writeln!(out, "#define KL_PLATFORM_{} \"{name}\"", name.to_uppercase()).map_err(|e| e.to_string())?;
     }
-    out.push_str("\n/* The settings, for kl_config_set; the same words in the JSON file of accounts. */\n");
+    Ok(out)
+}
+
+fn keys() -> Result<String> {
+    let line = |e: std::fmt::Error| e.to_string();
+    let mut out =
+        String::from("/* The settings, for kl_config_set; the same words in the JSON file of accounts. */\n");
     for (i, first) in KEYS.iter().enumerate() {
         if KEYS[..i].iter().any(|k| k.name == first.name) {
             continue;
@@ -184,8 +199,8 @@ fn wrapped(text: &str) -> String {
 }
 
 /// Every struct whose first field is its size: `KL_X_INIT` with the size and zeroes for all the rest.
-fn inits(text: &str) -> Result<String, String> {
-    let mut out = String::from("\n/* Initial values for the structs that you allocate. */\n");
+fn inits(text: &str) -> Result<BTreeMap<String, String>> {
+    let mut out = BTreeMap::new();
     for part in text.split("typedef struct ").skip(1) {
         let Some((name, rest)) = part.split_once(" {") else { continue };
         let Some((body, _)) = rest.split_once("\n}") else { continue };
@@ -204,10 +219,9 @@ fn inits(text: &str) -> Result<String, String> {
             _ => "0",
         };
         let values: Vec<&str> = fields[1..].iter().map(zero).collect();
-        writeln!(out, "#define {}_INIT {{sizeof({name}), {}}}", name.to_uppercase(), values.join(", "))
-            .map_err(|e| e.to_string())?;
+        let init = format!("#define {}_INIT {{sizeof({name}), {}}}", name.to_uppercase(), values.join(", "));
+        out.insert(name.to_owned(), init);
     }
-    out.push('\n');
     Ok(out)
 }
 

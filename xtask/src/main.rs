@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::{env, fs};
 
 mod api;
+mod arrange;
 mod compare;
 mod header;
 mod layout;
@@ -45,14 +46,14 @@ fn root() -> PathBuf {
 }
 
 fn written(check: bool) -> Result<(), String> {
-    let header::Texts { header, marked } = header::generate(&root())?;
+    let header::Texts { header, marked, order } = header::generate(&root())?;
     let functions = header::functions(&header);
     let mut exports = String::new();
     for name in &functions {
         writeln!(exports, "{name}").map_err(|e| e.to_string())?;
     }
     let (layout, abi) = layout::generate(&header)?;
-    let reference = api::generate(&root(), &marked, &functions)?;
+    let reference = api::generate(&marked, &order, &functions)?;
     let broken = difference(&layout, abi)?.broken;
     for (path, text) in [
         ("include/kiosklink.h", header::must_use(&header)),
