@@ -1,8 +1,10 @@
 """A client: one account on one platform, with every verb of the library."""
 
 import ctypes
+import functools
 import os
 import threading
+import warnings
 import weakref
 from typing import (
     Any,
@@ -188,6 +190,52 @@ class Event(_Owner):
         return "<kiosklink.Event %s %s>" % (self.info.kind.name, self.info.method)
 
 
+# What the methods were called before they were called as the functions of C are. For programs that were written then;
+# gone with version 1.0.
+_BEFORE = {
+    "adopt_journal": "journal_adopt",
+    "apply_refund": "refund_apply",
+    "cabinets": "cabinet_iter",
+    "cancel_codes": "code_cancel",
+    "check_door": "door_check",
+    "check_redeem": "redeem_check",
+    "close_visit": "visit_close",
+    "command": "command_get",
+    "commands": "command_list",
+    "company": "company_get",
+    "create_codes": "code_create",
+    "create_order": "order_create",
+    "file_appeal": "appeal_file",
+    "get_order": "order_get",
+    "journal": "journal_read",
+    "list_cabinets": "cabinet_list",
+    "list_codes": "code_list",
+    "list_orders": "order_list",
+    "list_stock": "stock_fetch",
+    "lookup_code": "code_lookup",
+    "open_door": "door_open",
+    "orders": "order_iter",
+    "overrule": "command_overrule",
+    "parse_event": "event_parse",
+    "pending": "command_pending",
+    "redeem_code": "code_redeem",
+    "repair_journal": "journal_repair",
+    "report_payment": "payment_report",
+    "resolve": "command_resolve",
+    "settle": "command_settle",
+    "stock": "stock_iter",
+    "user": "user_get",
+    "visits": "visit_list",
+    "wait": "command_wait",
+}
+
+
+def _report_before(report: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    if "notify_url" in kwargs:
+        kwargs["report_url"] = kwargs.pop("notify_url")
+    return report(*args, **kwargs)
+
+
 class Client(_Owner):
     """One account on one platform. Any number of threads may use it at the same time.
 
@@ -236,6 +284,15 @@ class Client(_Owner):
 
     def __repr__(self) -> str:
         return "<kiosklink.Client %s%s>" % (self._called, " closed" if self.closed else "")
+
+    def __getattr__(self, name: str) -> Any:
+        # Only names that the class does not have come here.
+        now = _BEFORE.get(name)
+        if now is None:
+            raise AttributeError("%r object has no attribute %r" % (type(self).__name__, name))
+        warnings.warn("Client.%s is called %s now" % (name, now), DeprecationWarning, stacklevel=2)
+        method = getattr(self, now)
+        return functools.partial(_report_before, method) if now == "payment_report" else method
 
     # ---- The client itself ----
 

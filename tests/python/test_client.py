@@ -46,6 +46,21 @@ class Doors(Case):
         with self.assertRaises(AttributeError):
             first.order_no = "another"
 
+    def test_what_methods_were_called_before(self):
+        client = self.client()
+        with self.assertWarns(DeprecationWarning):
+            first = client.open_door("visit-1", CABINET)
+        with self.assertWarns(DeprecationWarning):
+            report = client.report_payment
+        # There is no order yet: the address was asked, and refused.
+        with self.assertRaises(errors.PlatformError):
+            report(first.order_no, notify_url=first.report_url, trade_no="T1", amount=450)
+        for name, now in kiosklink.client._BEFORE.items():
+            self.assertTrue(callable(getattr(kiosklink.Client, now)), now)
+            self.assertNotIn(name, vars(kiosklink.Client))
+        with self.assertRaises(AttributeError):
+            client.open_sesame
+
     def test_another_command_under_the_same_name_is_refused(self):
         client = self.client()
         client.door_open("visit-1", CABINET)
