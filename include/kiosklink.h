@@ -58,7 +58,17 @@ const char *kl_build_info(void);
 /* ---- Errors ------------------------------------------------------------------------------------------------------
  * What every call that acts or can fail returns and writes: docs/errors.md. */
 
-/** What a call answers: 0 is KL_OK, anything else one of the KL_E_* codes. */
+/**
+ * What a call answers: 0 is KL_OK, anything else one of the KL_E_* codes.
+ *
+ * Any call can give KL_E_NULL to KL_E_INTERNAL and KL_E_RESOURCE. What a function can give beyond these stands at the end
+ * of its comment, after *Codes*; many go together:
+ *
+ * - *network*: KL_E_CANCELLED to KL_E_RATE_LIMIT, KL_E_CONFIG_VALUE.
+ * - *platform*: KL_E_UNSUPPORTED, KL_E_CONFIG_MISSING, KL_E_PLATFORM to KL_E_TOKEN.
+ * - *journal*: KL_E_CANCELLED, KL_E_JOURNAL to KL_E_STATE_DIR.
+ * - *command*: KL_E_BUSY, KL_E_REQUEST_ID to KL_E_BLOCKED, KL_E_REQUEST_TOO_OLD, *network*, *platform*, *journal*.
+ */
 typedef int32_t kl_status;
 /** It worked. */
 #define KL_OK 0
@@ -334,6 +344,8 @@ typedef struct kl_config kl_config;
 
 /**
  * Starts the settings of an account on a platform, named as in KL_PLATFORM_*. End it with kl_config_free.
+ *
+ * Codes: KL_E_PLATFORM_NAME.
  */
 KL_MUST_USE kl_status kl_config_new(const char *platform, kl_config **out, kl_error *err);
 
@@ -341,6 +353,8 @@ KL_MUST_USE kl_status kl_config_new(const char *platform, kl_config **out, kl_er
  * Reads the settings of account from a JSON file, {"accounts": {"NAME": {"platform": "yopoint", …}}}, with the
  * keys of kl_config_set. account may be NULL if the file holds one. Relative paths in the file count from its own
  * folder. KL_E_CONFIG_FILE, KL_E_CONFIG_KEY or KL_E_CONFIG_VALUE say what is wrong and where.
+ *
+ * Codes: KL_E_CONFIG_FILE, KL_E_CONFIG_KEY, KL_E_CONFIG_VALUE, KL_E_PLATFORM_NAME.
  */
 KL_MUST_USE kl_status kl_config_load(const char *json_path, const char *account, kl_config **out, kl_error *err);
 
@@ -514,6 +528,8 @@ KL_MUST_USE kl_status kl_config_load(const char *json_path, const char *account,
  * Sets one value; the same key again replaces it. Keys are the macros KL_KEY_*. A key that the platform does not
  * know is KL_E_CONFIG_KEY and the message names the nearest one; a value of the wrong form is KL_E_CONFIG_VALUE.
  * The value is copied.
+ *
+ * Codes: KL_E_CONFIG_KEY, KL_E_CONFIG_VALUE.
  */
 KL_MUST_USE kl_status kl_config_set(kl_config *config, const char *key, const char *value, kl_error *err);
 
@@ -532,6 +548,9 @@ typedef struct kl_client kl_client;
 /**
  * Makes a client. Checks every setting, reads the CA and certificate files, sends nothing and starts no thread; works
  * without a network. config may be freed afterwards. End it with kl_client_free.
+ *
+ * Codes: KL_E_CONFIG_VALUE, KL_E_CONFIG_MISSING, KL_E_CONFIG_FILE, KL_E_ROOTS, KL_E_CLIENT_CERT,
+ * KL_E_JOURNAL to KL_E_STATE_DIR.
  */
 KL_MUST_USE kl_status kl_client_new(const kl_config *config, kl_client **out, kl_error *err);
 
@@ -593,6 +612,8 @@ int32_t kl_client_can(kl_client *client, kl_verb verb);
  * Ends every call in flight on this client and on its views with KL_E_CANCELLED, from any other thread; given a view,
  * those of that view only, and of views of it. Calls that start later work. A command whose first byte had left is then
  * unknown, as its error says. Waits for nothing; not for signal handlers.
+ *
+ * Codes: none of its own.
  */
 KL_MUST_USE kl_status kl_client_cancel(kl_client *client,
                                        kl_error *err);
@@ -600,6 +621,8 @@ KL_MUST_USE kl_status kl_client_cancel(kl_client *client,
 /**
  * Opens the connection before it is needed, or proves that the open one is alive: the next call is one round trip.
  * Call it when a customer walks up. Blocks up to timeout_ms.
+ *
+ * Codes: *network*, *platform*.
  */
 KL_MUST_USE kl_status kl_client_warm(kl_client *client, kl_error *err);
 
@@ -610,6 +633,8 @@ KL_MUST_USE kl_status kl_client_warm(kl_client *client, kl_error *err);
 /**
  * Asks the platform whether it is there and takes the credentials (Yopoint: api.test; Dingshang: POST /ping;
  * Youzan: a token; Zhiyun: authorize). Tried again inside timeout_ms when the network fails.
+ *
+ * Codes: *network*, *platform*.
  */
 KL_MUST_USE kl_status kl_ping(kl_client *client, kl_error *err);
 
@@ -634,6 +659,8 @@ typedef struct kl_cabinets kl_cabinets;
  * machines=vending terminal.terminal.list; Dingshang: POST /rent/machines, which is always one page; Youzan: pickup points, multistore.offline.search): one page, or all of
  * them if page is NULL. Tried again inside timeout_ms when the network fails. End the result with
  * kl_cabinets_free.
+ *
+ * Codes: *network*, *platform*.
  */
 KL_MUST_USE kl_status kl_cabinet_list(kl_client *client,
                                       const kl_page *page,
@@ -700,6 +727,8 @@ typedef struct kl_cabinet_iter kl_cabinet_iter;
 /**
  * Walks the account's cabinets page by page, page_size at a time (0 for the most that the platform documents),
  * holding one page in memory. Sends nothing yet. End it with kl_cabinet_iter_free.
+ *
+ * Codes: none of its own.
  */
 KL_MUST_USE kl_status kl_cabinet_iter_new(kl_client *client,
                                           uint32_t page_size,
@@ -709,6 +738,8 @@ KL_MUST_USE kl_status kl_cabinet_iter_new(kl_client *client,
 /**
  * The next cabinet in *item, or NULL there after the last one, both with KL_OK. It is borrowed until the next call.
  * After an error the same page is asked for again.
+ *
+ * Codes: *network*, *platform*.
  */
 KL_MUST_USE kl_status kl_cabinet_iter_next(kl_cabinet_iter *iter,
                                            const kl_cabinet **item,
@@ -763,6 +794,8 @@ typedef struct kl_stock kl_stock;
  * lane of the main cabinet A: the others with kl_stock_fetch_page and {"cabinet_name":"B"}; Youzan:
  * items.onsale.get, the goods of the whole shop whatever cabinet_id says). Tried again inside timeout_ms when the
  * network fails; each page has that long. End the result with kl_stock_free.
+ *
+ * Codes: *network*, *platform*.
  */
 KL_MUST_USE kl_status kl_stock_fetch(kl_client *client,
                                      const char *cabinet_id,
@@ -772,6 +805,8 @@ KL_MUST_USE kl_status kl_stock_fetch(kl_client *client,
 /**
  * One page of the goods of a cabinet, with more parameters for the platform if extra_json, a JSON object, is not
  * NULL. page NULL means all pages. End the result with kl_stock_free.
+ *
+ * Codes: *network*, *platform*.
  */
 KL_MUST_USE kl_status kl_stock_fetch_page(kl_client *client,
                                           const char *cabinet_id,
@@ -798,6 +833,8 @@ void kl_stock_free(kl_stock *stock);
 /**
  * Walks the goods of a cabinet page by page, holding one page in memory. page_size 0 means the most that the
  * platform documents; extra_json may be NULL. Sends nothing yet. End it with kl_stock_iter_free.
+ *
+ * Codes: none of its own.
  */
 KL_MUST_USE kl_status kl_stock_iter_new(kl_client *client,
                                         const char *cabinet_id,
@@ -809,6 +846,8 @@ KL_MUST_USE kl_status kl_stock_iter_new(kl_client *client,
 /**
  * The next item in *item, or NULL there after the last one, both with KL_OK. It is borrowed until the next call.
  * After an error the same page is asked for again.
+ *
+ * Codes: *network*, *platform*.
  */
 KL_MUST_USE kl_status kl_stock_iter_next(kl_stock_iter *iter, const kl_stock_item **item, kl_error *err);
 
@@ -837,6 +876,8 @@ void kl_stock_iter_free(kl_stock_iter *iter);
  * A new name for an act, written to buf: this library never gives it again, nor does another. Make it when the act is
  * decided on, keep it (a file, a row of your own) before the first try, and use it at every try. size bytes are yours;
  * KL_REQUEST_ID_MAX + 1 always do. KL_E_ARGUMENT, and an empty text, if they do not. Sends nothing.
+ *
+ * Codes: *journal*.
  */
 KL_MUST_USE kl_status kl_request_id_new(kl_client *client,
                                         char *buf,
@@ -927,6 +968,8 @@ typedef struct kl_command kl_command;
  * KL_EVENT_KIND_DELIVERY.
  *
  * End the result with kl_command_free.
+ *
+ * Codes: *command*.
  */
 KL_MUST_USE kl_outcome kl_door_open(kl_client *client,
                                     const kl_door_request *request,
@@ -937,6 +980,8 @@ KL_MUST_USE kl_outcome kl_door_open(kl_client *client,
  * What kl_door_open would refuse of this request, by the same rules: KL_OK if nothing. Sends nothing and records nothing,
  * so it says nothing of what the platform or an earlier command of this name will say. Check the door of a visit before its
  * code is redeemed.
+ *
+ * Codes: KL_E_UNSUPPORTED, KL_E_CONFIG_MISSING.
  */
 KL_MUST_USE kl_status kl_door_check(kl_client *client,
                                     const kl_door_request *request,
@@ -1084,6 +1129,8 @@ typedef struct kl_orders kl_orders;
  * One order (Yopoint: cabinet.order.get, https://yopointapi.apifox.cn/api-150924989, or consumer.order.get;
  * Dingshang: POST /orders/{order_no}, which needs cabinet_id too), as a list of one. Tried again inside
  * timeout_ms when the network fails. End the result with kl_orders_free.
+ *
+ * Codes: *network*, *platform*.
  */
 KL_MUST_USE kl_status kl_order_get(kl_client *client,
                                    const kl_order_ref *order,
@@ -1110,6 +1157,8 @@ typedef struct kl_order_query {
  * consumer.order.list; Youzan: trades.sold.get): one page, or all of them if page is NULL. Periods longer than a
  * platform lists at once (Youzan: 89 days) are split and joined, oldest first; a page of one is refused. Tried again
  * inside timeout_ms when the network fails. End the result with kl_orders_free.
+ *
+ * Codes: *network*, *platform*.
  */
 KL_MUST_USE kl_status kl_order_list(kl_client *client,
                                     const kl_order_query *query,
@@ -1256,6 +1305,8 @@ typedef struct kl_order_iter kl_order_iter;
 /**
  * Walks the orders of a period page by page, holding one page in memory. page_size 0 means the most that the
  * platform documents. Sends nothing yet; the query is copied. End it with kl_order_iter_free.
+ *
+ * Codes: none of its own.
  */
 KL_MUST_USE kl_status kl_order_iter_new(kl_client *client,
                                         const kl_order_query *query,
@@ -1266,6 +1317,8 @@ KL_MUST_USE kl_status kl_order_iter_new(kl_client *client,
 /**
  * The next order in *item, or NULL there after the last one, both with KL_OK. It is borrowed until the next call.
  * After an error the same page is asked for again.
+ *
+ * Codes: *network*, *platform*.
  */
 KL_MUST_USE kl_status kl_order_iter_next(kl_order_iter *iter, const kl_order **item, kl_error *err);
 
@@ -1325,6 +1378,8 @@ typedef struct kl_response kl_response;
  * older vending form of the same report, which is inferred to hold for cabinets. Dingshang: PUT /orders/{order_no}
  * with status 1 or 6, within 20 minutes of making the order; the amount and the channel's answer are not sent. It is
  * recorded like a door's command and needs state_dir as that does. End the result with kl_response_free.
+ *
+ * Codes: *command*.
  */
 KL_MUST_USE kl_outcome kl_payment_report(kl_client *client,
                                          const kl_payment_report_request *request,
@@ -1367,6 +1422,8 @@ typedef struct kl_claim_request {
  * Dingshang: PUT /orders/{order_no} with status 2 marks the order and returns the stock; it moves no money.
  * KL_E_BLOCKED, and nothing sent, while it is not known what became of a command of this order. It is recorded like
  * a door's command and needs state_dir as that does. End the result with kl_response_free.
+ *
+ * Codes: *command*.
  */
 KL_MUST_USE kl_outcome kl_refund_apply(kl_client *client,
                                        const kl_claim_request *request,
@@ -1378,6 +1435,8 @@ KL_MUST_USE kl_outcome kl_refund_apply(kl_client *client,
  * corrected goods come as KL_EVENT_KIND_RECOGNIZED again; after it a new order comes as KL_EVENT_KIND_ORDER_REPLACED and the
  * old one is refunded. Parameter names beside the order number are inferred. It is recorded like a door's command and
  * needs state_dir as that does. End the result with kl_response_free.
+ *
+ * Codes: *command*.
  */
 KL_MUST_USE kl_outcome kl_appeal_file(kl_client *client,
                                       const kl_claim_request *request,
@@ -1428,6 +1487,8 @@ typedef struct kl_order_create_request {
  * yet: ask for the rest with kl_order_get. Sent at most once; after *unknown* look for your number before you make
  * another. It is recorded like a door's command and needs state_dir as that does. End the result with
  * kl_orders_free.
+ *
+ * Codes: *command*.
  */
 KL_MUST_USE kl_outcome kl_order_create(kl_client *client,
                                        const kl_order_create_request *request,
@@ -1504,6 +1565,8 @@ typedef struct kl_redeem_request {
 
 /**
  * What kl_code_redeem would refuse of this request, as kl_door_check says for doors. Sends nothing and records nothing.
+ *
+ * Codes: KL_E_UNSUPPORTED, KL_E_CONFIG_MISSING.
  */
 KL_MUST_USE kl_status kl_redeem_check(kl_client *client,
                                       const kl_redeem_request *request,
@@ -1523,6 +1586,8 @@ KL_MUST_USE kl_status kl_redeem_check(kl_client *client,
  * Dingshang moves nothing yet: dispense item_no of order_no with kl_door_open, under a request_id of its own.
  *
  * End the result with kl_command_free.
+ *
+ * Codes: KL_E_CODE_TRIES, *command*.
  */
 KL_MUST_USE kl_outcome kl_code_redeem(kl_client *client,
                                       const kl_redeem_request *request,
@@ -1556,6 +1621,8 @@ typedef struct kl_codes kl_codes;
  * Dingshang: by POST /products/{id}/pickup_code, which finds only codes that can still be used; Youzan:
  * trade.selffetchcode.get and its like). KL_E_NOT_FOUND if there is no such code. It does not settle an *unknown*
  * redemption: kl_command_resolve does. Tried again inside timeout_ms when the network fails. End the result with kl_codes_free.
+ *
+ * Codes: *network*, *platform*.
  */
 KL_MUST_USE kl_status kl_code_lookup(kl_client *client,
                                      const kl_code_query *query,
@@ -1565,6 +1632,8 @@ KL_MUST_USE kl_status kl_code_lookup(kl_client *client,
 /**
  * The codes of some goods that can still be used (Dingshang: POST /products/{id}/pickup_code). Tried again inside
  * timeout_ms when the network fails. End the result with kl_codes_free.
+ *
+ * Codes: *network*, *platform*.
  */
 KL_MUST_USE kl_status kl_code_list(kl_client *client,
                                    const kl_code_query *query,
@@ -1654,6 +1723,8 @@ typedef struct kl_code_create_request {
  * and ends with KL_E_BUSY). Sent at most once: if the answer is lost but the list shows the new codes, that is KL_DONE;
  * after *unknown* list the codes before you make more. Codes that another program makes for the same goods at the same
  * moment cannot always be told apart; then the outcome is *unknown* too. End the result with kl_codes_free.
+ *
+ * Codes: KL_E_BUSY, *network*, *platform*.
  */
 KL_MUST_USE kl_outcome kl_code_create(kl_client *client,
                                       const kl_code_create_request *request,
@@ -1679,6 +1750,8 @@ typedef struct kl_code_cancel_request {
  * Cancels one code, or all of a cabinet (Dingshang: PUT /pickup_codes; the codes are deleted, so that cancelling twice
  * answers KL_E_NOT_FOUND). Sent at most once. End the result with
  * kl_response_free.
+ *
+ * Codes: *network*, *platform*.
  */
 KL_MUST_USE kl_outcome kl_code_cancel(kl_client *client,
                                       const kl_code_cancel_request *request,
@@ -1700,6 +1773,8 @@ KL_MUST_USE kl_outcome kl_code_cancel(kl_client *client,
  * Fed by callbacks (kl_event_parse on any thread) and by questions at growing intervals: Yopoint by
  * notify.close.door and cabinet.order.get, Dingshang by POST /orders/{id} and POST /deliveries/{id}, up to 120 s
  * after the command. End the result with kl_command_free.
+ *
+ * Codes: KL_E_PENDING, KL_E_NOT_MOVED, KL_E_UNKNOWABLE, *command*.
  */
 KL_MUST_USE kl_status kl_command_wait(kl_client *client,
                                       const char *request_id,
@@ -1710,6 +1785,8 @@ KL_MUST_USE kl_status kl_command_wait(kl_client *client,
 /**
  * What is recorded of a command, whatever became of it: read outcome, physical and status of the result. Sends
  * nothing. KL_E_NOT_FOUND if there is none of this name. End the result with kl_command_free.
+ *
+ * Codes: KL_E_NOT_FOUND, *journal*.
  */
 KL_MUST_USE kl_status kl_command_get(kl_client *client,
                                      const char *request_id,
@@ -1722,6 +1799,8 @@ typedef struct kl_commands kl_commands;
 /**
  * The commands that are under way or unknown, the oldest first: after a start, what the last run left behind. Sends nothing.
  * End the result with kl_commands_free.
+ *
+ * Codes: *journal*.
  */
 KL_MUST_USE kl_status kl_command_pending(kl_client *client,
                                          kl_commands **out,
@@ -1743,6 +1822,8 @@ typedef int32_t kl_command_filter;
 /**
  * The commands that are remembered by name, the oldest first: those with a sequence above since (0 for all) that
  * filter selects. Done ones that are remembered by their fingerprints only are not in it (docs/journal.md). Sends nothing. End the result with kl_commands_free.
+ *
+ * Codes: *journal*.
  */
 KL_MUST_USE kl_status kl_command_list(kl_client *client,
                                       uint64_t since,
@@ -1765,6 +1846,8 @@ void kl_commands_free(kl_commands *list);
  * KL_UNKNOWN: it is still not known. After a restart call it for each that kl_command_pending lists. When the advice is
  * KL_ADVICE_CALL_PERSON, asking again will not help: a sensor or a person decides (kl_command_settle). A name that was
  * never begun is KL_E_NOT_FOUND and *not done*. End the result with kl_command_free.
+ *
+ * Codes: *command*.
  */
 KL_MUST_USE kl_outcome kl_command_resolve(kl_client *client,
                                           const char *request_id,
@@ -1779,6 +1862,8 @@ KL_MUST_USE kl_outcome kl_command_resolve(kl_client *client,
  * *Done* is taken at any time. *Not done* is KL_E_TOO_EARLY while the request may still reach the machine
  * (mature_in_ms of the command, retry_after_ms of the error): look at the door after that time, not before.
  * KL_E_IN_FLIGHT while the process that sends it lives.
+ *
+ * Codes: KL_E_NOT_FOUND, KL_E_REQUEST_ID, KL_E_IN_FLIGHT, KL_E_TOO_EARLY, *journal*.
  */
 KL_MUST_USE kl_status kl_command_settle(kl_client *client,
                                         const char *request_id,
@@ -1791,6 +1876,8 @@ KL_MUST_USE kl_status kl_command_settle(kl_client *client,
  * A person decides an unknown command although it is too early to say *not done*: they take it on themselves that nothing
  * is on its way any more. Never for a program to call by itself. Otherwise as kl_command_settle with KL_SETTLED_BY_PERSON;
  * note says who and why, and is kept. Sends nothing.
+ *
+ * Codes: KL_E_NOT_FOUND, KL_E_REQUEST_ID, KL_E_IN_FLIGHT, *journal*.
  */
 KL_MUST_USE kl_status kl_command_overrule(kl_client *client,
                                           const char *request_id,
@@ -1837,13 +1924,19 @@ typedef struct kl_journal_info {
 } kl_journal_info;
 #define KL_JOURNAL_INFO_INIT {sizeof(kl_journal_info), 0, 0, 0, 0, 0, 0, 0, 0, {0}, 0, 0, 0, {0}, {0}, {0}, 0}
 
-/** How the journal does: its size, what is unsettled, how long the disk takes. Sends nothing. */
+/**
+ * How the journal does: its size, what is unsettled, how long the disk takes. Sends nothing.
+ *
+ * Codes: *journal*.
+ */
 KL_MUST_USE kl_status kl_journal_read(kl_client *client, kl_journal_info *out, kl_error *err);
 
 /**
  * After KL_E_JOURNAL_DAMAGED, when a person has decided to go on: puts the damaged file aside, beside the new one, and
  * keeps every record that could be read. What the damaged part knew is lost: a request_id from there would be sent
  * again. Does nothing to a journal that is whole. Sends nothing.
+ *
+ * Codes: *journal*.
  */
 KL_MUST_USE kl_status kl_journal_repair(kl_client *client,
                                         kl_error *err);
@@ -1852,6 +1945,8 @@ KL_MUST_USE kl_status kl_journal_repair(kl_client *client,
  * After KL_E_JOURNAL_MISSING, KL_E_JOURNAL_OLDER or KL_E_JOURNAL_COPIED, when a person has decided to go on with what
  * there is: a new epoch begins, and names from before are not given again. What the lost journal knew is lost: look at what
  * was under way first. note says who and why, and is kept. Sends nothing.
+ *
+ * Codes: *journal*.
  */
 KL_MUST_USE kl_status kl_journal_adopt(kl_client *client,
                                        const char *note,
@@ -1869,6 +1964,8 @@ typedef struct kl_visits kl_visits;
  * here until kl_visit_close. A visit begins with the first command that bears its visit_id. Open visits never keep a
  * command from being sent; of those that nobody closes the newest 256 are kept (docs/journal.md). Sends nothing. End the
  * result with kl_visits_free.
+ *
+ * Codes: *journal*.
  */
 KL_MUST_USE kl_status kl_visit_list(kl_client *client,
                                     kl_visits **out,
@@ -1878,6 +1975,8 @@ KL_MUST_USE kl_status kl_visit_list(kl_client *client,
  * Ends a visit: it is not listed any more. Its commands stay as they are; one that is unknown stays in
  * kl_command_pending. Closing it again, or one that has no commands, is no error. Another command with its visit_id
  * opens it again. It is on the disk when this returns KL_OK. Sends nothing.
+ *
+ * Codes: *journal*.
  */
 KL_MUST_USE kl_status kl_visit_close(kl_client *client,
                                      const char *visit_id,
@@ -1932,8 +2031,9 @@ typedef struct kl_view_options {
  * own. Every function takes it for a client. So a stock page can be given up without touching a door, and a call be
  * shorter than the others. options may be NULL. A view may be made of a view. Sends nothing. End it with
  * kl_client_free.
+ * A timeout longer than an hour is KL_E_ARGUMENT.
  *
- * Errors: KL_E_ARGUMENT for a timeout longer than an hour, KL_E_RESOURCE.
+ * Codes: none of its own.
  */
 KL_MUST_USE kl_status kl_client_view(kl_client *client,
                                      const kl_view_options *options,
@@ -2090,6 +2190,8 @@ typedef struct kl_event kl_event;
  * lost was taken (KL_SETTLED_BY_EVENT: Yopoint's recognition, by the number that was sent with the opening).
  *
  * Sends nothing. End the result with kl_event_free.
+ *
+ * Codes: KL_E_UNSUPPORTED, KL_E_EVENT, KL_E_EVENT_SIGNATURE, KL_E_EVENT_TIME, *journal*.
  */
 KL_MUST_USE kl_status kl_event_parse(kl_client *client,
                                      const char *headers,
@@ -2114,6 +2216,8 @@ const char *kl_event_reply(const kl_event *event);
  * data: the result of a refund that KL_EVENT_KIND_REFUND_APPROVED asks for (its fields are not published). For
  * KL_EVENT_KIND_REFUND_REQUESTED its fields stand beside the code, as the older flow reads refundsRawData and
  * refundsTime.
+ *
+ * Codes: none of its own.
  */
 KL_MUST_USE kl_status kl_event_set_reply(kl_event *event,
                                          int32_t code,
@@ -2137,6 +2241,8 @@ void kl_event_free(kl_event *event);
  * Calls that are known to only read are tried again when the network fails, and answer KL_DONE or KL_NOT_DONE; all
  * others are sent once, and KL_UNKNOWN says that they may have happened. A command that has a verb of its own is
  * refused (KL_E_ARGUMENT), because only the verb guards it. End the result with kl_response_free.
+ *
+ * Codes: *network*, *platform*.
  */
 KL_MUST_USE kl_outcome kl_call(kl_client *client,
                                const char *method,
@@ -2172,6 +2278,8 @@ typedef struct kl_user kl_user;
 /**
  * The person behind the account (Zhiyun: userService/getUserInfo). Tried again inside timeout_ms when the network
  * fails. End the result with kl_user_free.
+ *
+ * Codes: *network*, *platform*.
  */
 KL_MUST_USE kl_status kl_user_get(kl_client *client, kl_user **out, kl_error *err);
 
@@ -2211,6 +2319,8 @@ typedef struct kl_company kl_company;
 /**
  * The company behind the account (Zhiyun: companyService/getCompanyInfo). Tried again inside timeout_ms when the
  * network fails. End the result with kl_company_free.
+ *
+ * Codes: *network*, *platform*.
  */
 KL_MUST_USE kl_status kl_company_get(kl_client *client, kl_company **out, kl_error *err);
 
@@ -2247,6 +2357,8 @@ typedef void (*kl_log_fn)(void *user, kl_log_level level, const char *line);
  * Sends log lines up to level to callback; NULL ends that. user is handed back with each line. When this
  * returns, no line is being delivered to the callback that was set before, so what it uses may be freed. Any thread,
  * but not from inside the callback (KL_E_BUSY).
+ *
+ * Codes: KL_E_BUSY.
  */
 KL_MUST_USE kl_status kl_set_log(kl_log_level level, kl_log_fn callback, void *user, kl_error *err);
 
@@ -2255,6 +2367,8 @@ KL_MUST_USE kl_status kl_set_log(kl_log_level level, kl_log_fn callback, void *u
  * then on certificates are checked by it, advanced by the monotonic clock, and requests are signed by it unless a
  * platform refuses it. 0 forgets it. For the whole process, from any thread. KL_E_ARGUMENT for a time
  * before this library was built or half a century after.
+ *
+ * Codes: none of its own.
  */
 KL_MUST_USE kl_status kl_set_time(int64_t unix_seconds, kl_error *err);
 
@@ -2272,6 +2386,8 @@ typedef int32_t kl_time_source;
 /**
  * The time as this client knows it, in Unix seconds (0 if the call fails), and where it comes from (KL_TIME_SOURCE_*). Sends nothing. A device
  * without a clock may set its own by it once the source is KL_TIME_SOURCE_PLATFORM. source may be NULL.
+ *
+ * Codes: none of its own.
  */
 KL_MUST_USE kl_status kl_client_time(kl_client *client,
                                      int64_t *unix_seconds,
@@ -2297,7 +2413,11 @@ typedef struct kl_stats {
 } kl_stats;
 #define KL_STATS_INIT {sizeof(kl_stats), 0, 0, 0, 0, 0, 0}
 
-/** Counts of what the network layer did, for a status page and for tests. Sends nothing. */
+/**
+ * Counts of what the network layer did, for a status page and for tests. Sends nothing.
+ *
+ * Codes: none of its own.
+ */
 KL_MUST_USE kl_status kl_client_stats(kl_client *client, kl_stats *out, kl_error *err);
 
 #ifdef __cplusplus

@@ -4,6 +4,14 @@
 #![allow(non_camel_case_types)]
 
 /// What a call answers: 0 is `KL_OK`, anything else one of the `KL_E_*` codes.
+///
+/// Any call can give `KL_E_NULL` to `KL_E_INTERNAL` and `KL_E_RESOURCE`. What a function can give beyond these stands at the end
+/// of its comment, after *Codes*; many go together:
+///
+/// - *network*: `KL_E_CANCELLED` to `KL_E_RATE_LIMIT`, `KL_E_CONFIG_VALUE`.
+/// - *platform*: `KL_E_UNSUPPORTED`, `KL_E_CONFIG_MISSING`, `KL_E_PLATFORM` to `KL_E_TOKEN`.
+/// - *journal*: `KL_E_CANCELLED`, `KL_E_JOURNAL` to `KL_E_STATE_DIR`.
+/// - *command*: `KL_E_BUSY`, `KL_E_REQUEST_ID` to `KL_E_BLOCKED`, `KL_E_REQUEST_TOO_OLD`, *network*, *platform*, *journal*.
 pub type kl_status = i32;
 
 /// It worked.

@@ -312,3 +312,75 @@ fn long_words_leave_room_for_what_to_do() {
         assert!(e.details().platform_message.len() > 5000, "{name}");
     }
 }
+
+/// The comment above each function of the header that answers with a status or an outcome.
+fn comments() -> Vec<(String, String)> {
+    let header = std::fs::read_to_string(root().join("include/kiosklink.h")).unwrap();
+    let blocks = header.split("\n\n").filter_map(|block| block.split_once("KL_MUST_USE kl_"));
+    let found: Vec<(String, String)> = blocks
+        .filter(|(comment, _)| comment.starts_with("/**"))
+        .map(|(comment, declared)| {
+            let name = declared.split_once('(').unwrap().0.rsplit(' ').next().unwrap();
+            let words =
+                comment.lines().map(|l| l.trim().trim_start_matches("/**").trim_start_matches('*').trim());
+            (name.to_owned(), words.filter(|w| *w != "/").collect::<Vec<_>>().join("\n"))
+        })
+        .collect();
+    assert!(found.len() > 45, "only {}", found.len());
+    found
+}
+
+/// The statuses that a list means: names, ranges of two names with "to" between, and groups.
+fn listed(list: &str, groups: &[(String, Vec<kl_status>)]) -> Vec<kl_status> {
+    let number = |name: &str| {
+        let found = status::ALL.iter().find(|(_, n)| *n == name);
+        found.unwrap_or_else(|| panic!("{name:?} in {list:?} is no status")).0
+    };
+    let mut all = Vec::new();
+    for item in list.trim_end_matches('.').split(", ") {
+        match (item.trim().split_once(" to "), item.trim().strip_prefix('*')) {
+            (Some((from, to)), _) => {
+                let range = number(from)..=number(to);
+                all.extend(status::ALL.iter().map(|(n, _)| *n).filter(|n| range.contains(n)));
+            }
+            (None, Some(group)) => {
+                let known = groups.iter().find(|(name, _)| name == group.trim_end_matches('*'));
+                all.extend(&known.unwrap_or_else(|| panic!("{item} is no group")).1);
+            }
+            (None, None) => all.push(number(item.trim())),
+        }
+    }
+    all
+}
+
+#[test]
+fn each_function_lists_its_codes() {
+    let header = std::fs::read_to_string(root().join("include/kiosklink.h")).unwrap();
+    let mut groups: Vec<(String, Vec<kl_status>)> = Vec::new();
+    for line in header.lines().filter_map(|l| l.strip_prefix(" * - *")) {
+        let (name, list) = line.split_once("*: ").unwrap_or_else(|| panic!("{line:?} is no group"));
+        let all = listed(list, &groups);
+        groups.push((name.to_owned(), all));
+    }
+    let names: Vec<&str> = groups.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["network", "platform", "journal", "command"]);
+    let any = listed("KL_E_NULL to KL_E_INTERNAL, KL_E_RESOURCE", &[]);
+    let mut missing = Vec::new();
+    for (name, comment) in comments() {
+        let (text, list) = comment
+            .rsplit_once("\nCodes: ")
+            .unwrap_or_else(|| panic!("{name} does not say which codes it gives"));
+        let list = list.trim().replace('\n', " ");
+        let own = if list == "none of its own." { Vec::new() } else { listed(&list, &groups) };
+        // What a comment speaks of stands in its list; kl_client_cancel speaks of other calls.
+        for word in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+            let found = status::ALL.iter().find(|(_, n)| *n == word && word != "KL_OK");
+            let told = |code| own.contains(code) || any.contains(code) || name == "kl_client_cancel";
+            if found.is_some_and(|(code, _)| !told(code)) {
+                missing.push(format!("{name}: {word}"));
+            }
+        }
+        assert!(own.iter().all(|code| !any.contains(code)), "{name} lists what any call can give");
+    }
+    assert_eq!(missing, [""; 0], "comments speak of codes that their lists do not have");
+}

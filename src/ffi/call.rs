@@ -33,6 +33,8 @@ pub(super) fn respond(json: String) -> HeldResponse {
 /// Calls that are known to only read are tried again when the network fails, and answer `KL_DONE` or `KL_NOT_DONE`; all
 /// others are sent once, and `KL_UNKNOWN` says that they may have happened. A command that has a verb of its own is
 /// refused (`KL_E_ARGUMENT`), because only the verb guards it. End the result with `kl_response_free`.
+///
+/// Codes: *network*, *platform*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_call(
     client: *mut kl_client,

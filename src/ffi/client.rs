@@ -70,6 +70,9 @@ caller_struct!(kl_stats { struct_size, lookups, connects, handshakes, resumed, r
 
 /// Makes a client. Checks every setting, reads the CA and certificate files, sends nothing and starts no thread; works
 /// without a network. `config` may be freed afterwards. End it with `kl_client_free`.
+///
+/// Codes: `KL_E_CONFIG_VALUE`, `KL_E_CONFIG_MISSING`, `KL_E_CONFIG_FILE`, `KL_E_ROOTS`, `KL_E_CLIENT_CERT`,
+/// `KL_E_JOURNAL` to `KL_E_STATE_DIR`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_client_new(
     config: *const kl_config,
@@ -88,8 +91,9 @@ pub unsafe extern "C" fn kl_client_new(
 /// own. Every function takes it for a client. So a stock page can be given up without touching a door, and a call be
 /// shorter than the others. `options` may be NULL. A view may be made of a view. Sends nothing. End it with
 /// `kl_client_free`.
+/// A timeout longer than an hour is `KL_E_ARGUMENT`.
 ///
-/// Errors: `KL_E_ARGUMENT` for a timeout longer than an hour, `KL_E_RESOURCE`.
+/// Codes: none of its own.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_client_view(
     client: *mut kl_client,
@@ -123,6 +127,8 @@ pub extern "C" fn kl_client_free(client: *mut kl_client) {
 /// Ends every call in flight on this client and on its views with `KL_E_CANCELLED`, from any other thread; given a view,
 /// those of that view only, and of views of it. Calls that start later work. A command whose first byte had left is then
 /// unknown, as its error says. Waits for nothing; not for signal handlers.
+///
+/// Codes: none of its own.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_client_cancel(client: *mut kl_client, err: *mut kl_error) -> kl_status {
     with_client(client, err, |client| {
@@ -133,6 +139,8 @@ pub extern "C" fn kl_client_cancel(client: *mut kl_client, err: *mut kl_error) -
 
 /// Opens the connection before it is needed, or proves that the open one is alive: the next call is one round trip.
 /// Call it when a customer walks up. Blocks up to `timeout_ms`.
+///
+/// Codes: *network*, *platform*.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_client_warm(client: *mut kl_client, err: *mut kl_error) -> kl_status {
     with_client(client, err, Client::warm)
@@ -140,6 +148,8 @@ pub extern "C" fn kl_client_warm(client: *mut kl_client, err: *mut kl_error) -> 
 
 /// Asks the platform whether it is there and takes the credentials (Yopoint: `api.test`; Dingshang: `POST /ping`;
 /// Youzan: a token; Zhiyun: `authorize`). Tried again inside `timeout_ms` when the network fails.
+///
+/// Codes: *network*, *platform*.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_ping(client: *mut kl_client, err: *mut kl_error) -> kl_status {
     with_client(client, err, Client::ping)
@@ -147,6 +157,8 @@ pub extern "C" fn kl_ping(client: *mut kl_client, err: *mut kl_error) -> kl_stat
 
 /// The time as this client knows it, in Unix seconds (0 if the call fails), and where it comes from (`KL_TIME_SOURCE_*`). Sends nothing. A device
 /// without a clock may set its own by it once the source is `KL_TIME_SOURCE_PLATFORM`. `source` may be NULL.
+///
+/// Codes: none of its own.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_client_time(
     client: *mut kl_client,
@@ -169,6 +181,8 @@ pub unsafe extern "C" fn kl_client_time(
 }
 
 /// Counts of what the network layer did, for a status page and for tests. Sends nothing.
+///
+/// Codes: none of its own.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_client_stats(
     client: *mut kl_client,

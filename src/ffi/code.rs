@@ -184,6 +184,8 @@ unsafe fn query(query: *const kl_code_query) -> Result<CodeQuery> {
 /// Dingshang: by `POST /products/{id}/pickup_code`, which finds only codes that can still be used; Youzan:
 /// `trade.selffetchcode.get` and its like). `KL_E_NOT_FOUND` if there is no such code. It does not settle an *unknown*
 /// redemption: `kl_command_resolve` does. Tried again inside `timeout_ms` when the network fails. End the result with `kl_codes_free`.
+///
+/// Codes: *network*, *platform*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_code_lookup(
     client: *mut kl_client,
@@ -202,6 +204,8 @@ pub unsafe extern "C" fn kl_code_lookup(
 
 /// The codes of some goods that can still be used (Dingshang: `POST /products/{id}/pickup_code`). Tried again inside
 /// `timeout_ms` when the network fails. End the result with `kl_codes_free`.
+///
+/// Codes: *network*, *platform*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_code_list(
     client: *mut kl_client,
@@ -223,6 +227,8 @@ pub unsafe extern "C" fn kl_code_list(
 /// and ends with `KL_E_BUSY`). Sent at most once: if the answer is lost but the list shows the new codes, that is `KL_DONE`;
 /// after *unknown* list the codes before you make more. Codes that another program makes for the same goods at the same
 /// moment cannot always be told apart; then the outcome is *unknown* too. End the result with `kl_codes_free`.
+///
+/// Codes: `KL_E_BUSY`, *network*, *platform*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_code_create(
     client: *mut kl_client,
@@ -251,6 +257,8 @@ pub unsafe extern "C" fn kl_code_create(
 /// Cancels one code, or all of a cabinet (Dingshang: `PUT /pickup_codes`; the codes are deleted, so that cancelling twice
 /// answers `KL_E_NOT_FOUND`). Sent at most once. End the result with
 /// `kl_response_free`.
+///
+/// Codes: *network*, *platform*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_code_cancel(
     client: *mut kl_client,

@@ -280,6 +280,8 @@ fn hold(command: &Command, mut texts: Kept) -> HeldCommand {
 /// `KL_EVENT_KIND_DELIVERY`.
 ///
 /// End the result with `kl_command_free`.
+///
+/// Codes: *command*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_door_open(
     client: *mut kl_client,
@@ -299,6 +301,8 @@ pub unsafe extern "C" fn kl_door_open(
 /// What `kl_door_open` would refuse of this request, by the same rules: `KL_OK` if nothing. Sends nothing and records nothing,
 /// so it says nothing of what the platform or an earlier command of this name will say. Check the door of a visit before its
 /// code is redeemed.
+///
+/// Codes: `KL_E_UNSUPPORTED`, `KL_E_CONFIG_MISSING`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_door_check(
     client: *mut kl_client,
@@ -423,6 +427,8 @@ pub(super) fn code_kind(kind: kl_code_kind) -> Result<CodeKind> {
 /// Dingshang moves nothing yet: dispense `item_no` of `order_no` with `kl_door_open`, under a `request_id` of its own.
 ///
 /// End the result with `kl_command_free`.
+///
+/// Codes: `KL_E_CODE_TRIES`, *command*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_code_redeem(
     client: *mut kl_client,
@@ -440,6 +446,8 @@ pub unsafe extern "C" fn kl_code_redeem(
 }
 
 /// What `kl_code_redeem` would refuse of this request, as `kl_door_check` says for doors. Sends nothing and records nothing.
+///
+/// Codes: `KL_E_UNSUPPORTED`, `KL_E_CONFIG_MISSING`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_redeem_check(
     client: *mut kl_client,
@@ -454,6 +462,8 @@ pub unsafe extern "C" fn kl_redeem_check(
 
 /// What is recorded of a command, whatever became of it: read `outcome`, `physical` and `status` of the result. Sends
 /// nothing. `KL_E_NOT_FOUND` if there is none of this name. End the result with `kl_command_free`.
+///
+/// Codes: `KL_E_NOT_FOUND`, *journal*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_command_get(
     client: *mut kl_client,
@@ -479,6 +489,8 @@ pub unsafe extern "C" fn kl_command_get(
 /// Fed by callbacks (`kl_event_parse` on any thread) and by questions at growing intervals: Yopoint by
 /// `notify.close.door` and `cabinet.order.get`, Dingshang by `POST /orders/{id}` and `POST /deliveries/{id}`, up to 120 s
 /// after the command. End the result with `kl_command_free`.
+///
+/// Codes: `KL_E_PENDING`, `KL_E_NOT_MOVED`, `KL_E_UNKNOWABLE`, *command*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_command_wait(
     client: *mut kl_client,
@@ -499,6 +511,8 @@ pub unsafe extern "C" fn kl_command_wait(
 /// `KL_UNKNOWN`: it is still not known. After a restart call it for each that `kl_command_pending` lists. When the advice is
 /// `KL_ADVICE_CALL_PERSON`, asking again will not help: a sensor or a person decides (`kl_command_settle`). A name that was
 /// never begun is `KL_E_NOT_FOUND` and *not done*. End the result with `kl_command_free`.
+///
+/// Codes: *command*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_command_resolve(
     client: *mut kl_client,
@@ -529,6 +543,8 @@ fn told(outcome: kl_outcome) -> Outcome {
 /// *Done* is taken at any time. *Not done* is `KL_E_TOO_EARLY` while the request may still reach the machine
 /// (`mature_in_ms` of the command, `retry_after_ms` of the error): look at the door after that time, not before.
 /// `KL_E_IN_FLIGHT` while the process that sends it lives.
+///
+/// Codes: `KL_E_NOT_FOUND`, `KL_E_REQUEST_ID`, `KL_E_IN_FLIGHT`, `KL_E_TOO_EARLY`, *journal*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_command_settle(
     client: *mut kl_client,
@@ -554,6 +570,8 @@ pub unsafe extern "C" fn kl_command_settle(
 /// A person decides an unknown command although it is too early to say *not done*: they take it on themselves that nothing
 /// is on its way any more. Never for a program to call by itself. Otherwise as `kl_command_settle` with `KL_SETTLED_BY_PERSON`;
 /// `note` says who and why, and is kept. Sends nothing.
+///
+/// Codes: `KL_E_NOT_FOUND`, `KL_E_REQUEST_ID`, `KL_E_IN_FLIGHT`, *journal*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_command_overrule(
     client: *mut kl_client,
@@ -573,6 +591,8 @@ pub unsafe extern "C" fn kl_command_overrule(
 /// A new name for an act, written to `buf`: this library never gives it again, nor does another. Make it when the act is
 /// decided on, keep it (a file, a row of your own) before the first try, and use it at every try. `size` bytes are yours;
 /// `KL_REQUEST_ID_MAX + 1` always do. `KL_E_ARGUMENT`, and an empty text, if they do not. Sends nothing.
+///
+/// Codes: *journal*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_request_id_new(
     client: *mut kl_client,
@@ -607,6 +627,8 @@ pub const KL_COMMAND_FILTER_UNKNOWN: kl_command_filter = 4;
 
 /// The commands that are remembered by name, the oldest first: those with a `sequence` above `since` (0 for all) that
 /// `filter` selects. Done ones that are remembered by their fingerprints only are not in it (`docs/journal.md`). Sends nothing. End the result with `kl_commands_free`.
+///
+/// Codes: *journal*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_command_list(
     client: *mut kl_client,
@@ -630,6 +652,8 @@ pub unsafe extern "C" fn kl_command_list(
 
 /// The commands that are under way or unknown, the oldest first: after a start, what the last run left behind. Sends nothing.
 /// End the result with `kl_commands_free`.
+///
+/// Codes: *journal*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_command_pending(
     client: *mut kl_client,
@@ -718,6 +742,8 @@ caller_struct!(kl_journal_info {
 });
 
 /// How the journal does: its size, what is unsettled, how long the disk takes. Sends nothing.
+///
+/// Codes: *journal*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_journal_read(
     client: *mut kl_client,
@@ -748,6 +774,8 @@ pub unsafe extern "C" fn kl_journal_read(
 /// After `KL_E_JOURNAL_DAMAGED`, when a person has decided to go on: puts the damaged file aside, beside the new one, and
 /// keeps every record that could be read. What the damaged part knew is lost: a `request_id` from there would be sent
 /// again. Does nothing to a journal that is whole. Sends nothing.
+///
+/// Codes: *journal*.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_journal_repair(client: *mut kl_client, err: *mut kl_error) -> kl_status {
     with_client(client, err, |client| client.journal_repair().map(drop))
@@ -756,6 +784,8 @@ pub extern "C" fn kl_journal_repair(client: *mut kl_client, err: *mut kl_error) 
 /// After `KL_E_JOURNAL_MISSING`, `KL_E_JOURNAL_OLDER` or `KL_E_JOURNAL_COPIED`, when a person has decided to go on with what
 /// there is: a new epoch begins, and names from before are not given again. What the lost journal knew is lost: look at what
 /// was under way first. `note` says who and why, and is kept. Sends nothing.
+///
+/// Codes: *journal*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_journal_adopt(
     client: *mut kl_client,

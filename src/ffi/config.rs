@@ -21,6 +21,8 @@ impl Handle for kl_config {
 }
 
 /// Starts the settings of an account on a platform, named as in `KL_PLATFORM_*`. End it with `kl_config_free`.
+///
+/// Codes: `KL_E_PLATFORM_NAME`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_config_new(
     platform: *const c_char,
@@ -37,6 +39,8 @@ pub unsafe extern "C" fn kl_config_new(
 /// Reads the settings of `account` from a JSON file, `{"accounts": {"NAME": {"platform": "yopoint", …}}}`, with the
 /// keys of `kl_config_set`. `account` may be NULL if the file holds one. Relative paths in the file count from its own
 /// folder. `KL_E_CONFIG_FILE`, `KL_E_CONFIG_KEY` or `KL_E_CONFIG_VALUE` say what is wrong and where.
+///
+/// Codes: `KL_E_CONFIG_FILE`, `KL_E_CONFIG_KEY`, `KL_E_CONFIG_VALUE`, `KL_E_PLATFORM_NAME`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_config_load(
     json_path: *const c_char,
@@ -55,6 +59,8 @@ pub unsafe extern "C" fn kl_config_load(
 /// Sets one value; the same key again replaces it. Keys are the macros `KL_KEY_*`. A key that the platform does not
 /// know is `KL_E_CONFIG_KEY` and the message names the nearest one; a value of the wrong form is `KL_E_CONFIG_VALUE`.
 /// The value is copied.
+///
+/// Codes: `KL_E_CONFIG_KEY`, `KL_E_CONFIG_VALUE`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_config_set(
     config: *mut kl_config,

@@ -217,6 +217,8 @@ fn hold(client: &Client, event: Event) -> Result<HeldEvent> {
 /// lost was taken (`KL_SETTLED_BY_EVENT`: Yopoint's recognition, by the number that was sent with the opening).
 ///
 /// Sends nothing. End the result with `kl_event_free`.
+///
+/// Codes: `KL_E_UNSUPPORTED`, `KL_E_EVENT`, `KL_E_EVENT_SIGNATURE`, `KL_E_EVENT_TIME`, *journal*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_event_parse(
     client: *mut kl_client,
@@ -255,6 +257,8 @@ pub extern "C" fn kl_event_reply(event: *const kl_event) -> *const c_char {
 /// `data`: the result of a refund that `KL_EVENT_KIND_REFUND_APPROVED` asks for (its fields are not published). For
 /// `KL_EVENT_KIND_REFUND_REQUESTED` its fields stand beside the code, as the older flow reads `refundsRawData` and
 /// `refundsTime`.
+///
+/// Codes: none of its own.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_event_set_reply(
     event: *mut kl_event,

@@ -87,6 +87,8 @@ impl Handle for kl_company {
 
 /// The person behind the account (Zhiyun: `userService/getUserInfo`). Tried again inside `timeout_ms` when the network
 /// fails. End the result with `kl_user_free`.
+///
+/// Codes: *network*, *platform*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_user_get(
     client: *mut kl_client,
@@ -125,6 +127,8 @@ pub extern "C" fn kl_user_free(user: *mut kl_user) {
 
 /// The company behind the account (Zhiyun: `companyService/getCompanyInfo`). Tried again inside `timeout_ms` when the
 /// network fails. End the result with `kl_company_free`.
+///
+/// Codes: *network*, *platform*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_company_get(
     client: *mut kl_client,

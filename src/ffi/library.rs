@@ -77,6 +77,8 @@ pub type kl_log_fn =
 /// Sends log lines up to `level` to `callback`; NULL ends that. `user` is handed back with each line. When this
 /// returns, no line is being delivered to the callback that was set before, so what it uses may be freed. Any thread,
 /// but not from inside the callback (`KL_E_BUSY`).
+///
+/// Codes: `KL_E_BUSY`.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_set_log(
     level: kl_log_level,
@@ -114,6 +116,8 @@ pub extern "C" fn kl_set_log(
 /// then on certificates are checked by it, advanced by the monotonic clock, and requests are signed by it unless a
 /// platform refuses it. 0 forgets it. For the whole process, from any thread. `KL_E_ARGUMENT` for a time
 /// before this library was built or half a century after.
+///
+/// Codes: none of its own.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_set_time(unix_seconds: i64, err: *mut kl_error) -> kl_status {
     guard(err, || crate::time::clock::set_time(unix_seconds))

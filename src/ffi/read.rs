@@ -648,6 +648,8 @@ unsafe fn order_query(query: *const kl_order_query) -> Result<OrderQuery> {
 /// `machines=vending` `terminal.terminal.list`; Dingshang: `POST /rent/machines`, which is always one page; Youzan: pickup points, `multistore.offline.search`): one page, or all of
 /// them if `page` is NULL. Tried again inside `timeout_ms` when the network fails. End the result with
 /// `kl_cabinets_free`.
+///
+/// Codes: *network*, *platform*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_cabinet_list(
     client: *mut kl_client,
@@ -693,6 +695,8 @@ pub extern "C" fn kl_cabinets_free(list: *mut kl_cabinets) {
 
 /// Walks the account's cabinets page by page, `page_size` at a time (0 for the most that the platform documents),
 /// holding one page in memory. Sends nothing yet. End it with `kl_cabinet_iter_free`.
+///
+/// Codes: none of its own.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_cabinet_iter_new(
     client: *mut kl_client,
@@ -705,6 +709,8 @@ pub unsafe extern "C" fn kl_cabinet_iter_new(
 
 /// The next cabinet in `*item`, or NULL there after the last one, both with `KL_OK`. It is borrowed until the next call.
 /// After an error the same page is asked for again.
+///
+/// Codes: *network*, *platform*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_cabinet_iter_next(
     iter: *mut kl_cabinet_iter,
@@ -726,6 +732,8 @@ pub extern "C" fn kl_cabinet_iter_free(iter: *mut kl_cabinet_iter) {
 /// lane of the main cabinet `A`: the others with `kl_stock_fetch_page` and `{"cabinet_name":"B"}`; Youzan:
 /// `items.onsale.get`, the goods of the whole shop whatever `cabinet_id` says). Tried again inside `timeout_ms` when the
 /// network fails; each page has that long. End the result with `kl_stock_free`.
+///
+/// Codes: *network*, *platform*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_stock_fetch(
     client: *mut kl_client,
@@ -744,6 +752,8 @@ pub unsafe extern "C" fn kl_stock_fetch(
 
 /// One page of the goods of a cabinet, with more parameters for the platform if `extra_json`, a JSON object, is not
 /// NULL. `page` NULL means all pages. End the result with `kl_stock_free`.
+///
+/// Codes: *network*, *platform*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_stock_fetch_page(
     client: *mut kl_client,
@@ -795,6 +805,8 @@ pub extern "C" fn kl_stock_free(stock: *mut kl_stock) {
 
 /// Walks the goods of a cabinet page by page, holding one page in memory. `page_size` 0 means the most that the
 /// platform documents; `extra_json` may be NULL. Sends nothing yet. End it with `kl_stock_iter_free`.
+///
+/// Codes: none of its own.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_stock_iter_new(
     client: *mut kl_client,
@@ -816,6 +828,8 @@ pub unsafe extern "C" fn kl_stock_iter_new(
 
 /// The next item in `*item`, or NULL there after the last one, both with `KL_OK`. It is borrowed until the next call.
 /// After an error the same page is asked for again.
+///
+/// Codes: *network*, *platform*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_stock_iter_next(
     iter: *mut kl_stock_iter,
@@ -834,6 +848,8 @@ pub extern "C" fn kl_stock_iter_free(iter: *mut kl_stock_iter) {
 /// One order (Yopoint: `cabinet.order.get`, <https://yopointapi.apifox.cn/api-150924989>, or `consumer.order.get`;
 /// Dingshang: `POST /orders/{order_no}`, which needs `cabinet_id` too), as a list of one. Tried again inside
 /// `timeout_ms` when the network fails. End the result with `kl_orders_free`.
+///
+/// Codes: *network*, *platform*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_order_get(
     client: *mut kl_client,
@@ -861,6 +877,8 @@ pub unsafe extern "C" fn kl_order_get(
 /// `consumer.order.list`; Youzan: `trades.sold.get`): one page, or all of them if `page` is NULL. Periods longer than a
 /// platform lists at once (Youzan: 89 days) are split and joined, oldest first; a page of one is refused. Tried again
 /// inside `timeout_ms` when the network fails. End the result with `kl_orders_free`.
+///
+/// Codes: *network*, *platform*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_order_list(
     client: *mut kl_client,
@@ -910,6 +928,8 @@ pub extern "C" fn kl_orders_free(list: *mut kl_orders) {
 
 /// Walks the orders of a period page by page, holding one page in memory. `page_size` 0 means the most that the
 /// platform documents. Sends nothing yet; the query is copied. End it with `kl_order_iter_free`.
+///
+/// Codes: none of its own.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_order_iter_new(
     client: *mut kl_client,
@@ -926,6 +946,8 @@ pub unsafe extern "C" fn kl_order_iter_new(
 
 /// The next order in `*item`, or NULL there after the last one, both with `KL_OK`. It is borrowed until the next call.
 /// After an error the same page is asked for again.
+///
+/// Codes: *network*, *platform*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_order_iter_next(
     iter: *mut kl_order_iter,

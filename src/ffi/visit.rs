@@ -61,6 +61,8 @@ impl Show for Visit {
 /// here until `kl_visit_close`. A visit begins with the first command that bears its `visit_id`. Open visits never keep a
 /// command from being sent; of those that nobody closes the newest 256 are kept (`docs/journal.md`). Sends nothing. End the
 /// result with `kl_visits_free`.
+///
+/// Codes: *journal*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_visit_list(
     client: *mut kl_client,
@@ -73,6 +75,8 @@ pub unsafe extern "C" fn kl_visit_list(
 /// Ends a visit: it is not listed any more. Its commands stay as they are; one that is unknown stays in
 /// `kl_command_pending`. Closing it again, or one that has no commands, is no error. Another command with its `visit_id`
 /// opens it again. It is on the disk when this returns `KL_OK`. Sends nothing.
+///
+/// Codes: *journal*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_visit_close(
     client: *mut kl_client,

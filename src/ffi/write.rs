@@ -172,6 +172,8 @@ unsafe fn claim(request: *const kl_claim_request) -> Result<Complaint> {
 /// older vending form of the same report, which is inferred to hold for cabinets. Dingshang: `PUT /orders/{order_no}`
 /// with status 1 or 6, within 20 minutes of making the order; the amount and the channel's answer are not sent. It is
 /// recorded like a door's command and needs `state_dir` as that does. End the result with `kl_response_free`.
+///
+/// Codes: *command*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_payment_report(
     client: *mut kl_client,
@@ -218,6 +220,8 @@ pub unsafe extern "C" fn kl_payment_report(
 /// Dingshang: `PUT /orders/{order_no}` with status 2 marks the order and returns the stock; it moves no money.
 /// `KL_E_BLOCKED`, and nothing sent, while it is not known what became of a command of this order. It is recorded like
 /// a door's command and needs `state_dir` as that does. End the result with `kl_response_free`.
+///
+/// Codes: *command*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_refund_apply(
     client: *mut kl_client,
@@ -235,6 +239,8 @@ pub unsafe extern "C" fn kl_refund_apply(
 /// corrected goods come as `KL_EVENT_KIND_RECOGNIZED` again; after it a new order comes as `KL_EVENT_KIND_ORDER_REPLACED` and the
 /// old one is refunded. Parameter names beside the order number are inferred. It is recorded like a door's command and
 /// needs `state_dir` as that does. End the result with `kl_response_free`.
+///
+/// Codes: *command*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_appeal_file(
     client: *mut kl_client,
@@ -291,6 +297,8 @@ pub struct kl_order_create_request {
 /// yet: ask for the rest with `kl_order_get`. Sent at most once; after *unknown* look for your number before you make
 /// another. It is recorded like a door's command and needs `state_dir` as that does. End the result with
 /// `kl_orders_free`.
+///
+/// Codes: *command*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_order_create(
     client: *mut kl_client,
