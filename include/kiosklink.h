@@ -2384,8 +2384,9 @@ typedef int32_t kl_time_source;
 #define KL_TIME_SOURCE_PLATFORM 3
 
 /**
- * The time as this client knows it, in Unix seconds (0 if the call fails), and where it comes from (KL_TIME_SOURCE_*). Sends nothing. A device
- * without a clock may set its own by it once the source is KL_TIME_SOURCE_PLATFORM. source may be NULL.
+ * The time as this client knows it, in Unix seconds (0 if the call fails), and where it comes from (KL_TIME_SOURCE_*).
+ * Sends nothing. A device without a clock may set its own by it once the source is KL_TIME_SOURCE_PLATFORM. source
+ * may be NULL.
  *
  * Codes: none of its own.
  */

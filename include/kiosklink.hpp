@@ -620,7 +620,8 @@ struct OrderCreateRequest : kl_order_create_request {
   }
 };
 
-/// A kl_payment_report_request: KL_PAYMENT_RESULT_PAID or KL_PAYMENT_RESULT_FAILED, the amount in fen, negative to leave it out.
+/// A kl_payment_report_request: KL_PAYMENT_RESULT_PAID or KL_PAYMENT_RESULT_FAILED, the amount in fen, negative to leave
+/// it out.
 struct PaymentReportRequest : kl_payment_report_request {
   PaymentReportRequest(const char *order_no_, kl_payment_result result_, std::int64_t amount_) noexcept
       : kl_payment_report_request KL_PAYMENT_REPORT_REQUEST_INIT {
@@ -955,8 +956,8 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
     detail::seen(kl_command_resolve(get(), request_id, &out, err.raw()));
     return Command(out);
   }
-  /// A sensor (KL_SETTLED_BY_SENSOR) or a person (KL_SETTLED_BY_PERSON) decides what became of a command, KL_DONE or KL_NOT_DONE:
-  /// kl_command_settle. note may be nullptr. KL_E_TOO_EARLY while the request may still reach the machine.
+  /// A sensor (KL_SETTLED_BY_SENSOR) or a person (KL_SETTLED_BY_PERSON) decides what became of a command, KL_DONE or
+  /// KL_NOT_DONE: kl_command_settle. note may be nullptr. KL_E_TOO_EARLY while the request may still reach the machine.
   kl_status command_settle(const char *request_id, kl_outcome outcome, kl_settled_by by, const char *note,
                            Error &err) const noexcept {
     return kl_command_settle(get(), request_id, outcome, by, note, err.raw());
@@ -965,8 +966,8 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
   kl_status command_overrule(const char *request_id, kl_outcome outcome, const char *note, Error &err) const noexcept {
     return kl_command_overrule(get(), request_id, outcome, note, err.raw());
   }
-  /// The commands with a sequence above since that filter names, KL_COMMAND_FILTER_*, oldest first: kl_command_list. Sends
-  /// nothing.
+  /// The commands with a sequence above since that filter names, KL_COMMAND_FILTER_*, oldest first: kl_command_list.
+  /// Sends nothing.
   Commands command_list(std::uint64_t since, kl_command_filter filter, Error &err) const noexcept {
     kl_commands *out = nullptr;
     detail::seen(kl_command_list(get(), since, filter, &out, err.raw()));
@@ -1280,8 +1281,8 @@ inline const char *status_name(kl_status status) noexcept { return kl_status_nam
 inline kl_status set_time(std::int64_t unix_seconds, Error &err) noexcept {
   return kl_set_time(unix_seconds, err.raw());
 }
-/// Sends log lines up to level, KL_LOG_LEVEL_*, to a plain function; nullptr ends that. For the whole process. The function
-/// runs on whichever thread makes a call, on several at once, and must not call kiosklink nor throw: kl_set_log.
+/// Sends log lines up to level, KL_LOG_LEVEL_*, to a plain function; nullptr ends that. For the whole process. The
+/// function runs on whichever thread makes a call, on several at once, and must not call kiosklink nor throw: kl_set_log.
 inline kl_status set_log(kl_log_level level, kl_log_fn callback, void *user, Error &err) noexcept {
   return kl_set_log(level, callback, user, err.raw());
 }

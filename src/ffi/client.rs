@@ -155,8 +155,9 @@ pub extern "C" fn kl_ping(client: *mut kl_client, err: *mut kl_error) -> kl_stat
     with_client(client, err, Client::ping)
 }
 
-/// The time as this client knows it, in Unix seconds (0 if the call fails), and where it comes from (`KL_TIME_SOURCE_*`). Sends nothing. A device
-/// without a clock may set its own by it once the source is `KL_TIME_SOURCE_PLATFORM`. `source` may be NULL.
+/// The time as this client knows it, in Unix seconds (0 if the call fails), and where it comes from (`KL_TIME_SOURCE_*`).
+/// Sends nothing. A device without a clock may set its own by it once the source is `KL_TIME_SOURCE_PLATFORM`. `source`
+/// may be NULL.
 ///
 /// Codes: none of its own.
 #[unsafe(no_mangle)]

@@ -221,6 +221,31 @@ static void sizes(kl_client *client) {
   longer.newer = 1;
   EXPECT(kl_order_list(client, &longer.known, NULL, &orders, &err), KL_E_ARGUMENT);
 
+  /* The lines of an order stand behind pointers, each with a size of its own. */
+  struct {
+    kl_order_create_line known;
+    uint64_t newer;
+  } line = {KL_ORDER_CREATE_LINE_INIT, 0};
+  const kl_order_create_line *lines[2] = {&line.known, NULL};
+  kl_order_create_request create = KL_ORDER_CREATE_REQUEST_INIT;
+  create.cabinet_id = "x";
+  create.line_count = 1;
+  ACTED(kl_order_create(client, &create, &orders, &err), KL_NOT_DONE, KL_E_NULL);
+  create.lines = lines;
+  ACTED(kl_order_create(client, &create, &orders, &err), KL_NOT_DONE, KL_E_NULL); /* no product_id */
+  line.known.product_id = "\xff";
+  ACTED(kl_order_create(client, &create, &orders, &err), KL_NOT_DONE, KL_E_UTF8);
+  line.known.product_id = "x";
+  create.line_count = 2;
+  ACTED(kl_order_create(client, &create, &orders, &err), KL_NOT_DONE, KL_E_NULL); /* no second line */
+  create.line_count = 1;
+  line.known.struct_size = 9;
+  ACTED(kl_order_create(client, &create, &orders, &err), KL_NOT_DONE, KL_E_ARGUMENT);
+  line.known.struct_size = sizeof line;
+  line.newer = 1;
+  ACTED(kl_order_create(client, &create, &orders, &err), KL_NOT_DONE, KL_E_ARGUMENT);
+  CHECK(orders == NULL);
+
   /* An error struct that says it is short is not written past its end, and one of zeroes is written whole. */
   struct {
     uint32_t struct_size;
