@@ -5,6 +5,7 @@
 //! A call travels down this list, and its answer comes back up:
 //!
 //! - [`ffi`] is the C surface: translation only.
+//! - [`callback`] reads the connections on which callbacks come: bytes in, an event and the bytes of its answer out.
 //! - [`client`] is one account on one platform, with the verbs as methods. What waits and retries is here; a verb that takes
 //!   several calls is a list of steps that the platform says.
 //! - [`command`] is what may be done once: the rules, the records, the book of one account. `store` is the folder with the
@@ -21,6 +22,7 @@
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
 
+pub mod callback;
 pub mod cancel;
 pub mod client;
 pub mod command;

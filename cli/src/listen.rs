@@ -8,12 +8,13 @@ use crate::args::Given;
 use crate::out::{Done, Stop, json_of, note, say};
 use crate::signals;
 use crate::verbs::event_row;
+use kiosklink::callback::{Bounds, Connection, NextStep, Then};
 use kiosklink::cancel::CancelToken;
 use kiosklink::client::Client;
 use kiosklink::error::Error;
 use kiosklink::event::Event;
 use kiosklink::status::{KL_E_ARGUMENT, KL_E_CLIENT_CERT, KL_E_EVENT_SIGNATURE, KL_E_RESOURCE};
-use kiosklink::time::clock::{Clock, format_time};
+use kiosklink::time::clock::{Clock, format_time, monotonic_ms};
 use kiosklink::transport::{Deadline, Options, Purpose, Request, Transport, Url};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustls::pki_types::pem::PemObject;
@@ -29,16 +30,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The largest head of a request.
-const LARGEST_HEAD: usize = 16 << 10;
-
 struct Server {
     client: Client,
     json: bool,
     path: Option<String>,
     exec: Option<String>,
     forward: Option<(Url, Transport)>,
-    largest: usize,
+    bounds: Bounds,
     timeout: Duration,
     tls: Option<Arc<ServerConfig>>,
     /// Callbacks that may still come; none left ends the server.
@@ -177,14 +175,20 @@ pub fn run(given: &Given) -> Done {
     listener.set_nonblocking(true).map_err(resource)?;
     let (wake, woken) = UnixStream::pair().map_err(resource)?;
     signals::watch(wake.try_clone().map_err(resource)?).map_err(resource)?;
+    let timeout_ms = given.number("client-timeout-ms", 10_000)?;
     let server = Arc::new(Server {
         client,
         json: given.json(),
         path: given.get("path").map(str::to_owned),
         exec: given.get("exec").map(str::to_owned),
         forward,
-        largest: given.number("max-body", 256 << 10)?,
-        timeout: Duration::from_millis(given.number("client-timeout-ms", 10_000)?),
+        bounds: Bounds {
+            max_body: given.number("max-body", 256 << 10)?,
+            timeout_ms,
+            one_request: true,
+            ..Bounds::default()
+        },
+        timeout: Duration::from_millis(timeout_ms.into()),
         tls,
         left: AtomicUsize::new(given.number("count", usize::MAX)?.max(1)),
         callers: Callers::new(given.number("max-connections", 16)?),
@@ -194,6 +198,8 @@ pub fn run(given: &Given) -> Done {
         wake,
         ended: Mutex::default(),
     });
+    // So that whatever is wrong with it is said at once.
+    server.connection()?;
     let scheme = if server.tls.is_some() { "https" } else { "http" };
     note(&format!("listening at {scheme}://{address}{}", server.path.as_deref().unwrap_or("/")));
     for number in 0u64.. {
@@ -282,26 +288,6 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-struct Asked {
-    method: String,
-    target: String,
-    head: String,
-    body: Vec<u8>,
-}
-
-struct Answer {
-    status: &'static str,
-    body: String,
-    /// Whether it was the last one.
-    last: bool,
-}
-
-impl Answer {
-    fn of(status: &'static str, body: impl Into<String>) -> Answer {
-        Answer { status, body: body.into(), last: false }
-    }
-}
-
 /// Closes so that the caller gets the answer: what was sent and not read would turn the end into a reset, and the answer
 /// would be lost with it.
 fn farewell(mut socket: &TcpStream, end: Instant) {
@@ -373,6 +359,13 @@ impl Server {
         }
     }
 
+    fn connection(&self) -> Result<Connection, Error> {
+        let mut connection = Connection::new(self.bounds, monotonic_ms())?;
+        connection.add(&self.client, self.path.as_deref())?;
+        Ok(connection)
+    }
+
+    /// Reads a request, answers it, and says whether it was the last one.
     fn talk<'a>(
         &'a self,
         mut stream: impl Read + Write,
@@ -380,145 +373,82 @@ impl Server {
         number: u64,
         under_way: &mut Option<UnderWay<'a>>,
     ) -> bool {
-        let asked = self.read(&mut stream);
-        let has_place = match &asked {
-            Ok(_) => self.callers.whole(number),
-            Err(_) => self.callers.has_place(number),
-        };
-        let answer = match asked {
-            // The platform comes again.
-            _ if !has_place => {
+        let Ok(mut connection) = self.connection() else { return false };
+        let mut piece = [0; 4096];
+        loop {
+            let came = stream.read(&mut piece);
+            // Counted before it is known whether the request is whole, so that nobody ends in between.
+            let counted = self.begin();
+            let step = match came {
+                Ok(n) => connection.feed(&piece[..n], monotonic_ms()),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    connection.tick(u64::MAX)
+                }
+                Err(_) => return false,
+            };
+            let Ok(mut step) = step else { return false };
+            let mut last = false;
+            let has_place = match step.then {
+                Then::Read => true,
+                Then::Reply => self.callers.whole(number),
+                Then::Close => self.callers.has_place(number),
+            };
+            if !has_place {
+                // The platform comes again.
                 note(&format!("{from}: its place was needed before its request had come"));
-                Answer::of("503 Service Unavailable", "")
-            }
-            Ok(asked) => {
-                *under_way = Some(self.begin());
-                self.answer(&asked, from)
-            }
-            Err(Refused::Gone) => return false,
-            Err(Refused::With(status)) => {
-                note(&format!("{from}: {status}"));
-                Answer::of(status, "")
-            }
-        };
-        let text = format!(
-            "HTTP/1.1 {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}",
-            answer.status,
-            answer.body.len(),
-            answer.body
-        );
-        if let Err(e) = stream.write_all(text.as_bytes()).and_then(|()| stream.flush()) {
-            if has_place {
-                note(&format!("{from}: the answer was not taken: {e}"));
-            }
-        }
-        answer.last
-    }
-
-    fn read(&self, stream: &mut (impl Read + Write)) -> Result<Asked, Refused> {
-        let mut bytes = Vec::new();
-        let end = loop {
-            // Some callers end the line of the request before, or of none.
-            let blank = bytes.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-            bytes.drain(..blank);
-            if let Some(at) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
-                break at;
-            }
-            if bytes.len() > LARGEST_HEAD {
-                return Err(Refused::With("431 Request Header Fields Too Large"));
-            }
-            more(stream, &mut bytes)?;
-        };
-        let head = text_of(&bytes[..end]);
-        let body = bytes.split_off(end + 4);
-        let (first, head) = head.split_once("\r\n").unwrap_or((&head, ""));
-        let mut words = first.split_whitespace();
-        let (method, target) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
-        let version = words.next().unwrap_or("");
-        if !version.starts_with("HTTP/1.") {
-            return Err(BAD);
-        }
-        let chunked =
-            field(head, "transfer-encoding").is_some_and(|v| v.to_ascii_lowercase().contains("chunked"));
-        let length = match field(head, "content-length") {
-            _ if chunked => None,
-            None => Some(0),
-            Some(text) => Some(text.parse::<usize>().map_err(|_| BAD)?),
-        };
-        if length.is_some_and(|l| l > self.largest) {
-            return Err(TOO_LARGE);
-        }
-        // The caller holds the body back until it is told to go on.
-        if field(head, "expect").is_some_and(|v| v.eq_ignore_ascii_case("100-continue"))
-            && version != "HTTP/1.0"
-            && length.is_none_or(|l| body.len() < l)
-        {
-            let go_on = stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").and_then(|()| stream.flush());
-            go_on.map_err(|_| Refused::Gone)?;
-        }
-        let body = match length {
-            Some(length) => whole(stream, body, length)?,
-            None => dechunked(stream, body, self.largest)?,
-        };
-        Ok(Asked { method: method.to_owned(), target: target.to_owned(), head: head.to_owned(), body })
-    }
-
-    fn answer(&self, asked: &Asked, from: &str) -> Answer {
-        let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
-        if self.path.as_deref().is_some_and(|p| p != path) {
-            return Answer::of("404 Not Found", "");
-        }
-        let body = match asked.method.as_str() {
-            "POST" | "PUT" => asked.body.as_slice(),
-            // Youzan's market messages come in the query.
-            "GET" if !query.is_empty() => query.as_bytes(),
-            _ => return Answer::of("405 Method Not Allowed", ""),
-        };
-        let event = match self.client.event_parse(&asked.head, body) {
-            Ok(event) => event,
-            Err(e) => {
-                note(&format!("{from}: {}", e.message()));
-                if e.status() == KL_E_EVENT_SIGNATURE {
+                step = connection.refuse(503);
+            } else if step.then == Then::Reply {
+                (step, last) = self.answer(&mut connection, from);
+            } else if let Some(why) = step.refused.as_ref().filter(|why| why.details().http_status != 0) {
+                note(&format!("{from}: {}", why.message()));
+                if why.status() == KL_E_EVENT_SIGNATURE {
                     note("save it and ask: kiosklink sign diagnose FILE");
                 }
-                return Answer::of("400 Bad Request", "{\"error\":\"the callback does not verify\"}");
             }
-        };
+            let over = step.then != Then::Read;
+            if over {
+                *under_way = Some(counted);
+            }
+            if let Err(e) = stream.write_all(&step.write).and_then(|()| stream.flush()) {
+                if has_place {
+                    note(&format!("{from}: the answer was not taken: {e}"));
+                }
+                return last;
+            }
+            if over {
+                return last;
+            }
+        }
+    }
+
+    /// Hands an event on and replies to it.
+    fn answer(&self, connection: &mut Connection, from: &str) -> (NextStep, bool) {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.over() {
-            return Answer::of("503 Service Unavailable", "");
-        }
-        let line = json_of(&event_row(&event));
-        let shown = if self.json { line.clone() } else { words(&event, from) };
-        if let Err(stop) = say(&shown) {
-            // Nobody reads: the platform is asked to come again, when somebody does.
-            *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop);
-            let reply = self.client.event_reply(&event, 1, "LATER", None).unwrap_or_default();
-            return Answer::of("200 OK", reply);
-        }
-        // What was handed on once is not handed on again.
-        let handed = if event.duplicate { Ok(()) } else { self.hand_on(&line) };
-        let (code, message) = match &handed {
-            Ok(()) => (0, "SUCCESS"),
-            Err(why) => {
-                note(&format!("{from}: not handed on, the platform is asked to come again: {why}"));
-                (1, "LATER")
-            }
+        let Some((_, event)) = connection.event().filter(|_| !self.over()) else {
+            return (connection.refuse(503), false);
         };
-        match self.client.event_reply(&event, code, message, None) {
-            Ok(reply) => {
-                let last = handed.is_ok() && self.left.fetch_sub(1, Ordering::SeqCst) == 1;
-                // Dingshang reads nothing but the status.
-                let status = if handed.is_err() && self.client.platform() == "dingshang" {
-                    "503 Service Unavailable"
-                } else {
-                    "200 OK"
-                };
-                Answer { status, body: reply, last }
+        let line = json_of(&event_row(event));
+        let said = say(&if self.json { line.clone() } else { words(event, from) });
+        let handed = match said {
+            Err(stop) => {
+                // Nobody reads: the platform is asked to come again, when somebody does.
+                *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop);
+                Err(None)
             }
+            // What was handed on once is not handed on again.
+            Ok(_) if event.duplicate => Ok(()),
+            Ok(_) => self.hand_on(&line).map_err(Some),
+        };
+        if let Err(Some(why)) = &handed {
+            note(&format!("{from}: not handed on, the platform is asked to come again: {why}"));
+        }
+        let (code, message) = if handed.is_ok() { (0, "SUCCESS") } else { (1, "LATER") };
+        match connection.reply(code, message, None, monotonic_ms()) {
+            Ok(step) => (step, handed.is_ok() && self.left.fetch_sub(1, Ordering::SeqCst) == 1),
             Err(e) => {
                 note(&format!("{from}: {}", e.message()));
-                Answer::of("500 Internal Server Error", "")
+                (connection.refuse(503), false)
             }
         }
     }
@@ -576,91 +506,6 @@ impl Server {
             }
         }
         Ok(())
-    }
-}
-
-enum Refused {
-    /// The caller left.
-    Gone,
-    /// Answered so.
-    With(&'static str),
-}
-
-const BAD: Refused = Refused::With("400 Bad Request");
-const TOO_LARGE: Refused = Refused::With("413 Content Too Large");
-
-/// Reads a piece more.
-fn more(stream: &mut impl Read, bytes: &mut Vec<u8>) -> Result<(), Refused> {
-    let mut piece = [0; 4096];
-    match stream.read(&mut piece) {
-        Ok(0) => Err(Refused::Gone),
-        Ok(n) => {
-            bytes.extend_from_slice(&piece[..n]);
-            Ok(())
-        }
-        Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(()),
-        Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-            Err(Refused::With("408 Request Timeout"))
-        }
-        Err(_) => Err(Refused::Gone),
-    }
-}
-
-/// The lines of a head. What is no UTF-8 is Latin-1, as HTTP has it; nothing of it is lost.
-fn text_of(head: &[u8]) -> String {
-    match std::str::from_utf8(head) {
-        Ok(text) => text.to_owned(),
-        Err(_) => head.iter().map(|b| char::from(*b)).collect(),
-    }
-}
-
-/// The value of a field of the head.
-fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
-    head.lines().find_map(|line| {
-        let (n, v) = line.split_once(':')?;
-        n.trim().eq_ignore_ascii_case(name).then(|| v.trim())
-    })
-}
-
-/// A body of a length that was told. What follows it, a line end most likely, is nobody's.
-fn whole(stream: &mut impl Read, mut body: Vec<u8>, length: usize) -> Result<Vec<u8>, Refused> {
-    while body.len() < length {
-        more(stream, &mut body)?;
-    }
-    body.truncate(length);
-    Ok(body)
-}
-
-/// A body in pieces, of which `bytes` came already.
-fn dechunked(stream: &mut impl Read, mut bytes: Vec<u8>, largest: usize) -> Result<Vec<u8>, Refused> {
-    let mut body = Vec::new();
-    loop {
-        let line = loop {
-            if let Some(at) = bytes.windows(2).position(|w| w == b"\r\n") {
-                break at;
-            }
-            if bytes.len() > 256 {
-                return Err(BAD);
-            }
-            more(stream, &mut bytes)?;
-        };
-        let size = std::str::from_utf8(&bytes[..line]).ok().and_then(|l| l.split(';').next()).map(str::trim);
-        let size = size.filter(|s| !s.starts_with(['+', '-'])).ok_or(BAD)?;
-        let size = usize::from_str_radix(size, 16).map_err(|_| BAD)?;
-        if size > largest || body.len() + size > largest {
-            return Err(TOO_LARGE);
-        }
-        bytes.drain(..line + 2);
-        if size == 0 {
-            return Ok(body);
-        }
-        while bytes.len() < size + 2 {
-            more(stream, &mut bytes)?;
-        }
-        body.extend(bytes.drain(..size));
-        if bytes.drain(..2).as_slice() != b"\r\n" {
-            return Err(BAD);
-        }
     }
 }
 

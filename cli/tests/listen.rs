@@ -123,8 +123,9 @@ fn a_callback_is_verified_answered_and_handed_on_once() {
     let listener = Listener::start(&file, "yopoint", &["--exec", &exec, "--count", "3"]);
     let answer = listener.post(&callback("VI1"));
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"error_code\":0"), "{answer}");
-    assert!(listener.post(&callback("VI1").replace("VI1", "VI9")).starts_with("HTTP/1.1 400"), "forged");
-    assert!(listener.post("what is this").starts_with("HTTP/1.1 400"));
+    assert!(listener.post(&callback("VI1").replace("VI1", "VI9")).starts_with("HTTP/1.1 403"), "forged");
+    assert!(listener.post("what is this").starts_with("HTTP/1.1 403"));
+    assert!(listener.post("{").starts_with("HTTP/1.1 400"));
     // A repetition is answered again, and not handed on again.
     assert!(listener.post(&callback("VI1")).contains("\"error_code\":0"));
     assert!(listener.post(&callback("VI2")).contains("\"error_code\":0"));

@@ -106,4 +106,19 @@ impl Client {
         }
         Ok(reply)
     }
+
+    /// The HTTP status that goes with [`Client::event_reply`].
+    pub fn event_status(&self, code: i32) -> u16 {
+        self.0.platform.event_status(code)
+    }
+
+    /// The body that answers what is none of the platform's callbacks, in the platform's words.
+    pub fn event_refusal(&self) -> String {
+        self.0.platform.event_reply(&Event::default(), 1, "FAIL", None).unwrap_or_default()
+    }
+
+    /// Whether the platform signs its callbacks.
+    pub fn signs_events(&self) -> bool {
+        self.0.platform.signs_events()
+    }
 }

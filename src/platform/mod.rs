@@ -332,6 +332,16 @@ pub trait CallsBack {
         true
     }
 
+    /// Whether they are signed, or told from a stranger's in another way.
+    fn signs_events(&self) -> bool {
+        true
+    }
+
+    /// The HTTP status that goes with the body that answers a callback.
+    fn event_status(&self, _code: i32) -> u16 {
+        200
+    }
+
     /// Verifies and parses a callback.
     fn event(&self, headers: &str, body: &[u8], now_ms: i64) -> Result<Event>;
 

@@ -13,9 +13,9 @@ use std::time::Instant;
 /// An answer's head may have this many bytes, those of the interim answers before it included.
 pub(super) const MAX_HEAD: usize = 16 * 1024;
 /// And this many headers.
-pub(super) const MAX_HEADERS: usize = 100;
+pub(crate) const MAX_HEADERS: usize = 100;
 /// The line with a chunk's size may have this many bytes.
-const MAX_CHUNK_LINE: usize = 4 * 1024;
+pub(crate) const MAX_CHUNK_LINE: usize = 4 * 1024;
 /// What is set aside at once for a body whose length is told. More only as it comes in.
 const FIRST_ROOM: usize = 64 * 1024;
 /// Names of codings that compress or otherwise change a body. Whatever else servers write into `Content-Encoding`
@@ -232,7 +232,7 @@ pub(super) fn encode(request: &Request, user_agent: &str) -> Result<Vec<u8>, Fau
     Ok(out)
 }
 
-fn is_token(b: u8) -> bool {
+pub(crate) fn is_token(b: u8) -> bool {
     b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
 }
 
@@ -402,9 +402,14 @@ fn content_length(headers: &Headers) -> Result<Option<u64>, Fault> {
     Ok(found)
 }
 
+/// Whether a word of `Content-Encoding` names a coding that changes a body.
+pub(crate) fn is_compression(token: &[u8]) -> bool {
+    COMPRESSIONS.iter().any(|name| token.eq_ignore_ascii_case(name.as_bytes()))
+}
+
 fn refuse_compression(headers: &Headers) -> Result<(), Fault> {
     for token in tokens(headers, "content-encoding") {
-        if COMPRESSIONS.iter().any(|name| token.eq_ignore_ascii_case(name.as_bytes())) {
+        if is_compression(token) {
             let message = ["the answer is compressed (", &printable(token), "), which was not asked for"];
             return Err(Fault::Final(Error::new(KL_E_PROTOCOL, message.concat())));
         }
@@ -474,7 +479,7 @@ fn receive_chunks(conn: &mut Conn, max_reply: usize, bound: &Bound<'_>) -> Resul
     let mut ballast = 0;
     loop {
         let line = receive_line(conn, bound)?.ok_or(Fault::Closed)?;
-        let (size, extension) = chunk_size(&conn.input()[..line])?;
+        let (size, extension) = chunk_size(&conn.input()[..line]).map_err(protocol)?;
         conn.consume(line);
         ballast += extension;
         if ballast > MAX_HEAD {
@@ -538,21 +543,21 @@ fn receive_line(conn: &mut Conn, bound: &Bound<'_>) -> Result<Option<usize>, Fau
     }
 }
 
-/// The size at the start of a chunk's line, and how many bytes behind it are none of it.
-fn chunk_size(line: &[u8]) -> Result<(u64, usize), Fault> {
+/// The size at the start of a chunk's line, which ends with CR LF, and how many bytes behind it are none of it.
+pub(crate) fn chunk_size(line: &[u8]) -> Result<(u64, usize), &'static str> {
     let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
     let (size, rest) = line.split_at(digits);
     let significant = size.iter().skip_while(|b| **b == b'0');
     let mut value = 0u64;
     for digit in significant {
         if value >> 60 != 0 {
-            return Err(protocol("the size of a chunk of the answer is too large"));
+            return Err("the size of a chunk of the answer is too large");
         }
         value = value << 4 | u64::from((*digit as char).to_digit(16).unwrap_or(0));
     }
     let extension = rest.trim_ascii();
     if digits == 0 || !(extension.is_empty() || extension[0] == b';') || extension.contains(&b'\r') {
-        return Err(protocol("a chunk of the answer does not begin with its size"));
+        return Err("a chunk of the answer does not begin with its size");
     }
     Ok((value, line.len() - digits - 2))
 }

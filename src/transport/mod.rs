@@ -27,6 +27,7 @@ mod x509;
 
 pub use dns::{Lookup, SystemLookup};
 pub use http::Headers;
+pub(crate) use http::{MAX_CHUNK_LINE, MAX_HEADERS, chunk_size, is_compression, is_token};
 pub use proxy::Proxy;
 pub use tls::{Pin, parse_pin};
 pub use url::{Scheme, Url};

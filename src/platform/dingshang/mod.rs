@@ -134,6 +134,15 @@ impl Recovers for Dingshang {
 }
 
 impl CallsBack for Dingshang {
+    fn signs_events(&self) -> bool {
+        false
+    }
+
+    fn event_status(&self, code: i32) -> u16 {
+        // It reads nothing else.
+        if code == 0 { 200 } else { 503 }
+    }
+
     fn event(&self, _headers: &str, body: &[u8], _now_ms: i64) -> Result<Event> {
         callbacks::event(body)
     }
