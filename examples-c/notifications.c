@@ -18,13 +18,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#define REQUEST_MAX (64 * 1024) /* head and body together */
-#define REQUEST_MS 5000         /* from the connection to the last byte, and again for the answer */
+#define BODY_MAX (64 * 1024)
+#define REQUEST_MS 5000 /* from the connection to the last byte, and again for the answer */
 
 static int64_t now_ms(void) {
   struct timespec t;
@@ -115,51 +114,47 @@ static int is_plain(const char *text) {
 
 /* Staff approved a refund: pay back through your own channel, and answer with the result. A repetition gets the same
  * answer and no second refund. What the answer must hold is not published: ask the vendor. */
-static int refund(kl_event *event, kl_error *err) {
-  const kl_event_info *info = kl_event_view(event);
-  char result[200];
-  if (!is_plain(info->order_no) || info->amount < 0) {
+static int refund(const kl_event_info *event, char result[200]) {
+  if (!is_plain(event->order_no) || event->amount < 0) {
     printf("a refund without a number or an amount, ask again\n");
     return 0;
   }
-  if (!info->duplicate) {
+  if (!event->duplicate) {
     /* Here the firmware pays back, once for an order and amount, as its books have it. */
-    printf("order %s: refunded %" PRId64 " fen\n", info->order_no, info->amount);
+    printf("order %s: refunded %" PRId64 " fen\n", event->order_no, event->amount);
   }
-  snprintf(result, sizeof result, "{\"RefundsNo\":\"RF-%.60s\",\"RefundsPrice\":%" PRId64 "}", info->order_no,
-           info->amount);
-  return kl_event_set_reply(event, 0, "SUCCESS", result, err) == KL_OK;
+  snprintf(result, 200, "{\"RefundsNo\":\"RF-%.60s\",\"RefundsPrice\":%" PRId64 "}", event->order_no, event->amount);
+  return 1;
 }
 
 /* Does what the callback asks for. 1 if it is done and need not come again. */
-static int act(kl_client *client, kl_event *event, kl_error *err) {
-  const kl_event_info *info = kl_event_view(event);
-  if (info->kind == KL_EVENT_KIND_REFUND_APPROVED) return refund(event, err);
-  if (info->duplicate) {
-    printf("%s for %s: seen before, answered again\n", info->method, info->order_no);
+static int act(kl_client *client, const kl_event_info *event, char result[200]) {
+  if (event->kind == KL_EVENT_KIND_REFUND_APPROVED) return refund(event, result);
+  if (event->duplicate) {
+    printf("%s for %s: seen before, answered again\n", event->method, event->order_no);
     return 1;
   }
-  switch (info->kind) {
+  switch (event->kind) {
     case KL_EVENT_KIND_DOOR_CLOSED:
-      printf("order %s: the door %s\n", info->order_no,
-             info->door == KL_DOOR_STATE_NEVER_OPENED ? "never opened, nothing is charged" : "is shut");
+      printf("order %s: the door %s\n", event->order_no,
+             event->door == KL_DOOR_STATE_NEVER_OPENED ? "never opened, nothing is charged" : "is shut");
       return 1;
     case KL_EVENT_KIND_RECOGNIZED:
     case KL_EVENT_KIND_ORDER_REPLACED:
-      return settle(client, info);
+      return settle(client, event);
     case KL_EVENT_KIND_ORDER_PAID:
     case KL_EVENT_KIND_DELIVERY:
-      return book(client, info);
+      return book(client, event);
     case KL_EVENT_KIND_TEST:
       printf("the platform tries this address\n");
       return 1;
     default:
-      printf("%s: taken, nothing to do\n", info->method);
+      printf("%s: taken, nothing to do\n", event->method);
       return 1;
   }
 }
 
-/* ---- As much HTTP as a callback needs -------------------------------------------------------------------------- */
+/* ---- One connection -------------------------------------------------------------------------------------------- */
 
 /* Waits until the socket is ready, but not past the deadline. */
 static int ready(int fd, short events, int64_t deadline) {
@@ -173,90 +168,63 @@ static int ready(int fd, short events, int64_t deadline) {
   }
 }
 
-static void answer(int fd, const char *status, const char *type, const char *body) {
-  char head[200];
-  const char *parts[2] = {head, body};
+/* Writes all of it. 0 if the other side does not take it in time. */
+static int put(int fd, const uint8_t *bytes, size_t length) {
   int64_t deadline = now_ms() + REQUEST_MS;
-  snprintf(head, sizeof head, "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
-           status, type, strlen(body));
-  for (int i = 0; i < 2; i++) {
-    for (size_t sent = 0, length = strlen(parts[i]); sent < length;) {
-      if (!ready(fd, POLLOUT, deadline)) return;
-      ssize_t n = send(fd, parts[i] + sent, length - sent, MSG_NOSIGNAL);
-      if (n <= 0) return;
-      sent += (size_t)n;
-    }
+  while (length > 0) {
+    if (!ready(fd, POLLOUT, deadline)) return 0;
+    ssize_t n = send(fd, bytes, length, MSG_NOSIGNAL);
+    if (n <= 0) return 0;
+    bytes += n;
+    length -= (size_t)n;
+  }
+  return 1;
+}
+
+/* Reads what is left for a moment: what was sent and not read would turn the end into a reset, and the answer would be
+ * lost with it. */
+static void farewell(int fd) {
+  char rest[1024];
+  int64_t deadline = now_ms() + 500;
+  shutdown(fd, SHUT_WR);
+  while (ready(fd, POLLIN, deadline) && recv(fd, rest, sizeof rest, 0) > 0) {
   }
 }
 
-/* The value of Content-Length in the head, -1 if there is none or it is no length. */
-static long content_length(const char *head) {
-  for (const char *line = strstr(head, "\r\n"); line != NULL; line = strstr(line + 2, "\r\n")) {
-    if (strncasecmp(line + 2, "Content-Length:", 15) == 0) {
-      char *end;
-      long length = strtol(line + 17, &end, 10);
-      return end != line + 17 && *end == '\r' && length >= 0 && length <= REQUEST_MAX ? length : -1;
-    }
-  }
-  return -1;
-}
-
-/* Reads one request into buffer, which has room for REQUEST_MAX and a NUL. Sets where its body begins and how long it
- * is, and ends the head with a NUL. NULL if all is well, else the status to answer with. */
-static const char *receive(int fd, char *buffer, char **body, size_t *length) {
-  int64_t deadline = now_ms() + REQUEST_MS;
-  size_t got = 0;
-  char *end = NULL;
-  long expected = 0;
-  while (end == NULL || got < (size_t)(end - buffer) + (size_t)expected) {
-    if (got == REQUEST_MAX) return "413 Content Too Large";
-    if (!ready(fd, POLLIN, deadline)) return "408 Request Timeout";
-    ssize_t n = recv(fd, buffer + got, REQUEST_MAX - got, 0);
-    if (n <= 0) return "400 Bad Request";
-    got += (size_t)n;
-    buffer[got] = '\0';
-    if (end == NULL && (end = strstr(buffer, "\r\n\r\n")) != NULL) {
-      end += 4;
-      if (strncmp(buffer, "POST ", 5) != 0) return "405 Method Not Allowed";
-      end[-2] = '\0';
-      if ((expected = content_length(buffer)) < 0) return "411 Length Required";
-    }
-  }
-  *body = end;
-  *length = (size_t)expected;
-  return NULL;
-}
-
-/* Takes one connection, and answers the one request on it. */
+/* Takes one connection, and answers the one request on it: this program has one connection at a time. */
 static void serve(kl_client *client, int fd) {
-  static char buffer[REQUEST_MAX + 1];
-  char *body = NULL;
-  size_t length = 0;
-  const char *refused = receive(fd, buffer, &body, &length);
-  if (refused != NULL) {
-    printf("no callback: %s\n", refused);
-    answer(fd, refused, "text/plain", "");
-    return;
-  }
+  uint8_t bytes[4096];
   kl_error err = KL_ERROR_INIT;
-  kl_event *event = NULL;
-  const char *headers = strstr(buffer, "\r\n"); /* behind the request line */
-  if (kl_event_parse(client, headers, (const uint8_t *)body, length, &event, &err) != KL_OK) {
-    explain("refused", &err);
-    switch (err.status) {
-      case KL_E_EVENT_SIGNATURE:
-      case KL_E_EVENT_TIME: answer(fd, "403 Forbidden", "text/plain", ""); break;
-      case KL_E_EVENT: answer(fd, "400 Bad Request", "text/plain", ""); break;
-      default: answer(fd, "500 Internal Server Error", "text/plain", ""); break;
+  kl_http *http = NULL;
+  const kl_http_step *step = NULL;
+  kl_http_options options = KL_HTTP_OPTIONS_INIT;
+  options.max_body = BODY_MAX;
+  options.timeout_ms = REQUEST_MS;
+  options.one_request = 1;
+  if (kl_http_new(&options, &http, &err) != KL_OK || kl_http_add(http, client, NULL, &err) != KL_OK ||
+      kl_http_tick(http, &step, &err) != KL_OK) {
+    explain("no connection can be served", &err);
+  }
+  while (step != NULL && put(fd, step->bytes, step->len)) {
+    kl_status status;
+    if (step->action == KL_HTTP_ACTION_CLOSE) {
+      farewell(fd);
+      break;
     }
-    return;
+    if (step->action == KL_HTTP_ACTION_EVENT) {
+      char result[200] = "";
+      int done = act(step->client, step->event, result);
+      /* Any code but 0: come again. The repetition then is no duplicate. */
+      status = kl_http_reply(http, done ? 0 : 1, done ? "SUCCESS" : "NOT_YET", result[0] ? result : NULL, &step, &err);
+    } else if (ready(fd, POLLIN, now_ms() + step->wait_ms)) {
+      ssize_t n = recv(fd, bytes, sizeof bytes, 0);
+      status = kl_http_feed(http, bytes, n > 0 ? (size_t)n : 0, &step, &err);
+    } else {
+      status = kl_http_tick(http, &step, &err);
+    }
+    if (status != KL_OK) explain("refused", &err);
   }
-  if (!act(client, event, &err)) {
-    /* Any code but 0: come again. The repetition then is no duplicate. */
-    if (kl_event_set_reply(event, 1, "NOT_YET", NULL, &err) != KL_OK) explain("the answer cannot be changed", &err);
-  }
-  answer(fd, "200 OK", "application/json", kl_event_reply(event));
-  kl_event_free(event);
+  kl_http_free(http);
 }
 
 static int listen_on(long port) {

@@ -2178,7 +2178,8 @@ typedef struct kl_event kl_event;
 /**
  * Verifies and parses a callback. headers are the header lines of the HTTP request, separated by newlines (may
  * be NULL); body is its body, byte for byte, len long. For a payment page of the older vending flow the body is the
- * query string, and for Youzan's encrypted market messages as well (message=…).
+ * query string, and for Youzan's encrypted market messages as well (message=…). Where no web server cuts the requests, use
+ * kl_http_feed.
  *
  * - KL_E_EVENT_SIGNATURE: the sign fits no secret, so answer HTTP 403 and do nothing.
  * - KL_E_EVENT: not of the platform's form.
@@ -2227,6 +2228,149 @@ KL_MUST_USE kl_status kl_event_set_reply(kl_event *event,
 
 /** Frees an event. NULL does nothing. */
 void kl_event_free(kl_event *event);
+
+/** The bounds of a connection: kl_http_options o = KL_HTTP_OPTIONS_INIT;. 0 stands for what is usual. */
+typedef struct kl_http_options {
+  /** sizeof(kl_http_options). */
+  uint32_t struct_size;
+  /**
+   * The most that the head of a request may have, in bytes: 1,024 to 65,536; 0: 16,384. Answered with 431, or 414.
+   */
+  uint32_t max_head;
+  /** The same of its body: up to 16,777,216; 0: 262,144. A longer one is answered with 413. */
+  uint32_t max_body;
+  /**
+   * From kl_http_new, or the answer before, to the last byte of a request: up to one hour; 0: 10,000. Answered with 408.
+   * Bytes that come do not push it on.
+   */
+  uint32_t timeout_ms;
+  /** 1: the connection ends after one answer, also where the caller would keep it. */
+  int32_t one_request;
+} kl_http_options;
+#define KL_HTTP_OPTIONS_INIT {sizeof(kl_http_options), 0, 0, 0, 0}
+
+/** What to do with a connection when the bytes of the step are written: KL_HTTP_ACTION_*. */
+typedef int32_t kl_http_action;
+/** Read, and feed what came; call kl_http_tick when nothing came for wait_ms. */
+#define KL_HTTP_ACTION_READ 1
+/** A callback came: handle event, then call kl_http_reply. */
+#define KL_HTTP_ACTION_EVENT 2
+/**
+ * Close it: end the writing side, read what is left for a moment, close. At once, and the answer may be lost.
+ */
+#define KL_HTTP_ACTION_CLOSE 3
+
+/**
+ * What to do next. Borrowed from its connection, with all that it leads to, until the next kl_http_feed, kl_http_tick,
+ * kl_http_reply or kl_http_free of that connection.
+ */
+typedef struct kl_http_step {
+  /** What to do when bytes are written: KL_HTTP_ACTION_*. */
+  kl_http_action action;
+  /** For KL_HTTP_ACTION_READ: how long to wait for more, in milliseconds, as poll takes it. Else 0. */
+  uint32_t wait_ms;
+  /** What to write first; NULL if len is 0. */
+  const uint8_t *bytes;
+  /** How many bytes; often none. */
+  size_t len;
+  /** For KL_HTTP_ACTION_EVENT: the callback, as kl_event_view gives it. Else NULL. */
+  const kl_event_info *event;
+  /** And whose it is: the handle that kl_http_add was given. Else NULL. */
+  kl_client *client;
+} kl_http_step;
+
+/** One connection on which callbacks come. Opaque; one thread at a time. */
+typedef struct kl_http kl_http;
+
+/**
+ * Makes what reads one connection on which callbacks come, once it is accepted: one for each. The socket, and TLS if there
+ * is any, stay yours. options may be NULL. Add accounts, then read and feed. End it with kl_http_free.
+ *
+ * Errors: KL_E_ARGUMENT for bounds that are none, KL_E_RESOURCE.
+ */
+KL_MUST_USE kl_status kl_http_new(const kl_http_options *options,
+                                  kl_http **out,
+                                  kl_error *err);
+
+/**
+ * Adds an account whose callbacks come on this connection: on path (/yopoint, compared byte for byte with what stands
+ * before the ? in the request), or with NULL or an empty path on every path that no account has. Several may share a
+ * path: whose secret fits has the callback. An account whose platform signs nothing (Dingshang) needs a path of its own. The
+ * client may be freed before the connection: its callbacks are then answered with 503.
+ *
+ * Errors: KL_E_ARGUMENT for a path that is none or that cannot be shared, KL_E_UNSUPPORTED for a platform without
+ * callbacks (Zhiyun), KL_E_RETIRED.
+ */
+KL_MUST_USE kl_status kl_http_add(kl_http *http,
+                                  kl_client *client,
+                                  const char *path,
+                                  kl_error *err);
+
+/**
+ * Takes what was read from the connection, all of it, in whatever pieces it came, and says in step what to do next: write
+ * bytes if there are any, then do action. len 0 says that the other side has ended. Sends nothing itself.
+ *
+ * It reads heads in Latin-1, bodies with a length and in chunks, and GET with a query; it tells a caller that waits for 100
+ * Continue to go on (bytes to write), keeps the connection as the caller wants, and answers wrong requests: 400, 404 (no
+ * account has this path), 405, 408, 411, 413, 414, 415 (compressed), 417, 431, 501, 505, then KL_HTTP_ACTION_CLOSE. What a caller
+ * sends behind a request without waiting for its answer is not read: answer, then KL_HTTP_ACTION_CLOSE.
+ *
+ * A whole request is verified and parsed, as kl_event_parse does; KL_HTTP_ACTION_EVENT says so. **This reads and writes the
+ * account's journal (whether the callback came before, what it says of your commands) and may wait for the disk, and for
+ * other processes that use the journal.** A callback that was taken before is an event too, with duplicate: do nothing, and
+ * reply.
+ *
+ * step is there with these errors too. They say why a request was refused; the answer is in step, and the connection
+ * goes on unless it says otherwise:
+ *
+ * - KL_E_EVENT_SIGNATURE, KL_E_EVENT_TIME: it does not verify (403, in the vendor's words).
+ * - KL_E_EVENT: not of the platform's form (400, in the vendor's words), or a wrong request. http_status of the error is
+ *   what it was answered with, 0 if it was cut off.
+ * - KL_E_BUSY: the same callback waits for its reply on another connection of this client (503, so that the platform comes
+ *   again, and finds out then).
+ * - what else kl_event_parse answers, such as KL_E_HANDLE for a client that was freed (503).
+ *
+ * step is NULL with KL_E_NULL, KL_E_HANDLE and KL_E_FORKED for the connection itself, with KL_E_BUSY if an event
+ * waits for its reply (nothing is taken), and with KL_E_INTERNAL.
+ */
+KL_MUST_USE kl_status kl_http_feed(kl_http *http,
+                                   const uint8_t *bytes,
+                                   size_t len,
+                                   const kl_http_step **step,
+                                   kl_error *err);
+
+/**
+ * Time has passed: gives up a request that has not come whole in timeout_ms (408, KL_E_EVENT with step), closes a
+ * connection on which nothing came, else KL_HTTP_ACTION_READ with the wait_ms that is left. Call it before the first read, and
+ * whenever nothing came for wait_ms. The time is the library's own, of a clock that never goes back. Errors: as
+ * kl_http_feed.
+ */
+KL_MUST_USE kl_status kl_http_tick(kl_http *http,
+                                   const kl_http_step **step,
+                                   kl_error *err);
+
+/**
+ * Answers the event of KL_HTTP_ACTION_EVENT, and says in step what to do next: write, then KL_HTTP_ACTION_READ or KL_HTTP_ACTION_CLOSE.
+ * code 0 means taken, and nothing else does: after any other, and after a crash or a power cut before this call, the platform
+ * comes again and the repetition is no duplicate. **That it is taken is written to the journal, and on the disk when this
+ * returns.** message and data_json as in kl_event_set_reply. The answer has the HTTP status
+ * that the platform reads (200; Dingshang: 503 if not taken); that to KL_EVENT_KIND_PAY_PAGE has no body. An event may wait as
+ * long as you like, but the platform does not.
+ *
+ * Errors, with step NULL: KL_E_ARGUMENT if no event waits, or for data_json that is no object; the event then still
+ * waits.
+ */
+KL_MUST_USE kl_status kl_http_reply(kl_http *http,
+                                    int32_t code,
+                                    const char *message,
+                                    const char *data_json,
+                                    const kl_http_step **step,
+                                    kl_error *err);
+
+/**
+ * Frees a connection; the socket is yours to close. An event that waits for its reply was not taken. NULL does nothing.
+ */
+void kl_http_free(kl_http *http);
 
 /* ---- Any other call ----------------------------------------------------------------------------------------------
  * The person and the company behind the account, and calls of a platform that have no function of their own. */

@@ -26,6 +26,7 @@ ENUMS = [
     ("CodeState", "The state of a pickup code."),
     ("CodeKind", "What a pickup code is for."),
     ("EventKind", "What a callback is about."),
+    ("HttpAction", "What to do with a connection on which callbacks come."),
     ("SignedWith", "What a callback was signed with."),
     ("SaleState", "Whether a cabinet sells."),
     ("OrderKind", "Which kind of machine an order is of."),
@@ -222,7 +223,9 @@ def abi(header: Header) -> str:
     out += [")"]
     for name, fields in header.structs.items():
         out += ["", "", "class %s(Structure):" % name, "    _fields_ = ["]
-        out += ['        ("%s", %s),' % (field, ctype(header, kind)) for kind, field in fields]
+        # As a field, c_char_p would end at the first NUL.
+        kinds = [(field, "c_void_p" if kind == "const uint8_t *" else ctype(header, kind)) for kind, field in fields]
+        out += ['        ("%s", %s),' % pair for pair in kinds]
         out += ["    ]"]
     out += ["", ""]
     for name, function in header.callbacks.items():

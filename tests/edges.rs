@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Each module with those that it may use. A module stands above all that it names.
 const ALLOWED: &[(&str, &str)] = &[
     ("ffi", "callback client command config error event log model process status sys time"),
-    ("callback", "client error event model process status transport"),
+    ("callback", "client error event model status transport"),
     (
         "client",
         "cancel command config error event hex log model platform status store switch sys time token transport",

@@ -247,6 +247,9 @@ KL_SIGNED_WITH_APP_SECRET = 1
 KL_SIGNED_WITH_PAY_KEY = 2
 KL_SIGNED_WITH_CONTENT_ONLY = 3
 KL_SIGNED_WITH_ENCRYPTED = 4
+KL_HTTP_ACTION_READ = 1
+KL_HTTP_ACTION_EVENT = 2
+KL_HTTP_ACTION_CLOSE = 3
 KL_LOG_LEVEL_OFF = 0
 KL_LOG_LEVEL_ERROR = 1
 KL_LOG_LEVEL_WARN = 2
@@ -669,6 +672,27 @@ class kl_event_info(Structure):
     ]
 
 
+class kl_http_options(Structure):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("max_head", c_uint32),
+        ("max_body", c_uint32),
+        ("timeout_ms", c_uint32),
+        ("one_request", c_int32),
+    ]
+
+
+class kl_http_step(Structure):
+    _fields_ = [
+        ("action", c_int32),
+        ("wait_ms", c_uint32),
+        ("bytes", c_void_p),
+        ("len", c_size_t),
+        ("event", POINTER(kl_event_info)),
+        ("client", c_void_p),
+    ]
+
+
 class kl_user_info(Structure):
     _fields_ = [
         ("username", c_char_p),
@@ -737,6 +761,8 @@ STRUCTS: Dict[str, Type[Structure]] = {
     "kl_visit": kl_visit,
     "kl_view_options": kl_view_options,
     "kl_event_info": kl_event_info,
+    "kl_http_options": kl_http_options,
+    "kl_http_step": kl_http_step,
     "kl_user_info": kl_user_info,
     "kl_company_info": kl_company_info,
     "kl_stats": kl_stats,
@@ -843,6 +869,15 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "kl_event_reply": (c_char_p, (c_void_p,)),
     "kl_event_set_reply": (c_int32, (c_void_p, c_int32, c_char_p, c_char_p, POINTER(kl_error))),
     "kl_event_free": (None, (c_void_p,)),
+    "kl_http_new": (c_int32, (POINTER(kl_http_options), POINTER(c_void_p), POINTER(kl_error))),
+    "kl_http_add": (c_int32, (c_void_p, c_void_p, c_char_p, POINTER(kl_error))),
+    "kl_http_feed": (c_int32, (c_void_p, c_char_p, c_size_t, POINTER(POINTER(kl_http_step)), POINTER(kl_error))),
+    "kl_http_tick": (c_int32, (c_void_p, POINTER(POINTER(kl_http_step)), POINTER(kl_error))),
+    "kl_http_reply": (
+        c_int32,
+        (c_void_p, c_int32, c_char_p, c_char_p, POINTER(POINTER(kl_http_step)), POINTER(kl_error)),
+    ),
+    "kl_http_free": (None, (c_void_p,)),
     "kl_call": (c_int32, (c_void_p, c_char_p, c_char_p, POINTER(c_void_p), POINTER(kl_error))),
     "kl_user_get": (c_int32, (c_void_p, POINTER(c_void_p), POINTER(kl_error))),
     "kl_user_view": (POINTER(kl_user_info), (c_void_p,)),

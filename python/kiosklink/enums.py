@@ -172,6 +172,19 @@ class EventKind(_Open):
     """The application's own subscription on the platform's market changed."""
 
 
+class HttpAction(_Open):
+    """What to do with a connection on which callbacks come."""
+
+    READ = 1
+    """Read, and feed what came; call kl_http_tick when nothing came for wait_ms."""
+
+    EVENT = 2
+    """A callback came: handle event, then call kl_http_reply."""
+
+    CLOSE = 3
+    """Close it: end the writing side, read what is left for a moment, close. At once, and the answer may be lost."""
+
+
 class SignedWith(_Open):
     """What a callback was signed with."""
 

@@ -5,11 +5,10 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-use crate::client::Client;
+use crate::client::{Client, InHand};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventKind};
 use crate::model::Verb;
-use crate::process::contained;
 use crate::status::*;
 use request::{Asked, Came, Reader};
 
@@ -57,12 +56,12 @@ struct Account {
 enum State {
     Reading,
     /// An event of this account waits for its reply; whether the connection is kept then.
-    Waiting(usize, Box<Event>, bool),
+    Waiting(usize, Box<Event>, bool, #[allow(dead_code)] InHand),
     Closed,
 }
 
-/// One connection. An event that nobody replied to when it is dropped was not taken: the platform comes again, and the
-/// repetition is no duplicate.
+/// One connection. An event counts as taken when it is replied to with 0, and by nothing else: what was not when this is dropped
+/// or the process ends comes again and is no duplicate.
 pub struct Connection {
     bounds: Bounds,
     accounts: Vec<Account>,
@@ -127,8 +126,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes all of what was read; no bytes say that the other side has ended. Parsing an event writes to the journal, which
-    /// may wait for the disk.
+    /// Takes all of what was read; no bytes say that the other side has ended. What an event says of commands is written to the
+    /// journal, which may wait for the disk.
     ///
     /// `KL_E_BUSY`: an event waits for its reply; nothing is taken.
     pub fn feed(&mut self, bytes: &[u8], now_ms: u64) -> Result<NextStep> {
@@ -172,13 +171,13 @@ impl Connection {
     /// The event that waits for its reply, and the account that it is for, counted from 0 as they were added.
     pub fn event(&self) -> Option<(usize, &Event)> {
         match &self.state {
-            State::Waiting(account, event, _) => Some((*account, event)),
+            State::Waiting(account, event, ..) => Some((*account, event)),
             _ => None,
         }
     }
 
-    /// Answers the event. As for [`Client::event_reply`], `code` 0 is *taken*; after any other the platform comes again, which
-    /// is written to the journal. `KL_E_ARGUMENT`: no event waits.
+    /// Answers the event. As for [`Client::event_reply`], `code` 0 is *taken*, which is written to the journal; after any other the
+    /// platform comes again. `KL_E_ARGUMENT`: no event waits.
     pub fn reply(
         &mut self,
         code: i32,
@@ -186,13 +185,13 @@ impl Connection {
         data_json: Option<&str>,
         now_ms: u64,
     ) -> Result<NextStep> {
-        let State::Waiting(account, event, keep) = &self.state else {
+        let State::Waiting(account, event, keep, _) = &self.state else {
             return Err(Error::new(KL_E_ARGUMENT, "no event waits for a reply"));
         };
         let (account, keep) = (*account, *keep);
         let client = &self.accounts[account].client;
         self.running = Some(account);
-        let body = client.event_reply(event, code, message, data_json);
+        let body = client.event_answer(event, code, message, data_json);
         // A browser is not answered with an envelope.
         let body =
             if event.kind == EventKind::PayPage && code == 0 { body.map(|_| String::new()) } else { body };
@@ -200,9 +199,8 @@ impl Connection {
         Ok(self.answer(client.event_status(code), &body?, keep, now_ms))
     }
 
-    /// Gives the request up, or the event, which then counts as not taken, and ends the connection with this status.
+    /// Gives the request up, or the event, which is not taken, and ends the connection with this status.
     pub fn refuse(&mut self, status: u16) -> NextStep {
-        self.give_back();
         NextStep {
             refused: Some(refusal(status, &[&status.to_string(), " ", reason(status)].concat())),
             ..self.answer(status, "", false, 0)
@@ -256,11 +254,11 @@ impl Connection {
             }
             self.running = Some(at);
             let parsed =
-                account.client.check().and_then(|()| account.client.event_parse(&asked.headers, body));
+                account.client.check().and_then(|()| account.client.event_receive(&asked.headers, body));
             self.running = None;
             match parsed {
-                Ok(event) => {
-                    self.state = State::Waiting(at, Box::new(event), keep);
+                Ok((event, in_hand)) => {
+                    self.state = State::Waiting(at, Box::new(event), keep, in_hand);
                     return NextStep { then: Then::Reply, ..read() };
                 }
                 Err(e) if worst.as_ref().is_none_or(|(_, before)| weight(&e) > weight(before)) => {
@@ -298,19 +296,6 @@ impl Connection {
         ];
         let then = if keep { Then::Read } else { Then::Close };
         NextStep { write: write.concat().into_bytes(), then, refused: None }
-    }
-
-    /// Lets an event that nobody replied to come again.
-    fn give_back(&mut self) {
-        if let State::Waiting(account, event, _) = std::mem::replace(&mut self.state, State::Closed) {
-            let _ = self.accounts[account].client.event_reply(&event, 1, "FAIL", None);
-        }
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        contained(|| self.give_back());
     }
 }
 

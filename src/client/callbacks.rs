@@ -6,21 +6,58 @@ use crate::cancel::CancelToken;
 use crate::command::book::Wait;
 use crate::command::record::End;
 use crate::command::{CommandFilter, Moved, Physical, SettledBy};
-use crate::error::{Outcome, Result};
+use crate::error::{Error, Outcome, Result};
 use crate::event::{Event, NO_IDENTITY, SignedWith};
+use crate::hex;
 use crate::log::log_line;
 use crate::platform::Verdict;
+use crate::status::KL_E_BUSY;
 use crate::time::Deadline;
+
+/// A callback that is being handled, until this is dropped.
+pub struct InHand(Client, String);
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.0.0.turns().retain(|taken| *taken != self.1);
+    }
+}
 
 impl Client {
     /// Verifies and parses a callback. `headers` are the lines of the HTTP request's head; `body` is its body, byte
     /// for byte. What it tells of a command is recorded: what the machine did, and that an opening whose answer was lost was
     /// taken. That a callback came before is known across restarts.
     pub fn event_parse(&self, headers: &str, body: &[u8]) -> Result<Event> {
+        Ok(self.told(headers, body, true)?.0)
+    }
+
+    /// The same, but the callback counts as taken only when [`Client::event_answer`] answers it with 0: what a crash or a power
+    /// cut interrupts comes again and is no duplicate. While it is in hand, another one like it is `KL_E_BUSY`.
+    pub fn event_receive(&self, headers: &str, body: &[u8]) -> Result<(Event, InHand)> {
+        self.told(headers, body, false)
+    }
+
+    fn told(&self, headers: &str, body: &[u8], take: bool) -> Result<(Event, InHand)> {
         let call = self.look()?;
         let now_ms = self.now_ms();
         let mut event = self.0.platform.event(headers, body, now_ms)?;
-        event.duplicate = self.seen_before(&event.identity, now_ms.div_euclid(1000));
+        let mut in_hand = InHand(self.clone(), String::new());
+        if take {
+            event.duplicate = self.seen_before(&event.identity, now_ms.div_euclid(1000));
+        } else if event.identity != NO_IDENTITY {
+            let what = ["event ", &hex::lower(&event.identity)].concat();
+            let mut turns = self.0.turns();
+            if turns.contains(&what) {
+                return Err(Error::new(
+                    KL_E_BUSY,
+                    "the same callback is being handled on another connection",
+                ));
+            }
+            turns.push(what.clone());
+            drop(turns);
+            in_hand.1 = what;
+            event.duplicate = self.0.commands.was_seen(&event.identity, call.wait());
+        }
         if let Some(physical) = self.0.platform.event_movement(&event) {
             // What nobody signed is a reason to ask.
             let believed = event.signed_with != SignedWith::Nothing;
@@ -44,7 +81,7 @@ impl Client {
             event.order_no,
             event.duplicate
         );
-        Ok(event)
+        Ok((event, in_hand))
     }
 
     fn seen_before(&self, identity: &[u8; 16], now_s: i64) -> bool {
@@ -103,6 +140,28 @@ impl Client {
             let token = CancelToken::never();
             let wait = Wait { patience: Deadline::after(LOOK), token: &token };
             self.0.commands.not_taken(&event.identity, wait);
+        }
+        Ok(reply)
+    }
+
+    /// The same for what [`Client::event_receive`] gave. With 0 it is taken, and that is on the disk when this returns.
+    pub fn event_answer(
+        &self,
+        event: &Event,
+        code: i32,
+        message: &str,
+        data_json: Option<&str>,
+    ) -> Result<String> {
+        if event.duplicate {
+            return self.event_reply(event, code, message, data_json);
+        }
+        let reply = self.0.platform.event_reply(event, code, message, data_json)?;
+        if code == 0 && event.identity != NO_IDENTITY {
+            // An event may outlive its client.
+            let token = CancelToken::never();
+            let wait = Wait { patience: Deadline::after(LOOK), token: &token };
+            self.0.commands.seen_before(&event.identity, self.now_ms().div_euclid(1000).max(1), wait);
+            self.0.commands.flush();
         }
         Ok(reply)
     }

@@ -22,6 +22,7 @@ use crate::time::clock::{Clock, Estimate, Source};
 use crate::token::Tokens;
 use crate::transport::{Stats, Transport};
 use call::{Call, mismatch};
+pub use callbacks::InHand;
 use md5::{Digest, Md5};
 pub use pages::{Pages, Record};
 use pages::{Windows, checked};

@@ -504,6 +504,11 @@ impl Commands {
         })
     }
 
+    /// Whether it was. One that cannot be looked up is new.
+    pub(crate) fn was_seen(&self, identity: &[u8; 16], wait: Wait<'_>) -> bool {
+        self.inside(wait, |book, _| Ok(book.state.was_seen(identity))).unwrap_or(false)
+    }
+
     /// A callback was not taken: its repetition is no duplicate.
     pub(crate) fn not_taken(&self, identity: &[u8; 16], wait: Wait<'_>) {
         let forgotten = self.inside(wait, |book, pass| {

@@ -141,13 +141,18 @@ pub struct kl_event_info {
     pub stale: i32,
 }
 
+/// An event as C reads it, with what its pointers lead to.
+pub(super) struct ShownEvent {
+    pub(super) info: kl_event_info,
+    _kept: Kept,
+    _cabinet: Option<Box<kl_cabinet>>,
+}
+
 pub(super) struct HeldEvent {
     client: Client,
     event: Event,
-    info: kl_event_info,
+    shown: ShownEvent,
     reply: Mutex<CString>,
-    _kept: Kept,
-    _cabinet: Option<Box<kl_cabinet>>,
 }
 
 // SAFETY: the pointers lead into the parts beside them, which are never changed again; the reply has its lock.
@@ -160,7 +165,7 @@ impl Handle for kl_event {
     type Held = HeldEvent;
 }
 
-fn hold(client: &Client, event: Event) -> Result<HeldEvent> {
+pub(super) fn show(event: &Event) -> ShownEvent {
     let mut kept = Kept::default();
     let cabinet = event.cabinet.as_ref().map(|c| Box::new(c.show(&mut kept)));
     let info = kl_event_info {
@@ -194,18 +199,23 @@ fn hold(client: &Client, event: Event) -> Result<HeldEvent> {
         version: event.version,
         stale: event.stale.into(),
     };
+    ShownEvent { info, _kept: kept, _cabinet: cabinet }
+}
+
+fn hold(client: &Client, event: Event) -> Result<HeldEvent> {
     let reply = match event.kind {
         // A browser is not answered with an envelope.
         EventKind::PayPage => String::new(),
         _ => client.event_reply(&event, 0, "SUCCESS", None)?,
     };
     let reply = Mutex::new(CString::new(reply).unwrap_or_default());
-    Ok(HeldEvent { client: client.clone(), event, info, reply, _kept: kept, _cabinet: cabinet })
+    Ok(HeldEvent { client: client.clone(), shown: show(&event), event, reply })
 }
 
 /// Verifies and parses a callback. `headers` are the header lines of the HTTP request, separated by newlines (may
 /// be NULL); `body` is its body, byte for byte, `len` long. For a payment page of the older vending flow the body is the
-/// query string, and for Youzan's encrypted market messages as well (`message=…`).
+/// query string, and for Youzan's encrypted market messages as well (`message=…`). Where no web server cuts the requests, use
+/// `kl_http_feed`.
 ///
 /// - `KL_E_EVENT_SIGNATURE`: the sign fits no secret, so answer HTTP 403 and do nothing.
 /// - `KL_E_EVENT`: not of the platform's form.
@@ -241,7 +251,7 @@ pub unsafe extern "C" fn kl_event_parse(
 /// What the callback says. Borrowed from the event; NULL if this is no event.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_event_view(event: *const kl_event) -> *const kl_event_info {
-    look(event, std::ptr::null(), |event| &raw const event.info)
+    look(event, std::ptr::null(), |event| &raw const event.shown.info)
 }
 
 /// The exact body that the platform expects as the answer; send it with HTTP 200 and `Content-Type: application/json`.

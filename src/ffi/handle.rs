@@ -57,6 +57,7 @@ kinds! {
     Company "company",
     Commands "list of commands",
     Visits "list of visits",
+    Http "callback connection",
 }
 
 const KIND_BITS: u32 = 5;

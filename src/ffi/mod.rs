@@ -17,6 +17,7 @@ pub mod command;
 pub mod config;
 pub mod error;
 pub mod event;
+pub mod http;
 pub mod identity;
 pub mod library;
 pub mod read;

@@ -110,7 +110,7 @@ pub const TOPICS: &[Topic] = &[
     Topic {
         title: "Callbacks",
         intro: "What a platform sends by itself, verified and taken apart: docs/flows.md has them step by step.",
-        items: &["kl_event_*"],
+        items: &["kl_event_*", "kl_http_*"],
     },
     Topic {
         title: "Any other call",
