@@ -1263,6 +1263,90 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
   }
 };
 
+/// One connection on which callbacks come: kl_http_new. The socket stays yours. An event that nobody replied to when this
+/// ends was not taken: it comes again and is no duplicate.
+///
+/// A step is borrowed: it ends with the next call on this, and with this.
+class Http : public detail::Handle<kl_http, kl_http_free> {
+ public:
+  /// Empty.
+  Http() noexcept {}
+  /// Takes a C handle over, nullptr for none.
+  explicit Http(kl_http *handle) noexcept : Handle(handle) {}
+  /// For a connection that was accepted; the bounds of KL_HTTP_OPTIONS_INIT are the usual ones. Empty if that failed.
+  Http(const kl_http_options &options, Error &err) noexcept {
+    kl_http *out = nullptr;
+    detail::seen(kl_http_new(&options, &out, err.raw()));
+    reset(out);
+  }
+  /// Adds an account whose callbacks come on path, or with nullptr on every path that no account has: kl_http_add.
+  kl_status add(const Client &client, const char *path, Error &err) noexcept {
+    return kl_http_add(get(), client.get(), path, err.raw());
+  }
+  /// Takes what was read, all of it, 0 bytes for the end, and says what to do next: kl_http_feed. An event is looked up in
+  /// the journal, which may wait for the disk. err says why a request was refused; the step is there all the same, and
+  /// nullptr only if this is empty or an event waits for its reply.
+  const kl_http_step *feed(const void *bytes, std::size_t len, Error &err) & noexcept {
+    const kl_http_step *step = nullptr;
+    detail::seen(kl_http_feed(get(), static_cast<const std::uint8_t *>(bytes), len, &step, err.raw()));
+    return step;
+  }
+  const kl_http_step *feed(const void *bytes, std::size_t len, Error &err) && = delete;
+  /// Time has passed: kl_http_tick. Call it before the first read, and when nothing came for wait_ms. As feed.
+  const kl_http_step *tick(Error &err) & noexcept {
+    const kl_http_step *step = nullptr;
+    detail::seen(kl_http_tick(get(), &step, err.raw()));
+    return step;
+  }
+  const kl_http_step *tick(Error &err) && = delete;
+  /// Answers the event of KL_HTTP_EVENT: kl_http_reply. Code 0 means taken, which is on the disk when this returns; any other
+  /// asks the platform to come again. message and data_json (a JSON object) may be nullptr. nullptr if that failed: then the
+  /// event still waits.
+  const kl_http_step *reply(std::int32_t code, const char *message, const char *data_json, Error &err) & noexcept {
+    const kl_http_step *step = nullptr;
+    detail::seen(kl_http_reply(get(), code, message, data_json, &step, err.raw()));
+    return step;
+  }
+  const kl_http_step *reply(std::int32_t code, const char *message, const char *data_json, Error &err) && = delete;
+#if KIOSKLINK_EXCEPTIONS
+  /// For a connection that was accepted. Throws Error.
+  explicit Http(const kl_http_options &options) {
+    Error err;
+    *this = detail::unless(err, Http(options, err));
+  }
+  /// Adds an account; `http.add(…).add(…)`. Throws Error.
+  Http &add(const Client &client, const char *path = nullptr) {
+    Error err;
+    detail::unless(err, add(client, path, err));
+    return *this;
+  }
+  /// As feed with an Error. Never nullptr: throws Error if there is no step, and not because a request was refused.
+  const kl_http_step *feed(const void *bytes, std::size_t len) & {
+    Error err;
+    return there(feed(bytes, len, err), err);
+  }
+  const kl_http_step *feed(const void *bytes, std::size_t len) && = delete;
+  /// As tick with an Error. Never nullptr, as feed.
+  const kl_http_step *tick() & {
+    Error err;
+    return there(tick(err), err);
+  }
+  const kl_http_step *tick() && = delete;
+  /// As reply with an Error. Never nullptr. Throws Error.
+  const kl_http_step *reply(std::int32_t code, const char *message = nullptr, const char *data_json = nullptr) & {
+    Error err;
+    return there(reply(code, message, data_json, err), err);
+  }
+  const kl_http_step *reply(std::int32_t code, const char *message = nullptr, const char *data_json = nullptr) && = delete;
+
+ private:
+  static const kl_http_step *there(const kl_http_step *step, const Error &err) {
+    if (step == nullptr) throw Error(err);
+    return step;
+  }
+#endif
+};
+
 // ---------------------------------------------------------------------------------------------------------------------
 
 /// The library's version, "0.1.0". Static.

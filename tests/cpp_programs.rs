@@ -174,6 +174,7 @@ fn what_would_dangle_or_be_freed_twice_does_not_compile() {
     let parse = "client.event_parse(nullptr, \"\", 0, err)";
     let fetch = "client.stock_fetch(\"c\", err)";
     let walk = "client.stock_iter(\"c\", 0, nullptr, err)";
+    let options = "kl_http_options o = KL_HTTP_OPTIONS_INIT;";
     // Each with a neighbour that does compile, so that a slip in the piece itself is found out, and the compiler's word.
     let pieces = [
         ("Client b(std::move(client));".into(), "Client b(client);".into(), "deleted"),
@@ -183,6 +184,11 @@ fn what_would_dangle_or_be_freed_twice_does_not_compile() {
         (format!("Command c = {open}; (void)c.view();"), format!("(void){open}.view();"), "deleted"),
         (format!("Response r = {call}; (void)r.json();"), format!("(void){call}.json();"), "deleted"),
         (format!("Event e = {parse}; (void)e.reply();"), format!("(void){parse}.reply();"), "deleted"),
+        (
+            format!("{options} Http h(o, err); (void)h.tick(err);"),
+            format!("{options} (void)Http(o, err).tick(err);"),
+            "deleted",
+        ),
         (format!("Stock s = {fetch}; (void)s.at(0);"), format!("(void){fetch}.at(0);"), "deleted"),
         (format!("Stock s = {fetch}; (void)s[0];"), format!("(void){fetch}[0];"), "deleted"),
         (format!("Stock s = {fetch}; (void)s.begin();"), format!("(void){fetch}.begin();"), "deleted"),

@@ -323,6 +323,42 @@ void callbacks(kl::Client client) {
   CHECK(std::strstr(event.reply(), "busy") != nullptr);
 }
 
+const char DELIVERY[] = "POST /d HTTP/1.1\r\nContent-Length: 51\r\n\r\n"
+                        "{\"method\":\"device.delivery.response\",\"order_id\":70}";
+
+void connections(kl::Client client) {
+  kl::Error err;
+  kl_http_options options = KL_HTTP_OPTIONS_INIT;
+  kl::Http http(options, err);
+  GOOD(err);
+  CHECK(http && http.add(client, "/d", err) == KL_OK);
+  CHECK(http.add(client, "/d", err) == KL_E_ARGUMENT);
+  const kl_http_step *step = http.tick(err);
+  CHECK(step != nullptr && step->action == KL_HTTP_READ && step->wait_ms > 0);
+  step = http.feed(DELIVERY, 20, err);
+  CHECK(step != nullptr && step->action == KL_HTTP_READ);
+  step = http.feed(DELIVERY + 20, sizeof DELIVERY - 21, err);
+  GOOD(err);
+  CHECK(step->action == KL_HTTP_EVENT && std::strcmp(step->event->order_no, "70") == 0);
+  CHECK(step->client == client.get() && step->event->duplicate == 0);
+  CHECK(http.tick(err) == nullptr && http.feed("x", 1, err) == nullptr);
+  STATUS(err, KL_E_BUSY);
+  CHECK(http.reply(0, nullptr, "no json", err) == nullptr);
+  step = http.reply(0, nullptr, nullptr, err);
+  GOOD(err);
+  CHECK(step->action == KL_HTTP_READ && std::strncmp(reinterpret_cast<const char *>(step->bytes), "HTTP/1.1 200", 12) == 0);
+  // What is refused has a step too.
+  step = http.feed("NONSENSE\r\n\r\n", 12, err);
+  STATUS(err, KL_E_EVENT);
+  CHECK(step != nullptr && step->action == KL_HTTP_CLOSE && err.http_status() == 400);
+  kl::Http moved(std::move(http));
+  CHECK(!http && moved && http.tick(err) == nullptr);
+  STATUS(err, KL_E_NULL);
+  options.max_head = 1;
+  CHECK(!kl::Http(options, err));
+  STATUS(err, KL_E_ARGUMENT);
+}
+
 void person(const kl::Client &client) {
   kl::Error err;
   kl::User user = client.user_get(err);
@@ -491,6 +527,19 @@ void throwing(const kl::Client &client, const char *cabinet, const kl::Client &s
   kl::Event none;
   THROWS(none.set_reply(0), KL_E_NULL);
   THROWS(shop.event_parse(nullptr, "%", 1), KL_E_EVENT);
+  kl_http_options options = KL_HTTP_OPTIONS_INIT;
+  kl::Http http(options);
+  http.add(shop);
+  CHECK(http.tick()->action == KL_HTTP_READ);
+  const kl_http_step *step = http.feed(DELIVERY, sizeof DELIVERY - 1);
+  CHECK(step->action == KL_HTTP_EVENT);
+  THROWS(http.tick(), KL_E_BUSY);
+  step = http.reply(1);
+  CHECK(step->action == KL_HTTP_READ && std::strncmp(reinterpret_cast<const char *>(step->bytes), "HTTP/1.1 503", 12) == 0);
+  CHECK(http.feed("?", 1)->action == KL_HTTP_CLOSE);
+  THROWS(http.reply(0), KL_E_ARGUMENT);
+  options.max_head = 1;
+  THROWS(kl::Http failed(options), KL_E_ARGUMENT);
   kl::User user = people.user_get();
   kl::Company company = people.company_get();
   CHECK(user->username[0] != '\0' && company->name[0] != '\0');
@@ -533,6 +582,7 @@ int main(int argc, char **argv) {
   visit(doors, cabinet, "visit-1");
   pickup(shop, machine, "redeem-1", "11111111111111111111");
   callbacks(connect(argv[1], "dingshang"));
+  connections(connect(argv[1], "dingshang"));
   person(people);
   refused(argv[1]);
 #if KIOSKLINK_EXCEPTIONS
