@@ -19,6 +19,7 @@ from ._log import disable_logging, enable_logging
 from ._native import Time, load_library
 from ._version import VERSION as __version__
 from .client import Client, Event, Items
+from .connection import HttpConnection, HttpStep
 from .enums import (
     Advice,
     CodeKind,
@@ -28,6 +29,7 @@ from .enums import (
     DeliveryState,
     DoorState,
     EventKind,
+    HttpAction,
     OrderKind,
     Outcome,
     PaymentResult,
@@ -110,6 +112,9 @@ __all__ = [
     "Event",
     "EventInfo",
     "EventKind",
+    "HttpAction",
+    "HttpConnection",
+    "HttpStep",
     "Items",
     "JournalInfo",
     "KEYS",

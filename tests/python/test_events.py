@@ -7,7 +7,7 @@ import queue
 import threading
 
 import kiosklink
-from kiosklink import EventKind, SignedWith, errors
+from kiosklink import EventKind, HttpAction, SignedWith, errors
 from support import CABINET, Case, control, settings
 
 # Dingshang signs nothing.
@@ -211,3 +211,70 @@ class Events(Case):
         for thread in threads:
             thread.join()
         self.assertEqual(wrong, [])
+
+
+class Connections(Case):
+    REQUEST = b"POST /d HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(NOTICE) + NOTICE
+
+    def pair(self):
+        client = self.client("dingshang")
+        connection = kiosklink.HttpConnection()
+        self.addCleanup(connection.close)
+        connection.add(client, "/d")
+        return client, connection
+
+    def test_bytes_in_an_event_and_its_answer_out(self):
+        client, connection = self.pair()
+        step = connection.tick()
+        self.assertEqual((step.action, step.data, step.event, step.client, step.refused), (1, b"", None, None, None))
+        self.assertTrue(0 < step.wait_ms <= 10000)
+        for at in range(len(self.REQUEST) - 1):
+            self.assertEqual(connection.feed(self.REQUEST[at : at + 1]).action, HttpAction.READ)
+        step = connection.feed(bytearray(self.REQUEST[-1:]))
+        self.assertEqual((step.action, step.event.order_no, step.event.duplicate), (HttpAction.EVENT, "60", False))
+        self.assertIs(step.client, client)
+        for call in (connection.tick, lambda: connection.feed(b"x")):
+            with self.assertRaises(errors.Error) as raised:
+                call()
+            self.assertEqual(raised.exception.status, kiosklink.Status.BUSY)
+        step = connection.reply(data={"a": 1})
+        self.assertTrue(step.data.startswith(b"HTTP/1.1 200 OK\r\n") and step.data.endswith(b'"data":{"a": 1}}'))
+        self.assertEqual((step.action, step.event), (HttpAction.READ, None))
+        with self.assertRaises(errors.ArgumentError):
+            connection.reply()
+        self.assertTrue(connection.feed(self.REQUEST).event.duplicate)
+        self.assertTrue(connection.reply(1).data.startswith(b"HTTP/1.1 503 "))
+        # What is refused is told and not raised.
+        step = connection.feed(b"DELETE / HTTP/1.1\r\n\r\n")
+        self.assertIsInstance(step.refused, errors.EventError)
+        self.assertEqual((step.refused.http_status, step.action), (405, HttpAction.CLOSE))
+        self.assertEqual(connection.feed(b"").action, HttpAction.CLOSE)
+        connection.close()
+        with self.assertRaises(errors.ClosedError):
+            connection.tick()
+
+    def test_what_is_not_replied_to_comes_again(self):
+        client, first = self.pair()
+        self.assertFalse(first.feed(self.REQUEST).event.duplicate)
+        second = kiosklink.HttpConnection(one_request=True, max_head=1024, max_body=1000, timeout_ms=1000)
+        second.add(client)
+        # It is in hand, on the other connection.
+        step = second.feed(self.REQUEST)
+        self.assertEqual((step.refused.status, step.refused.http_status), (kiosklink.Status.BUSY, 503))
+        first.close()
+        second.close()
+        with kiosklink.HttpConnection() as third:
+            third.add(client, None)
+            self.assertFalse(third.feed(self.REQUEST).event.duplicate)
+
+    def test_wrong_use(self):
+        client, connection = self.pair()
+        for wrong in (lambda: connection.add("client"), lambda: connection.feed("text"), lambda: connection.feed(None)):
+            with self.assertRaises(errors.ArgumentError):
+                wrong()
+        with self.assertRaises(errors.ArgumentError):
+            connection.add(client, "/d")
+        with self.assertRaises(errors.ArgumentError):
+            kiosklink.HttpConnection(max_head=1)
+        with self.assertRaises(errors.ArgumentError):
+            kiosklink.HttpConnection(timeout_ms=-1)
