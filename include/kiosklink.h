@@ -2287,6 +2287,8 @@ typedef struct kl_http kl_http;
  * is any, stay yours. options may be NULL. Add accounts, then read and feed. End it with kl_http_free.
  *
  * Errors: KL_E_ARGUMENT for bounds that are none, KL_E_RESOURCE.
+ *
+ * Codes: none of its own.
  */
 KL_MUST_USE kl_status kl_http_new(const kl_http_options *options,
                                   kl_http **out,
@@ -2300,6 +2302,8 @@ KL_MUST_USE kl_status kl_http_new(const kl_http_options *options,
  *
  * Errors: KL_E_ARGUMENT for a path that is none or that cannot be shared, KL_E_UNSUPPORTED for a platform without
  * callbacks (Zhiyun), KL_E_RETIRED.
+ *
+ * Codes: KL_E_UNSUPPORTED.
  */
 KL_MUST_USE kl_status kl_http_add(kl_http *http,
                                   kl_client *client,
@@ -2332,6 +2336,8 @@ KL_MUST_USE kl_status kl_http_add(kl_http *http,
  *
  * step is NULL with KL_E_NULL, KL_E_HANDLE and KL_E_FORKED for the connection itself, with KL_E_BUSY if an event
  * waits for its reply (nothing is taken), and with KL_E_INTERNAL.
+ *
+ * Codes: KL_E_BUSY, KL_E_UNSUPPORTED, KL_E_EVENT, KL_E_EVENT_SIGNATURE, KL_E_EVENT_TIME, *journal*.
  */
 KL_MUST_USE kl_status kl_http_feed(kl_http *http,
                                    const uint8_t *bytes,
@@ -2344,6 +2350,8 @@ KL_MUST_USE kl_status kl_http_feed(kl_http *http,
  * connection on which nothing came, else KL_HTTP_ACTION_READ with the wait_ms that is left. Call it before the first read, and
  * whenever nothing came for wait_ms. The time is the library's own, of a clock that never goes back. Errors: as
  * kl_http_feed.
+ *
+ * Codes: KL_E_BUSY, KL_E_EVENT.
  */
 KL_MUST_USE kl_status kl_http_tick(kl_http *http,
                                    const kl_http_step **step,
@@ -2359,6 +2367,8 @@ KL_MUST_USE kl_status kl_http_tick(kl_http *http,
  *
  * Errors, with step NULL: KL_E_ARGUMENT if no event waits, or for data_json that is no object; the event then still
  * waits.
+ *
+ * Codes: *journal*.
  */
 KL_MUST_USE kl_status kl_http_reply(kl_http *http,
                                     int32_t code,

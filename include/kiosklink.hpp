@@ -1299,7 +1299,7 @@ class Http : public detail::Handle<kl_http, kl_http_free> {
     return step;
   }
   const kl_http_step *tick(Error &err) && = delete;
-  /// Answers the event of KL_HTTP_EVENT: kl_http_reply. Code 0 means taken, which is on the disk when this returns; any other
+  /// Answers the event of KL_HTTP_ACTION_EVENT: kl_http_reply. Code 0 means taken, which is on the disk when this returns; any other
   /// asks the platform to come again. message and data_json (a JSON object) may be nullptr. nullptr if that failed: then the
   /// event still waits.
   const kl_http_step *reply(std::int32_t code, const char *message, const char *data_json, Error &err) & noexcept {

@@ -147,6 +147,8 @@ fn proceed(
 /// is any, stay yours. `options` may be NULL. Add accounts, then read and feed. End it with `kl_http_free`.
 ///
 /// Errors: `KL_E_ARGUMENT` for bounds that are none, `KL_E_RESOURCE`.
+///
+/// Codes: none of its own.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_http_new(
     options: *const kl_http_options,
@@ -177,6 +179,8 @@ pub unsafe extern "C" fn kl_http_new(
 ///
 /// Errors: `KL_E_ARGUMENT` for a path that is none or that cannot be shared, `KL_E_UNSUPPORTED` for a platform without
 /// callbacks (Zhiyun), `KL_E_RETIRED`.
+///
+/// Codes: `KL_E_UNSUPPORTED`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_http_add(
     http: *mut kl_http,
@@ -223,6 +227,8 @@ pub unsafe extern "C" fn kl_http_add(
 ///
 /// `step` is `NULL` with `KL_E_NULL`, `KL_E_HANDLE` and `KL_E_FORKED` for the connection itself, with `KL_E_BUSY` if an event
 /// waits for its reply (nothing is taken), and with `KL_E_INTERNAL`.
+///
+/// Codes: `KL_E_BUSY`, `KL_E_UNSUPPORTED`, `KL_E_EVENT`, `KL_E_EVENT_SIGNATURE`, `KL_E_EVENT_TIME`, *journal*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_http_feed(
     http: *mut kl_http,
@@ -241,6 +247,8 @@ pub unsafe extern "C" fn kl_http_feed(
 /// connection on which nothing came, else `KL_HTTP_ACTION_READ` with the `wait_ms` that is left. Call it before the first read, and
 /// whenever nothing came for `wait_ms`. The time is the library's own, of a clock that never goes back. Errors: as
 /// `kl_http_feed`.
+///
+/// Codes: `KL_E_BUSY`, `KL_E_EVENT`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_http_tick(
     http: *mut kl_http,
@@ -259,6 +267,8 @@ pub unsafe extern "C" fn kl_http_tick(
 ///
 /// Errors, with `step` `NULL`: `KL_E_ARGUMENT` if no event waits, or for `data_json` that is no object; the event then still
 /// waits.
+///
+/// Codes: *journal*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_http_reply(
     http: *mut kl_http,
