@@ -22,6 +22,7 @@ HEADER = os.path.join(HERE, os.pardir, "include", "kiosklink.h")
 ENUMS = [
     ("Outcome", "What became of a command or another write."),
     ("Advice", "What to do about an error."),
+    ("TaskState", "How far a job is."),
     ("TimeSource", "Where a client's time comes from."),
     ("CodeState", "The state of a pickup code."),
     ("CodeKind", "What a pickup code is for."),
@@ -220,19 +221,18 @@ def abi(header: Header) -> str:
     out += ["%s = %s" % (c.name, c.value) for c in header.constants]
     out += ["", '"""The keys of a client\'s settings."""', "KEYS = ("]
     out += ["    %s," % c.value for c in header.constants if c.name.startswith("KL_KEY_")]
-    out += [")"]
+    out += [")", ""]
+    for name, function in header.callbacks.items():
+        result = "None" if function.result == "void" else ctype(header, function.result)
+        kinds = "".join(", " + ctype(header, kind) for kind, _ in function.params)
+        out += ["%s = CFUNCTYPE(%s%s)" % (name, result, kinds)]
     for name, fields in header.structs.items():
         out += ["", "", "class %s(Structure):" % name, "    _fields_ = ["]
         # As a field, c_char_p would end at the first NUL.
         kinds = [(field, "c_void_p" if kind == "const uint8_t *" else ctype(header, kind)) for kind, field in fields]
         out += ['        ("%s", %s),' % pair for pair in kinds]
         out += ["    ]"]
-    out += ["", ""]
-    for name, function in header.callbacks.items():
-        result = "None" if function.result == "void" else ctype(header, function.result)
-        kinds = "".join(", " + ctype(header, kind) for kind, _ in function.params)
-        out += ["%s = CFUNCTYPE(%s%s)" % (name, result, kinds)]
-    out += ["", '"""Every struct."""', "STRUCTS: Dict[str, Type[Structure]] = {"]
+    out += ["", "", '"""Every struct."""', "STRUCTS: Dict[str, Type[Structure]] = {"]
     out += ['    "%s": %s,' % (name, name) for name in header.structs]
     out += ["}", "", '"""Every function: its result, and its parameters."""']
     out += ["FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {"]

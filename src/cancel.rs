@@ -7,8 +7,9 @@
 
 use crate::error::{Error, Result};
 use crate::status::KL_E_CANCELLED;
+use crate::sys::{self, Published};
 use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct Registration {
 struct Shared {
     /// How often it was cancelled.
     generation: AtomicU32,
+    /// What cancels it as well, for good.
+    flag: Option<Arc<Flag>>,
     state: Mutex<State>,
     cancelled: Condvar,
 }
@@ -59,12 +62,22 @@ impl CancelSource {
 
     /// A source that is cancelled by itself, and with this one.
     pub fn child(&self) -> CancelSource {
-        let child = Arc::new(Shared::default());
+        self.flagged_child(self.0.flag.clone())
+    }
+
+    /// The same, and by this flag.
+    pub(crate) fn flagged_child(&self, flag: Option<Arc<Flag>>) -> CancelSource {
+        let child = Arc::new(Shared { flag, ..Shared::default() });
         let mut state = self.0.lock();
         state.children.retain(|c| c.strong_count() > 0);
         state.children.push(Arc::downgrade(&child));
         drop(state);
         CancelSource(child)
+    }
+
+    /// Whether its flag is raised.
+    pub(crate) fn raised(&self) -> bool {
+        self.0.raised()
     }
 
     /// To be taken at a call's entry.
@@ -149,12 +162,80 @@ impl Drop for Registration {
 }
 
 impl Shared {
+    /// Another number after each cancel, and after the flag was raised.
     fn generation(&self) -> u32 {
-        self.generation.load(Ordering::Acquire)
+        self.generation.load(Ordering::Acquire) ^ (u32::from(self.raised()) << 31)
+    }
+
+    fn raised(&self) -> bool {
+        self.flag.as_ref().is_some_and(|flag| flag.raised())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A cancel for good that may be raised in a signal handler: it is found by a number, without a lock, in places that are
+/// never freed. Raising it wakes nobody who waits; whoever listens to [`sys::listen`] does.
+pub(crate) struct Flag {
+    place: &'static AtomicUsize,
+    key: usize,
+}
+
+/// Each holds the key of a flag, or that key with its lowest bit turned if the flag is raised; 0 is free.
+struct Flags {
+    places: [AtomicUsize; 64],
+    more: Published<Flags>,
+}
+
+static FLAGS: Flags = Flags::new();
+
+impl Flags {
+    const fn new() -> Flags {
+        Flags { places: [const { AtomicUsize::new(0) }; 64], more: Published::nothing() }
+    }
+}
+
+impl Flag {
+    /// Makes one. `key` is the caller's own, not 0, and no other flag's, nor is the number with the lowest bit turned.
+    pub(crate) fn new(key: usize) -> Flag {
+        let mut flags = &FLAGS;
+        loop {
+            for place in &flags.places {
+                if place.compare_exchange(0, key, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
+                    return Flag { place, key };
+                }
+            }
+            flags = flags.more.get_or(Flags::new);
+        }
+    }
+
+    /// Raises the flag of this key; nothing if there is none. Safe in a signal handler: atomics, and a wake of the system.
+    pub(crate) fn raise(key: usize) {
+        let mut flags = Some(&FLAGS);
+        while let Some(these) = flags {
+            for place in &these.places {
+                // Only the key itself is replaced, so a place that is another's by now stays as it is.
+                if place.load(Ordering::Relaxed) == key
+                    && place.compare_exchange(key, key ^ 1, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+                {
+                    return sys::ring();
+                }
+            }
+            flags = these.more.get();
+        }
+    }
+
+    /// Whether it is.
+    pub(crate) fn raised(&self) -> bool {
+        self.place.load(Ordering::Acquire) != self.key
+    }
+}
+
+impl Drop for Flag {
+    fn drop(&mut self) {
+        self.place.store(0, Ordering::Release);
     }
 }
 
@@ -256,6 +337,27 @@ mod tests {
         assert!(source.token().register(woken.clone()).unwrap().done());
         source.cancel();
         assert_eq!(woken.0.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn a_flag_cancels_for_good_what_was_made_with_it() {
+        let flags: Vec<Arc<Flag>> = (1..=200).map(|n| Arc::new(Flag::new(n << 8))).collect();
+        let source = CancelSource::new();
+        let flagged = source.flagged_child(Some(flags[150].clone()));
+        let below = flagged.child();
+        let tokens = [source.token(), flagged.token(), below.token()];
+        Flag::raise(150 << 8);
+        assert!(!flagged.raised());
+        Flag::raise(151 << 8);
+        Flag::raise(151 << 8);
+        assert_eq!(tokens.each_ref().map(CancelToken::is_cancelled), [false, true, true]);
+        assert!(flagged.raised() && below.raised() && !source.raised());
+        assert_eq!(flags.iter().filter(|flag| flag.raised()).count(), 2);
+        // The one behind it is not touched by a number that is no flag's any more.
+        drop((flagged, below, tokens));
+        drop(flags);
+        Flag::raise(151 << 8);
+        assert!(FLAGS.places.iter().all(|place| place.load(Ordering::SeqCst) >> 8 == 0));
     }
 
     // FAULTS F3: a cancel waits for nobody. What it wakes may cancel, register and leave in turn.

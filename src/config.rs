@@ -38,6 +38,8 @@ const COMMON: &[Key] = &[
     key("state_dir_shared", Form::YesNo, "no", "`yes` takes a `state_dir` to which others than its owner may write, as on vfat. Whoever can write there can make a door open again."),
     key("refusals_file", Form::Path, "", "JSON file with the operator's own table of refusals: which of the platform's names prove that nothing was done, each with its source and who signed it off (`docs/proof.md`)."),
     key("code_tries_per_minute", Form::Count(0, 6000), "30", "How many pickup codes may be tried at one cabinet in a minute before the next is refused (`KL_E_CODE_TRIES`), before anything is sent or written. A good code gives all tries back. 0: no bound."),
+    key("task_threads", Form::Count(2, 16), "3", "How many jobs (`kl_task_start`) of this client may run at a time. One of the threads takes only jobs that act."),
+    key("task_stack_kib", Form::Count(128, 65536), "256", "The stack of each of these threads, in KiB: for the library's calls and what your own function needs (`docs/threads.md`)."),
 ];
 
 /// The settings of one platform each.

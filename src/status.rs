@@ -34,7 +34,8 @@ pub const KL_E_INTERNAL: kl_status = 7;
 /// The platform has no such call; nothing was sent.
 pub const KL_E_UNSUPPORTED: kl_status = 8;
 /// Not now, and nothing was sent: another command is under way at the same door, for the same code or for the same order;
-/// or codes are being made for the same cabinet; or the call comes from inside the log callback.
+/// or codes are being made for the same cabinet; or the call comes from inside the log callback; or there are as many jobs as
+/// may be.
 pub const KL_E_BUSY: kl_status = 9;
 /// The system refused memory, a thread or a file descriptor.
 pub const KL_E_RESOURCE: kl_status = 10;
@@ -140,7 +141,8 @@ pub const KL_E_CODE_TRIES: kl_status = 526;
 
 /// This `request_id` was already used for another act, or is settled the other way. Nothing was sent.
 pub const KL_E_REQUEST_ID: kl_status = 600;
-/// The command's time to live passed before it could be sent; nothing was sent.
+/// The command's time to live passed before it could be sent, or a job's `start_within_ms` before it was begun; nothing was
+/// sent.
 pub const KL_E_STALE: kl_status = 601;
 /// The command with this `request_id` is under way, on another thread or in another process; or this process was taken for
 /// dead, and its command is in other hands.
@@ -151,7 +153,7 @@ pub const KL_E_UNSETTLED: kl_status = 603;
 /// Another command at the same door, for the same code or for the same order is not settled; the message names it. Nothing
 /// was sent. With `retry_after_ms` the door alone is the reason, and is free after that time.
 pub const KL_E_BLOCKED: kl_status = 604;
-/// The time was up before the platform reported what the machine did.
+/// The time was up before the platform reported what the machine did. Of `kl_task_next`: no job has ended, and some will.
 pub const KL_E_PENDING: kl_status = 605;
 /// The platform took the command, but the machine did not do it: the door never opened, or nothing was pushed out.
 pub const KL_E_NOT_MOVED: kl_status = 606;

@@ -1,8 +1,8 @@
 //! The system calls that the standard library does not offer.
 
-use std::ffi::CString;
+use std::ffi::{CString, c_void};
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
@@ -361,6 +361,177 @@ impl<T: Send + Sync> Published<T> {
     }
 }
 
+/// A descriptor that is readable while it is set (`eventfd`).
+pub(crate) struct Readiness(File);
+
+impl Readiness {
+    /// One that is not set, close-on-exec and 3 or higher.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn new() -> io::Result<Readiness> {
+        // SAFETY: takes numbers and touches no memory.
+        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the system has just given this descriptor to us alone.
+        high_fd(unsafe { File::from_raw_fd(fd) }).map(Readiness)
+    }
+
+    /// As above: there is none.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(crate) fn new() -> io::Result<Readiness> {
+        Err(io::Error::from(io::ErrorKind::Unsupported))
+    }
+
+    /// It is readable from now on. Never waits.
+    pub(crate) fn set(&self) {
+        // Refused only by a counter at its end, which is readable.
+        let _ = (&self.0).write(&1u64.to_ne_bytes());
+    }
+
+    /// It is not readable any more. Never waits.
+    pub(crate) fn clear(&self) {
+        let _ = (&self.0).read(&mut [0; 8]);
+    }
+}
+
+impl AsFd for Readiness {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// What [`ring`] counts up and [`listen`] waits on. One for the process: those who listen look for themselves what it was
+/// about.
+static BELL: AtomicU32 = AtomicU32::new(0);
+
+/// How often it was rung: to be taken before one looks whether there is anything to do.
+pub(crate) fn rung() -> u32 {
+    BELL.load(Ordering::Acquire)
+}
+
+/// Wakes all who listen. Safe in a signal handler.
+pub(crate) fn ring() {
+    BELL.fetch_add(1, Ordering::AcqRel);
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    // SAFETY: the address is that of a static, of which the call reads nothing.
+    unsafe {
+        libc::syscall(libc::SYS_futex, BELL.as_ptr(), libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, i32::MAX);
+    }
+}
+
+/// Waits until it is rung again after `seen`, or so long. May return without either.
+pub(crate) fn listen(seen: u32, at_most: Duration) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        // What the kernel takes under this number: two words, on 32 bits too.
+        let wait = at_most.min(Duration::from_secs(3600));
+        let time = [wait.as_secs() as libc::c_long, libc::c_long::from(wait.subsec_nanos() as i32)];
+        // SAFETY: the address is that of a static, and the time lies here for as long as the call.
+        unsafe {
+            libc::syscall(
+                libc::SYS_futex,
+                BELL.as_ptr(),
+                libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG,
+                seen,
+                time.as_ptr(),
+            );
+        }
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    if rung() == seen {
+        std::thread::sleep(at_most.min(Duration::from_millis(20)));
+    }
+}
+
+/// Has the threads that this one makes while this lives take no signal of the program: they inherit the mask. The signals
+/// that tell of a fault of the thread itself stay, or a crash handler would not see it.
+pub(crate) struct SignalsBlocked(libc::sigset_t);
+
+impl SignalsBlocked {
+    pub(crate) fn begin() -> SignalsBlocked {
+        // SAFETY: `sigset_t` is plain integers, for which all zeros is a value; the calls write the sets, which are ours.
+        unsafe {
+            let (mut all, mut before): (libc::sigset_t, libc::sigset_t) =
+                (std::mem::zeroed(), std::mem::zeroed());
+            libc::sigfillset(&mut all);
+            for own in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP, libc::SIGSYS]
+            {
+                libc::sigdelset(&mut all, own);
+            }
+            libc::sigdelset(&mut all, libc::SIGABRT);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
+            SignalsBlocked(before)
+        }
+    }
+}
+
+impl Drop for SignalsBlocked {
+    fn drop(&mut self) {
+        // SAFETY: the set that the call in `begin` wrote; it concerns this thread alone.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &self.0, ptr::null_mut()) };
+    }
+}
+
+/// Names this thread, at most 15 bytes, and takes it out of a realtime policy that it inherited.
+pub(crate) fn ordinary_thread(name: &std::ffi::CStr) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    // SAFETY: `name` is a C string and `none` a `sched_param`, both for the time of the call that reads it. The policy is
+    // this thread's alone: the system call is asked, since musl has no function for it.
+    unsafe {
+        libc::prctl(libc::PR_SET_NAME, name.as_ptr() as libc::c_ulong, 0, 0, 0);
+        let none: libc::sched_param = std::mem::zeroed();
+        libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_OTHER, &raw const none);
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = name;
+}
+
+/// What a thread of [`bare_thread`] runs. It may be left by `pthread_exit`.
+pub(crate) type BareMain = extern "C-unwind" fn(*mut c_void) -> *mut c_void;
+
+/// Makes a thread with no code of the standard library below its function, so that `pthread_exit` in it tears through
+/// nothing. It ends by itself, nobody joins it.
+pub(crate) fn bare_thread(stack: usize, main: BareMain, argument: *mut c_void) -> io::Result<()> {
+    let page = 4095;
+    // SAFETY: a `pthread_attr_t` is initialised before it is used and destroyed after; `main` has the type that is asked
+    // for, but for what may leave it, which is the same code (a thread's function may be left by `pthread_exit`).
+    unsafe {
+        let mut how: libc::pthread_attr_t = std::mem::zeroed();
+        let mut made: libc::pthread_t = std::mem::zeroed();
+        let mut failed = libc::pthread_attr_init(&mut how);
+        if failed == 0 {
+            libc::pthread_attr_setdetachstate(&mut how, libc::PTHREAD_CREATE_DETACHED);
+            failed = libc::pthread_attr_setstacksize(&mut how, (stack + page) & !page);
+            if failed == 0 {
+                let main: extern "C" fn(*mut c_void) -> *mut c_void = std::mem::transmute(main);
+                failed = libc::pthread_create(&mut made, &how, main, argument);
+            }
+            libc::pthread_attr_destroy(&mut how);
+        }
+        if failed == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(failed)) }
+    }
+}
+
+/// Has `destructor` called with `value` when this thread ends, however it does. False if the system has no place for it.
+/// All callers of a process give the same destructor.
+pub(crate) fn at_thread_end(destructor: unsafe extern "C" fn(*mut c_void), value: *mut c_void) -> bool {
+    static KEY: Published<libc::pthread_key_t> = Published::nothing();
+    let key = KEY.get().or_else(|| {
+        let mut key = 0;
+        // SAFETY: a valid place for the key; the destructor lives as long as the program (`-z nodelete`).
+        let made = unsafe { libc::pthread_key_create(&mut key, Some(destructor)) == 0 };
+        made.then(|| KEY.get_or(|| key))
+    });
+    // SAFETY: a key of the process, which is never deleted.
+    key.is_some_and(|key| unsafe { libc::pthread_setspecific(*key, value) == 0 })
+}
+
+/// Holds `pthread_cancel` of this thread off for good.
+pub(crate) fn never_cancelled() {
+    std::mem::forget(Uncancelled::begin());
+}
+
 /// Holds `pthread_cancel` of this thread off while it lives: a cancellation would tear through frames whose destructors
 /// must not run like that, and end the process. One that came meanwhile is there when this ends, and is acted upon in the
 /// caller's own code.
@@ -456,7 +627,6 @@ pub(crate) fn number_wiped_in_children() -> Option<&'static AtomicU32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixStream;
 

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 /// Each module with those that it may use. A module stands above all that it names.
 const ALLOWED: &[(&str, &str)] = &[
-    ("ffi", "callback client command config error event log model process status sys time"),
+    ("ffi", "callback cancel client command config error event log model process status sys time"),
     ("callback", "client error event model status transport"),
     (
         "client",
-        "cancel command config error event hex log model platform status store switch sys time token transport",
+        "cancel command config error event hex log model platform process status store switch sys time token transport",
     ),
     ("token", "error log platform process status store time"),
     ("config", "error json log platform settings status transport"),
@@ -25,7 +25,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("model", "error status"),
     ("json", "error status text"),
     ("time", "error log process status sys"),
-    ("cancel", "error status"),
+    ("cancel", "error status sys"),
     ("error", "log status text"),
     ("log", "process"),
     ("process", "sys"),

@@ -40,6 +40,7 @@ from .enums import (
     SettledBy,
     SignedWith,
     Status,
+    TaskState,
     TimeSource,
     Verb,
 )
@@ -135,6 +136,7 @@ __all__ = [
     "Stats",
     "Status",
     "StockItem",
+    "TaskState",
     "Time",
     "TimeSource",
     "User",

@@ -4,6 +4,7 @@ mod call;
 mod callbacks;
 mod pages;
 mod resolve;
+pub(crate) mod task;
 mod view;
 mod work;
 
@@ -30,6 +31,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use task::Tasks;
 use view::View;
 use work::Work;
 
@@ -51,6 +53,7 @@ struct Inner {
     turns: Mutex<Vec<String>>,
     command_ttl_ms: u32,
     tries_a_minute: u32,
+    tasks: Tasks,
     retired: AtomicBool,
     _masked: Vec<Masked>,
 }
@@ -95,6 +98,7 @@ impl Client {
             turns: Mutex::default(),
             command_ttl_ms: config.number("command_ttl_ms"),
             tries_a_minute: config.number("code_tries_per_minute"),
+            tasks: Tasks::new(config.number("task_threads"), config.number("task_stack_kib")),
             retired: AtomicBool::new(false),
             _masked: config.secrets().filter_map(Masked::new).collect(),
         };

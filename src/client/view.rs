@@ -1,7 +1,7 @@
 //! A view: the same client, with a timeout and a cancel of its own, and nothing else.
 
 use super::Client;
-use crate::cancel::{CancelSource, CancelToken};
+use crate::cancel::{CancelSource, CancelToken, Flag};
 use crate::error::{Error, Result};
 use crate::status::*;
 use std::sync::Arc;
@@ -59,6 +59,9 @@ impl View {
         let (mut worst, mut at) = (OPEN, Some(self));
         while let Some(view) = at {
             worst = worst.max(view.state.load(Ordering::Acquire));
+            if view.cancels.raised() {
+                worst = worst.max(GIVEN_UP);
+            }
             at = view.parent.as_deref();
         }
         worst
@@ -74,17 +77,21 @@ impl Client {
     /// The same client with a timeout of its own, 0 for this one's, and a cancel of its own. It is cancelled with this
     /// one, too.
     pub fn view(&self, timeout_ms: u32) -> Result<Client> {
+        self.view_of(timeout_ms, self.1.cancels.child())
+    }
+
+    /// The same, given up when the flag is raised.
+    pub(super) fn flagged_view(&self, timeout_ms: u32, flag: Arc<Flag>) -> Result<Client> {
+        self.view_of(timeout_ms, self.1.cancels.flagged_child(Some(flag)))
+    }
+
+    fn view_of(&self, timeout_ms: u32, cancels: CancelSource) -> Result<Client> {
         let timeout = match timeout_ms {
             0 => self.1.timeout,
             1..=TIMEOUT_MAX_MS => Duration::from_millis(timeout_ms.into()),
             _ => return Err(Error::new(KL_E_ARGUMENT, "timeout_ms is longer than an hour")),
         };
-        let view = View {
-            timeout,
-            cancels: self.1.cancels.child(),
-            state: AtomicU8::new(OPEN),
-            parent: Some(self.1.clone()),
-        };
+        let view = View { timeout, cancels, state: AtomicU8::new(OPEN), parent: Some(self.1.clone()) };
         let view = Client(self.0.clone(), Arc::new(view));
         // One that was freed meanwhile had no child yet that it could end.
         view.check().map(|()| view)
@@ -106,6 +113,16 @@ impl Client {
     pub fn close(&self) {
         self.1.end(CLOSED);
         self.wake();
+        self.end_tasks(self.1.parent.is_none());
+    }
+
+    /// Why nothing may begin through it.
+    pub(super) fn obstacle(&self) -> Option<kl_status> {
+        match self.check().and_then(|()| self.1.token()) {
+            Ok(_) => None,
+            Err(error) if error.status() == KL_E_HANDLE => Some(KL_E_CANCELLED),
+            Err(error) => Some(error.status()),
+        }
     }
 
     /// Has those that wait for the journal or a token look at their cancel.

@@ -113,7 +113,8 @@ pub unsafe extern "C" fn kl_client_view(
 
 /// Frees a client, or a view. Its calls in flight on other threads end with `KL_E_CANCELLED`, its iterators with
 /// `KL_E_HANDLE`; what they returned before stays valid. The views made from it answer `KL_E_HANDLE` from now on: free
-/// them too, before or after it. What a view was made from goes on. NULL does nothing.
+/// them too, before or after it. What a view was made from goes on. Jobs that wait are not begun; for those that run this
+/// waits, if they are of the client and not of a view, for 3 s at most, and not at all inside one of them. NULL does nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_client_free(client: *mut kl_client) {
     guard(std::ptr::null_mut(), || {

@@ -58,6 +58,7 @@ kinds! {
     Commands "list of commands",
     Visits "list of visits",
     Http "callback connection",
+    Task "job",
 }
 
 const KIND_BITS: u32 = 5;
@@ -217,6 +218,11 @@ pub(super) fn reserve<H: Handle>() -> Result<Room<H::Held>> {
 }
 
 impl<T: Any + Send + Sync> Room<T> {
+    /// The number that the handle will have.
+    pub(super) fn number(&self) -> usize {
+        self.place.number()
+    }
+
     /// Makes the handle. Needs nothing more, so it cannot fail.
     pub(super) fn fill(self, value: T) -> *mut c_void {
         // SAFETY: `reserve` made the only `Arc` of this memory, and no reference to it was made since, so nobody else reads
@@ -309,6 +315,11 @@ impl Table {
 }
 
 impl Place {
+    fn number(&self) -> usize {
+        let table = self.process.table();
+        number(self.kind, self.slot, table.slots[(self.slot - self.process.first) as usize].round)
+    }
+
     fn fill(mut self, held: Anything) -> *mut c_void {
         let mut table = self.process.table();
         let slot = &mut table.slots[(self.slot - self.process.first) as usize];
@@ -324,6 +335,11 @@ impl Drop for Place {
             self.process.table().give_back(self.slot);
         }
     }
+}
+
+/// Whether it is the number of a handle of this kind, freed or not. Looks nothing up.
+pub(super) fn looks_like<H: Handle>(handle: *const H) -> bool {
+    handle.addr() & ((1 << KIND_BITS) - 1) == H::KIND as usize
 }
 
 /// The thing behind a handle.

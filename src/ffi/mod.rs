@@ -21,6 +21,7 @@ pub mod http;
 pub mod identity;
 pub mod library;
 pub mod read;
+pub mod task;
 pub mod visit;
 pub mod write;
 

@@ -108,6 +108,11 @@ pub const TOPICS: &[Topic] = &[
         items: &["kl_client_view"],
     },
     Topic {
+        title: "Jobs",
+        intro: "Functions of your own on threads of the library, for a loop that must not block: docs/threads.md.",
+        items: &["kl_task_*", "kl_client_fd"],
+    },
+    Topic {
         title: "Callbacks",
         intro: "What a platform sends by itself, verified and taken apart: docs/flows.md has them step by step.",
         items: &["kl_event_*", "kl_http_*"],

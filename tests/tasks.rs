@@ -1,0 +1,115 @@
+//! Jobs through C: `tests/c/tasks.c`, as it is, under valgrind and with the sanitizers.
+
+mod common;
+
+use common::*;
+use kiosklink_sim::Simulator;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Two simulators, one of which never answers, and the accounts on both.
+struct World {
+    sim: Simulator,
+    _stalled: Simulator,
+    accounts: PathBuf,
+}
+
+impl World {
+    fn new(name: &str) -> World {
+        let (sim, stalled) = (simulator(), simulator());
+        control(&stalled, "POST", "/_sim/tls", json!({"handshake_stall": true}));
+        let accounts = accounts(&sim, name);
+        let mut all: Value = serde_json::from_slice(&std::fs::read(&accounts).unwrap()).unwrap();
+        let mut second = all["accounts"]["yopoint"].clone();
+        second["base_url"] = json!(format!("{}/yopoint", stalled.origin()));
+        second["timeout_ms"] = json!(600_000);
+        second["connect_timeout_ms"] = json!(600_000);
+        all["accounts"]["stalled"] = second;
+        std::fs::write(&accounts, all.to_string()).unwrap();
+        World { sim, _stalled: stalled, accounts }
+    }
+
+    /// The program does this and finds no fault.
+    fn does(&self, mut program: Command, scenarios: &[&str]) {
+        program.arg(&self.accounts).args(["yopoint", "stalled", CABINET]).args(scenarios);
+        let (code, text) = run(&mut program);
+        assert_eq!((code, text.as_str()), (0, "no fault\n"), "{scenarios:?}");
+    }
+}
+
+fn program() -> Command {
+    Command::new(programs().join("tasks"))
+}
+
+#[test]
+fn a_loop_starts_jobs_and_is_told_of_their_end() {
+    let world = World::new("tasks-loop");
+    world.does(program(), &["loop"]);
+    assert_eq!(openings(&world.sim).len(), 1);
+}
+
+#[test]
+fn a_door_waits_for_no_page_and_what_is_late_is_not_begun() {
+    World::new("tasks-full").does(program(), &["full", "late"]);
+}
+
+#[test]
+fn a_signal_handler_cancels_and_no_thread_of_ours_takes_a_signal() {
+    World::new("tasks-signals").does(program(), &["handler", "signals"]);
+}
+
+#[test]
+fn a_job_leaves_its_thread_and_its_client_is_freed_in_any_order() {
+    World::new("tasks-ends").does(program(), &["leaving", "frees"]);
+}
+
+#[test]
+fn a_child_takes_no_wakeup_of_its_parent() {
+    World::new("tasks-forks").does(program(), &["forks"]);
+}
+
+#[test]
+fn misuse_gets_a_code_and_nothing_is_lost_in_memory() {
+    let world = World::new("tasks-valgrind");
+    let mut command = Command::new("valgrind");
+    command.args(["-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"]);
+    command.arg("--show-leak-kinds=definite");
+    command.arg(format!("--suppressions={}", root().join("tests/valgrind.supp").display()));
+    command.arg(programs().join("tasks"));
+    world.does(command, &["misuse", "loop", "full", "late"]);
+}
+
+/// The program with gcc's sanitizers for memory and undefined behaviour, over the same library.
+fn sanitized(folder: &Path) -> PathBuf {
+    let (lib, program) = (programs().join("../lib"), folder.join("tasks-sanitized"));
+    let (code, text) = run(Command::new("gcc")
+        .args([
+            "-std=gnu11",
+            "-D_GNU_SOURCE",
+            "-g",
+            "-O1",
+            "-fsanitize=address,undefined",
+            "-fno-sanitize-recover=all",
+            "-I",
+        ])
+        .arg(root().join("include"))
+        .arg(root().join("tests/c/tasks.c"))
+        .arg("-o")
+        .arg(&program)
+        .arg("-L")
+        .arg(&lib)
+        .args(["-lkiosklink", "-lpthread"])
+        .arg(format!("-Wl,-rpath,{}", lib.display())));
+    assert_eq!(code, 0, "{text}");
+    program
+}
+
+#[test]
+fn the_sanitizers_find_nothing() {
+    let world = World::new("tasks-sanitized");
+    let program = sanitized(world.accounts.parent().unwrap());
+    for scenarios in [&["misuse", "loop", "full"][..], &["leaving", "frees"], &["handler"], &["forks"]] {
+        world.does(Command::new(&program), scenarios);
+    }
+}
