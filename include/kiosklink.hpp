@@ -11,7 +11,7 @@
 //     only where exceptions are on (KIOSKLINK_EXCEPTIONS is 1).
 //  3. What is read from a result (structs, const char *) is borrowed: it ends with the result, or with the next step of
 //     a walk. Borrowing from a temporary does not compile.
-//  4. Nothing here allocates; no RTTI is needed; texts that you pass are copied during the call.
+//  4. Nothing here allocates, but for a job's callable; no RTTI is needed; texts that you pass are copied during the call.
 //  5. A Client may be used by any number of threads at once, all of its calls are const; everything else belongs to one
 //     thread at a time. Moving, resetting and destroying a Client is not a call: let no other thread use it then.
 //  6. Durations are milliseconds, points in time Unix seconds, money fen, text UTF-8.
@@ -31,6 +31,8 @@
 #include <cstdint>
 #include <exception>
 #include <iterator>
+#include <new>
+#include <type_traits>
 #include <utility>
 
 /// 1 where calls without an `Error &` throw, 0 where they do not exist. Found out from the compiler's flags; define it
@@ -41,6 +43,10 @@
 #else
 #define KIOSKLINK_EXCEPTIONS 0
 #endif
+#endif
+
+#if KIOSKLINK_EXCEPTIONS && defined(__GLIBCXX__)
+#include <cxxabi.h>
 #endif
 
 // A program and its plug-ins agree on the type that is thrown, even if they hide their own symbols.
@@ -720,6 +726,38 @@ class Config : public detail::Handle<kl_config, kl_config_free> {
 #endif
 };
 
+/// How a job is run: kl_task_options. release is this header's own, and what is set there is not looked at.
+struct TaskOptions : kl_task_options {
+  TaskOptions() noexcept : kl_task_options KL_TASK_OPTIONS_INIT {}
+};
+
+/// A job: a callable of yours on a thread of the library, which Client::task_start makes. Destroying it forgets the result
+/// only; the job goes on. The callable and what it captured die with this object if the job has ended, so in your loop; else
+/// on the job's thread, when it has.
+class Task : public detail::Record<kl_task, kl_task_info, kl_task_free, kl_task_view> {
+ public:
+  /// Empty.
+  Task() noexcept {}
+  /// Takes a C handle over, nullptr for none.
+  explicit Task(kl_task *handle) noexcept : Record(handle) {}
+  /// How far it is, KL_TASK_STATE_*; 0 if this is empty.
+  kl_task_state state() const noexcept {
+    const kl_task_info *info = kl_task_view(get());
+    return info != nullptr ? info->state : 0;
+  }
+  /// What the callable returned; 0 before that, and if it threw.
+  std::int32_t result() const noexcept {
+    const kl_task_info *info = kl_task_view(get());
+    return info != nullptr ? info->result : 0;
+  }
+  /// Cancels it for good: kl_task_cancel. A result is never replaced. For signal handlers too.
+  void cancel() const noexcept { kl_task_cancel(get()); }
+#if KIOSKLINK_EXCEPTIONS
+  /// Throws what the callable threw, once it has ended; else does nothing. Only for a job of Client::task_start.
+  void rethrow() const;
+#endif
+};
+
 /// A time, and where it comes from.
 struct Time {
   /// Unix seconds.
@@ -755,6 +793,23 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
     return Client(out);
   }
   Client view(std::uint32_t timeout_ms, Error &err) const && = delete;
+  /// A descriptor that is readable exactly while task_next has a job to give: kl_client_fd. -1 if that failed.
+  std::int32_t fd(Error &err) const noexcept {
+    std::int32_t fd = -1;
+    detail::seen(kl_client_fd(get(), &fd, err.raw()));
+    return fd;
+  }
+  /// Runs `function(view)` on a thread of the library and returns at once: kl_task_start. view is a `const Client &`, for the
+  /// time of the job; what is returned must be a number. The callable is moved or copied. Empty if that failed.
+  template <typename F, bool Throws = KIOSKLINK_EXCEPTIONS != 0>
+  Task task_start(F &&function, const kl_task_options &options, Error &err) const;
+  /// The next job that has ended, as the handle that Task::get() gives; nullptr for none. Then err is KL_E_PENDING if some
+  /// are under way. Each is given once. It stays that Task's: kl_task_next.
+  kl_task *task_next(Error &err) const noexcept {
+    kl_task *task = nullptr;
+    detail::seen(kl_task_next(get(), &task, err.raw()));
+    return task;
+  }
   /// Opens the connection before it is needed. Call it when a customer walks up.
   kl_status warm(Error &err) const noexcept { return kl_client_warm(get(), err.raw()); }
   /// Asks the platform whether it is there and takes the credentials.
@@ -1023,6 +1078,22 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
     return detail::unless(err, view(timeout_ms, err));
   }
   Client view(std::uint32_t timeout_ms = 0) const && = delete;
+  /// @overload
+  std::int32_t fd() const {
+    Error err;
+    return detail::unless(err, fd(err));
+  }
+  /// @overload
+  template <typename F> Task task_start(F &&function, const kl_task_options &options = TaskOptions()) const {
+    Error err;
+    return detail::unless(err, task_start(std::forward<F>(function), options, err));
+  }
+  /// The same; nullptr also if some are under way and none has ended.
+  kl_task *task_next() const {
+    Error err;
+    kl_task *task = task_next(err);
+    return err.status() == KL_E_PENDING ? nullptr : detail::unless(err, task);
+  }
   /// @overload
   void warm() const {
     Error err;
@@ -1346,6 +1417,92 @@ class Http : public detail::Handle<kl_http, kl_http_free> {
   }
 #endif
 };
+
+
+namespace detail {
+
+// What is known of a job's callable without its type, and the same with and without exceptions.
+struct JobBase {
+  explicit JobBase(void (*rethrow_)(const JobBase &)) noexcept : rethrow(rethrow_) {}
+  void (*rethrow)(const JobBase &);
+};
+
+// The library's view, for the time of the job.
+struct Lent {
+  explicit Lent(kl_client *handle) noexcept : client(handle) {}
+  ~Lent() { client.release(); }
+  Lent(const Lent &) = delete;
+  Lent &operator=(const Lent &) = delete;
+  Client client;
+};
+
+template <typename F, bool Throws> struct Job : JobBase {
+  template <typename G> explicit Job(G &&from) : JobBase(nullptr), function(std::forward<G>(from)) {}
+  static std::int32_t run(kl_client *client, void *user) {
+    Lent view(client);
+    const Client &lent = view.client;
+    return static_cast<std::int32_t>(static_cast<Job *>(static_cast<JobBase *>(user))->function(lent));
+  }
+  static void release(void *user) { delete static_cast<Job *>(static_cast<JobBase *>(user)); }
+  F function;
+};
+
+#if KIOSKLINK_EXCEPTIONS
+template <typename F> struct Job<F, true> : JobBase {
+  template <typename G> explicit Job(G &&from) : JobBase(again), function(std::forward<G>(from)) {}
+  static std::int32_t run(kl_client *client, void *user) {
+    Job &job = *static_cast<Job *>(static_cast<JobBase *>(user));
+    Lent view(client);
+    const Client &lent = view.client;
+    try {
+      return static_cast<std::int32_t>(job.function(lent));
+#if defined(__GLIBCXX__)
+    } catch (abi::__forced_unwind &) {
+      // pthread_exit: it must get through.
+      throw;
+#endif
+    } catch (...) {
+      job.thrown = std::current_exception();
+    }
+    return 0;
+  }
+  static void release(void *user) { delete static_cast<Job *>(static_cast<JobBase *>(user)); }
+  static void again(const JobBase &job) {
+    if (static_cast<const Job &>(job).thrown) std::rethrow_exception(static_cast<const Job &>(job).thrown);
+  }
+  F function;
+  std::exception_ptr thrown;
+};
+#endif
+
+}  // namespace detail
+
+template <typename F, bool Throws>
+Task Client::task_start(F &&function, const kl_task_options &options, Error &err) const {
+  typedef detail::Job<typename std::decay<F>::type, Throws> Job;
+  kl_task *task = nullptr;
+  Job *job = new (std::nothrow) Job(std::forward<F>(function));
+  if (job == nullptr) {
+    kl_error none = KL_ERROR_INIT;
+    none.status = KL_E_RESOURCE;
+    none.advice = KL_ADVICE_RETRY;
+    err = Error(none);
+    return Task();
+  }
+  kl_task_options own = options;
+  own.release = Job::release;
+  if (kl_task_start(get(), Job::run, static_cast<detail::JobBase *>(job), &own, &task, err.raw()) != KL_OK) delete job;
+  return Task(task);
+}
+
+#if KIOSKLINK_EXCEPTIONS
+inline void Task::rethrow() const {
+  const kl_task_info *info = kl_task_view(get());
+  if (info == nullptr || info->state != KL_TASK_STATE_RETURNED) return;
+  const detail::JobBase *job = static_cast<const detail::JobBase *>(info->user);
+  if (job != nullptr && job->rethrow != nullptr) job->rethrow(*job);
+}
+#endif
 
 // ---------------------------------------------------------------------------------------------------------------------
 

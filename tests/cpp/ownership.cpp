@@ -49,6 +49,7 @@ template struct MoveOnly<kl::CabinetIter>;
 template struct MoveOnly<kl::StockIter>;
 template struct MoveOnly<kl::OrderIter>;
 template struct MoveOnly<kl::Commands>;
+template struct MoveOnly<kl::Task>;
 
 // Errors are values, and exceptions must not throw while they are copied.
 static_assert(std::is_nothrow_copy_constructible<kl::Error>::value, "thrown by value");

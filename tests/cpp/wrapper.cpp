@@ -5,6 +5,8 @@
 
 #include <kiosklink.hpp>
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -44,6 +46,95 @@ int failures;
   } while (0)
 
 const char *const NOTIFY_URL = "https://kiosk.example/notify/f3a91c";
+
+// A poll on the descriptor would do; nothing here measures time.
+kl_task *ended(const kl::Client &client) {
+  kl::Error err;
+  kl_task *task = nullptr;
+  while ((task = client.task_next(err)) == nullptr && err.status() == KL_E_PENDING) std::this_thread::yield();
+  GOOD(err);
+  return task;
+}
+
+// Something that says where it dies.
+struct Captured {
+  explicit Captured(std::thread::id *place) : died(place) {}
+  Captured(Captured &&other) noexcept : died(other.died) { other.died = nullptr; }
+  Captured(const Captured &) = delete;
+  Captured &operator=(const Captured &) = delete;
+  ~Captured() {
+    if (died != nullptr) *died = std::this_thread::get_id();
+  }
+  std::thread::id *died;
+};
+
+// A callable that can only be moved.
+struct Pings {
+  Captured captured;
+  std::thread::id *ran;
+  int operator()(const kl::Client &view) {
+    kl::Error err;
+    *ran = std::this_thread::get_id();
+    return view.ping(err) == KL_OK ? 42 : err.status();
+  }
+};
+
+void jobs(const kl::Client &client) {
+  kl::Error err;
+  std::thread::id ran, died, here = std::this_thread::get_id();
+  CHECK(client.fd(err) > 2);
+  CHECK(client.task_next(err) == nullptr && !err);
+  kl::TaskOptions options;
+  options.acts = 1;
+  kl::Task task = client.task_start(Pings{Captured(&died), &ran}, options, err);
+  GOOD(err);
+  CHECK(ended(client) == task.get());
+  CHECK(task.state() == KL_TASK_STATE_RETURNED && task.result() == 42 && task->status == KL_OK);
+  CHECK(ran != here && died == std::thread::id());
+  task.cancel();
+  CHECK(task.result() == 42);
+  task.reset();
+  CHECK(died == here);
+  // Forgotten at once: it goes on, and dies where it ran.
+  client.task_start(Pings{Captured(&died), &ran}, options, err).reset();
+  GOOD(err);
+  while (ended(client) != nullptr) {
+  }
+  // What cannot be started dies here.
+  options.timeout_ms = 3600001;
+  died = std::thread::id();
+  CHECK(!client.task_start(Pings{Captured(&died), &ran}, options, err) && err.status() == KL_E_ARGUMENT && died == here);
+  CHECK(!kl::Task() && kl::Task().state() == 0 && kl::Task().result() == 0);
+}
+
+#if KIOSKLINK_EXCEPTIONS
+void throwing_jobs(const kl::Client &client) {
+  kl::Task task = client.task_start([](const kl::Client &view) -> int {
+    view.ping();
+    throw std::string("out of paper");
+  });
+  CHECK(client.fd() > 2);
+  kl_task *given = nullptr;
+  while ((given = client.task_next()) == nullptr) std::this_thread::yield();
+  CHECK(given == task.get() && task.state() == KL_TASK_STATE_RETURNED && task.result() == 0);
+  bool thrown = false;
+  try {
+    task.rethrow();
+  } catch (const std::string &text) {
+    thrown = text == "out of paper";
+  }
+  CHECK(thrown);
+  kl::Task good = client.task_start([](const kl::Client &) { return 3; });
+  while ((given = client.task_next()) == nullptr) std::this_thread::yield();
+  good.rethrow();
+  CHECK(good.result() == 3);
+  // Neither a throw nor pthread_exit ends the program.
+  kl::Task left = client.task_start([](const kl::Client &) -> int { pthread_exit(nullptr); });
+  while ((given = client.task_next()) == nullptr) std::this_thread::yield();
+  CHECK(left.state() == KL_TASK_STATE_ABANDONED);
+  left.rethrow();
+}
+#endif
 
 kl::Client connect(const char *accounts, const char *account) {
   kl::Error err;
@@ -156,6 +247,16 @@ void reads(const kl::Client &client, const char *cabinet) {
 }
 
 // A visit: door, order, payment, refund, appeal.
+// What belongs together, and its end.
+void together(const kl::Client &client) {
+  kl::Error err;
+  kl::Visits visits = client.visit_list(err);
+  GOOD(err);
+  for (const kl_visit &one : visits) CHECK(one.command_count > 0);
+  CHECK(visits.at(visits.size()) == nullptr);
+  CHECK(client.visit_close("a visit of nobody", err) == KL_OK);
+}
+
 void visit(const kl::Client &client, const char *cabinet, const char *request_id) {
   kl::Error err;
   kl::DoorRequest request(request_id, cabinet);
@@ -584,9 +685,12 @@ int main(int argc, char **argv) {
   callbacks(connect(argv[1], "dingshang"));
   connections(connect(argv[1], "dingshang"));
   person(people);
+  together(doors);
+  jobs(doors);
   refused(argv[1]);
 #if KIOSKLINK_EXCEPTIONS
   throwing_library(argv[1]);
+  throwing_jobs(doors);
   throwing(doors, cabinet, shop, machine, people);
 #endif
   std::printf(failures == 0 ? "no fault\n" : "%d faults\n", failures);
