@@ -1418,7 +1418,6 @@ class Http : public detail::Handle<kl_http, kl_http_free> {
 #endif
 };
 
-
 namespace detail {
 
 // What is known of a job's callable without its type, and the same with and without exceptions.

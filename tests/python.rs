@@ -45,6 +45,11 @@ fn python_calls_on_many_threads_cancels_forks_and_logs() {
 }
 
 #[test]
+fn python_gives_a_loop_its_calls() {
+    python(&simulator(), "test_tasks");
+}
+
+#[test]
 fn python_without_the_package_opens_a_door_with_ctypes() {
     let sim = simulator();
     let accounts = accounts(&sim, "python");

@@ -61,6 +61,7 @@ from .models import (
     User,
     Visit,
 )
+from .tasks import Task, Tasks
 
 REQUEST_ID_MAX = _abi.KL_REQUEST_ID_MAX
 """The longest request_id, in bytes of UTF-8."""
@@ -136,7 +137,9 @@ __all__ = [
     "Stats",
     "Status",
     "StockItem",
+    "Task",
     "TaskState",
+    "Tasks",
     "Time",
     "TimeSource",
     "User",

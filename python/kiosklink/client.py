@@ -56,6 +56,7 @@ from .models import (
     User,
     Visit,
 )
+from .tasks import Aio
 
 __all__ = ["Client", "Event", "Items"]
 
@@ -78,6 +79,7 @@ class _Owner:
 
     _lib: Library
     _handle: int
+    _of: Any  # what a view was made from
     _free: Any  # a weakref.finalize, which is generic for some type checkers and not for others
 
     def _own(self, lib: Library, handle: int, free: str) -> None:
@@ -318,6 +320,15 @@ class Client(_Owner):
         # A client that is forgotten is closed, and its views with it.
         view._of = self
         return view
+
+    @property
+    def aio(self) -> Aio:
+        """The calls for asyncio: ``await client.aio.door_open("visit-1", cabinet)``. :class:`Tasks` is for other loops."""
+        made: Optional[Aio] = self.__dict__.get("_aio")
+        if made is None:
+            # Of two threads one wins, and the other's has no thread yet.
+            made = self.__dict__.setdefault("_aio", Aio(self))
+        return made
 
     def warm(self) -> None:
         """Opens the connection before it is needed, or proves that the open one is alive: the next call is one round

@@ -54,6 +54,8 @@ TABLE = {
     "client": kiosklink.Client,
     "event": kiosklink.Event,
     "connection": kiosklink.HttpConnection,
+    "task": kiosklink.Task,
+    "tasks": kiosklink.Tasks,
 }
 
 
