@@ -144,8 +144,9 @@ struct Queue {
     places: [u32; 2],
     running: Vec<Arc<Task>>,
     ended: VecDeque<Arc<Task>>,
+    /// Those with a ticket, which wait as soon as their handle is there.
+    admitted: usize,
     threads: u32,
-    idle: u32,
     watched: bool,
     closed: bool,
     /// The first leaves before the second is closed.
@@ -224,6 +225,7 @@ impl Ticket {
         let Some(task) = self.0.take() else { return };
         let pool = task.pool.clone();
         let mut state = pool.state();
+        state.admitted -= 1;
         if state.closed {
             drop(state);
             return pool.end(&task, TaskState::NotStarted, 0, KL_E_CANCELLED);
@@ -241,7 +243,9 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if let Some(task) = self.0.take() {
-            task.pool.state().places[task.class()] -= 1;
+            let mut state = task.pool.state();
+            state.places[task.class()] -= 1;
+            state.admitted -= 1;
         }
     }
 }
@@ -254,6 +258,13 @@ impl Queue {
             None if reading + 1 < threads => self.waiting[1].pop_front(),
             acting => acting,
         }
+    }
+
+    /// Whether a job waits, or will in a moment, for which no thread is free although one more may be made. A new thread
+    /// is free from the beginning.
+    fn short(&self, threads: u32) -> bool {
+        let waiting = self.admitted + self.waiting.iter().map(VecDeque::len).sum::<usize>();
+        self.threads < threads && waiting + self.running.len() > self.threads as usize
     }
 
     /// One place is free again, and the descriptor says whether something is left.
@@ -307,9 +318,9 @@ impl TaskPool {
             return Err(Error::new(KL_E_BUSY, [kind, " wait, run, or were not taken yet"].concat()));
         }
         state.places[class] += 1;
+        state.admitted += 1;
         let watch = !std::mem::replace(&mut state.watched, true);
-        let waiting = state.waiting.iter().map(VecDeque::len).sum::<usize>();
-        let thread = state.idle as usize <= waiting && state.threads < self.threads;
+        let thread = state.short(self.threads);
         state.threads += u32::from(thread);
         drop(state);
         let ticket = Ticket(Some(Arc::new(task)));
@@ -340,9 +351,7 @@ impl TaskPool {
             }
             let Some(task) = state.next(self.threads) else {
                 INSIDE.set(0);
-                state.idle += 1;
                 state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
-                state.idle -= 1;
                 continue;
             };
             let now = sys::boot_ms();
@@ -466,8 +475,7 @@ impl TaskPool {
         }
         let cancelled: Vec<Arc<Task>> =
             state.running.iter().filter(|task| task.cancelled()).cloned().collect();
-        let waiting = state.waiting.iter().any(|waiting| !waiting.is_empty());
-        let thread = waiting && state.idle == 0 && state.threads < self.threads;
+        let thread = state.short(self.threads);
         state.threads += u32::from(thread);
         drop(state);
         for (task, why) in over {
@@ -480,6 +488,8 @@ impl TaskPool {
         if thread && (self.hooks.spawn)(self.clone(), self.stack).is_err() {
             self.state().threads -= 1;
             time = time.min(AGAIN);
+        } else if thread && self.state().short(self.threads) {
+            time = Duration::ZERO;
         }
         Some(time)
     }

@@ -383,6 +383,46 @@ fn a_job_that_leaves_its_thread_has_ended_and_another_thread_comes() {
 }
 
 #[test]
+fn without_a_thread_a_job_is_refused_and_leaves_nothing() {
+    static NONE: Hooks = Hooks { spawn: |_, _| Err(io::Error::other("no thread")), release: |_| {} };
+    let client = client();
+    for _ in 0..2 * MOST {
+        let number = fresh();
+        let job = Job { function: number, user: number, release: 0 };
+        assert_eq!(status(client.task(job, READS, number, &NONE)), KL_E_RESOURCE);
+    }
+    let pool = client.tasks(&NONE).unwrap();
+    let state = pool.state();
+    assert_eq!((state.places, state.admitted, state.threads), ([0, 0], 0, 0));
+}
+
+#[test]
+fn each_job_has_a_thread_while_there_may_be_more() {
+    for _ in 0..200 {
+        let client = client();
+        let pool = client.tasks(&HOOKS).unwrap();
+        let held: Vec<_> = thread::scope(|s| {
+            let started: Vec<_> = [ACTS, READS, READS]
+                .map(|how| {
+                    s.spawn({
+                        let client = &client;
+                        move || held(client, how)
+                    })
+                })
+                .into();
+            started.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        // All three at a time, whoever came first.
+        held.iter().for_each(|(_, begun, _)| drop(begun.recv_timeout(LONG_ENOUGH).unwrap()));
+        held.iter().for_each(|(_, _, go)| go.send(0).unwrap());
+        for _ in 0..3 {
+            next(&pool);
+        }
+        assert_eq!(pool.state().threads, 3);
+    }
+}
+
+#[test]
 fn a_client_that_is_forgotten_takes_its_threads_along() {
     let client = client();
     let pool = client.tasks(&HOOKS).unwrap();

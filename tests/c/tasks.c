@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -476,6 +477,30 @@ static void forks(void) {
   kl_client_free(client);
 }
 
+/* No descriptor is left: nothing is begun, and all is well when there is one again. */
+static void poor(void) {
+  kl_client *client = make(account);
+  struct rlimit before, few;
+  int many[64], n = 0, six = 6;
+  int32_t fd = 0;
+  kl_task *task = NULL;
+  getrlimit(RLIMIT_NOFILE, &before);
+  few = before;
+  few.rlim_cur = 48;
+  setrlimit(RLIMIT_NOFILE, &few);
+  while (n < 64 && (many[n] = dup(1)) >= 0) n++;
+  EXPECT(kl_client_fd(client, &fd, &err), KL_E_RESOURCE);
+  CHECK(fd == -1 && err.os_errno == EMFILE);
+  EXPECT(kl_task_start(client, answer, &six, NULL, &task, &err), KL_E_RESOURCE);
+  CHECK(task == NULL);
+  while (n > 0) close(many[--n]);
+  setrlimit(RLIMIT_NOFILE, &before);
+  task = start(client, answer, &six, 0);
+  CHECK(next(client) == task && is(task, KL_TASK_STATE_RETURNED, 6, KL_OK));
+  kl_task_free(task);
+  kl_client_free(client);
+}
+
 /* What is wrong at the border. */
 static void misuse(void) {
   kl_client *client = make(account);
@@ -534,7 +559,8 @@ int main(int argc, char **argv) {
     const char *name;
     void (*run)(void);
   } all[] = {{"loop", loop},       {"full", full},   {"late", late},   {"handler", handler}, {"signals", signals},
-             {"leaving", leaving}, {"frees", frees}, {"forks", forks}, {"misuse", misuse}};
+             {"leaving", leaving}, {"frees", frees}, {"forks", forks}, {"misuse", misuse},
+             {"poor", poor}};
   if (argc < 6) return 64;
   err = (kl_error)KL_ERROR_INIT;
   accounts = argv[1];
