@@ -90,7 +90,8 @@ typedef int32_t kl_status;
 #define KL_E_UNSUPPORTED 8
 /**
  * Not now, and nothing was sent: another command is under way at the same door, for the same code or for the same order;
- * or codes are being made for the same cabinet; or the call comes from inside the log callback.
+ * or codes are being made for the same cabinet; or the call comes from inside the log callback; or there are as many jobs as
+ * may be.
  */
 #define KL_E_BUSY 9
 /** The system refused memory, a thread or a file descriptor. */
@@ -198,7 +199,10 @@ typedef int32_t kl_status;
 #define KL_E_CODE_TRIES 526
 /** This request_id was already used for another act, or is settled the other way. Nothing was sent. */
 #define KL_E_REQUEST_ID 600
-/** The command's time to live passed before it could be sent; nothing was sent. */
+/**
+ * The command's time to live passed before it could be sent, or a job's start_within_ms before it was begun; nothing was
+ * sent.
+ */
 #define KL_E_STALE 601
 /**
  * The command with this request_id is under way, on another thread or in another process; or this process was taken for
@@ -215,7 +219,9 @@ typedef int32_t kl_status;
  * was sent. With retry_after_ms the door alone is the reason, and is free after that time.
  */
 #define KL_E_BLOCKED 604
-/** The time was up before the platform reported what the machine did. */
+/**
+ * The time was up before the platform reported what the machine did. Of kl_task_next: no job has ended, and some will.
+ */
 #define KL_E_PENDING 605
 /**
  * The platform took the command, but the machine did not do it: the door never opened, or nothing was pushed out.
@@ -445,6 +451,16 @@ KL_MUST_USE kl_status kl_config_load(const char *json_path, const char *account,
  */
 #define KL_KEY_CODE_TRIES_PER_MINUTE "code_tries_per_minute"
 /**
+ * How many jobs (kl_task_start) of this client may run at a time. One of the threads takes only jobs that
+ * act. A number, 2 to 16. Default: 3.
+ */
+#define KL_KEY_TASK_THREADS "task_threads"
+/**
+ * The stack of each of these threads, in KiB: for the library's calls and what your own function needs
+ * (docs/threads.md). A number, 128 to 65536. Default: 256.
+ */
+#define KL_KEY_TASK_STACK_KIB "task_stack_kib"
+/**
  * The developer's AppID, from the operator console or the merchant's dashboard. Only yopoint.
  * The developer's AppID, from the operator console or the merchant's dashboard. Only dingshang.
  */
@@ -557,7 +573,8 @@ KL_MUST_USE kl_status kl_client_new(const kl_config *config, kl_client **out, kl
 /**
  * Frees a client, or a view. Its calls in flight on other threads end with KL_E_CANCELLED, its iterators with
  * KL_E_HANDLE; what they returned before stays valid. The views made from it answer KL_E_HANDLE from now on: free
- * them too, before or after it. What a view was made from goes on. NULL does nothing.
+ * them too, before or after it. What a view was made from goes on. Jobs that wait are not begun; for those that run this
+ * waits, if they are of the client and not of a view, for 3 s at most, and not at all inside one of them. NULL does nothing.
  */
 void kl_client_free(kl_client *client);
 
@@ -2039,6 +2056,149 @@ KL_MUST_USE kl_status kl_client_view(kl_client *client,
                                      const kl_view_options *options,
                                      kl_client **view,
                                      kl_error *err);
+
+/* ---- Jobs --------------------------------------------------------------------------------------------------------
+ * Functions of your own on threads of the library, for a loop that must not block: docs/threads.md. */
+
+/**
+ * The function of a job. It runs on a thread of the library, with a view of the client that is its own: every blocking call
+ * is made through that. The library frees the view when the function has returned. What it returns is the job's result.
+ */
+typedef int32_t (*kl_task_fn)(kl_client *client, void *user);
+
+/** Ends what a job was given, as free does. */
+typedef void (*kl_task_release_fn)(void *user);
+
+/** How a job is run: kl_task_options o = KL_TASK_OPTIONS_INIT;. */
+typedef struct kl_task_options {
+  /** sizeof(kl_task_options). */
+  uint32_t struct_size;
+  /** The most that each call through the job's view may take, up to one hour; 0: that of the client. */
+  uint32_t timeout_ms;
+  /**
+   * The job is not begun later than this after kl_task_start; 0: no bound. One that was not begun has ended as
+   * KL_TASK_STATE_NOT_STARTED with KL_E_STALE.
+   */
+  uint32_t start_within_ms;
+  /**
+   * 1 for a job that opens a door or acts otherwise: it is taken before those that only read, and never waits for them to
+   * end.
+   */
+  int32_t acts;
+  /**
+   * Called with user once, when the job has ended and its handle is freed: in kl_task_free, or where the job ends
+   * after that, on a thread of the library or in kl_client_free. NULL: nothing is.
+   */
+  kl_task_release_fn release;
+} kl_task_options;
+#define KL_TASK_OPTIONS_INIT {sizeof(kl_task_options), 0, 0, 0, 0}
+
+/** How far a job is: KL_TASK_STATE_*. */
+typedef int32_t kl_task_state;
+/** It waits for a thread. */
+#define KL_TASK_STATE_WAITING 1
+/** Its function runs. */
+#define KL_TASK_STATE_RUNNING 2
+/** Its function returned; result is what. */
+#define KL_TASK_STATE_RETURNED 3
+/** Its function was not called and will not be: nothing was sent. status says why. */
+#define KL_TASK_STATE_NOT_STARTED 4
+/**
+ * Its function left its thread by pthread_exit, or was torn out of it by pthread_cancel. What it had begun is in the
+ * journal.
+ */
+#define KL_TASK_STATE_ABANDONED 5
+
+/**
+ * What is known of a job at the time of kl_task_view. Borrowed from the job, and written anew by the next kl_task_view
+ * of it.
+ */
+typedef struct kl_task_info {
+  /** What kl_task_start was given. */
+  void *user;
+  /** How far it is. */
+  kl_task_state state;
+  /** What its function returned; 0 in every other state. */
+  int32_t result;
+  /**
+   * Why it was not started: KL_E_CANCELLED (kl_task_cancel, kl_client_free), KL_E_STALE (start_within_ms),
+   * KL_E_RESOURCE, KL_E_RETIRED. KL_OK in every other state.
+   */
+  kl_status status;
+  /** 1 after kl_task_cancel, in whatever state. */
+  int32_t cancelled;
+  /**
+   * How long ago it was started by kl_task_start, in milliseconds; the time that the device sleeps counts.
+   */
+  uint64_t age_ms;
+  /** How long its function has been running, or ran in all, in milliseconds. */
+  uint64_t run_ms;
+} kl_task_info;
+
+/** A job. Opaque; it outlives its client. */
+typedef struct kl_task kl_task;
+
+/**
+ * Runs function on a thread of the library, with a view of the client of its own, and returns at once. Inside it the ordinary
+ * calls are made: to redeem a code and then open a door is one job. When the job has ended, kl_client_fd is readable and
+ * kl_task_next gives it. The first job makes the threads (docs/threads.md); what they are made of is set by
+ * task_threads and task_stack_kib. function may start jobs. It may leave its thread by pthread_exit, not by longjmp or a
+ * C++ exception. options may be NULL. End the job's handle with kl_task_free, before or after it has ended.
+ *
+ * Errors: KL_E_BUSY at once if 32 jobs wait, run, or have ended and were not taken by kl_task_next (those with acts
+ * are counted by themselves, up to 32 too); KL_E_RESOURCE for no thread or descriptor; KL_E_CANCELLED through the view
+ * of a job that was cancelled; KL_E_ARGUMENT.
+ *
+ * Codes: KL_E_BUSY, KL_E_CANCELLED.
+ */
+KL_MUST_USE kl_status kl_task_start(kl_client *client,
+                                    kl_task_fn function,
+                                    void *user,
+                                    const kl_task_options *options,
+                                    kl_task **task,
+                                    kl_error *err);
+
+/**
+ * The next job that has ended, in the order in which they did: each is given once, cancelled or not, unless its handle was
+ * freed before. *task is the handle that kl_task_start gave. Waits for nothing.
+ *
+ * KL_OK with NULL there: none is under way, so none will come. KL_E_PENDING: none now, and some will.
+ *
+ * Codes: KL_E_PENDING.
+ */
+KL_MUST_USE kl_status kl_task_next(kl_client *client,
+                                   kl_task **task,
+                                   kl_error *err);
+
+/**
+ * Cancels a job for good. One that was not begun is not: it has ended as KL_TASK_STATE_NOT_STARTED. In one that runs, the
+ * call under way ends with KL_E_CANCELLED and every later one answers it; its function goes on with that. After its end
+ * nothing happens: a result is never replaced. Waits for nothing, takes no lock and may be called in a signal handler; so it
+ * has no error, and does nothing for what is no job.
+ */
+void kl_task_cancel(kl_task *task);
+
+/**
+ * What is known of a job now; NULL for what is none. Borrowed, until the next kl_task_view of the same job or its
+ * kl_task_free. Waits for nothing.
+ */
+const kl_task_info *kl_task_view(const kl_task *task);
+
+/**
+ * Frees a job's handle. One that waits or runs goes on, and only its result is forgotten: kl_task_next does not give it.
+ * NULL does nothing.
+ */
+void kl_task_free(kl_task *task);
+
+/**
+ * A descriptor that is readable (poll, select, epoll) exactly while kl_task_next has a job to give: one for a client
+ * and all its views, the same until kl_client_free, which closes it. Take it out of your loop first. Never read or close it.
+ *
+ * Codes: none of its own.
+ */
+KL_MUST_USE kl_status kl_client_fd(kl_client *client,
+                                   int32_t *fd,
+                                   kl_error *err);
 
 /* ---- Callbacks ---------------------------------------------------------------------------------------------------
  * What a platform sends by itself, verified and taken apart: docs/flows.md has them step by step. */

@@ -128,6 +128,8 @@ KL_KEY_STATE_DIR = "state_dir"
 KL_KEY_STATE_DIR_SHARED = "state_dir_shared"
 KL_KEY_REFUSALS_FILE = "refusals_file"
 KL_KEY_CODE_TRIES_PER_MINUTE = "code_tries_per_minute"
+KL_KEY_TASK_THREADS = "task_threads"
+KL_KEY_TASK_STACK_KIB = "task_stack_kib"
 KL_KEY_APP_ID = "app_id"
 KL_KEY_APP_SECRET = "app_secret"
 KL_KEY_PAY_KEY = "pay_key"
@@ -222,6 +224,11 @@ KL_COMMAND_FILTER_OPEN = 1
 KL_COMMAND_FILTER_DONE = 2
 KL_COMMAND_FILTER_NOT_DONE = 3
 KL_COMMAND_FILTER_UNKNOWN = 4
+KL_TASK_STATE_WAITING = 1
+KL_TASK_STATE_RUNNING = 2
+KL_TASK_STATE_RETURNED = 3
+KL_TASK_STATE_NOT_STARTED = 4
+KL_TASK_STATE_ABANDONED = 5
 KL_EVENT_KIND_OTHER = 0
 KL_EVENT_KIND_TEST = 1
 KL_EVENT_KIND_DOOR_CLOSED = 2
@@ -280,6 +287,8 @@ KEYS = (
     "state_dir_shared",
     "refusals_file",
     "code_tries_per_minute",
+    "task_threads",
+    "task_stack_kib",
     "app_id",
     "app_secret",
     "pay_key",
@@ -296,6 +305,10 @@ KEYS = (
     "sole_redeemer",
     "access_token",
 )
+
+kl_task_fn = CFUNCTYPE(c_int32, c_void_p, c_void_p)
+kl_task_release_fn = CFUNCTYPE(None, c_void_p)
+kl_log_fn = CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
 
 
 class kl_error(Structure):
@@ -638,6 +651,28 @@ class kl_view_options(Structure):
     ]
 
 
+class kl_task_options(Structure):
+    _fields_ = [
+        ("struct_size", c_uint32),
+        ("timeout_ms", c_uint32),
+        ("start_within_ms", c_uint32),
+        ("acts", c_int32),
+        ("release", kl_task_release_fn),
+    ]
+
+
+class kl_task_info(Structure):
+    _fields_ = [
+        ("user", c_void_p),
+        ("state", c_int32),
+        ("result", c_int32),
+        ("status", c_int32),
+        ("cancelled", c_int32),
+        ("age_ms", c_uint64),
+        ("run_ms", c_uint64),
+    ]
+
+
 class kl_event_info(Structure):
     _fields_ = [
         ("kind", c_int32),
@@ -734,8 +769,6 @@ class kl_stats(Structure):
     ]
 
 
-kl_log_fn = CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
-
 """Every struct."""
 STRUCTS: Dict[str, Type[Structure]] = {
     "kl_error": kl_error,
@@ -760,6 +793,8 @@ STRUCTS: Dict[str, Type[Structure]] = {
     "kl_journal_info": kl_journal_info,
     "kl_visit": kl_visit,
     "kl_view_options": kl_view_options,
+    "kl_task_options": kl_task_options,
+    "kl_task_info": kl_task_info,
     "kl_event_info": kl_event_info,
     "kl_http_options": kl_http_options,
     "kl_http_step": kl_http_step,
@@ -864,6 +899,15 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "kl_visits_at": (POINTER(kl_visit), (c_void_p, c_size_t)),
     "kl_visits_free": (None, (c_void_p,)),
     "kl_client_view": (c_int32, (c_void_p, POINTER(kl_view_options), POINTER(c_void_p), POINTER(kl_error))),
+    "kl_task_start": (
+        c_int32,
+        (c_void_p, kl_task_fn, c_void_p, POINTER(kl_task_options), POINTER(c_void_p), POINTER(kl_error)),
+    ),
+    "kl_task_next": (c_int32, (c_void_p, POINTER(c_void_p), POINTER(kl_error))),
+    "kl_task_cancel": (None, (c_void_p,)),
+    "kl_task_view": (POINTER(kl_task_info), (c_void_p,)),
+    "kl_task_free": (None, (c_void_p,)),
+    "kl_client_fd": (c_int32, (c_void_p, POINTER(c_int32), POINTER(kl_error))),
     "kl_event_parse": (c_int32, (c_void_p, c_char_p, c_char_p, c_size_t, POINTER(c_void_p), POINTER(kl_error))),
     "kl_event_view": (POINTER(kl_event_info), (c_void_p,)),
     "kl_event_reply": (c_char_p, (c_void_p,)),

@@ -56,6 +56,26 @@ class Advice(_Open):
     """Trying again will not help: a setting, a credential or a parameter must change."""
 
 
+class TaskState(_Open):
+    """How far a job is."""
+
+    WAITING = 1
+    """It waits for a thread."""
+
+    RUNNING = 2
+    """Its function runs."""
+
+    RETURNED = 3
+    """Its function returned; result is what."""
+
+    NOT_STARTED = 4
+    """Its function was not called and will not be: nothing was sent. status says why."""
+
+    ABANDONED = 5
+    """Its function left its thread by pthread_exit, or was torn out of it by pthread_cancel. What it had begun is in
+    the journal."""
+
+
 class TimeSource(_Open):
     """Where a client's time comes from."""
 
@@ -481,7 +501,8 @@ class Status(_Open):
 
     BUSY = 9
     """Not now, and nothing was sent: another command is under way at the same door, for the same code or for the same
-    order; or codes are being made for the same cabinet; or the call comes from inside the log callback."""
+    order; or codes are being made for the same cabinet; or the call comes from inside the log callback; or there are
+    as many jobs as may be."""
 
     RESOURCE = 10
     """The system refused memory, a thread or a file descriptor."""
@@ -628,7 +649,8 @@ class Status(_Open):
     """This request_id was already used for another act, or is settled the other way. Nothing was sent."""
 
     STALE = 601
-    """The command's time to live passed before it could be sent; nothing was sent."""
+    """The command's time to live passed before it could be sent, or a job's start_within_ms before it was begun;
+    nothing was sent."""
 
     IN_FLIGHT = 602
     """The command with this request_id is under way, on another thread or in another process; or this process was
@@ -643,7 +665,8 @@ class Status(_Open):
     Nothing was sent. With retry_after_ms the door alone is the reason, and is free after that time."""
 
     PENDING = 605
-    """The time was up before the platform reported what the machine did."""
+    """The time was up before the platform reported what the machine did. Of kl_task_next: no job has ended, and some
+    will."""
 
     NOT_MOVED = 606
     """The platform took the command, but the machine did not do it: the door never opened, or nothing was pushed
