@@ -34,8 +34,8 @@ pub const KL_E_INTERNAL: kl_status = 7;
 /// The platform has no such call; nothing was sent.
 pub const KL_E_UNSUPPORTED: kl_status = 8;
 /// Not now, and nothing was sent: another command is under way at the same door, for the same code or for the same order;
-/// or codes are being made for the same cabinet; or the call comes from inside the log callback; or there are as many jobs as
-/// may be.
+/// or codes are being made for the same cabinet; or an event of the callback connection waits for its reply, or the same
+/// callback on another one; or the call comes from inside the log callback; or there are as many jobs as may be.
 pub const KL_E_BUSY: kl_status = 9;
 /// The system refused memory, a thread or a file descriptor.
 pub const KL_E_RESOURCE: kl_status = 10;

@@ -541,7 +541,7 @@ pub const VERBS: &[Verb] = &[
             flag("bind", "ADDRESS", "Where to listen. Default: 127.0.0.1:8080."),
             flag("cert", "FILE", "PEM file of a certificate chain: speak HTTPS."),
             flag("key", "FILE", "PEM file of its private key."),
-            flag("path", "PATH", "Answer only this path. Default: any."),
+            flag("path", "PATH", "Answer only this path, which begins with /. Default: any."),
             flag(
                 "exec",
                 "COMMAND",
@@ -553,7 +553,7 @@ pub const VERBS: &[Verb] = &[
                 "Post the event's JSON there. If that is not answered with 2xx, the platform is asked to come again.",
             ),
             flag("count", "N", "Stop after so many callbacks that verified."),
-            flag("max-body", "BYTES", "The largest callback. Default: 262144."),
+            flag("max-body", "BYTES", "The largest callback, at most 16777216. Default: 262144."),
             flag(
                 "max-connections",
                 "N",

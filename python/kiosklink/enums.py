@@ -501,8 +501,9 @@ class Status(_Open):
 
     BUSY = 9
     """Not now, and nothing was sent: another command is under way at the same door, for the same code or for the same
-    order; or codes are being made for the same cabinet; or the call comes from inside the log callback; or there are
-    as many jobs as may be."""
+    order; or codes are being made for the same cabinet; or an event of the callback connection waits for its reply,
+    or the same callback on another one; or the call comes from inside the log callback; or there are as many jobs as
+    may be."""
 
     RESOURCE = 10
     """The system refused memory, a thread or a file descriptor."""

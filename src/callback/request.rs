@@ -4,7 +4,11 @@
 use crate::transport::{MAX_CHUNK_LINE, MAX_HEADERS, chunk_size, is_compression, is_token};
 use std::mem::{MaybeUninit, take};
 
+/// The headers that are read here: each a list of words, or one.
+const LISTS: [&str; 5] = ["content-length", "transfer-encoding", "connection", "expect", "content-encoding"];
+
 /// A request that came whole.
+#[derive(Default)]
 pub(super) struct Asked {
     /// `GET`, and not `POST` or `PUT`.
     pub(super) get: bool,
@@ -61,7 +65,14 @@ struct Framing {
 
 impl Reader {
     pub(super) fn new(max_head: usize, max_body: usize) -> Reader {
-        Reader { max_head, max_body, stage: Stage::Head, held: Vec::new(), asked: nothing(), ballast: 0 }
+        Reader {
+            max_head,
+            max_body,
+            stage: Stage::Head,
+            held: Vec::new(),
+            asked: Asked::default(),
+            ballast: 0,
+        }
     }
 
     /// Whether a part of a request came.
@@ -155,7 +166,7 @@ impl Reader {
     /// ends are nothing.
     fn whole(&mut self, rest: &[u8]) -> Came {
         self.stage = Stage::Head;
-        let mut asked = std::mem::replace(&mut self.asked, nothing());
+        let mut asked = take(&mut self.asked);
         asked.keep &= rest.iter().all(|b| matches!(b, b'\r' | b'\n'));
         Came::Whole(asked)
     }
@@ -212,41 +223,36 @@ impl Reader {
         let (mut length_told, mut chunked, mut waits) = (None, false, false);
         let (mut close, mut keep) = (false, false);
         for header in request.headers.iter() {
-            let is = |name: &str| header.name.eq_ignore_ascii_case(name);
-            let mut words = header.value.split(|b| *b == b',').map(<[u8]>::trim_ascii);
-            if is("content-length") {
-                for word in words {
-                    let told = number(word).ok_or(400u16)?;
-                    if length_told.is_some_and(|before| before != told) {
-                        return Err(400);
+            let Some(which) = LISTS.iter().position(|name| header.name.eq_ignore_ascii_case(name)) else {
+                continue;
+            };
+            for word in header.value.split(|b| *b == b',') {
+                let word = word.trim_ascii();
+                let is = |what: &str| word.eq_ignore_ascii_case(what.as_bytes());
+                match which {
+                    0 => {
+                        let told = number(word).ok_or(400u16)?;
+                        if length_told.is_some_and(|before| before != told) {
+                            return Err(400);
+                        }
+                        length_told = Some(told);
                     }
-                    length_told = Some(told);
-                }
-            } else if is("transfer-encoding") {
-                for word in words {
-                    if chunked || !word.eq_ignore_ascii_case(b"chunked") {
-                        return Err(501);
+                    1 if chunked || !is("chunked") => return Err(501),
+                    1 => chunked = true,
+                    2 => {
+                        close |= is("close");
+                        keep |= is("keep-alive");
                     }
-                    chunked = true;
+                    3 if is("100-continue") => waits = true,
+                    3 if new => return Err(417),
+                    4 if is_compression(word) => return Err(415),
+                    _ => {}
                 }
-            } else if is("connection") {
-                for word in words {
-                    close |= word.eq_ignore_ascii_case(b"close");
-                    keep |= word.eq_ignore_ascii_case(b"keep-alive");
-                }
-            } else if is("expect") {
-                waits = header.value.trim_ascii().eq_ignore_ascii_case(b"100-continue");
-                if !waits && new {
-                    return Err(417);
-                }
-            } else if is("content-encoding") && words.any(is_compression) {
-                return Err(415);
             }
         }
-        match method {
-            "POST" | "PUT" | "GET" => {}
-            "HEAD" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE" | "PATCH" => return Err(405),
-            _ => return Err(501),
+        if !["POST", "PUT", "GET"].contains(&method) {
+            let known = ["HEAD", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"].contains(&method);
+            return Err(if known { 405 } else { 501 });
         }
         // Two readers could find two ends.
         if chunked && (length_told.is_some() || !new) {
@@ -286,17 +292,6 @@ impl Reader {
             Some(line) if line.ends_with(b"\r") => Ok(true),
             Some(_) => Err(400),
         }
-    }
-}
-
-fn nothing() -> Asked {
-    Asked {
-        get: false,
-        path: String::new(),
-        query: String::new(),
-        headers: String::new(),
-        body: Vec::new(),
-        keep: false,
     }
 }
 
