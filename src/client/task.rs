@@ -16,7 +16,6 @@ use crate::process;
 use crate::status::*;
 use crate::sys::{self, NotForChildren, Readiness};
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -139,11 +138,11 @@ pub struct TaskPool {
 #[derive(Default)]
 struct Queue {
     /// Those that act, and those that do not.
-    waiting: [VecDeque<Arc<Task>>; 2],
+    waiting: [Vec<Arc<Task>>; 2],
     /// Those that wait, run, or ended and were not taken, by the same classes.
     places: [u32; 2],
     running: Vec<Arc<Task>>,
-    ended: VecDeque<Arc<Task>>,
+    ended: Vec<Arc<Task>>,
     /// Those with a ticket, which wait as soon as their handle is there.
     admitted: usize,
     threads: u32,
@@ -155,6 +154,11 @@ struct Queue {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes the first of a few.
+fn first(list: &mut Vec<Arc<Task>>) -> Option<Arc<Task>> {
+    (!list.is_empty()).then(|| list.remove(0))
 }
 
 impl Task {
@@ -231,7 +235,7 @@ impl Ticket {
             return pool.end(&task, TaskState::NotStarted, 0, KL_E_CANCELLED);
         }
         let timed = task.begin_by_ms.is_some();
-        state.waiting[task.class()].push_back(task);
+        state.waiting[task.class()].push(task);
         drop(state);
         pool.work.notify_one();
         if timed {
@@ -254,8 +258,8 @@ impl Queue {
     /// The next job that a thread may run: one that acts first, and no other on the last thread.
     fn next(&mut self, threads: u32) -> Option<Arc<Task>> {
         let reading = self.running.iter().filter(|task| !task.acts).count() as u32;
-        match self.waiting[0].pop_front() {
-            None if reading + 1 < threads => self.waiting[1].pop_front(),
+        match first(&mut self.waiting[0]) {
+            None if reading + 1 < threads => first(&mut self.waiting[1]),
             acting => acting,
         }
     }
@@ -263,7 +267,7 @@ impl Queue {
     /// Whether a job waits, or will in a moment, for which no thread is free although one more may be made. A new thread
     /// is free from the beginning.
     fn short(&self, threads: u32) -> bool {
-        let waiting = self.admitted + self.waiting.iter().map(VecDeque::len).sum::<usize>();
+        let waiting = self.admitted + self.waiting.iter().map(Vec::len).sum::<usize>();
         self.threads < threads && waiting + self.running.len() > self.threads as usize
     }
 
@@ -296,7 +300,7 @@ impl TaskPool {
     /// Gives each ended job once.
     pub fn next(&self) -> Next {
         let mut state = self.state();
-        match state.ended.pop_front() {
+        match first(&mut state.ended) {
             Some(task) => {
                 state.taken(task.class());
                 Next::Ended(task.number)
@@ -385,7 +389,7 @@ impl TaskPool {
             if let (true, Some((_, event))) = (state.ended.is_empty(), &state.event) {
                 event.set();
             }
-            state.ended.push_back(task.clone());
+            state.ended.push(task.clone());
         }
         drop(state);
         self.gone.notify_all();

@@ -63,6 +63,8 @@ class Beside(Case):
     def test_what_acts_waits_for_nothing_that_reads(self):
         tasks = kiosklink.Tasks(self.client())
         pages = [self.held(tasks) for _ in range(module.MOST)]
+        for _, begun, _ in pages[:2]:
+            self.assertTrue(begun.wait(60))
         error = self.fails(errors.BusyError, tasks.start, lambda view: 0)
         self.assertEqual(error.advice, kiosklink.Advice.RETRY)
         door = tasks.start(lambda view: 7, acts=True)
@@ -72,8 +74,9 @@ class Beside(Case):
             task.cancel()
         for _, _, go in pages:
             go.set()
-        states = [self.next(tasks) and task.state for task, _, _ in pages]
-        self.assertEqual(states.count(TaskState.RETURNED), 2)
+        ended = {id(self.next(tasks)) for _ in pages}
+        self.assertEqual(ended, {id(task) for task, _, _ in pages})
+        self.assertEqual([task.state for task, _, _ in pages].count(TaskState.RETURNED), 2)
         for task, begun, _ in pages:
             if task.state == TaskState.NOT_STARTED:
                 self.fails(errors.Cancelled, task.result)
