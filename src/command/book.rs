@@ -179,9 +179,10 @@ impl Commands {
         if let Some(shared) = known.as_ref().filter(|shared| !shared.book.is_poisoned()) {
             return Ok(Commands(shared.clone()));
         }
-        // One that a panic went through is lost; a new client reads the file. Its calls may still be under way.
+        // One that a panic went through is lost; a new client reads the file. Its calls may still be under way, so it stays
+        // known until there is that client.
         let hands = known.map(|shared| shared.hands.clone()).unwrap_or_default();
-        all.retain(|(_, shared)| shared.upgrade().is_some_and(|s| !s.book.is_poisoned()));
+        all.retain(|(at, shared)| *at != place && shared.strong_count() > 0);
         let journal = Journal::new(folder, &name, &account);
         let shared = Shared::new(Some(journal.gate()), Log::File(Box::new(journal)), hands);
         all.push((place, Arc::downgrade(&shared)));

@@ -555,6 +555,8 @@ fn after_a_panic_a_claim_is_held_as_long_as_its_call() {
     let other = commands.clone();
     let panicked = std::thread::spawn(move || other.panic_inside(soon(&CancelToken::never())));
     assert!(panicked.join().is_err());
+    // The client of another account forgets nothing of this one's.
+    let _another = made(&folder("swallowed-another"));
     let anew = in_folder(&path);
     assert_eq!(status(begin_door(&anew, "a", "1")), (KL_E_IN_FLIGHT, Outcome::Unknown));
     assert_eq!(status(begin_door(&anew, "b", "1")), (KL_E_BUSY, Outcome::NotDone));
