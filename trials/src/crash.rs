@@ -779,7 +779,7 @@ impl<'a> Job<'a> {
     fn ask(&self, scene: &Scene, acts: &Acts, ending: &mut Ending) -> Result<(), Failure> {
         let client = self.client(scene)?;
         let mut done = 0;
-        let mut doors = Vec::new();
+        let (mut doors, mut doubted) = (Vec::new(), Vec::new());
         for id in self.names(&client, scene)? {
             let mut wrong = |what: String| ending.violations.push(format!("{id}: {what}"));
             let known = match client.command_get(&id) {
@@ -822,11 +822,18 @@ impl<'a> Job<'a> {
             done += u64::from(outcome == Outcome::Done);
             match (outcome, happened) {
                 (Outcome::Done, false) => wrong("is said to be done, but did not happen".into()),
-                (Outcome::NotDone, true) => wrong("is said to be not done, but happened".into()),
+                (Outcome::NotDone, true) => {
+                    doubted.push(format!("{id}: is said to be not done, but happened"))
+                }
                 _ => {}
             }
         }
         let opened: u64 = acts.values().sum();
+        // A program that makes its names may have begun anew after one that was not done: the same code, by another name. Then
+        // as many are done as there were acts.
+        if opened > done || !self.options.ids.iter().any(|id| id == "*") {
+            ending.violations.append(&mut doubted);
+        }
         if opened > done && ending.violations.is_empty() {
             ending.violations.push(format!("{opened} things happened, and only {done} are said to be done"));
         }
