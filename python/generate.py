@@ -229,8 +229,8 @@ def abi(header: Header) -> str:
     for name, fields in header.structs.items():
         out += ["", "", "class %s(Structure):" % name, "    _fields_ = ["]
         # As a field, c_char_p would end at the first NUL.
-        kinds = [(field, "c_void_p" if kind == "const uint8_t *" else ctype(header, kind)) for kind, field in fields]
-        out += ['        ("%s", %s),' % pair for pair in kinds]
+        typed = [(field, "c_void_p" if kind == "const uint8_t *" else ctype(header, kind)) for kind, field in fields]
+        out += ['        ("%s", %s),' % pair for pair in typed]
         out += ["    ]"]
     out += ["", "", '"""Every struct."""', "STRUCTS: Dict[str, Type[Structure]] = {"]
     out += ['    "%s": %s,' % (name, name) for name in header.structs]
