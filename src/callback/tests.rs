@@ -304,6 +304,69 @@ fn wrong_requests_get_their_status_however_they_are_cut() {
     }
 }
 
+/// The first answer, without what it says of the connection: that goes by what came with the request.
+fn first_answer(client: &Client, pieces: &[&[u8]]) -> (bool, String) {
+    let mut all = connection(&[client]);
+    for piece in pieces.iter().filter(|p| !p.is_empty()) {
+        let step = all.feed(piece, NOW).unwrap();
+        let came = step.then == Then::Reply;
+        let step = if came { all.reply(0, "SUCCESS", None, NOW).unwrap() } else { step };
+        if !step.write.is_empty() && !step.write.starts_with(b"HTTP/1.1 100 ") {
+            let text = String::from_utf8(step.write).unwrap();
+            return (came, text.replace("Connection: keep-alive", "Connection: close"));
+        }
+    }
+    Default::default()
+}
+
+#[test]
+fn spoilt_requests_get_one_answer_however_they_are_cut() {
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = move |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed % below as u64) as usize
+    };
+    const WORDS: [&[u8]; 12] = [
+        b"\r\n",
+        b"\n",
+        b"\r",
+        b"\r\n\r\n",
+        b"0",
+        b"chunked",
+        b"Transfer-Encoding: chunked\r\n",
+        b": ",
+        b" ",
+        b"Content-Length: 3\r\n",
+        b"HTTP/1.0",
+        b"\xff",
+    ];
+    for (platform, _, request) in corpus() {
+        let client = account(platform);
+        for _ in 0..150 {
+            let mut spoilt = request.clone();
+            for _ in 0..=random(3) {
+                // Mostly where the framing is.
+                let anywhere = random(4) == 0;
+                let at = random(if anywhere { spoilt.len() } else { spoilt.len().min(90) });
+                let word = WORDS[random(WORDS.len())];
+                match random(3) {
+                    0 => spoilt[at] = random(256) as u8,
+                    1 => drop(spoilt.drain(at..(at + random(5)).min(spoilt.len()))),
+                    _ => drop(spoilt.splice(at..at, word.iter().copied())),
+                }
+            }
+            let whole = first_answer(&client, &[&spoilt]);
+            let shown = String::from_utf8_lossy(&spoilt);
+            let bytes: Vec<&[u8]> = spoilt.chunks(1).collect();
+            assert_eq!(first_answer(&client, &bytes), whole, "{shown:?}");
+            let (a, b) = spoilt.split_at(random(spoilt.len()));
+            assert_eq!(first_answer(&client, &[a, b]), whole, "{shown:?}");
+        }
+    }
+}
+
 #[test]
 fn who_is_slow_is_given_up() {
     let client = account("yopoint");

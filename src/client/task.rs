@@ -540,7 +540,7 @@ impl Client {
         }
     }
 
-    /// A place for a job whose handle will have this number. It begins to wait with [`Ticket::wait`].
+    /// A place for a job whose handle will have this number. It begins to wait with `Ticket::wait`.
     pub fn task(
         &self,
         job: Job,

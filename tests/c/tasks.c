@@ -209,8 +209,9 @@ static void late(void) {
   kl_task_options options = KL_TASK_OPTIONS_INIT;
   int zero = 0;
   options.start_within_ms = 1;
-  EXPECT(kl_task_start(client, answer, &zero, &options, &hurried, &err), KL_OK);
   EXPECT(kl_task_next(client, &task, &err), KL_E_PENDING);
+  CHECK(task == NULL);
+  EXPECT(kl_task_start(client, answer, &zero, &options, &hurried, &err), KL_OK);
   CHECK(next(client) == hurried && is(hurried, KL_TASK_STATE_NOT_STARTED, 0, KL_E_STALE));
   kl_task_free(hurried);
   kl_task_free(one);
