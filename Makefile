@@ -79,7 +79,7 @@ mutants:
 
 crashtest:
 	@scripts/need demo
-	@$(MAKE) --no-print-directory -s $(OUT)/lib/libkiosklink.so $(OUT)/bin/open_door $(OUT)/bin/pickup
+	@$(MAKE) --no-print-directory -s $(OUT)/lib/libkiosklink.so $(OUT)/bin/open_door $(OUT)/bin/pickup $(OUT)/bin/firmware
 	@$(CARGO) build -q -p kiosklink-trials
 	@scripts/crashtest
 

@@ -60,6 +60,15 @@ fn without_a_journal_the_tester_finds_doors_that_open_twice() {
 }
 
 #[test]
+fn a_firmware_that_dies_opens_no_door_twice_and_reports_no_payment_twice() {
+    let program = example("firmware");
+    let arguments = ["--kind", "lost", "--moment", "after"];
+    let words = [&[&*program], &WORDS[..3], &["--customer", "{request_id}"]].concat();
+    let (code, text) = crashtest("firmware", &arguments, &words);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
 fn a_code_is_redeemed_once_and_its_goods_come_once() {
     let program = example("pickup");
     // The steps of the journal alone: the network's are those of the other example.
