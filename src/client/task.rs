@@ -264,11 +264,11 @@ impl Queue {
         }
     }
 
-    /// Whether a job waits, or will in a moment, for which no thread is free although one more may be made. A new thread
-    /// is free from the beginning.
-    fn short(&self, threads: u32) -> bool {
-        let waiting = self.admitted + self.waiting.iter().map(Vec::len).sum::<usize>();
-        self.threads < threads && waiting + self.running.len() > self.threads as usize
+    /// Whether a job waits, or is one of those `coming` in a moment, for which no thread is free although one more may be made. A
+    /// new thread is free from the beginning.
+    fn short(&self, threads: u32, coming: usize) -> bool {
+        let known = coming + self.waiting.iter().map(Vec::len).sum::<usize>() + self.running.len();
+        self.threads < threads && known > self.threads as usize
     }
 
     /// One place is free again, and the descriptor says whether something is left.
@@ -324,7 +324,7 @@ impl TaskPool {
         state.places[class] += 1;
         state.admitted += 1;
         let watch = !std::mem::replace(&mut state.watched, true);
-        let thread = state.short(self.threads);
+        let thread = state.short(self.threads, state.admitted);
         state.threads += u32::from(thread);
         drop(state);
         let ticket = Ticket(Some(Arc::new(task)));
@@ -479,7 +479,8 @@ impl TaskPool {
         }
         let cancelled: Vec<Arc<Task>> =
             state.running.iter().filter(|task| task.cancelled()).cloned().collect();
-        let thread = state.short(self.threads);
+        // Whoever admits a job makes its thread, and says if there is none to be had.
+        let thread = state.short(self.threads, 0);
         state.threads += u32::from(thread);
         drop(state);
         for (task, why) in over {
@@ -492,7 +493,7 @@ impl TaskPool {
         if thread && (self.hooks.spawn)(self.clone(), self.stack).is_err() {
             self.state().threads -= 1;
             time = time.min(AGAIN);
-        } else if thread && self.state().short(self.threads) {
+        } else if thread && self.state().short(self.threads, 0) {
             time = Duration::ZERO;
         }
         Some(time)
