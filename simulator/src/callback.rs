@@ -487,7 +487,7 @@ fn exchange(
     let mut head =
         format!("{method} {path} HTTP/1.1\r\nHost: {}:{}\r\n", address.host, address.port).into_bytes();
     for (name, value) in fields.iter().filter(|(n, _)| !n.starts_with(':')) {
-        crate::server::header_line(&mut head, name, value);
+        crate::connection::header_line(&mut head, name, value);
     }
     let body = delivery.rendered.body.as_bytes();
     head.extend_from_slice(format!("Content-Length: {}\r\nConnection: close\r\n\r\n", body.len()).as_bytes());
@@ -532,7 +532,7 @@ fn parse_answer(got: &[u8], ended: bool) -> io::Result<Option<(u16, String)>> {
         return parse_answer(body, ended);
     }
     let body = if find("transfer-encoding").is_some_and(|v| v.contains("chunked")) {
-        match crate::server::unchunk(body).map_err(odd)? {
+        match crate::connection::unchunk(body).map_err(odd)? {
             Some((body, _)) => body,
             None => return Ok(None),
         }

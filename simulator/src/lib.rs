@@ -19,8 +19,10 @@
 mod act;
 mod callback;
 mod clock;
+mod connection;
 mod console;
 mod control;
+mod crowd;
 mod dialect;
 mod fault;
 mod link;
@@ -32,7 +34,7 @@ mod tls;
 mod world;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -81,9 +83,14 @@ impl Simulator {
         let origin = format!("https://localhost:{}", address.port());
         let http_origin = format!("http://localhost:{}", address.port());
         let state = state::State::new(options.seed, options.log_limit, origin.clone(), http_origin.clone());
-        let shared = Arc::new(Shared::new(tls, state));
+        let (crowd, poll) = crowd::Crowd::new()?;
+        let shared = Arc::new(Shared::new(tls, state, crowd));
         let mut simulator = Self { shared, address, origin, http_origin, threads: Vec::new() };
-        simulator.run("sim-accept", move |shared| server::accept(&listener, shared))?;
+        simulator.run("sim-sockets", move |shared| {
+            if let Err(why) = crowd::attend(shared, listener, poll) {
+                eprintln!("the simulator can no longer wait for connections: {why}");
+            }
+        })?;
         simulator.run("sim-timers", |shared| shared.run_timers())?;
         simulator.run("sim-callbacks", |shared| shared.run_callbacks())?;
         Ok(simulator)
@@ -205,8 +212,6 @@ fn make_private(folder: &Path) -> io::Result<()> {
 impl Drop for Simulator {
     fn drop(&mut self) {
         self.shared.stop();
-        // The accepting thread looks at the flag after each connection: give it one.
-        let _ = TcpStream::connect(self.address);
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
