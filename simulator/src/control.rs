@@ -10,7 +10,7 @@ use crate::act::Act;
 use crate::callback::{CallbackRule, Style, Target};
 use crate::clock::http_date;
 use crate::fault;
-use crate::message::{form_decode, merge, patch_settings};
+use crate::message::{form_decode, lay_over, merge, patch_settings};
 use crate::server::Shared;
 use crate::state::State;
 use crate::world::{Cabinet, Cause, Good, NotOpened, Opening, StockLine, World};
@@ -194,8 +194,8 @@ fn set_world(state: &mut State, body: &Value, replace: bool) -> Answer {
     let mut next = if replace { World::default() } else { state.core.world.clone() };
     for (key, part) in &physical {
         match (key.as_str(), part) {
-            ("goods", Value::Array(goods)) => lay_over(&mut next.goods, goods, "barcode")?,
-            ("cabinets", Value::Array(cabinets)) => lay_over(&mut next.cabinets, cabinets, "id")?,
+            ("goods", Value::Array(_)) => lay_over(&mut next.goods, part, "barcode").map_err(bad)?,
+            ("cabinets", Value::Array(_)) => lay_over(&mut next.cabinets, part, "id").map_err(bad)?,
             _ => patch_settings(&mut next, &json!({key: part})).map_err(bad)?,
         }
     }
@@ -215,24 +215,6 @@ fn set_world(state: &mut State, body: &Value, replace: bool) -> Answer {
         }
     }
     Ok(world(state))
-}
-
-/// Lays list members over those with the same key; new ones come last.
-fn lay_over<T>(list: &mut Vec<T>, patches: &[Value], key: &str) -> Result<(), (u16, String)>
-where
-    T: serde::Serialize + DeserializeOwned,
-{
-    for patch in patches {
-        let named = &patch[key];
-        if !named.is_string() {
-            return Err(bad(format!("each member needs a {key:?}")));
-        }
-        match list.iter_mut().find(|old| json!(old)[key] == *named) {
-            Some(old) => patch_settings(old, patch).map_err(bad)?,
-            None => list.push(parse(patch)?),
-        }
-    }
-    Ok(())
 }
 
 fn patch_cabinet(state: &mut State, id: &str, body: &Value) -> Answer {

@@ -228,6 +228,48 @@ where
     Ok(())
 }
 
+/// Lays list members over those with the same key, as [`patch_settings`] does; new ones come last.
+pub fn lay_over<T>(list: &mut Vec<T>, patches: &Value, key: &str) -> Result<(), String>
+where
+    T: serde::Serialize + serde::de::DeserializeOwned,
+{
+    lay_over_by(list, patches, key, |old, patch| {
+        let Some(old) = old else { return serde_json::from_value(patch.clone()).map_err(|e| e.to_string()) };
+        let mut whole = serde_json::to_value(old).map_err(|e| e.to_string())?;
+        patch_settings(&mut whole, patch)?;
+        serde_json::from_value(whole).map_err(|e| e.to_string())
+    })
+}
+
+/// Makes each patch a member of the list, out of the one with the same key if there is one; new ones come last. Each of both
+/// lists is looked at once.
+pub fn lay_over_by<T: serde::Serialize>(
+    list: &mut Vec<T>,
+    patches: &Value,
+    key: &str,
+    make: impl Fn(Option<&T>, &Value) -> Result<T, String>,
+) -> Result<(), String> {
+    let patches = patches.as_array().ok_or_else(|| format!("members with a {key:?} come in a list"))?;
+    let name = |member: &Value| member.get(key).filter(|name| !name.is_null()).map(Value::to_string);
+    let mut places = std::collections::HashMap::new();
+    for (place, old) in list.iter().enumerate() {
+        let whole = serde_json::to_value(old).map_err(|e| e.to_string())?;
+        // Of two with one key the first is meant.
+        name(&whole).map(|name| *places.entry(name).or_insert(place));
+    }
+    for patch in patches {
+        let name = name(patch).ok_or_else(|| format!("each member needs a {key:?}"))?;
+        match places.get(&name).and_then(|place| list.get_mut(*place)) {
+            Some(old) => *old = make(Some(old), patch)?,
+            None => {
+                places.insert(name, list.len());
+                list.push(make(None, patch)?);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Undoes percent encoding and `+` as the form encoding means it.
 pub fn form_decode(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());

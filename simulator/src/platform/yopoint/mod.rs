@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use crate::callback::{Outgoing, Rendered, Style};
 use crate::clock::system_ms;
 use crate::dialect::Accent;
-use crate::message::{Reply, Request, form_encode, merge, patch_settings, render_json};
+use crate::message::{Reply, Request, form_encode, lay_over_by, merge, patch_settings, render_json};
 use crate::state::{Core, mask, mask_all};
 use crate::world::{Opening, World};
 
@@ -448,8 +448,8 @@ impl Platform for Yopoint {
         }
         for (key, part) in given {
             match key.as_str() {
-                "orders" => lay_over(&mut self.orders, part)?,
-                "consumer_orders" => lay_over(&mut self.consumer_orders, part)?,
+                "orders" => lay_over_by(&mut self.orders, part, "ReceiptNo", merged)?,
+                "consumer_orders" => lay_over_by(&mut self.consumer_orders, part, "ReceiptNo", merged)?,
                 "terminals" => {
                     self.terminals = part.as_array().ok_or("\"terminals\" must be a list")?.clone();
                 }
@@ -515,18 +515,9 @@ impl Platform for Yopoint {
     }
 }
 
-/// Lays orders over those with the same number; new ones come last.
-fn lay_over(orders: &mut Vec<Order>, patches: &Value) -> Result<(), String> {
-    for patch in patches.as_array().ok_or("orders must be a list")? {
-        let receipt = patch["ReceiptNo"].as_str().ok_or("an order needs a \"ReceiptNo\"")?;
-        let old = orders.iter_mut().find(|o| o.text("ReceiptNo") == receipt);
-        let mut whole = old.as_ref().map_or(json!({}), |o| json!(o));
-        merge(&mut whole, patch);
-        let order: Order = serde_json::from_value(whole).map_err(|e| e.to_string())?;
-        match old {
-            Some(old) => *old = order,
-            None => orders.push(order),
-        }
-    }
-    Ok(())
+/// An order with a patch laid over it; null removes a field.
+fn merged(old: Option<&Order>, patch: &Value) -> Result<Order, String> {
+    let mut whole = old.map_or(json!({}), |order| json!(order));
+    merge(&mut whole, patch);
+    serde_json::from_value(whole).map_err(|e| e.to_string())
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::act::Act;
 use crate::callback::{Outgoing, Progress, Style};
 use crate::dialect::Accent;
-use crate::message::patch_settings;
+use crate::message::{lay_over, patch_settings};
 use crate::state::Core;
 
 use super::gateway::{Refusal, business_text, gateway_text};
@@ -393,12 +393,12 @@ impl Youzan {
             if replace { Default::default() } else { (self.tokens.clone(), self.codes.clone()) };
         for (key, part) in given {
             match key.as_str() {
-                "shops" => lay(&mut next.shops, part, "kdt_id")?,
-                "points" => lay(&mut next.points, part, "id")?,
-                "items" => lay(&mut next.items, part, "item_id")?,
-                "orders" => lay(&mut next.orders, part, "tid")?,
-                "tokens" => lay(&mut tokens, part, "access_token")?,
-                "codes" => lay(&mut codes, part, "code")?,
+                "shops" => lay_over(&mut next.shops, part, "kdt_id")?,
+                "points" => lay_over(&mut next.points, part, "id")?,
+                "items" => lay_over(&mut next.items, part, "item_id")?,
+                "orders" => lay_over(&mut next.orders, part, "tid")?,
+                "tokens" => lay_over(&mut tokens, part, "access_token")?,
+                "codes" => lay_over(&mut codes, part, "code")?,
                 "warehouses" | "adjustments" | "redemptions" => {
                     patch_settings(&mut next, &json!({key: part}))?;
                 }
@@ -425,21 +425,4 @@ impl Youzan {
         (self.held, self.tokens, self.codes) = (next, tokens, codes);
         Ok(())
     }
-}
-
-/// Lays list members over those with the same key; new ones come last.
-fn lay<T>(list: &mut Vec<T>, patches: &Value, key: &str) -> Result<(), String>
-where
-    T: Serialize + DeserializeOwned,
-{
-    for patch in patches.as_array().ok_or_else(|| format!("members with a {key:?} come in a list"))? {
-        if patch.get(key).is_none() {
-            return Err(format!("each member needs a {key:?}"));
-        }
-        match list.iter_mut().find(|old| json!(old)[key] == patch[key]) {
-            Some(old) => patch_settings(old, patch)?,
-            None => list.push(serde_json::from_value(patch.clone()).map_err(|e| e.to_string())?),
-        }
-    }
-    Ok(())
 }
