@@ -28,7 +28,7 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo test crashtest soak soak-without model model-mutants disks mutants platforms bench lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs preloads install install-built uninstall dist ship debug-ship clean FORCE
+.PHONY: help demo test crashtest soak soak-without model model-mutants disks mutants platforms bench crowd lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs preloads install install-built uninstall dist ship debug-ship clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
@@ -39,6 +39,7 @@ help:
 	@echo "make soak      20,000 commands on unkind platforms while processes are killed  (SEED=... COMMANDS=...)"
 	@echo "make model     the rules for commands in every interleaving of a small world; make model-mutants: without each rule"
 	@echo "make soak-without  each fence and rule of proof switched off: soak and crash tester must find it  (FENCES=...)"
+	@echo "make crowd     10,000 kiosks at one simulator: its memory, descriptors and threads  (KIOSKS=... RATE=... SECONDS=...)"
 	@echo "make platforms every verb, endpoint and callback of the four platforms with the test that exercises it"
 	@echo "make bench     kiosklink beside libcurl with OpenSSL and with GnuTLS: docs/bench.md  (BENCH_ORDERS=..., BENCH_RUNS=...)"
 	@echo "make lib       the shared library, as small as it ships      (target/release/libkiosklink.so)"
@@ -92,6 +93,11 @@ soak-without:
 soak:
 	@$(CARGO) build -q --profile model -p kiosklink-trials
 	@target/model/kiosklink-soak $(if $(SEED),--seed $(SEED)) $(if $(COMMANDS),--commands $(COMMANDS))
+
+# Every kiosk a client of the library with a connection of its own. Needs two descriptors for each.
+crowd:
+	@$(CARGO) build -q --profile model -p kiosklink-trials
+	@target/model/kiosklink-crowd $(if $(KIOSKS),--kiosks $(KIOSKS)) $(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS))
 
 # Every assumption is a knob: nothing with all off, a violation with each turned. A few minutes.
 model:

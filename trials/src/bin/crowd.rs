@@ -5,7 +5,7 @@
 use kiosklink::client::Client;
 use kiosklink::config::Config;
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +21,6 @@ kiosklink-crowd: thousands of kiosks at one simulator; each opens a TLS connecti
   --rate N        calls in a second, each by another kiosk (500)
   --seconds N     for so long (10)
   --most-kb N     the memory that the simulator may hold at most (400000)
-  --simulator P   its program (kiosklink-sim beside this one)
 
 Every kiosk is a client of the library. Exit: 0 no call failed and memory, descriptors and threads are bounded, 1 not so,
 2 it could not be tried, 64 wrong use.";
@@ -31,12 +30,10 @@ struct Options {
     rate: usize,
     seconds: usize,
     most_kb: usize,
-    simulator: PathBuf,
 }
 
 fn parse(mut given: impl Iterator<Item = String>) -> Result<Option<Options>, String> {
-    let beside = std::env::current_exe().map_err(|e| e.to_string())?.with_file_name("kiosklink-sim");
-    let mut options = Options { kiosks: 10_000, rate: 500, seconds: 10, most_kb: 400_000, simulator: beside };
+    let mut options = Options { kiosks: 10_000, rate: 500, seconds: 10, most_kb: 400_000 };
     while let Some(flag) = given.next() {
         if flag == "--help" || flag == "-h" {
             return Ok(None);
@@ -48,41 +45,47 @@ fn parse(mut given: impl Iterator<Item = String>) -> Result<Option<Options>, Str
             "--rate" => options.rate = number()?.max(1),
             "--seconds" => options.seconds = number()?,
             "--most-kb" => options.most_kb = number()?,
-            "--simulator" => options.simulator = text.into(),
             other => return Err(format!("unknown argument {other}; --help lists the known ones")),
         }
     }
     Ok(Some(options))
 }
 
-/// The simulator as a process of its own.
+/// The simulator as a process of its own, so that its memory can be told from the kiosks'.
 struct Simulator {
     child: Child,
     folder: PathBuf,
 }
 
+/// What that process does: it ends with its standard input.
+fn simulate(folder: &Path) -> Result<(), String> {
+    let simulator = kiosklink_sim::Simulator::start(Default::default()).map_err(|e| e.to_string())?;
+    let ca = folder.join("ca.pem");
+    std::fs::write(&ca, simulator.ca_pem())
+        .and_then(|()| simulator.write_accounts(&folder.join("accounts.json"), &ca.to_string_lossy()))
+        .map_err(|e| format!("{}: {e}", folder.display()))?;
+    println!("ready");
+    let _ = std::io::stdin().read(&mut [0u8; 1]);
+    Ok(())
+}
+
 impl Simulator {
-    fn start(program: &Path) -> Result<Simulator, String> {
+    fn start() -> Result<Simulator, String> {
         let folder = std::env::temp_dir().join(format!("kiosklink-crowd-{}", std::process::id()));
         std::fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        let program = std::env::current_exe().map_err(|e| e.to_string())?;
         let child = Command::new(program)
-            .arg("--ca-file")
-            .arg(folder.join("ca.pem"))
-            .arg("--accounts-file")
-            .arg(folder.join("accounts.json"))
-            .arg("--until-eof")
+            .arg("--simulate")
+            .arg(&folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(|e| format!("{}: {e}", program.display()))?;
+            .map_err(|e| e.to_string())?;
         let mut simulator = Simulator { child, folder };
         let said = simulator.child.stdout.take().ok_or("no output of the simulator")?;
         let mut ready = String::new();
         BufReader::new(said).read_line(&mut ready).map_err(|e| e.to_string())?;
-        if ready.is_empty() {
-            return Err("the simulator did not start".into());
-        }
-        Ok(simulator)
+        if ready.is_empty() { Err("the simulator did not start".into()) } else { Ok(simulator) }
     }
 
     /// What the kernel says of it: memory in kB, threads, descriptors.
@@ -113,7 +116,7 @@ fn median(mut times: Vec<Duration>, of_hundred: usize) -> Duration {
 }
 
 fn run(options: &Options) -> Result<bool, String> {
-    let simulator = Simulator::start(&options.simulator)?;
+    let simulator = Simulator::start()?;
     let (kb_before, _, fds_before) = simulator.size()?;
     let accounts = simulator.folder.join("accounts.json");
     let accounts = accounts.to_str().ok_or("a folder that is not UTF-8")?;
@@ -167,9 +170,8 @@ fn run(options: &Options) -> Result<bool, String> {
                         Ok(()) => times.lock().unwrap_or_else(PoisonError::into_inner).push(asked.elapsed()),
                         Err(e) => fail(e.to_string()),
                     }
-                    if number % options.rate == 0
-                        && let Ok((_, threads, _)) = simulator.size()
-                    {
+                    if number % options.rate == 0 {
+                        let threads = simulator.size().map_or(0, |(_, threads, _)| threads);
                         most.fetch_max(threads, Ordering::Relaxed);
                     }
                 }
@@ -198,8 +200,21 @@ fn run(options: &Options) -> Result<bool, String> {
     Ok(failed.is_empty() && bounded)
 }
 
+/// Each connection is a descriptor, here and there: takes as many as the system allows.
+fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
 fn main() -> ExitCode {
-    let options = match parse(std::env::args().skip(1)) {
+    raise_descriptors();
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    let options = match &given[..] {
+        [role, folder] if role == "--simulate" => return end(simulate(Path::new(folder)).map(|()| true)),
+        _ => parse(given.into_iter()),
+    };
+    let options = match options {
         Ok(Some(options)) => options,
         Ok(None) => {
             println!("{HELP}");
@@ -210,7 +225,11 @@ fn main() -> ExitCode {
             return ExitCode::from(64);
         }
     };
-    match run(&options) {
+    end(run(&options))
+}
+
+fn end(found: Result<bool, String>) -> ExitCode {
+    match found {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(why) => {
