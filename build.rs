@@ -5,6 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    // The linker reads it: scripts/link-versioned.
+    println!("cargo::rerun-if-changed=abi/kiosklink.map");
     println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
     // The floor under every certificate check: no build can run before it was made.
     let time = env::var("SOURCE_DATE_EPOCH")

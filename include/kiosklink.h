@@ -40,9 +40,9 @@ extern "C" {
 #define KL_ABI_VERSION 1
 
 /** The version of this header as a number that grows: 10000 * major + 100 * minor + patch. */
-#define KL_VERSION_NUMBER 100
+#define KL_VERSION_NUMBER 200
 
-/** The library's version, "0.1.0". Static; never NULL. */
+/** The library's version, "0.2.0". Static; never NULL. */
 const char *kl_version(void);
 
 /**

@@ -1505,7 +1505,7 @@ inline void Task::rethrow() const {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-/// The library's version, "0.1.0". Static.
+/// The library's version, "0.2.0". Static.
 inline const char *version() noexcept { return kl_version(); }
 /// The ABI that the library was built with.
 inline std::uint32_t abi_version() noexcept { return kl_abi_version(); }

@@ -32,6 +32,8 @@ REQUIRES_PYTHON = ">=3.8"
 # What the library is built from, as it lies in the repository. In a source distribution it is in the folder LIBRARY.
 LIBRARY = "library"
 SOURCES = ["Cargo.toml", "Cargo.lock", "README.md", "build.rs", "src", "include/kiosklink.h"]
+# What gives its symbols their versions.
+SOURCES += [".cargo/config.toml", "abi/kiosklink.map", "scripts/rustc-versioned", "scripts/link-versioned"]
 LICENSES = ["LICENSE-APACHE", "LICENSE-MIT"]
 
 
@@ -358,7 +360,8 @@ def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
     with tarfile.open(os.path.join(sdist_directory, name), "w:gz", format=tarfile.PAX_FORMAT) as archive:
         for path in sorted(files):
             entry = tarfile.TarInfo(base + "/" + path)
-            entry.size, entry.mode, entry.mtime = len(files[path]), 0o644, _date()
+            entry.size, entry.mtime = len(files[path]), _date()
+            entry.mode = 0o755 if path.startswith(LIBRARY + "/scripts/") else 0o644
             archive.addfile(entry, io.BytesIO(files[path]))
     return name
 

@@ -3,6 +3,8 @@
 
 #[path = "../xtask/src/compare.rs"]
 mod compare;
+#[path = "../xtask/src/nodes.rs"]
+mod nodes;
 
 mod common;
 
@@ -175,6 +177,75 @@ fn the_soname_is_the_abi_number() {
     }
 }
 
+// Symbol versions.
+
+/// A shared library with these functions and no code of ours, linked with a version script or without.
+fn linked(name: &str, functions: &str, script: Option<&str>) -> std::path::PathBuf {
+    let folder = scratch(&format!("symbol-versions-{name}"));
+    let (source, map, library) =
+        (folder.join("all.c"), folder.join("script.map"), folder.join("libkiosklink.so.1"));
+    let bodies: String = functions.lines().map(|f| format!("void {f}(void) {{}}\n")).collect();
+    std::fs::write(&source, bodies).unwrap();
+    let mut link = Command::new("cc");
+    link.args(["-shared", "-fPIC", "-nostdlib", "-Wl,-soname,libkiosklink.so.1", "-o"])
+        .arg(&library)
+        .arg(&source);
+    if let Some(script) = script {
+        std::fs::write(&map, script).unwrap();
+        link.arg(format!("-Wl,--version-script={}", map.display()));
+    }
+    let (code, text) = run(&mut link);
+    assert_eq!(code, 0, "{text}");
+    library
+}
+
+fn checked(script: &str, library: &std::path::Path) -> (i32, String) {
+    run(Command::new(root().join("scripts").join(script)).arg(library))
+}
+
+#[test]
+fn a_library_without_symbol_versions_or_with_wrong_ones_is_refused() {
+    let (functions, map) = (read("abi/exports.txt"), read("abi/kiosklink.map"));
+    let node = nodes::of_version(env!("CARGO_PKG_VERSION"));
+    assert!(map.contains(&node), "{node} is not in abi/kiosklink.map");
+
+    let (code, text) = checked("check-versions", &linked("right", &functions, Some(&map)));
+    assert_eq!((code, text.as_str()), (0, ""));
+    for (name, script, said) in [
+        ("none", None, "have no version"),
+        ("local", Some("{ global: kl_*; local: *; };".to_owned()), "have no version"),
+        ("other", Some(map.replace(&node, "KIOSKLINK_9.9")), "@@KIOSKLINK_9.9"),
+        ("one", Some(map.replace("    kl_version;\n", "")), "< kl_version@@"),
+        ("more", Some(map.replace("    kl_version;", "    kl_version;\n    more;")), "> more@@"),
+    ] {
+        let functions = format!("{functions}more\n");
+        let library = linked(name, &functions, script.as_deref());
+        let (code, text) = checked("check-versions", &library);
+        assert!(code == 1 && text.contains(said), "{name}: {code} {text}");
+        // It is part of the check of what ships.
+        let (code, text) = checked("check-artefact", &library);
+        assert!(code == 1 && text.contains("not the symbol versions"), "{name}: {code} {text}");
+    }
+}
+
+#[test]
+fn a_function_keeps_its_symbol_version_and_a_new_one_gets_the_newest() {
+    let first = nodes::generate("", ["kl_b", "kl_a"].into_iter(), "0.2.7");
+    let second = nodes::generate(&first, ["kl_a", "kl_b", "kl_c"].into_iter(), "0.10.0");
+    let third = nodes::generate(&second, ["kl_a", "kl_c", "kl_d"].into_iter(), "1.0.0");
+    let found = nodes::read(&third);
+    assert_eq!(found.len(), 3);
+    assert_eq!(found["kl_a"], "KIOSKLINK_0.2");
+    assert_eq!(found["kl_c"], "KIOSKLINK_0.10");
+    assert_eq!(found["kl_d"], "KIOSKLINK_1.0");
+    assert!(third.contains("} KIOSKLINK_0.2;\n") && third.contains("} KIOSKLINK_0.10;\n"), "{third}");
+    assert_eq!(nodes::generate(&third, ["kl_a", "kl_c", "kl_d"].into_iter(), "1.0.1"), third);
+    // The linker takes it.
+    let library = linked("three", "kl_a\nkl_c\nkl_d\n", Some(&third));
+    let (_, text) = run(Command::new("readelf").args(["--dyn-syms", "-W"]).arg(library));
+    assert!(text.contains("kl_c@@KIOSKLINK_0.10"), "{text}");
+}
+
 // The comparison itself.
 
 fn small() -> Value {
@@ -236,6 +307,36 @@ fn grow(all: &mut Value, name: &str) {
         fields(all, name, bits).push(field);
         all["structs"][name][bits]["size"] = json!(end + pointer);
     }
+}
+
+#[test]
+fn a_symbol_version_stays_and_grows_no_more() {
+    let node = |all: &mut Value, name: &str, node: &str| {
+        all["functions"][name] = json!({"returns": "void", "params": [], "node": node});
+    };
+    let mut old = small();
+    node(&mut old, "kl_y", "KIOSKLINK_0.2");
+    let mut new = old.clone();
+    node(&mut new, "kl_y", "KIOSKLINK_0.3");
+    broken(&compare(&old, &new), "kl_y had the symbol version");
+    let mut new = old.clone();
+    node(&mut new, "kl_z", "KIOSKLINK_0.3");
+    only_added(&compare(&old, &new), 1);
+    assert!(compare(&old, &new).late.is_empty());
+    node(&mut new, "kl_z", "KIOSKLINK_0.2");
+    assert_eq!(compare(&old, &new).late, ["kl_z in KIOSKLINK_0.2"]);
+}
+
+#[test]
+fn the_version_may_grow_and_nothing_else() {
+    let version = |all: &mut Value, number: u32| all["constants"]["KL_VERSION_NUMBER"] = json!(number);
+    let mut old = small();
+    version(&mut old, 200);
+    let mut new = old.clone();
+    version(&mut new, 201);
+    only_added(&compare(&old, &new), 0);
+    version(&mut new, 199);
+    broken(&compare(&old, &new), "KL_VERSION_NUMBER");
 }
 
 #[test]

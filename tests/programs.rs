@@ -639,14 +639,20 @@ fn the_header_alone_compiles_in_every_dialect() {
 }
 
 #[test]
-fn the_library_exports_its_names_and_no_others() {
+fn the_library_exports_its_names_with_their_versions_and_no_others() {
     let library = programs().join("../lib/libkiosklink.so");
     let (code, text) = run(Command::new("nm").args(["-D", "--defined-only"]).arg(&library));
     assert_eq!(code, 0, "{text}");
-    let mut exported: Vec<&str> = text.lines().filter_map(|l| l.split(' ').nth(2)).collect();
+    let name = |line: &str| line.split([' ', '@']).nth(2).map(str::to_owned);
+    let mut exported: Vec<String> = text.lines().filter(|l| !l.contains(" A ")).filter_map(name).collect();
     exported.sort_unstable();
     let listed = std::fs::read_to_string(root().join("abi/exports.txt")).unwrap();
     assert_eq!(exported, listed.lines().collect::<Vec<_>>());
+    for library in ["lib", "hooks"] {
+        let library = programs().join("..").join(library).join("libkiosklink.so");
+        let (code, text) = run(Command::new(root().join("scripts/check-versions")).arg(&library));
+        assert_eq!(code, 0, "{text}");
+    }
     let (_, text) = run(Command::new("readelf").arg("-d").arg(&library));
     assert!(text.contains("[libkiosklink.so.1]") && text.contains("NODELETE"), "{text}");
 }

@@ -71,7 +71,7 @@ KEYS = _abi.KEYS
 
 
 def version() -> str:
-    """The library's version, "0.1.0"."""
+    """The library's version, "0.2.0"."""
     return _native.string(_native.library().function("kl_version")())
 
 

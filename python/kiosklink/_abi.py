@@ -17,7 +17,7 @@ from ctypes import (
 from typing import Any, Dict, Tuple, Type
 
 KL_ABI_VERSION = 1
-KL_VERSION_NUMBER = 100
+KL_VERSION_NUMBER = 200
 KL_OK = 0
 KL_E_NULL = 1
 KL_E_ARGUMENT = 2

@@ -1,3 +1,3 @@
 """The version of this package, which is that of the library. The build reads it too."""
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"

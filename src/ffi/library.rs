@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub const KL_ABI_VERSION: u32 = 1;
 
 /// The version of this header as a number that grows: 10000 * major + 100 * minor + patch.
-pub const KL_VERSION_NUMBER: u32 = 100;
+pub const KL_VERSION_NUMBER: u32 = 200;
 
 /// How much is logged, and how grave a line is: `KL_LOG_LEVEL_*`.
 pub type kl_log_level = i32;
@@ -29,7 +29,7 @@ pub const KL_LOG_LEVEL_INFO: kl_log_level = 3;
 /// Connections, lookups, handshakes.
 pub const KL_LOG_LEVEL_DEBUG: kl_log_level = 4;
 
-/// The library's version, `"0.1.0"`. Static; never NULL.
+/// The library's version, `"0.2.0"`. Static; never NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()

@@ -254,7 +254,7 @@ class Wheels(unittest.TestCase):
             self.assertIn("\nVersion: %s\n" % kiosklink.__version__, metadata)
             self.assertIn("Requires-Python: >=3.8", metadata)
             tags = re.findall(r"^Tag: (.+)$", wheel.read(info + "WHEEL").decode(), re.M)
-            self.assertEqual("py3-none-" + ".".join(t[9:] for t in tags), name[len("kiosklink-0.1.0-") : -4])
+            self.assertEqual("py3-none-" + ".".join(t[9:] for t in tags), name[len("kiosklink-0.2.0-") : -4])
             recorded = [line.split(",")[0] for line in wheel.read(info + "RECORD").decode().splitlines()]
             self.assertEqual(sorted(recorded), sorted(wheel.namelist()))
 

@@ -9,6 +9,8 @@ pub struct Difference {
     pub broken: Vec<String>,
     /// There is more than before; nobody breaks.
     pub added: Vec<String>,
+    /// Functions that came later to a symbol version that was promised without them.
+    pub late: Vec<String>,
 }
 
 /// Holds the state of the header against an older one.
@@ -20,7 +22,9 @@ pub fn compare(old: &Value, new: &Value) -> Difference {
     }
     for kind in ["constants", "typedefs"] {
         each(&mut found, kind, old, new, |name, old, new, found| {
-            if old != new {
+            // This one tells the versions apart.
+            let grows = name == "KL_VERSION_NUMBER" && new.as_u64() > old.as_u64();
+            if old != new && !grows {
                 found.broken.push(format!("{name} was {old} and is {new}"));
             }
         });
@@ -31,6 +35,13 @@ pub fn compare(old: &Value, new: &Value) -> Difference {
     for name in names(&old["opaque"]) {
         if !names(&new["opaque"]).contains(&name) {
             found.broken.push(format!("the handle {name} is gone"));
+        }
+    }
+    let nodes: Vec<&Value> =
+        functions(old).map(|(_, f)| &f["node"]).filter(|node| node.is_string()).collect();
+    for (name, function) in functions(new).filter(|(name, _)| old["functions"].get(name).is_none()) {
+        if nodes.contains(&&function["node"]) {
+            found.late.push(format!("{name} in {}", function["node"].as_str().unwrap_or("?")));
         }
     }
     let in_list = |list: &Value, name: &str| names(list).contains(&name);
@@ -45,6 +56,10 @@ pub fn compare(old: &Value, new: &Value) -> Difference {
         }
     });
     found
+}
+
+fn functions(all: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    all["functions"].as_object().into_iter().flatten()
 }
 
 fn names(list: &Value) -> Vec<&str> {
@@ -81,6 +96,9 @@ fn signature(name: &str, old: &Value, new: &Value, found: &mut Difference) {
     };
     if spelled(old) != spelled(new) {
         found.broken.push(format!("{} became {}", spelled(old), spelled(new)));
+    }
+    if old["node"].is_string() && old["node"] != new["node"] {
+        found.broken.push(format!("{name} had the symbol version {} and has {}", old["node"], new["node"]));
     }
 }
 

@@ -36,12 +36,12 @@ pub struct Header {
     pub docs: Vec<(String, String)>,
 }
 
-/// The text of `abi/layout.json` and the ABI's number.
-pub fn generate(header: &str) -> Result<(String, u32)> {
+/// The text of `abi/layout.json` and the ABI's number. `nodes`: the version of each symbol.
+pub fn generate(header: &str, nodes: &BTreeMap<String, String>) -> Result<(String, u32)> {
     let header = read(header)?;
     let abi = header.constants.get("KL_ABI_VERSION").ok_or("the header has no KL_ABI_VERSION")?;
     let number = abi.parse().map_err(|_| format!("KL_ABI_VERSION is {abi}"))?;
-    Ok((write(&header, number)?, number))
+    Ok((write(&header, number, nodes)?, number))
 }
 
 /// Takes a header apart.
@@ -331,7 +331,7 @@ fn fixed(header: &Header) -> BTreeSet<&str> {
     all
 }
 
-fn write(header: &Header, abi: u32) -> Result<String> {
+fn write(header: &Header, abi: u32, nodes: &BTreeMap<String, String>) -> Result<String> {
     let fail = |e: std::fmt::Error| e.to_string();
     let list =
         |names: Vec<&str>| names.iter().map(|name| format!("\n    \"{name}\"")).collect::<Vec<_>>().join(",");
@@ -352,7 +352,8 @@ fn write(header: &Header, abi: u32) -> Result<String> {
     };
     let signatures = |all: &BTreeMap<String, Signature>| {
         let each = all.iter().map(|(name, s)| {
-            format!("\"{name}\": {{\"returns\": \"{}\", \"params\": {}}}", s.returns, params(s))
+            let node = nodes.get(name).map_or(String::new(), |node| format!(", \"node\": \"{node}\""));
+            format!("\"{name}\": {{\"returns\": \"{}\", \"params\": {}{node}}}", s.returns, params(s))
         });
         entries(each.collect())
     };

@@ -10,10 +10,11 @@ mod arrange;
 mod compare;
 mod header;
 mod layout;
+mod nodes;
 mod platforms;
 
 const HELP: &str = "\
-xtask header           write include/kiosklink.h, abi/exports.txt, abi/layout.json and docs/api.md from the Rust sources
+xtask header           write include/kiosklink.h, abi/exports.txt, abi/kiosklink.map, abi/layout.json and docs/api.md from the Rust sources
 xtask header --check   fail if one of them differs from what the sources say, or breaks what was promised
 xtask baseline         promise what abi/layout.json says under this ABI number: write abi/baseline-N.json
 xtask platforms        run the tests that tests/platforms.tsv names; fail if what it lists is not exercised";
@@ -52,12 +53,15 @@ fn written(check: bool) -> Result<(), String> {
     for name in &functions {
         writeln!(exports, "{name}").map_err(|e| e.to_string())?;
     }
-    let (layout, abi) = layout::generate(&header)?;
+    let map = fs::read_to_string(root().join("abi/kiosklink.map")).unwrap_or_default();
+    let map = nodes::generate(&map, functions.iter().map(String::as_str), env!("CARGO_PKG_VERSION"));
+    let (layout, abi) = layout::generate(&header, &nodes::read(&map))?;
     let reference = api::generate(&marked, &order, &functions)?;
     let broken = difference(&layout, abi)?.broken;
     for (path, text) in [
         ("include/kiosklink.h", header::must_use(&header)),
         ("abi/exports.txt", exports),
+        ("abi/kiosklink.map", map),
         ("abi/layout.json", layout),
         ("docs/api.md", reference),
     ] {
@@ -109,6 +113,13 @@ fn baseline() -> Result<(), String> {
             "abi/baseline-{abi}.json promises what is no longer there. If no release has it, delete it first; else \
              KL_ABI_VERSION must move:\n  {}",
             difference.broken.join("\n  ")
+        ));
+    }
+    if !difference.late.is_empty() {
+        return Err(format!(
+            "a node that was promised gets no more functions: a program that needs one would start with an older library. Raise \
+             the version, take them out of abi/kiosklink.map and run `make header`; a baseline that no release has may be deleted:\n  {}",
+            difference.late.join("\n  ")
         ));
     }
     for what in &difference.added {

@@ -4,7 +4,7 @@
 #
 ################################################################################
 
-KIOSKLINK_VERSION = 0.1.0
+KIOSKLINK_VERSION = 0.2.0
 KIOSKLINK_SOURCE = kiosklink-$(KIOSKLINK_VERSION)-source.tar.gz
 # Where `make dist TARGET=source` left it; the crates are in it.
 KIOSKLINK_SITE ?= $(BR2_EXTERNAL_KIOSKLINK_PATH)/../../dist
