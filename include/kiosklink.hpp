@@ -15,6 +15,10 @@
 //  5. A Client may be used by any number of threads at once, all of its calls are const; everything else belongs to one
 //     thread at a time. Moving, resetting and destroying a Client is not a call: let no other thread use it then.
 //  6. Durations are milliseconds, points in time Unix seconds, money fen, text UTF-8.
+//  7. Everything is in an inline namespace of this header's version, and of whether calls may throw: kiosklink::Client is
+//     kiosklink::v0_2::Client, or kiosklink::v0_2_nothrow::Client. Parts of a program that were compiled otherwise keep their own
+//     classes; what they hand to each other as a class of these does not link, where it would have been read wrongly. Structs of C
+//     that grow at their end are held by value where their size is this header's and told to the library (Error, request structs).
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
@@ -29,6 +33,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <exception>
 #include <iterator>
 #include <new>
@@ -56,7 +61,29 @@
 #define KIOSKLINK_PUBLIC_TYPE
 #endif
 
+// The version in the name is the header's: what is compiled into a program has its layout and its inline functions.
+#if KIOSKLINK_EXCEPTIONS
+#define KIOSKLINK_INLINE_NAMESPACE v0_2
+#else
+#define KIOSKLINK_INLINE_NAMESPACE v0_2_nothrow
+#endif
+
 namespace kiosklink {
+inline namespace KIOSKLINK_INLINE_NAMESPACE {
+
+namespace detail {
+
+// A copy of a struct of C's, of which the caller may have less than this header: struct_size says how much, 0 that it is as long
+// as in the first release.
+template <typename T> inline T copied(const T &from, T to, std::size_t first) noexcept {
+  std::size_t theirs = from.struct_size == 0 ? first : from.struct_size;
+  if (theirs > sizeof(T)) theirs = sizeof(T);
+  std::memcpy(&to, &from, theirs);
+  to.struct_size = static_cast<std::uint32_t>(sizeof(T));
+  return to;
+}
+
+}  // namespace detail
 
 /// Why a call failed: a kl_error that can be thrown, held by value; copying never throws. The calls that
 /// take an Error write it whole, on success too, so look at it before the next call.
@@ -64,8 +91,9 @@ class KIOSKLINK_PUBLIC_TYPE Error : public std::exception {
  public:
   /// No error.
   Error() noexcept : raw_ KL_ERROR_INIT {}
-  /// A copy of a C error, which its _INIT macro made.
-  explicit Error(const kl_error &raw) noexcept : raw_(raw) {}
+  /// A copy of a C error.
+  explicit Error(const kl_error &raw) noexcept
+      : raw_(detail::copied(raw, kl_error KL_ERROR_INIT, offsetof(kl_error, message) + sizeof raw.message)) {}
 
   /// Whether the call failed.
   explicit operator bool() const noexcept { return raw_.status != KL_OK; }
@@ -1488,7 +1516,7 @@ Task Client::task_start(F &&function, const kl_task_options &options, Error &err
     err = Error(none);
     return Task();
   }
-  kl_task_options own = options;
+  kl_task_options own = detail::copied(options, kl_task_options KL_TASK_OPTIONS_INIT, sizeof options);
   own.release = Job::release;
   if (kl_task_start(get(), Job::run, static_cast<detail::JobBase *>(job), &own, &task, err.raw()) != KL_OK) delete job;
   return Task(task);
@@ -1585,8 +1613,10 @@ template <typename Sink> class Log {
   bool began_;
 };
 
+}  // namespace KIOSKLINK_INLINE_NAMESPACE
 }  // namespace kiosklink
 
+#undef KIOSKLINK_INLINE_NAMESPACE
 #undef KIOSKLINK_PUBLIC_TYPE
 
 #endif  // KIOSKLINK_HPP

@@ -151,6 +151,65 @@ fn it_compiles_in_every_dialect_with_and_without_exceptions() {
     assert_eq!(tried, 16);
 }
 
+/// The names of functions with a class of kiosklink.hpp in them, as the linker sees them.
+fn mangled(object: &Path) -> std::collections::BTreeSet<String> {
+    let (code, text) = run(Command::new("nm").arg("--defined-only").arg(object));
+    assert_eq!(code, 0, "{text}");
+    text.lines()
+        .filter_map(|l| l.split(' ').nth(2))
+        .filter(|n| n.contains("9kiosklink"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn parts_with_and_without_exceptions_make_one_program_and_do_not_mix() {
+    let folder = scratch("cpp-mixed");
+    let version: Vec<&str> = env!("CARGO_PKG_VERSION").split('.').collect();
+    let space = format!("v{}_{}", version[0], version[1]);
+    for name in ["g++", "clang++"] {
+        let object = |half: &str, flags: &[&str]| {
+            let to = folder.join(format!("{name}-{half}.o"));
+            let mut command = compiler(name, "c++11", flags);
+            command
+                .args(["-Wconversion", "-c"])
+                .arg(root().join("tests/cpp/parts/mixed.cpp"))
+                .arg("-o")
+                .arg(&to);
+            let (code, text) = run(&mut command);
+            assert_eq!(code, 0, "{text}");
+            to
+        };
+        let linked = |other: &Path, program: &Path| {
+            let shared = programs().join("../lib");
+            let mut command = Command::new(name);
+            command.arg(folder.join(format!("{name}-throwing.o"))).arg(other).arg("-o").arg(program);
+            command.arg("-L").arg(&shared).arg("-lkiosklink").arg(format!("-Wl,-rpath,{}", shared.display()));
+            run(&mut command)
+        };
+        let throwing = object("throwing", &[]);
+        let bare = object("bare", BARE);
+        let program = folder.join(format!("{name}-mixed"));
+        assert_eq!(linked(&bare, &program), (0, String::new()));
+        assert_eq!(run(&mut Command::new(&program)), (0, "no fault\n".to_owned()));
+
+        let (throwing, bare) = (mangled(&throwing), mangled(&bare));
+        let in_space = |space: &str| format!("9kiosklink{}{space}", space.len());
+        let nothrow = format!("{space}_nothrow");
+        assert!(
+            throwing.len() > 10 && throwing.iter().all(|n| n.contains(&in_space(&space))),
+            "{throwing:?}"
+        );
+        assert!(bare.len() > 10 && bare.iter().all(|n| n.contains(&in_space(&nothrow))), "{bare:?}");
+        assert!(throwing.is_disjoint(&bare));
+
+        // A class of the one is none of the other's, and the linker says so.
+        let crossed = object("crossed", &[BARE, &["-DCROSS"]].concat());
+        let (code, text) = linked(&crossed, &folder.join("crossed"));
+        assert!(code != 0 && text.contains("status_of(kiosklink::v"), "{code} {text}");
+    }
+}
+
 /// What the compiler says of a function body as C++11 with these flags; nothing if it compiles.
 fn complaint(folder: &Path, body: &str, flags: &[&str]) -> String {
     let source = folder.join("piece.cpp");
