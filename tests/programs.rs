@@ -5,6 +5,7 @@ mod common;
 use common::*;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -179,6 +180,33 @@ fn valgrind_needs_no_suppressions_where_there_is_no_cipher() {
     }
 }
 
+/// The library as it ships, without a name in it.
+#[test]
+fn valgrind_with_the_suppressions_that_ship_finds_nothing_in_a_stripped_library() {
+    let sim = simulator();
+    let file = accounts(&sim, "stripped");
+    let folder = file.parent().unwrap().join("lib");
+    std::fs::create_dir(&folder).unwrap();
+    let library = folder.join("libkiosklink.so.1");
+    let (code, text) =
+        run(Command::new("strip").arg("-o").arg(&library).arg(programs().join("../lib/libkiosklink.so")));
+    assert_eq!(code, 0, "{text}");
+    let checked = |stripped: bool| {
+        let mut command = Command::new("valgrind");
+        command.args(["-q", "--error-exitcode=99", "--leak-check=full"]).arg(suppressions());
+        if stripped {
+            let file = root().join("packaging/suppressions/kiosklink-valgrind-stripped.supp");
+            command.arg(format!("--suppressions={}", file.display()));
+        }
+        command.env("LD_LIBRARY_PATH", &folder);
+        run(command.arg(programs().join("stock")).arg(&file).args(["yopoint", CABINET]))
+    };
+    let (code, text) = checked(true);
+    assert!(code == 0 && !text.contains("=="), "{code} {text}");
+    let (code, text) = checked(false);
+    assert!(code == 99 && text.contains(&format!("in {}", library.display())), "{code} {text}");
+}
+
 #[test]
 fn every_misuse_gets_an_error_code() {
     let sim = simulator();
@@ -187,17 +215,37 @@ fn every_misuse_gets_an_error_code() {
     let mut command = Command::new("valgrind");
     command.args(["-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"]);
     command.arg("--show-leak-kinds=definite");
-    command.arg(format!("--suppressions={}", root().join("tests/valgrind.supp").display()));
+    command.arg(suppressions());
     let (code, text) = run(command.arg(programs().join("misuse")).arg(&accounts).arg("yopoint"));
     assert_eq!((code, text.as_str()), (0, "no fault\n"));
 }
 
 #[test]
 fn many_threads_share_a_client() {
+    in_many_threads(
+        "threads",
+        |_| Command::new(programs().join("threads")),
+        |code, text| {
+            assert_eq!((code, text), (0, "no fault\n"));
+        },
+    );
+}
+
+/// With the suppressions that are installed TSan finds nothing in the program, and has much to say without them.
+#[test]
+fn tsan_with_the_suppressions_that_ship_finds_no_fault_in_a_program() {
+    let program = |suppressed| move |folder: &Path| with_tsan(folder, "tests/c/threads.c", suppressed);
+    in_many_threads("threads-tsan", program(true), |code, text| assert_eq!((code, text), (0, "no fault\n")));
+    in_many_threads("threads-tsan-bare", program(false), |code, text| {
+        assert!(code == 66 && text.contains("ThreadSanitizer: data race"), "{code} {text}");
+    });
+}
+
+fn in_many_threads(name: &str, program: impl Fn(&Path) -> Command, ended: impl Fn(i32, &str)) {
     let sim = simulator();
     let stalled = simulator();
     control(&stalled, "POST", "/_sim/tls", json!({"handshake_stall": true}));
-    let file = accounts(&sim, "threads");
+    let file = accounts(&sim, name);
     let mut all: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     let mut second = all["accounts"]["yopoint"].clone();
     second["base_url"] = json!(format!("{}/yopoint", stalled.origin()));
@@ -205,8 +253,8 @@ fn many_threads_share_a_client() {
     second["connect_timeout_ms"] = json!(60_000);
     all["accounts"]["stalled"] = second;
     std::fs::write(&file, all.to_string()).unwrap();
-    let (code, text) = run(Command::new(programs().join("threads")).arg(&file).args(["yopoint", "stalled"]));
-    assert_eq!((code, text.as_str()), (0, "no fault\n"));
+    let (code, text) = run(program(file.parent().unwrap()).arg(&file).args(["yopoint", "stalled"]));
+    ended(code, &text);
 }
 
 #[test]
@@ -338,7 +386,7 @@ fn null_in_every_pointer_of_every_function() {
     // The results it makes are not freed, so leaks are not looked for.
     let mut sweep = Command::new("valgrind");
     sweep.args(["-q", "--error-exitcode=99"]);
-    sweep.arg(format!("--suppressions={}", root().join("tests/valgrind.supp").display()));
+    sweep.arg(suppressions());
     let (code, text) = run(sweep.arg(program).arg(accounts));
     assert_eq!((code, text.as_str()), (0, "0 wrong\n"));
 }

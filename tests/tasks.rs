@@ -75,7 +75,7 @@ fn misuse_gets_a_code_and_nothing_is_lost_in_memory() {
     let mut command = Command::new("valgrind");
     command.args(["-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"]);
     command.arg("--show-leak-kinds=definite");
-    command.arg(format!("--suppressions={}", root().join("tests/valgrind.supp").display()));
+    command.arg(suppressions());
     command.arg(programs().join("tasks"));
     world.does(command, &["misuse", "loop", "full", "late"]);
 }
@@ -103,6 +103,13 @@ fn sanitized(folder: &Path) -> PathBuf {
         .arg(format!("-Wl,-rpath,{}", lib.display())));
     assert_eq!(code, 0, "{text}");
     program
+}
+
+/// What is handed to a job and back, TSan is told by two lines, as docs/threads.md says.
+#[test]
+fn tsan_with_the_suppressions_that_ship_finds_no_fault_in_jobs() {
+    let world = World::new("tasks-tsan");
+    world.does(with_tsan(world.accounts.parent().unwrap(), "tests/c/tasks.c", true), &["loop"]);
 }
 
 #[test]

@@ -19,6 +19,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_THREAD__)
+#include <sanitizer/tsan_interface.h>
+#define HANDED_OVER(what) __tsan_release(what)
+#define TAKEN_OVER(what) __tsan_acquire(what)
+#else
+#define HANDED_OVER(what) ((void)(what))
+#define TAKEN_OVER(what) ((void)(what))
+#endif
+
 static int failures;
 static const char *accounts, *account, *stalled_account, *cabinet;
 static kl_error err;
@@ -132,6 +141,7 @@ struct door {
 
 static int32_t redeem_like(kl_client *client, void *user) {
   struct door *door = user;
+  TAKEN_OVER(door);
   kl_error own = KL_ERROR_INIT;
   kl_door_request request = KL_DOOR_REQUEST_INIT;
   kl_command *command = NULL;
@@ -143,6 +153,7 @@ static int32_t redeem_like(kl_client *client, void *user) {
   door->outcome = kl_door_open(client, &request, &command, &own);
   if (door->outcome == KL_DONE) snprintf(door->order, sizeof door->order, "%s", kl_command_view(command)->order_no);
   kl_command_free(command);
+  HANDED_OVER(door);
   return own.status;
 }
 
@@ -153,6 +164,7 @@ static void loop(void) {
   int fd = fd_of(client), seven = 7;
   CHECK(fd > 2 && (fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0 && fd_of(client) == fd);
   nothing_left(client);
+  HANDED_OVER(&door);
   kl_task *one = start(client, redeem_like, &door, 1), *two = start(client, answer, &seven, 0), *task;
   CHECK(one != NULL && two != NULL && one != two);
   for (int n = 0; n < 2; n++) {
@@ -167,6 +179,7 @@ static void loop(void) {
     CHECK(kl_task_view(task) == NULL);
     kl_task_cancel(task);
   }
+  TAKEN_OVER(&door);
   CHECK(door.outcome == KL_DONE && door.order[0] != '\0');
   nothing_left(client);
   kl_client_free(client);

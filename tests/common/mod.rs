@@ -137,11 +137,40 @@ pub fn run(command: &mut Command) -> (i32, String) {
     (out.status.code().unwrap_or(-1), text)
 }
 
+/// What valgrind is to be silent about: the file that is installed.
+pub fn suppressions() -> String {
+    format!("--suppressions={}", root().join("packaging/suppressions/kiosklink-valgrind.supp").display())
+}
+
+/// A C program with gcc's TSan over the library, which has none, and the suppressions that are installed. TSan ends it with 66 when
+/// it finds something. Without random addresses: some versions do not start on some kernels.
+pub fn with_tsan(folder: &Path, source: &str, suppressed: bool) -> Command {
+    let (lib, program) = (programs().join("../lib"), folder.join("with-tsan"));
+    let (code, text) = run(Command::new("gcc")
+        .args(["-std=c11", "-D_GNU_SOURCE", "-g", "-O1", "-fsanitize=thread", "-I"])
+        .arg(root().join("include"))
+        .arg(root().join(source))
+        .arg("-o")
+        .arg(&program)
+        .arg("-L")
+        .arg(&lib)
+        .args(["-lkiosklink", "-lpthread"])
+        .arg(format!("-Wl,-rpath,{}", lib.display())));
+    assert_eq!(code, 0, "{text}");
+    let mut command = Command::new("setarch");
+    command.arg("-R").arg(program);
+    if suppressed {
+        let file = root().join("packaging/suppressions/kiosklink-tsan.supp");
+        command.env("TSAN_OPTIONS", format!("suppressions={}", file.display()));
+    }
+    command
+}
+
 /// A program under valgrind: exit code 99 if it finds an error or a leak.
 pub fn valgrind(program: &Path) -> Command {
     let mut command = Command::new("valgrind");
     command
-        .arg(format!("--suppressions={}", root().join("tests/valgrind.supp").display()))
+        .arg(suppressions())
         .args([
             "-q",
             "--error-exitcode=99",
