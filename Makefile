@@ -47,11 +47,11 @@ help:
 	@echo "make command   the command kiosklink, small                 (target/release/kiosklink; static with TARGET=... for a board)"
 	@echo "make arm       the ARM builds, run under qemu-user           (TARGET=... for one of them)"
 	@echo "make check-artefacts   what the libraries export, need and weigh"
-	@echo "make install   headers, libraries, pkg-config file and CMake package into PREFIX ($(PREFIX)), below DESTDIR"
-	@echo "               (LIBDIR=, INCLUDEDIR=, DATADIR=, STRIP=no; TARGET= for what make arm built); make uninstall takes them away"
+	@echo "make install   headers, libraries, pkg-config file, CMake package and man pages into PREFIX ($(PREFIX)), below DESTDIR"
+	@echo "               (LIBDIR=, INCLUDEDIR=, DATADIR=, MANDIR=, STRIP=no; TARGET= for what make arm built); make uninstall takes them away"
 	@echo "make python    the Python package with the shared library inside     (dist/kiosklink-*.whl)"
 	@echo "make dist      the release tarball of this machine, of TARGET=..., or TARGET=source, in dist/"
-	@echo "make header    write include/kiosklink.h, abi/, docs/api.md and the Python bindings from the sources"
+	@echo "make header    write include/kiosklink.h, abi/, docs/api.md, docs/man and the Python bindings from the sources"
 	@echo "make abi-baseline   promise what abi/layout.json says under this ABI number; for a release"
 	@echo "make fmt       format; make lint checks format, clippy, rustdoc, header; make clean removes what was built"
 
@@ -177,7 +177,7 @@ check-artefacts: ship
 	@scripts/check-artefact target/ship/host/libkiosklink.a
 
 # Nothing is built for a SHIP that was given, or for a TARGET: make arm has its own rules. install-built never builds.
-put = PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" DATADIR="$(DATADIR)" scripts/install
+put = PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" DATADIR="$(DATADIR)" MANDIR="$(MANDIR)" scripts/install
 install: $(if $(filter target/ship/host,$(SHIP)),ship)
 	@$(put) "$(SHIP)"
 

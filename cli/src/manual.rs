@@ -219,6 +219,9 @@ pub fn man(_: &Given) -> Done {
 /// Text as roff reads it.
 fn roff(text: &str) -> String {
     let text = text.replace('\\', "\\\\").replace('-', "\\-").replace('`', "");
+    // groff reads bytes.
+    let shown = |c: char| if c.is_ascii() { c.to_string() } else { format!("\\[u{:04X}]", u32::from(c)) };
+    let text: String = text.chars().map(shown).collect();
     match text.chars().next() {
         Some('.' | '\'') => format!("\\&{text}"),
         _ => text,

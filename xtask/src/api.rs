@@ -14,19 +14,19 @@ const PLATFORMS: &str = "KL_PLATFORM_";
 const STATUSES: &str = "KL_E_*";
 
 /// Numbers that belong together.
-struct Group {
+pub struct Group {
     /// `KL_DOOR_STATE_*`, or the name of one that stands alone.
-    name: String,
-    area: usize,
-    members: Vec<String>,
+    pub name: String,
+    pub area: usize,
+    pub members: Vec<String>,
 }
 
-struct Page<'a> {
-    header: &'a Header,
-    docs: BTreeMap<&'a str, &'a str>,
+pub struct Page<'a> {
+    pub header: &'a Header,
+    pub docs: BTreeMap<&'a str, &'a str>,
     /// The topic of every name.
     places: BTreeMap<String, usize>,
-    groups: Vec<Group>,
+    pub groups: Vec<Group>,
     /// Where a mention leads.
     targets: BTreeMap<String, String>,
 }
@@ -58,7 +58,7 @@ fn word(c: char) -> bool {
 }
 
 impl<'a> Page<'a> {
-    fn new(header: &'a Header, order: &Order) -> Result<Page<'a>> {
+    pub fn new(header: &'a Header, order: &Order) -> Result<Page<'a>> {
         let places: BTreeMap<String, usize> = order.iter().cloned().collect();
         let mut groups: Vec<Group> = Vec::new();
         let mut targets = BTreeMap::new();
@@ -139,11 +139,11 @@ impl<'a> Page<'a> {
         names.filter(|n| self.area(n) == Some(area) && kind(n)).collect()
     }
 
-    fn functions(&self, area: usize) -> Vec<&str> {
+    pub fn functions(&self, area: usize) -> Vec<&str> {
         self.named(area, |n| self.header.functions.contains_key(n))
     }
 
-    fn types(&self, area: usize) -> Vec<&str> {
+    pub fn types(&self, area: usize) -> Vec<&str> {
         let h = self.header;
         let plain = |n: &str| h.typedefs.contains_key(n) || h.callbacks.contains_key(n);
         let mut all = self.named(area, |n| h.opaque.contains(n));
@@ -472,7 +472,7 @@ fn pages(text: &str) -> String {
 }
 
 /// A declaration without its semicolon, its parameters below each other where they would not fit into one line.
-fn spelled(name: &str, signature: &Signature) -> String {
+pub fn spelled(name: &str, signature: &Signature) -> String {
     let join = |ctype: &str, name: &str| match (ctype.ends_with('*'), ctype.split_once('[')) {
         (_, Some((item, length))) => format!("{item} {name}[{length}"),
         (true, _) => format!("{ctype}{name}"),

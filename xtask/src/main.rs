@@ -10,11 +10,12 @@ mod arrange;
 mod compare;
 mod header;
 mod layout;
+mod man;
 mod nodes;
 mod platforms;
 
 const HELP: &str = "\
-xtask header           write include/kiosklink.h, abi/exports.txt, abi/kiosklink.map, abi/layout.json and docs/api.md from the Rust sources
+xtask header           write include/kiosklink.h, abi/exports.txt, abi/kiosklink.map, abi/layout.json, docs/api.md and docs/man from the Rust sources
 xtask header --check   fail if one of them differs from what the sources say, or breaks what was promised
 xtask baseline         promise what abi/layout.json says under this ABI number: write abi/baseline-N.json
 xtask platforms        run the tests that tests/platforms.tsv names; fail if what it lists is not exercised";
@@ -58,14 +59,27 @@ fn written(check: bool) -> Result<(), String> {
     let (layout, abi) = layout::generate(&header, &nodes::read(&map))?;
     let reference = api::generate(&marked, &order, &functions)?;
     let broken = difference(&layout, abi)?.broken;
-    for (path, text) in [
+    let pages = man::generate(&marked, &order, env!("CARGO_PKG_VERSION"))?;
+    let known: Vec<&str> = pages.iter().map(|(path, _)| path.as_str()).collect();
+    for entry in fs::read_dir(root().join("docs/man")).into_iter().flatten().flatten() {
+        let path = format!("docs/man/{}", entry.file_name().to_string_lossy());
+        if !known.contains(&path.as_str()) && check {
+            return Err(format!("{path} is no page any more; run `make header` and commit it"));
+        } else if !known.contains(&path.as_str()) {
+            fs::remove_file(entry.path()).map_err(|e| format!("{path}: {e}"))?;
+        }
+    }
+    fs::create_dir_all(root().join("docs/man")).map_err(|e| format!("docs/man: {e}"))?;
+    let files = [
         ("include/kiosklink.h", header::must_use(&header)),
         ("abi/exports.txt", exports),
         ("abi/kiosklink.map", map),
         ("abi/layout.json", layout),
         ("docs/api.md", reference),
-    ] {
-        let file = root().join(path);
+    ];
+    let files = files.map(|(path, text)| (path.to_owned(), text));
+    for (path, text) in files.into_iter().chain(pages) {
+        let file = root().join(&path);
         let old = fs::read_to_string(&file).unwrap_or_default();
         if old == text {
             continue;
