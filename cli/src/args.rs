@@ -123,6 +123,10 @@ fn find(words: &[String]) -> Option<(&'static Verb, usize)> {
         .filter(|v| v.words.len() <= words.len() && v.words.iter().zip(words).all(|(a, b)| a == b))
         .max_by_key(|v| v.words.len())
         .map(|v| (v, v.words.len()))
+        .or_else(|| {
+            let first = words.first()?.replace('-', "_");
+            VERBS.iter().find(|v| v.also.contains(&first.as_str())).map(|v| (v, 1))
+        })
 }
 
 /// Whether a flag takes a value; `None` if nobody knows it.

@@ -47,6 +47,17 @@ fn listed(text: &mut String, rows: &[(String, &str)]) {
     }
 }
 
+/// The names of a command by the functions of C, as flags are spelled; none that is its only word.
+fn others(verb: &'static Verb) -> impl Iterator<Item = String> {
+    verb.also.iter().filter(|name| verb.words != [**name]).map(|name| spelled(name))
+}
+
+/// What help and man page say of them.
+fn other_names(verb: &'static Verb) -> String {
+    let names: Vec<String> = others(verb).map(|name| format!("kiosklink {name}")).collect();
+    if names.is_empty() { String::new() } else { format!("The same: {}.", names.join(", ")) }
+}
+
 /// The help text: of one command, or of all.
 pub fn help(verb: Option<&'static Verb>) -> String {
     let mut text = String::new();
@@ -61,6 +72,9 @@ pub fn help(verb: Option<&'static Verb>) -> String {
     text.push_str(&format!("kiosklink {}\n\n  {}\n", usage(verb), wrap(verb.doc, 2)));
     if !verb.more.is_empty() {
         text.push_str(&format!("\n  {}\n", wrap(verb.more, 2)));
+    }
+    if !other_names(verb).is_empty() {
+        text.push_str(&format!("\n  {}\n", other_names(verb)));
     }
     let mut rows: Vec<(String, &str)> = verb.args.iter().map(|a| (a.name.to_owned(), a.doc)).collect();
     rows.extend(verb.flags.iter().chain(verb.json.then_some(&JSON)).map(|f| (spelling(f), f.doc)));
@@ -94,15 +108,32 @@ pub fn completion(given: &Given) -> Done {
 }
 
 /// The first words, and what may follow each.
-fn tree() -> Vec<(&'static str, Vec<&'static str>)> {
-    let mut all: Vec<(&str, Vec<&str>)> = Vec::new();
+fn tree() -> Vec<(String, Vec<&'static str>)> {
+    let mut all: Vec<(String, Vec<&str>)> = Vec::new();
     for verb in VERBS {
         match all.iter_mut().find(|(first, _)| *first == verb.words[0]) {
             Some((_, more)) => more.extend(verb.words.get(1)),
-            None => all.push((verb.words[0], verb.words.get(1).copied().into_iter().collect())),
+            None => all.push((verb.words[0].into(), verb.words.get(1).copied().into_iter().collect())),
         }
     }
+    all.extend(VERBS.iter().flat_map(others).map(|name| (name, Vec::new())));
     all
+}
+
+/// What a first word alone does.
+fn purpose(first: &str, more: &[&str]) -> String {
+    let verb = VERBS.iter().find(|v| v.words == [first] || others(v).any(|name| name == first));
+    verb.map_or_else(|| more.join(", "), |v| v.doc.to_owned())
+}
+
+/// The patterns of a shell's `case` for a command: "its first word its second".
+fn pattern(verb: &'static Verb) -> String {
+    let short = match verb.words {
+        [one] => format!("\"{one} \"*"),
+        words => format!("\"{}\"", words.join(" ")),
+    };
+    let others = others(verb).map(|name| format!("\"{name} \"*"));
+    [short].into_iter().chain(others).collect::<Vec<_>>().join("|")
 }
 
 fn flag_words(verb: &'static Verb) -> String {
@@ -110,7 +141,7 @@ fn flag_words(verb: &'static Verb) -> String {
 }
 
 fn bash() -> String {
-    let firsts: Vec<&str> = tree().iter().map(|(f, _)| *f).collect();
+    let firsts: Vec<String> = tree().into_iter().map(|(first, _)| first).collect();
     let mut text = format!(
         "# kiosklink: completion for bash\n_kiosklink() {{\n  local cur=${{COMP_WORDS[COMP_CWORD]}} one=${{COMP_WORDS[1]:-}} two=${{COMP_WORDS[2]:-}} words=\n  \
          case ${{COMP_WORDS[COMP_CWORD-1]}} in\n    --accounts|--*-file|--output|--headers|--cert|--key) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n    \
@@ -119,12 +150,7 @@ fn bash() -> String {
         firsts.join(" ")
     );
     for verb in VERBS {
-        let pattern = if verb.words.len() == 2 {
-            format!("\"{}\"", verb.words.join(" "))
-        } else {
-            format!("\"{} \"*", verb.words[0])
-        };
-        text.push_str(&format!("    {pattern}) words='{}' ;;\n", flag_words(verb)));
+        text.push_str(&format!("    {}) words='{}' ;;\n", pattern(verb), flag_words(verb)));
     }
     for (first, more) in tree().iter().filter(|(_, more)| !more.is_empty()) {
         text.push_str(&format!("    \"{first} \"*) words='{}' ;;\n", more.join(" ")));
@@ -145,18 +171,11 @@ fn zsh() -> String {
     let mut text =
         String::from("#compdef kiosklink\n_kiosklink() {\n  local -a firsts seconds flags\n  firsts=(\n");
     for (first, more) in tree() {
-        let doc =
-            VERBS.iter().find(|v| v.words == [first]).map_or_else(|| more.join(", "), |v| v.doc.to_owned());
-        text.push_str(&format!("    '{first}:{}'\n", single(&doc).replace(':', "\\:")));
+        text.push_str(&format!("    '{first}:{}'\n", single(&purpose(&first, &more)).replace(':', "\\:")));
     }
     text.push_str("  )\n  if (( CURRENT == 2 )); then _describe command firsts; return; fi\n  case \"$words[2] $words[3]\" in\n");
     for verb in VERBS {
-        let pattern = if verb.words.len() == 2 {
-            format!("\"{}\"", verb.words.join(" "))
-        } else {
-            format!("\"{} \"*", verb.words[0])
-        };
-        text.push_str(&format!("    {pattern}) flags=({}) ;;\n", flag_words(verb)));
+        text.push_str(&format!("    {}) flags=({}) ;;\n", pattern(verb), flag_words(verb)));
     }
     for (first, more) in tree().iter().filter(|(_, more)| !more.is_empty()) {
         text.push_str(&format!("    \"{first} \"*) seconds=({}) ;;\n", more.join(" ")));
@@ -170,16 +189,16 @@ fn zsh() -> String {
 fn fish() -> String {
     let mut text = String::from("# kiosklink: completion for fish\n");
     for (first, more) in tree() {
-        let doc =
-            VERBS.iter().find(|v| v.words == [first]).map_or_else(|| more.join(", "), |v| v.doc.to_owned());
         text.push_str(&format!(
             "complete -c kiosklink -n __fish_use_subcommand -a {first} -d '{}'\n",
-            doc.replace('\\', "\\\\").replace('\'', "\\'")
+            purpose(&first, &more).replace('\\', "\\\\").replace('\'', "\\'")
         ));
     }
     for verb in VERBS {
         let seen = |word: &str| format!("__fish_seen_subcommand_from {word}");
-        let when = verb.words.iter().map(|w| seen(w)).collect::<Vec<_>>().join("; and ");
+        let short = verb.words.iter().map(|w| seen(w)).collect::<Vec<_>>().join("; and ");
+        let when =
+            [short].into_iter().chain(others(verb).map(|name| seen(&name))).collect::<Vec<_>>().join("; or ");
         if let [first, second] = verb.words {
             text.push_str(&format!(
                 "complete -c kiosklink -n '{}' -a {second} -d '{}'\n",
@@ -242,6 +261,9 @@ fn page() -> String {
                 ".PP\n{}\n",
                 roff(&verb.more.split_whitespace().collect::<Vec<_>>().join(" "))
             ));
+        }
+        if !other_names(verb).is_empty() {
+            p.push_str(&format!(".PP\n{}\n", roff(&other_names(verb))));
         }
         for arg in verb.args {
             p.push_str(&format!(".TP\n.I {}\n{}\n", arg.name, roff(arg.doc)));

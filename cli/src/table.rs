@@ -37,6 +37,8 @@ pub enum Account {
 pub struct Verb {
     /// Its one or two words.
     pub words: &'static [&'static str],
+    /// The functions of C that do the same, without kl_. Each is a name of the command too, with dashes or as it is.
+    pub also: &'static [&'static str],
     /// Its arguments, in their order.
     pub args: &'static [Arg],
     /// Its own flags.
@@ -124,6 +126,7 @@ const KIND: Flag = flag("kind", "KIND", "pickup, virtual or voucher (Youzan). De
 pub const VERBS: &[Verb] = &[
     Verb {
         words: &["ping"],
+        also: &["ping"],
         args: &[],
         flags: &[],
         account: Account::One,
@@ -135,6 +138,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["doctor"],
+        also: &[],
         args: &[may("ACCOUNT", "The account; not needed if the file holds one.")],
         flags: &[],
         account: Account::One,
@@ -148,6 +152,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["sign", "explain"],
+        also: &[],
         args: &[may("PLATFORM", "yopoint, dingshang, youzan or zhiyun; not needed with an account.")],
         flags: &[
             flag("method", "NAME", "The platform's name of the call. Default: one that only reads."),
@@ -172,6 +177,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["sign", "diagnose"],
+        also: &[],
         args: &[may("FILE", "The refused request; - or nothing for the standard input.")],
         flags: &[
             flag("sign", "HEX", "The sign to be explained, if it is not in the request."),
@@ -191,6 +197,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["sign", "mistakes"],
+        also: &[],
         args: &[],
         flags: &[],
         account: Account::None,
@@ -202,6 +209,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["cabinets"],
+        also: &["cabinet_list"],
         args: &[],
         flags: &[RECORD],
         account: Account::One,
@@ -213,6 +221,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["stock"],
+        also: &["stock_fetch"],
         args: &[need("CABINET", "The cabinet.")],
         flags: &[EXTRA, RECORD],
         account: Account::One,
@@ -224,6 +233,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["open"],
+        also: &["door_open"],
         args: &[need("CABINET", "The cabinet.")],
         flags: &[
             REQUEST_ID,
@@ -248,6 +258,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["redeem"],
+        also: &["code_redeem"],
         args: &[need("CODE", "The code that the customer typed.")],
         flags: &[
             REQUEST_ID,
@@ -273,6 +284,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["order", "get"],
+        also: &["order_get"],
         args: &[may("ORDER_NO", "The platform's number.")],
         flags: &[
             flag("trade-no", "NO", "The payment channel's or your own number."),
@@ -290,6 +302,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["order", "create"],
+        also: &["order_create"],
         args: &[need("CABINET", "The cabinet.")],
         flags: &[
             NAMED,
@@ -315,6 +328,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["orders", "list"],
+        also: &["order_list"],
         args: &[],
         flags: &[FROM, TO, VENDING, EXTRA, RECORD, flag("limit", "N", "Stops after so many.")],
         account: Account::One,
@@ -326,6 +340,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["orders", "export"],
+        also: &[],
         args: &[],
         flags: &[
             FROM,
@@ -355,6 +370,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["code", "lookup"],
+        also: &["code_lookup"],
         args: &[need("CODE", "The code.")],
         flags: &[
             KIND,
@@ -372,6 +388,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["code", "list"],
+        also: &["code_list"],
         args: &[],
         flags: &[
             KIND,
@@ -389,6 +406,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["code", "create"],
+        also: &["code_create"],
         args: &[need("CABINET", "The cabinet.")],
         flags: &[
             flag("product", "ID", "The goods; without it one code for each of the cabinet's goods."),
@@ -407,6 +425,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["code", "cancel"],
+        also: &["code_cancel"],
         args: &[need("CABINET", "The cabinet.")],
         flags: &[flag("id", "ID", "The id of one code."), flag("all", "", "All of the cabinet."), EXTRA],
         account: Account::One,
@@ -418,6 +437,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["payment", "report"],
+        also: &["payment_report"],
         args: &[need("ORDER_NO", "The platform's number.")],
         flags: &[
             flag(
@@ -446,6 +466,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["refund"],
+        also: &["refund_apply"],
         args: &[need("ORDER_NO", "The platform's number.")],
         flags: &[
             NAMED,
@@ -466,6 +487,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["appeal"],
+        also: &["appeal_file"],
         args: &[need("ORDER_NO", "The platform's number.")],
         flags: &[
             NAMED,
@@ -486,6 +508,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["user"],
+        also: &["user_get"],
         args: &[],
         flags: &[RECORD],
         account: Account::One,
@@ -497,6 +520,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["company"],
+        also: &["company_get"],
         args: &[],
         flags: &[RECORD],
         account: Account::One,
@@ -508,6 +532,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["call"],
+        also: &["call"],
         args: &[
             need("METHOD", "The platform's own name of the call."),
             may("PARAMS", "Its parameters, a JSON object; - for the standard input."),
@@ -522,6 +547,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["event", "parse"],
+        also: &["event_parse"],
         args: &[may(
             "FILE",
             "The callback: a raw HTTP request or its body alone; - or nothing for the standard input.",
@@ -536,6 +562,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["listen"],
+        also: &[],
         args: &[],
         flags: &[
             flag("bind", "ADDRESS", "Where to listen. Default: 127.0.0.1:8080."),
@@ -573,6 +600,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["pending", "list"],
+        also: &["command_pending"],
         args: &[],
         flags: &[flag("all", "", "Every command that is remembered, the settled ones too.")],
         account: Account::One,
@@ -585,6 +613,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["pending", "resolve"],
+        also: &["command_resolve"],
         args: &[may("REQUEST_ID", "One command; without it all of them.")],
         flags: &[],
         account: Account::One,
@@ -597,6 +626,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["pending", "wait"],
+        also: &["command_wait"],
         args: &[need("REQUEST_ID", "The command.")],
         flags: &[WAIT],
         account: Account::One,
@@ -608,6 +638,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["pending", "settle"],
+        also: &["command_settle"],
         args: &[need("REQUEST_ID", "The command."), need("OUTCOME", "done or not-done.")],
         flags: &[
             flag("note", "TEXT", "How you know; it is kept."),
@@ -631,6 +662,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["visits", "list"],
+        also: &["visit_list"],
         args: &[],
         flags: &[],
         account: Account::One,
@@ -642,6 +674,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["visits", "close"],
+        also: &["visit_close"],
         args: &[need("VISIT_ID", "The visit.")],
         flags: &[],
         account: Account::One,
@@ -653,6 +686,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["refusals"],
+        also: &[],
         args: &[],
         flags: &[],
         account: Account::One,
@@ -665,6 +699,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["adopt"],
+        also: &["journal_adopt"],
         args: &[],
         flags: &[NOTE, YES],
         account: Account::One,
@@ -677,6 +712,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["repair"],
+        also: &["journal_repair"],
         args: &[],
         flags: &[NOTE, YES],
         account: Account::One,
@@ -689,6 +725,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["evidence"],
+        also: &[],
         args: &[need("REQUEST_ID", "The command.")],
         flags: &[
             flag("output", "FILE", "Where to; it must not be there yet. Default: the standard output."),
@@ -704,6 +741,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["accounts"],
+        also: &[],
         args: &[],
         flags: &[],
         account: Account::One,
@@ -715,6 +753,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["completion"],
+        also: &[],
         args: &[need("SHELL", "bash, zsh or fish.")],
         flags: &[],
         account: Account::None,
@@ -726,6 +765,7 @@ pub const VERBS: &[Verb] = &[
     },
     Verb {
         words: &["man"],
+        also: &[],
         args: &[],
         flags: &[],
         account: Account::None,

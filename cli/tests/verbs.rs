@@ -533,6 +533,46 @@ fn completion_and_man_page() {
     assert!(kept == made, "docs/kiosklink.1 is not what `kiosklink man` prints: BLESS=1 writes it");
 }
 
+/// The same verb in C, C++, Python and here.
+#[test]
+fn every_verb_of_the_library_is_a_command_by_its_name() {
+    let read =
+        |path: &str| std::fs::read_to_string(format!("{}/../{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let layout: Value = serde_json::from_str(&read("abi/layout.json")).unwrap();
+    let verbs =
+        layout["constants"].as_object().unwrap().keys().filter_map(|name| name.strip_prefix("KL_VERB_"));
+    let mut names: Vec<String> = verbs.map(str::to_lowercase).collect();
+    assert_eq!(names.len(), 19);
+    // What settles a command, closes a visit and mends a journal.
+    names.extend(["command_pending", "command_resolve", "command_wait", "command_settle"].map(str::to_owned));
+    names.extend(["visit_list", "visit_close", "journal_adopt", "journal_repair"].map(str::to_owned));
+    let (page, (_, man, _), (_, bash, _)) =
+        (read("docs/command.md"), bare(&["man"]), bare(&["completion", "bash"]));
+    for name in names {
+        assert!(layout["functions"].get(format!("kl_{name}")).is_some(), "kl_{name}");
+        let dashed = name.replace('_', "-");
+        for spelled in [&name, &dashed] {
+            let (code, text, _) = bare(&["help", spelled]);
+            assert!(code == 0 && text.contains("Examples:"), "{spelled}: {text}");
+            assert!(
+                !name.contains('_') || text.contains(&format!("The same: kiosklink {dashed}.")),
+                "{text}"
+            );
+        }
+        assert!(page.contains(&format!("`{dashed}")), "docs/command.md does not name {dashed}");
+        assert!(man.contains(&dashed.replace('-', "\\-")), "the man page does not name {dashed}");
+        assert!(bash.contains(&format!("\"{dashed} \"*")), "bash does not complete {dashed}");
+    }
+    // It reads arguments and flags as the short one does.
+    for words in [&["code", "lookup"][..], &["code-lookup"], &["code_lookup"]] {
+        let (code, _, said) = bare(words);
+        assert!(code == 64 && said.contains("code lookup needs CODE"), "{words:?} {code} {said}");
+    }
+    // In two words there is no other name than the short one.
+    let (code, _, said) = bare(&["door", "open"]);
+    assert!(code == 64 && said.contains("unknown command door open"), "{code} {said}");
+}
+
 #[test]
 fn every_command_is_in_the_documentation() {
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/command.md")).unwrap();
