@@ -2709,7 +2709,10 @@ KL_MUST_USE kl_status kl_client_time(kl_client *client,
                                      kl_time_source *source,
                                      kl_error *err);
 
-/** What the network layer of a client has done so far. Yours: kl_stats stats = KL_STATS_INIT;. */
+/**
+ * What a client has done so far, with its views. Yours: kl_stats stats = KL_STATS_INIT;. Counts begin at 0 with the client
+ * and start again from 0 after 4,294,967,295: what matters is how much they grew.
+ */
 typedef struct kl_stats {
   /** sizeof(kl_stats). */
   uint32_t struct_size;
@@ -2725,15 +2728,42 @@ typedef struct kl_stats {
   uint32_t requests;
   /** Those of them that went over a kept connection. */
   uint32_t reused;
+  /**
+   * What was tried again: reads, tokens, and requests whose kept connection was found dead before a byte was answered.
+   */
+  uint32_t retries;
+  /** Calls that have ended and that went to the platform, or would have: each has a timeout_ms. */
+  uint32_t calls;
+  /**
+   * How long all of these took together, from entry to answer, in milliseconds: waiting for the journal, retries and pauses
+   * included.
+   */
+  uint32_t call_ms;
+  /** How long the slowest of them took, in milliseconds. */
+  uint32_t call_max_ms;
+  /** How often a function that returns kl_outcome returned KL_DONE. */
+  uint32_t done;
+  /** How often one returned KL_NOT_DONE. */
+  uint32_t not_done;
+  /** How often one returned KL_UNKNOWN. */
+  uint32_t unknown;
+  /**
+   * Handles that are alive now: of every kind and client, in this process and this copy of the library. A number that only
+   * grows tells of results that are not freed.
+   */
+  uint32_t handles;
 } kl_stats;
-#define KL_STATS_INIT {sizeof(kl_stats), 0, 0, 0, 0, 0, 0}
+#define KL_STATS_INIT {sizeof(kl_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
 
 /**
- * Counts of what the network layer did, for a status page and for tests. Sends nothing.
+ * Counts of what the client did, how long its calls took, and what became of its acts; for a status page and for tests. Sends
+ * nothing.
  *
  * Codes: none of its own.
  */
-KL_MUST_USE kl_status kl_client_stats(kl_client *client, kl_stats *out, kl_error *err);
+KL_MUST_USE kl_status kl_client_stats(kl_client *client,
+                                      kl_stats *out,
+                                      kl_error *err);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -848,7 +848,7 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
     detail::seen(kl_client_time(get(), &time.unix_seconds, &time.source, err.raw()));
     return time;
   }
-  /// What the network layer did so far. Sends nothing.
+  /// What this client and its views did so far: kl_client_stats. Sends nothing.
   kl_stats stats(Error &err) const noexcept {
     kl_stats stats = KL_STATS_INIT;
     detail::seen(kl_client_stats(get(), &stats, err.raw()));

@@ -391,6 +391,82 @@ fn null_in_every_pointer_of_every_function() {
     assert_eq!((code, text.as_str()), (0, "0 wrong\n"));
 }
 
+/// Whatever is handed over where a handle is wanted and is none that can be used: each function writes one line of the log, and says
+/// what was wanted. Freeing NULL is allowed; `kl_task_cancel` is for signal handlers and writes nothing.
+#[test]
+fn every_misuse_of_a_handle_is_one_line_in_the_log_for_every_function() {
+    let mut source = String::from(FRONT);
+    source.push_str(
+        "#include <stddef.h>\n#include <string.h>\nstatic int lines, bad; static char last[300];\n\
+         static void on_line(void *user, kl_log_level level, const char *line) {\n\
+           (void)user; (void)level; lines++; strncpy(last, line, sizeof last - 1); }\n\
+         static void one(const char *function, const char *what, int wanted) {\n\
+           if (lines != wanted || (wanted == 1 && strncmp(last, \"handle 0x\", 9) != 0)) {\n\
+             bad++; printf(\"%s with a %s handle: %d lines, the last %s\\n\", function, what, lines, last); }\n\
+           lines = 0; }\n\
+         int main(int argc, char **argv) {\n(void)argc; kl_error err = KL_ERROR_INIT; char wild[64] = \"\";\n\
+         kl_config *config = NULL, *gone_config = NULL; kl_client *client = NULL, *gone_client = NULL, *orphan = NULL, *parent = NULL;\n\
+         if (kl_config_load(argv[1], \"yopoint\", &config, &err) || kl_config_load(argv[1], \"yopoint\", &gone_config, &err) ||\n\
+             kl_client_new(config, &client, &err) || kl_client_new(config, &gone_client, &err) ||\n\
+             kl_client_new(config, &parent, &err) || kl_client_view(parent, NULL, &orphan, &err)) return 64;\n\
+         kl_config_free(gone_config); kl_client_free(gone_client); kl_client_free(parent);\n\
+         if (kl_set_log(KL_LOG_LEVEL_ERROR, on_line, NULL, &err)) return 64;\n",
+    );
+    let handles: Vec<String> = {
+        let layout = std::fs::read_to_string(root().join("abi/layout.json")).unwrap();
+        let layout: Value = serde_json::from_str(&layout).unwrap();
+        layout["opaque"].as_array().unwrap().iter().map(|v| v.as_str().unwrap().to_owned()).collect()
+    };
+    let mut tried = 0;
+    for (name, _, params) in prototypes() {
+        for (i, (kind, _)) in params.iter().enumerate() {
+            let bare = kind.trim_start_matches("const ").trim_end_matches(" *");
+            if !handles.iter().any(|handle| handle == bare) {
+                continue;
+            }
+            let lines = |free_null: bool| usize::from(name != "kl_task_cancel" && !free_null);
+            let frees = name.ends_with("_free");
+            let mut cases = vec![("NULL", "NULL".to_owned(), lines(frees))];
+            let other = if bare == "kl_config" { "client" } else { "config" };
+            cases.push(("wrong", format!("({kind})(const void *){other}"), lines(false)));
+            cases.push(("foreign", format!("({kind})(const void *)wild"), lines(false)));
+            let freed = match bare {
+                "kl_config" => Some("gone_config"),
+                "kl_client" => Some("gone_client"),
+                _ => None,
+            };
+            cases.extend(freed.map(|handle| ("freed", handle.to_owned(), 1)));
+            // A view may be freed after its client.
+            if bare == "kl_client" && !frees {
+                cases.push(("orphan", "orphan".to_owned(), 1));
+            }
+            for (what, handle, wanted) in cases {
+                source.push_str("{ ");
+                let given: Vec<String> = (params.iter().enumerate())
+                    .map(
+                        |(j, (kind, param))| {
+                            if i == j { handle.clone() } else { valid(kind, param, j, &mut source) }
+                        },
+                    )
+                    .collect();
+                // Another parameter that is no handle must not be the first to be found out.
+                let given = given.join(", ");
+                writeln!(source, "(void){name}({given}); one(\"{name}\", \"{what}\", {wanted}); }}").unwrap();
+                tried += 1;
+            }
+        }
+    }
+    source.push_str(
+        "(void)kl_set_log(KL_LOG_LEVEL_OFF, NULL, NULL, NULL); kl_client_free(orphan); kl_client_free(client); kl_config_free(config);\n\
+         printf(\"%d wrong\\n\", bad); return bad != 0; }\n",
+    );
+    assert!(tried > 250, "only {tried}");
+    let program = compiled("misuse-log", &source, "lib");
+    let sim = simulator();
+    let (code, text) = run(Command::new(program).arg(accounts(&sim, "misuse-log-accounts")));
+    assert_eq!((code, text.as_str()), (0, "0 wrong\n"));
+}
+
 /// A view is a client for every function: it answers the same. When its client is freed, nothing answers through it.
 #[test]
 fn every_function_takes_a_view_for_its_client() {
@@ -463,6 +539,65 @@ fn compiled(name: &str, source: &str, library: &str) -> PathBuf {
         .arg(format!("-Wl,-rpath,{}", lib.display())));
     assert_eq!(code, 0, "{text}");
     program
+}
+
+/// Calls, what became of acts, and handles, as a status page shows them.
+#[test]
+fn statistics_count_calls_acts_and_handles() {
+    let source = "#include <kiosklink.h>\n#include <stdio.h>\n#include <string.h>\n\
+        #define CHECK(c) do { if (!(c)) { bad++; printf(\"%d: %s\\n\", __LINE__, #c); } } while (0)\n\
+        static kl_client *client; static int bad;\n\
+        static kl_stats now(void) { kl_stats s = KL_STATS_INIT; CHECK(kl_client_stats(client, &s, NULL) == KL_OK); return s; }\n\
+        int main(int argc, char **argv) {\n\
+          kl_error err = {0}; kl_config *config = NULL; kl_client *view = NULL; kl_cabinets *list = NULL;\n\
+          kl_command *command = NULL; kl_door_request door = {0}; kl_commands *all = NULL; (void)argc;\n\
+          if (kl_config_load(argv[1], \"yopoint\", &config, &err) != KL_OK) return 64;\n\
+          if (kl_client_new(config, &client, &err) != KL_OK || kl_client_view(client, NULL, &view, &err) != KL_OK) return 64;\n\
+          kl_stats a = now();\n\
+          CHECK(a.calls == 0 && a.call_ms == 0 && a.call_max_ms == 0 && a.done + a.not_done + a.unknown + a.retries == 0);\n\
+          CHECK(a.handles == 3);\n\
+          CHECK(kl_ping(view, &err) == KL_OK && kl_cabinet_list(client, NULL, &list, &err) == KL_OK);\n\
+          a = now(); CHECK(a.calls == 2 && a.retries == 0 && a.handles == 4);\n\
+          kl_cabinets_free(list); kl_cabinets_free(list); CHECK(now().handles == 3);\n\
+          if (strcmp(argv[2], \"retry\") == 0) {\n\
+            CHECK(kl_ping(client, &err) == KL_OK); a = now();\n\
+            CHECK(a.calls == 3 && a.retries == 1 && a.call_max_ms >= 300 && a.call_ms >= a.call_max_ms);\n\
+          } else {\n\
+            door.request_id = argv[2]; door.cabinet_id = \"5f6da2362201410011000001\";\n\
+            kl_outcome lost = strcmp(argv[2], \"lost\") == 0 ? KL_UNKNOWN : KL_DONE;\n\
+            CHECK(kl_door_open(client, &door, &command, &err) == lost);\n\
+            a = now(); CHECK(a.calls == 3 && a.done == (lost == KL_DONE) && a.unknown == (lost == KL_UNKNOWN) && a.not_done == 0);\n\
+            kl_command_free(command);\n\
+            CHECK(kl_door_open(view, &door, &command, &err) == lost); kl_command_free(command);\n\
+            door.request_id = \"another\"; door.cabinet_id = NULL; CHECK(kl_door_open(view, &door, &command, &err) == KL_NOT_DONE);\n\
+            a = now(); CHECK(a.calls == 4 && a.not_done == 1 && a.done + a.unknown == 2);\n\
+            /* A look at the journal is no call, nor is what asks nobody. */\n\
+            CHECK(kl_command_list(client, 0, KL_COMMAND_FILTER_ANY, &all, &err) == KL_OK && kl_client_can(client, KL_VERB_PING));\n\
+            kl_commands_free(all); CHECK(now().calls == 4);\n\
+          }\n\
+          kl_client_free(view); kl_config_free(config); CHECK(now().handles == 1);\n\
+          kl_client_free(client); return bad; }\n";
+    let program = compiled("statistics", source, "lib");
+    for (name, fault_at) in
+        [("done", None), ("lost", Some("act_then_drop")), ("retry", Some("drop_before_acting"))]
+    {
+        let sim = simulator();
+        let file = accounts(&sim, &format!("statistics-{name}"));
+        let mut all: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        // Nobody can be asked what became of the lost one.
+        all["accounts"]["yopoint"]["own_trade_no"] = json!("no");
+        std::fs::write(&file, all.to_string()).unwrap();
+        let method = if name == "retry" { "api.test" } else { "cabinet.open.door" };
+        if let Some(what) = fault_at {
+            // The retry's answer is late, too.
+            fault(&sim, method, json!({"fault": what, "skip": if name == "retry" { 1 } else { 0 }}));
+        }
+        if name == "retry" {
+            fault(&sim, method, json!({"fault": "late", "ms": 300, "skip": 1}));
+        }
+        let (code, text) = run(Command::new(&program).arg(&file).arg(name));
+        assert_eq!((code, text.as_str()), (0, ""), "{name}");
+    }
 }
 
 /// What is not looked at is warned of, at a door above all.

@@ -766,6 +766,14 @@ class kl_stats(Structure):
         ("resumed", c_uint32),
         ("requests", c_uint32),
         ("reused", c_uint32),
+        ("retries", c_uint32),
+        ("calls", c_uint32),
+        ("call_ms", c_uint32),
+        ("call_max_ms", c_uint32),
+        ("done", c_uint32),
+        ("not_done", c_uint32),
+        ("unknown", c_uint32),
+        ("handles", c_uint32),
     ]
 
 

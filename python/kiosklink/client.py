@@ -350,7 +350,7 @@ class Client(_Owner):
         return ClientTime(now.value, TimeSource(source.value))
 
     def stats(self) -> Stats:
-        """Counts of what the network layer did. Sends nothing."""
+        """Counts of what the client did, how long its calls took, and what became of its acts. Sends nothing."""
         raw = request(_abi.kl_stats)
         self._lib.call("kl_client_stats", self._handle, ctypes.byref(raw))
         return models.stats(raw)

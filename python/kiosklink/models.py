@@ -436,7 +436,7 @@ class Company:
 
 @dataclass(frozen=True)
 class Stats:
-    """What the network layer of a client has done so far."""
+    """What a client has done so far, with its views. Counts wrap after 4,294,967,295."""
 
     lookups: int
     connects: int
@@ -447,6 +447,22 @@ class Stats:
     """Requests of which at least one byte left."""
     reused: int
     """Requests that went over a kept connection."""
+    retries: int
+    """What was tried again: reads, tokens, and requests whose kept connection was found dead."""
+    calls: int
+    """Calls that have ended and went to the platform, or would have."""
+    call_ms: int
+    """How long all of these took together, from entry to answer, in milliseconds."""
+    call_max_ms: int
+    """How long the slowest of them took, in milliseconds."""
+    done: int
+    """How often an act, or what tells of one, was done."""
+    not_done: int
+    """How often it was not done: :class:`NotDone`."""
+    unknown: int
+    """How often it was unknown: :class:`OutcomeUnknown`."""
+    handles: int
+    """Handles of the library that are alive in this process."""
 
 
 @dataclass(frozen=True)

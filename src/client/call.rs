@@ -18,6 +18,7 @@ use crate::time::Deadline;
 use crate::time::clock::{Origin, SigningTime, Source, monotonic_ms};
 use crate::token::{Caller, Want};
 use crate::transport::{Failure, Purpose, Reply};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How often a read is tried inside its deadline.
@@ -38,6 +39,17 @@ pub(crate) struct Call<'a> {
     pub token: CancelToken,
     /// What it may still send must leave before this, on the monotonic clock.
     pub expires: Option<u64>,
+    /// When it was entered, on the monotonic clock; `None` for a part of another call and for a look at the journal, which are not
+    /// counted.
+    pub entered_ms: Option<u64>,
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if let Some(entered) = self.entered_ms {
+            self.inner().tally.took(monotonic_ms().saturating_sub(entered));
+        }
+    }
 }
 
 /// When a request was signed: by the time for this origin, and by the device's own clock.
@@ -160,6 +172,11 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Something is tried once more.
+    fn again(&self) {
+        self.inner().tally.retries.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The only retry loop; `taken` becomes true when one of the tries may have been taken though its answer did not come.
     fn patiently(&self, op: &Op<'_>, taken: &mut bool) -> Result<Answer> {
         let mut corrected = false;
@@ -176,6 +193,7 @@ impl<'a> Call<'a> {
             if error.status() == KL_E_TIMESTAMP && !corrected {
                 // The answer taught the platform's time: the same question, signed with it, is a new one.
                 corrected = true;
+                self.again();
                 continue;
             }
             let again = error.details().advice == Advice::Retry && error.status() != KL_E_CANCELLED;
@@ -195,6 +213,7 @@ impl<'a> Call<'a> {
                 return Err(error);
             }
             log_line!(Debug, "trying again in {pause} ms: {}", error.message());
+            self.again();
             self.token.pause(Duration::from_millis(pause))?;
         }
     }
@@ -274,6 +293,7 @@ impl<'a> Call<'a> {
             if purpose == Purpose::Read || attempt == ATTEMPTS || !again || late {
                 return Err(error);
             }
+            self.again();
             self.token.pause(Duration::from_millis(pause))?;
         }
     }

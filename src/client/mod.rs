@@ -4,6 +4,7 @@ mod call;
 mod callbacks;
 mod pages;
 mod resolve;
+mod tally;
 pub(crate) mod task;
 mod view;
 mod work;
@@ -19,7 +20,7 @@ use crate::platform::{self, Answer, Nature, Op, Platform};
 use crate::status::*;
 use crate::store::file::Folder;
 use crate::time::Deadline;
-use crate::time::clock::{Clock, Estimate, Source};
+use crate::time::clock::{Clock, Estimate, Source, monotonic_ms};
 use crate::token::Tokens;
 use crate::transport::{Stats, Transport};
 use call::{Call, mismatch};
@@ -31,6 +32,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tally::Tally;
 use task::Tasks;
 use view::View;
 use work::Work;
@@ -54,6 +56,7 @@ struct Inner {
     command_ttl_ms: u32,
     tries_a_minute: u32,
     tasks: Tasks,
+    tally: Tally,
     retired: AtomicBool,
     _masked: Vec<Masked>,
 }
@@ -99,6 +102,7 @@ impl Client {
             command_ttl_ms: config.number("command_ttl_ms"),
             tries_a_minute: config.number("code_tries_per_minute"),
             tasks: Tasks::new(config.number("task_threads"), config.number("task_stack_kib")),
+            tally: Tally::default(),
             retired: AtomicBool::new(false),
             _masked: config.secrets().filter_map(Masked::new).collect(),
         };
@@ -109,7 +113,7 @@ impl Client {
     fn enter(&self) -> Result<Call<'_>> {
         self.check()?;
         let (deadline, token) = (Deadline::after(self.1.timeout()), self.1.token()?);
-        Ok(Call { client: self, deadline, token, expires: None })
+        Ok(Call { client: self, deadline, token, expires: None, entered_ms: Some(monotonic_ms()) })
     }
 
     fn read(&self, op: &Op<'_>) -> Result<Answer> {
@@ -319,6 +323,11 @@ impl Client {
     /// What the network layer has done so far.
     pub fn stats(&self) -> Stats {
         self.0.transport.stats()
+    }
+
+    /// What its calls, and those of its views, have come to.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.0.tally
     }
 
     /// The platform's time with its error bounds.

@@ -68,7 +68,7 @@ impl Client {
 
     /// An act that cannot be undone.
     pub(super) fn command(&self, mut work: Work) -> Result<Command> {
-        let call = self.enter().map_err(|e| unknown_name(work.request_id(), e))?;
+        let mut call = self.enter().map_err(|e| unknown_name(work.request_id(), e))?;
         if work.request_id().is_empty() && !work.needs_name() {
             // A write without a name is sent once in this call; its order is locked all the same.
             work.set_name(&self.0.commands.request_id_new(call.wait()).map_err(not_done)?);
@@ -77,7 +77,7 @@ impl Client {
         let platform = &*self.0.platform;
         self.sendable(&work).map_err(|e| self.0.commands.outcome_of(&id, e, call.wait()))?;
         let ttl = if work.ttl_ms() == 0 { self.0.command_ttl_ms } else { work.ttl_ms() };
-        let call = Call { expires: Some(monotonic_ms() + u64::from(ttl)), ..call };
+        call.expires = Some(monotonic_ms() + u64::from(ttl));
         let mut asked = false;
         loop {
             let act = work.act();
@@ -239,7 +239,7 @@ impl Client {
         let within = || {
             let own = Deadline::after(self.1.timeout());
             let deadline = if timeout_ms == 0 { own } else { own.earlier(deadline) };
-            Call { client: self, deadline, token: whole.token.clone(), expires: None }
+            Call { client: self, deadline, token: whole.token.clone(), expires: None, entered_ms: None }
         };
         // Another thread may be inside just now; another process that does not let go is not waited for longer than asked.
         let patience = Duration::from_millis(u64::from(timeout_ms).max(100)).min(LOOK);
@@ -390,8 +390,10 @@ impl Client {
 
     /// A look at the journal: nothing is sent.
     pub(super) fn look(&self) -> Result<Call<'_>> {
-        let call = self.enter()?;
-        Ok(Call { deadline: call.deadline.earlier(Deadline::after(LOOK)), ..call })
+        let mut call = self.enter()?;
+        call.deadline = call.deadline.earlier(Deadline::after(LOOK));
+        call.entered_ms = None;
+        Ok(call)
     }
 }
 

@@ -4,12 +4,14 @@ use super::config::kl_config;
 use super::error::kl_error;
 use super::handle::{self, Handle, HandleKind};
 use super::text::{self, caller_struct};
-use super::{Out, fill, give, guard, look, make, with_client};
+use super::{Out, fill, give, guard, make, with_client};
 use crate::client::Client;
+use crate::error::Outcome;
 use crate::model::Verb;
 use crate::status::*;
 use crate::time::clock::Source;
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// One account on one platform, or a view of it (`kl_client_view`). Opaque; any number of threads may use it at the same
 /// time.
@@ -34,7 +36,8 @@ pub const KL_TIME_SOURCE_FIRMWARE: kl_time_source = 2;
 /// The time was learned from the platform.
 pub const KL_TIME_SOURCE_PLATFORM: kl_time_source = 3;
 
-/// What the network layer of a client has done so far. Yours: `kl_stats stats = KL_STATS_INIT;`.
+/// What a client has done so far, with its views. Yours: `kl_stats stats = KL_STATS_INIT;`. Counts begin at 0 with the client
+/// and start again from 0 after 4,294,967,295: what matters is how much they grew.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct kl_stats {
@@ -52,6 +55,24 @@ pub struct kl_stats {
     pub requests: u32,
     /// Those of them that went over a kept connection.
     pub reused: u32,
+    /// What was tried again: reads, tokens, and requests whose kept connection was found dead before a byte was answered.
+    pub retries: u32,
+    /// Calls that have ended and that went to the platform, or would have: each has a `timeout_ms`.
+    pub calls: u32,
+    /// How long all of these took together, from entry to answer, in milliseconds: waiting for the journal, retries and pauses
+    /// included.
+    pub call_ms: u32,
+    /// How long the slowest of them took, in milliseconds.
+    pub call_max_ms: u32,
+    /// How often a function that returns `kl_outcome` returned `KL_DONE`.
+    pub done: u32,
+    /// How often one returned `KL_NOT_DONE`.
+    pub not_done: u32,
+    /// How often one returned `KL_UNKNOWN`.
+    pub unknown: u32,
+    /// Handles that are alive now: of every kind and client, in this process and this copy of the library. A number that only
+    /// grows tells of results that are not freed.
+    pub handles: u32,
 }
 
 /// What a view has of its own: `kl_view_options o = KL_VIEW_OPTIONS_INIT;`.
@@ -66,7 +87,23 @@ pub struct kl_view_options {
 }
 
 caller_struct!(kl_view_options { struct_size, timeout_ms });
-caller_struct!(kl_stats { struct_size, lookups, connects, handshakes, resumed, requests, reused });
+caller_struct!(kl_stats {
+    struct_size,
+    lookups,
+    connects,
+    handshakes,
+    resumed,
+    requests,
+    reused,
+    retries,
+    calls,
+    call_ms,
+    call_max_ms,
+    done,
+    not_done,
+    unknown,
+    handles,
+});
 
 /// Makes a client. Checks every setting, reads the CA and certificate files, sends nothing and starts no thread; works
 /// without a network. `config` may be freed afterwards. End it with `kl_client_free`.
@@ -182,7 +219,8 @@ pub unsafe extern "C" fn kl_client_time(
     })
 }
 
-/// Counts of what the network layer did, for a status page and for tests. Sends nothing.
+/// Counts of what the client did, how long its calls took, and what became of its acts; for a status page and for tests. Sends
+/// nothing.
 ///
 /// Codes: none of its own.
 #[unsafe(no_mangle)]
@@ -199,6 +237,15 @@ pub unsafe extern "C" fn kl_client_stats(
         known.resumed = s.resumed;
         known.requests = s.requests;
         known.reused = s.reused;
+        let (tally, get) = (client.tally(), |counter: &AtomicU32| counter.load(Ordering::Relaxed));
+        known.retries = get(&tally.retries).wrapping_add(s.retried);
+        known.calls = get(&tally.calls);
+        known.call_ms = get(&tally.call_ms);
+        known.call_max_ms = get(&tally.slowest_ms);
+        known.done = tally.outcome(Outcome::Done);
+        known.not_done = tally.outcome(Outcome::NotDone);
+        known.unknown = tally.outcome(Outcome::Unknown);
+        known.handles = handle::alive() as u32;
         Ok(())
     })
 }
@@ -250,7 +297,12 @@ pub const KL_VERB_CALL: kl_verb = 19;
 #[unsafe(no_mangle)]
 pub extern "C" fn kl_client_can(client: *mut kl_client, verb: kl_verb) -> i32 {
     let verb = Verb::all().into_iter().find(|known| *known as i32 == verb);
-    look(client, 0, |client| verb.is_some_and(|verb| client.can(verb)).into())
+    let mut can = false;
+    with_client(client, std::ptr::null_mut(), |client| {
+        can = verb.is_some_and(|verb| client.can(verb));
+        Ok(())
+    });
+    can.into()
 }
 
 #[cfg(test)]

@@ -337,6 +337,11 @@ impl Drop for Place {
     }
 }
 
+/// How many handles of this process there are that nobody has freed.
+pub(super) fn alive() -> usize {
+    own().table().slots.iter().filter(|slot| slot.held.is_some()).count()
+}
+
 /// Whether it is the number of a handle of this kind, freed or not. Looks nothing up.
 pub(super) fn looks_like<H: Handle>(handle: *const H) -> bool {
     handle.addr() & ((1 << KIND_BITS) - 1) == H::KIND as usize
@@ -425,8 +430,14 @@ fn refused(handle: *const c_void, sort: &Sort, why: Misuse) -> Error {
             (KL_E_FORKED, format!("this {wanted} was made before the fork; a child makes its own"))
         }
     };
-    log_line!(Error, "handle {:#x}: {message}", handle.addr());
-    Error::new(status, message)
+    let error = Error::new(status, message);
+    told_off(handle, &error);
+    error
+}
+
+/// The line.
+pub(super) fn told_off(handle: *const c_void, error: &Error) {
+    log_line!(Error, "handle {:#x}: {}", handle.addr(), error.message());
 }
 
 #[cfg(test)]

@@ -270,7 +270,7 @@ extern "C" fn on_client(
 #[inline(never)]
 #[allow(improper_ctypes_definitions)]
 extern "C" fn through_client(
-    held: *const c_void,
+    handle_of: *const c_void,
     sort: &Sort,
     err: *mut kl_error,
     kind: Kind<'_>,
@@ -281,8 +281,9 @@ extern "C" fn through_client(
     let mut found = None;
     process::check();
     let looked = caught(&mut || {
-        found = Some(handle::get_any(held, sort).and_then(|held| {
-            client_of(&*held).ok_or_else(internal)?.check()?;
+        found = Some(handle::get_any(handle_of, sort).and_then(|held| {
+            let client = client_of(&*held).ok_or_else(internal)?;
+            client.check().inspect_err(|error| handle::told_off(handle_of, error))?;
             Ok(held)
         }));
     });
@@ -311,6 +312,9 @@ extern "C" fn through_client(
         }
     }
     let outcome = result.as_ref().err().map_or(kind.worked(), |error| error.details().outcome);
+    if let (Kind::Act(_), Some(client)) = (kind, client) {
+        client.tally().told(outcome);
+    }
     let status = match place {
         Some(place) => error::report(place, result, kind.worked()),
         None => KL_E_ARGUMENT,

@@ -191,7 +191,8 @@ void reads(const kl::Client &client, const char *cabinet) {
   kl::Time now = client.time(err);
   GOOD(err);
   CHECK(now.unix_seconds > 1700000000 && now.source == KL_TIME_SOURCE_PLATFORM);
-  CHECK(client.stats(err).requests > 0 && !err);
+  kl_stats stats = client.stats(err);
+  CHECK(!err && stats.requests > 0 && stats.calls > 1 && stats.handles > 1 && stats.call_ms >= stats.call_max_ms);
 
   kl::Cabinets all = client.cabinet_list(err);
   GOOD(err);

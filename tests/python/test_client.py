@@ -278,6 +278,10 @@ class Reads(Case):
         stats = client.stats()
         self.assertEqual((stats.connects, stats.handshakes), (1, 1))
         self.assertGreater(stats.requests, 3)
+        self.assertGreater(stats.calls, 5)
+        self.assertGreaterEqual(stats.call_ms, stats.call_max_ms)
+        self.assertEqual((stats.done, stats.not_done, stats.unknown, stats.retries), (0, 0, 0, 0))
+        self.assertGreaterEqual(stats.handles, 1)
 
     def test_long_lists_hold_one_page(self):
         client = self.client()
