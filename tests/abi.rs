@@ -228,6 +228,86 @@ fn a_library_without_symbol_versions_or_with_wrong_ones_is_refused() {
     }
 }
 
+/// A program that prints what it was called with, in place of rustc and of a linker.
+fn printing(folder: &std::path::Path, name: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let path = folder.join(name);
+    std::fs::write(&path, format!("#!/bin/sh\necho \"{name} linker=${{KIOSKLINK_LINKER-none}} $*\"\n"))
+        .unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn whatever_linker_was_chosen_is_run_and_gets_our_map() {
+    let folder = scratch("symbol-versions-wrappers");
+    let rustc = printing(&folder, "rustc");
+    let with = |arguments: &[&str]| {
+        let mut command = Command::new(root().join("scripts/rustc-versioned"));
+        command.env_remove("KIOSKLINK_LINKER").arg(&rustc).args(arguments);
+        let (code, text) = run(&mut command);
+        assert_eq!(code, 0, "{text}");
+        text
+    };
+    let ours = ["--crate-name", "kiosklink", "--crate-type", "cdylib"];
+    for (chosen, linker) in [
+        (&[][..], "cc"),
+        (&["-C", "linker=arm-gcc"], "arm-gcc"),
+        (&["-Clinker=one", "-C", "linker=two words"], "two words"),
+        (&["--codegen", "linker=clang"], "clang"),
+        (&["--codegen=linker=clang"], "clang"),
+    ] {
+        let text = with(&[&ours[..], chosen].concat());
+        assert!(text.starts_with(&format!("rustc linker={linker} ")), "{text}");
+        assert!(text.trim_end().ends_with("/scripts/link-versioned"), "{text}");
+    }
+    assert!(with(&["--crate-name=kiosklink", "--crate-type=cdylib,staticlib"]).contains("link-versioned"));
+    // What is no shared library of ours is built as ever.
+    for others in [
+        &["--crate-name", "kiosklink", "--crate-type", "lib", "-C", "linker=x"][..],
+        &["--crate-name", "kiosklink_sim", "--crate-type", "cdylib"],
+        &["-vV"],
+    ] {
+        assert_eq!(with(others), format!("rustc linker=none {}\n", others.join(" ")));
+    }
+
+    // The linker.
+    let linker = printing(&folder, "ld");
+    let map = root().join("abi/kiosklink.map");
+    let theirs = folder.join("list");
+    let functions = read("abi/exports.txt");
+    let link = |functions: &str| {
+        let list = functions.lines().map(|f| format!("    {f};\n")).collect::<String>();
+        std::fs::write(&theirs, format!("{{\n  global:\n{list}\n  local:\n    *;\n}};")).unwrap();
+        let mut command = Command::new(root().join("scripts/link-versioned"));
+        command
+            .env("KIOSKLINK_LINKER", &linker)
+            .arg("-a b")
+            .arg(format!("-Wl,--version-script={}", theirs.display()));
+        run(command.arg("-shared"))
+    };
+    let (code, text) = link(&functions);
+    let map = map.canonicalize().unwrap();
+    let wanted = format!("-a b -Wl,--version-script={} -shared\n", map.display());
+    assert!(code == 0 && text.ends_with(&wanted), "{text}");
+    // A map that is behind the sources would hide a function.
+    for other in [functions.replace("kl_version\n", ""), format!("{functions}kl_new\n")] {
+        let (code, text) = link(&other);
+        assert!(code == 1 && text.contains("make header"), "{code} {text}");
+    }
+    // The hook of the build for tests is in no version that ships.
+    let (code, text) = link(&format!("{functions}kl_test_panic_at\n"));
+    assert!(
+        code == 0 && text.contains(&format!("--version-script={}.versioned ", theirs.display())),
+        "{text}"
+    );
+    let made = std::fs::read_to_string(folder.join("list.versioned")).unwrap();
+    assert!(
+        made.starts_with(&read("abi/kiosklink.map"))
+            && made.contains("KIOSKLINK_TEST { global:\nkl_test_panic_at;\n};")
+    );
+}
+
 #[test]
 fn a_function_keeps_its_symbol_version_and_a_new_one_gets_the_newest() {
     let first = nodes::generate("", ["kl_b", "kl_a"].into_iter(), "0.2.7");
