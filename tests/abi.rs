@@ -282,7 +282,7 @@ fn whatever_linker_was_chosen_is_run_and_gets_our_map() {
         let mut command = Command::new(root().join("scripts/link-versioned"));
         command
             .env("KIOSKLINK_LINKER", &linker)
-            .arg("-a b")
+            .args(["-a b"])
             .arg(format!("-Wl,--version-script={}", theirs.display()));
         run(command.arg("-shared"))
     };
