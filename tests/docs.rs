@@ -265,17 +265,19 @@ fn every_make_target_and_every_verb_exists() {
             assert!(targets.contains(&word.as_str()), "{at}: make {word} is in no Makefile");
         }
     }
-    // Where the command has its verbs: `words: &["sign", "explain"],`.
+    // Where the command has its verbs: `words: &["sign", "explain"],`, and C's names for them: `also: &["door_open"],`.
     let table = text(&root().join("cli/src/table.rs"));
-    let verbs: Vec<Vec<&str>> = table
-        .lines()
-        .filter_map(|l| l.trim().strip_prefix("words: &[")?.strip_suffix("],"))
-        .map(|list| list.split(", ").map(|word| word.trim_matches('"')).collect())
-        .collect();
+    let listed = |field: &'static str| {
+        let lines = table.lines().filter_map(move |l| l.trim().strip_prefix(field)?.strip_suffix("],"));
+        lines.map(|list| list.split(", ").map(|word| word.trim_matches('"')).collect::<Vec<&str>>())
+    };
+    let verbs: Vec<Vec<&str>> = listed("words: &[").collect();
+    let also: Vec<&str> = listed("also: &[").flatten().collect();
     let called = commands("kiosklink");
     for (at, words) in called.iter().filter(|(_, words)| !words.is_empty()) {
         let known = words[0] == "help"
             || words[0].starts_with("--")
+            || also.contains(&words[0].replace('-', "_").as_str())
             || verbs
                 .iter()
                 .any(|verb| words.len() >= verb.len() && words.iter().zip(verb).all(|(w, v)| w == v));
