@@ -267,6 +267,11 @@ typedef int32_t kl_status;
  * sent.
  */
 #define KL_E_STATE_DIR 620
+/**
+ * Nothing was sent yet: the library keeps the command (send_within_ms) and sends it by itself. Do nothing, and do not repeat
+ * it under another name.
+ */
+#define KL_E_KEPT 621
 /** The callback's signature is wrong or missing. */
 #define KL_E_EVENT_SIGNATURE 700
 /** The callback is not of the platform's form; the message says where. */
@@ -562,13 +567,16 @@ void kl_config_free(kl_config *config);
 typedef struct kl_client kl_client;
 
 /**
- * Makes a client. Checks every setting, reads the CA and certificate files, sends nothing and starts no thread; works
+ * Makes a client. Checks every setting, reads the CA and certificate files, and looks into the journal whether an earlier
+ * client left something to be sent (send_within_ms), which a thread then does; else it starts none. Sends nothing itself; works
  * without a network. config may be freed afterwards. End it with kl_client_free.
  *
  * Codes: KL_E_CONFIG_VALUE, KL_E_CONFIG_MISSING, KL_E_CONFIG_FILE, KL_E_ROOTS, KL_E_CLIENT_CERT,
  * KL_E_JOURNAL to KL_E_STATE_DIR.
  */
-KL_MUST_USE kl_status kl_client_new(const kl_config *config, kl_client **out, kl_error *err);
+KL_MUST_USE kl_status kl_client_new(const kl_config *config,
+                                    kl_client **out,
+                                    kl_error *err);
 
 /**
  * Frees a client, or a view. Its calls in flight on other threads end with KL_E_CANCELLED, its iterators with
@@ -1103,6 +1111,11 @@ typedef struct kl_command_info {
   int64_t started_at;
   /** When its first byte was about to leave, Unix seconds by the device's clock; 0 if none was. */
   int64_t sent_at;
+  /**
+   * It waits to be sent by the library (KL_E_KEPT): for so many milliseconds at most, then it is not done. 0: it does not
+   * wait.
+   */
+  uint32_t kept_for_ms;
 } kl_command_info;
 
 /** What is known of a command. Borrowed from it; NULL if this is no command. */
@@ -1383,8 +1396,13 @@ typedef struct kl_payment_report_request {
   const char *visit_id;
   /** Your own words, kept with it and given back, at most KL_CONTEXT_MAX bytes; may be NULL. */
   const char *context;
+  /**
+   * If no byte of it can leave now (no network, no connection, no TLS), the library keeps it in the journal and sends it by
+   * itself, within so many milliseconds of this call: KL_UNKNOWN with KL_E_KEPT. 0: it does not. Needs state_dir.
+   */
+  uint32_t send_within_ms;
 } kl_payment_report_request;
-#define KL_PAYMENT_REPORT_REQUEST_INIT {sizeof(kl_payment_report_request), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
+#define KL_PAYMENT_REPORT_REQUEST_INIT {sizeof(kl_payment_report_request), 0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 0}
 
 /** What a platform answered, as JSON. Opaque. */
 typedef struct kl_response kl_response;
@@ -1394,9 +1412,11 @@ typedef struct kl_response kl_response;
  * made, or it stays unpaid forever. Signed with pay_key. Yopoint, scenario 1 (doc-3556228); the fields follow the
  * older vending form of the same report, which is inferred to hold for cabinets. Dingshang: PUT /orders/{order_no}
  * with status 1 or 6, within 20 minutes of making the order; the amount and the channel's answer are not sent. It is
- * recorded like a door's command and needs state_dir as that does. End the result with kl_response_free.
+ * recorded like a door's command and needs state_dir as that does. With send_within_ms a report that cannot leave now
+ * (KL_E_KEPT) is sent later by the library: do nothing, and do not repeat it under another name. End the result with
+ * kl_response_free.
  *
- * Codes: *command*.
+ * Codes: KL_E_KEPT, *command*.
  */
 KL_MUST_USE kl_outcome kl_payment_report(kl_client *client,
                                          const kl_payment_report_request *request,
@@ -1407,8 +1427,11 @@ KL_MUST_USE kl_outcome kl_payment_report(kl_client *client,
 typedef struct kl_claim_request {
   /** sizeof this struct. */
   uint32_t struct_size;
-  /** 0. */
-  uint32_t reserved;
+  /**
+   * If no byte of it can leave now (no network, no connection, no TLS), the library keeps it in the journal and sends it by
+   * itself, within so many milliseconds of this call: KL_UNKNOWN with KL_E_KEPT. 0: it does not. Needs state_dir.
+   */
+  uint32_t send_within_ms;
   /** The platform's order number. */
   const char *order_no;
   /** The cabinet, where the platform asks for it (Dingshang); may be NULL. */
@@ -1438,9 +1461,10 @@ typedef struct kl_claim_request {
  * event KL_EVENT_KIND_REFUND_APPROVED then asks you to pay back. Parameter names beside the order number are inferred.
  * Dingshang: PUT /orders/{order_no} with status 2 marks the order and returns the stock; it moves no money.
  * KL_E_BLOCKED, and nothing sent, while it is not known what became of a command of this order. It is recorded like
- * a door's command and needs state_dir as that does. End the result with kl_response_free.
+ * a door's command and needs state_dir as that does. send_within_ms as for kl_payment_report. End the result with
+ * kl_response_free.
  *
- * Codes: *command*.
+ * Codes: KL_E_KEPT, *command*.
  */
 KL_MUST_USE kl_outcome kl_refund_apply(kl_client *client,
                                        const kl_claim_request *request,
@@ -1451,9 +1475,9 @@ KL_MUST_USE kl_outcome kl_refund_apply(kl_client *client,
  * Disputes the goods of an order on the customer's behalf (Yopoint: cabinet.order.user.appeal). Before payment the
  * corrected goods come as KL_EVENT_KIND_RECOGNIZED again; after it a new order comes as KL_EVENT_KIND_ORDER_REPLACED and the
  * old one is refunded. Parameter names beside the order number are inferred. It is recorded like a door's command and
- * needs state_dir as that does. End the result with kl_response_free.
+ * needs state_dir as that does. send_within_ms as for kl_payment_report. End the result with kl_response_free.
  *
- * Codes: *command*.
+ * Codes: KL_E_KEPT, *command*.
  */
 KL_MUST_USE kl_outcome kl_appeal_file(kl_client *client,
                                       const kl_claim_request *request,
@@ -1862,9 +1886,9 @@ void kl_commands_free(kl_commands *list);
  * that docs/proof.md lists. KL_DONE, and out holds it; KL_NOT_DONE: the same request_id may be tried again;
  * KL_UNKNOWN: it is still not known. After a restart call it for each that kl_command_pending lists. When the advice is
  * KL_ADVICE_CALL_PERSON, asking again will not help: a sensor or a person decides (kl_command_settle). A name that was
- * never begun is KL_E_NOT_FOUND and *not done*. End the result with kl_command_free.
+ * never begun is KL_E_NOT_FOUND and *not done*; one that waits to be sent is KL_E_KEPT. End the result with kl_command_free.
  *
- * Codes: *command*.
+ * Codes: KL_E_KEPT, *command*.
  */
 KL_MUST_USE kl_outcome kl_command_resolve(kl_client *client,
                                           const char *request_id,
@@ -1878,7 +1902,8 @@ KL_MUST_USE kl_outcome kl_command_resolve(kl_client *client,
  *
  * *Done* is taken at any time. *Not done* is KL_E_TOO_EARLY while the request may still reach the machine
  * (mature_in_ms of the command, retry_after_ms of the error): look at the door after that time, not before.
- * KL_E_IN_FLIGHT while the process that sends it lives.
+ * KL_E_IN_FLIGHT while the process that sends it lives. A command that waits to be sent by the library is
+ * withdrawn by *not done*, at once.
  *
  * Codes: KL_E_NOT_FOUND, KL_E_REQUEST_ID, KL_E_IN_FLIGHT, KL_E_TOO_EARLY, *journal*.
  */

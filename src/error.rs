@@ -167,7 +167,7 @@ fn tidy(mut text: String, longest: usize) -> String {
     text
 }
 
-fn default_advice(status: kl_status) -> Advice {
+pub(crate) fn default_advice(status: kl_status) -> Advice {
     use crate::status::*;
     match status {
         KL_E_CANCELLED
@@ -190,7 +190,7 @@ fn default_advice(status: kl_status) -> Advice {
         KL_E_UNSETTLED | KL_E_IN_FLIGHT | KL_E_BLOCKED | KL_E_DUPLICATE => Advice::AskFirst,
         KL_E_UNKNOWABLE | KL_E_NOT_MOVED | KL_E_JOURNAL_DAMAGED | KL_E_JOURNAL_MISSING
         | KL_E_JOURNAL_OLDER | KL_E_JOURNAL_COPIED => Advice::CallPerson,
-        KL_OK | KL_E_PLATFORM | KL_E_NOT_FOUND | KL_E_OUT_OF_STOCK => Advice::None,
+        KL_OK | KL_E_KEPT | KL_E_PLATFORM | KL_E_NOT_FOUND | KL_E_OUT_OF_STOCK => Advice::None,
         KL_E_CODE_USED | KL_E_CODE_EXPIRED | KL_E_ORDER_STATE => Advice::None,
         _ => Advice::Fix,
     }

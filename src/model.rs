@@ -559,6 +559,9 @@ pub struct PaymentReport {
     pub visit_id: String,
     /// The caller's own words, kept with the command and given back by it; at most 512 bytes.
     pub context: String,
+    /// If no byte can leave now, the library keeps it and sends it later, within so many milliseconds of the call; 0: it does
+    /// not. Needs a `state_dir`.
+    pub send_within_ms: u32,
     /// The number by which the platform's record shows that this act is ours. The library sets it; the caller leaves it
     /// empty.
     pub mark: String,
@@ -596,6 +599,9 @@ pub struct Complaint {
     pub visit_id: String,
     /// The caller's own words, kept with the command and given back by it; at most 512 bytes.
     pub context: String,
+    /// If no byte can leave now, the library keeps it and sends it later, within so many milliseconds of the call; 0: it does
+    /// not. Needs a `state_dir`.
+    pub send_within_ms: u32,
     /// The number by which the platform's record shows that this act is ours. The library sets it; the caller leaves it
     /// empty.
     pub mark: String,

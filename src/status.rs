@@ -188,6 +188,9 @@ pub const KL_E_JOURNAL_COPIED: kl_status = 619;
 /// The `state_dir` cannot keep a journal: others can write to it, or its file system has no locks or no sync. Nothing was
 /// sent.
 pub const KL_E_STATE_DIR: kl_status = 620;
+/// Nothing was sent yet: the library keeps the command (`send_within_ms`) and sends it by itself. Do nothing, and do not repeat
+/// it under another name.
+pub const KL_E_KEPT: kl_status = 621;
 
 /// The callback's signature is wrong or missing.
 pub const KL_E_EVENT_SIGNATURE: kl_status = 700;
@@ -275,6 +278,7 @@ pub const ALL: &[(kl_status, &str)] = &[
     (KL_E_JOURNAL_OLDER, "KL_E_JOURNAL_OLDER"),
     (KL_E_JOURNAL_COPIED, "KL_E_JOURNAL_COPIED"),
     (KL_E_STATE_DIR, "KL_E_STATE_DIR"),
+    (KL_E_KEPT, "KL_E_KEPT"),
     (KL_E_EVENT_SIGNATURE, "KL_E_EVENT_SIGNATURE"),
     (KL_E_EVENT, "KL_E_EVENT"),
     (KL_E_EVENT_TIME, "KL_E_EVENT_TIME"),

@@ -58,6 +58,7 @@ pub fn row(c: &Command) -> Row {
         ("age_ms", Cell::Millis(c.age_ms)),
         ("outcome", text(outcome)),
         ("mature_in_ms", Cell::Millis(c.mature_in_ms.into())),
+        ("kept_for_ms", Cell::Millis(c.kept_for_ms.into())),
         ("physical", word(c.physical)),
         ("physical_error", text(&c.physical_error)),
         ("settled_by", if c.settled_by == SettledBy::Nobody { text("") } else { word(c.settled_by) }),

@@ -95,6 +95,7 @@ KL_E_JOURNAL_MISSING = 617
 KL_E_JOURNAL_OLDER = 618
 KL_E_JOURNAL_COPIED = 619
 KL_E_STATE_DIR = 620
+KL_E_KEPT = 621
 KL_E_EVENT_SIGNATURE = 700
 KL_E_EVENT = 701
 KL_E_EVENT_TIME = 702
@@ -413,6 +414,7 @@ class kl_command_info(Structure):
         ("age_ms", c_uint64),
         ("started_at", c_int64),
         ("sent_at", c_int64),
+        ("kept_for_ms", c_uint32),
     ]
 
 
@@ -496,13 +498,14 @@ class kl_payment_report_request(Structure):
         ("request_id", c_char_p),
         ("visit_id", c_char_p),
         ("context", c_char_p),
+        ("send_within_ms", c_uint32),
     ]
 
 
 class kl_claim_request(Structure):
     _fields_ = [
         ("struct_size", c_uint32),
-        ("reserved", c_uint32),
+        ("send_within_ms", c_uint32),
         ("order_no", c_char_p),
         ("cabinet_id", c_char_p),
         ("reason", c_char_p),

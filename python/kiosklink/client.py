@@ -804,11 +804,13 @@ class Client(_Owner):
         extra: Json = None,
         visit_id: Optional[str] = None,
         context: Optional[str] = None,
+        send_within_ms: int = 0,
     ) -> Any:
         """Reports that an order was paid, or that the payment failed. Gives the platform's data.
 
         Required for every order that a door made, or it stays unpaid forever. ``amount`` is in fen. ``report_url`` is
         the address that the platform gave for this order (Yopoint); ``channel`` the payment channel's raw answer.
+        With ``send_within_ms`` one that cannot leave now raises with ``Status.KEPT``: the library sends it later.
         """
         raw = request(
             _abi.kl_payment_report_request,
@@ -823,6 +825,7 @@ class Client(_Owner):
             extra_json=json_text(extra, "extra"),
             visit_id=text(visit_id, "visit_id"),
             context=text(context, "context"),
+            send_within_ms=u32(send_within_ms, "send_within_ms"),
         )
         return self._answer(self._lib.make("kl_payment_report", self._handle, ctypes.byref(raw)))
 
@@ -838,9 +841,12 @@ class Client(_Owner):
         extra: Json = None,
         visit_id: Optional[str] = None,
         context: Optional[str] = None,
+        send_within_ms: int = 0,
     ) -> Any:
         """Asks for a full refund on the customer's behalf. Gives the platform's data."""
-        raw = _claim(order_no, cabinet_id, reason, remarks, phone, request_id, extra, visit_id, context)
+        raw = _claim(
+            order_no, cabinet_id, reason, remarks, phone, request_id, extra, visit_id, context, send_within_ms
+        )
         return self._answer(self._lib.make("kl_refund_apply", self._handle, ctypes.byref(raw)))
 
     def appeal_file(
@@ -855,9 +861,12 @@ class Client(_Owner):
         extra: Json = None,
         visit_id: Optional[str] = None,
         context: Optional[str] = None,
+        send_within_ms: int = 0,
     ) -> Any:
         """Disputes the goods of an order on the customer's behalf. Gives the platform's data."""
-        raw = _claim(order_no, cabinet_id, reason, remarks, phone, request_id, extra, visit_id, context)
+        raw = _claim(
+            order_no, cabinet_id, reason, remarks, phone, request_id, extra, visit_id, context, send_within_ms
+        )
         return self._answer(self._lib.make("kl_appeal_file", self._handle, ctypes.byref(raw)))
 
     # ---- Everything else ----
@@ -1022,6 +1031,7 @@ def _claim(
     extra: Json,
     visit_id: Optional[str],
     context: Optional[str],
+    send_within_ms: int,
 ) -> Any:
     return request(
         _abi.kl_claim_request,
@@ -1034,6 +1044,7 @@ def _claim(
         extra_json=json_text(extra, "extra"),
         visit_id=text(visit_id, "visit_id"),
         context=text(context, "context"),
+        send_within_ms=u32(send_within_ms, "send_within_ms"),
     )
 
 

@@ -299,6 +299,8 @@ class Command(_Record):
     """When it was begun, by the client's clock; for people."""
     sent_at: Optional[int]
     """When its first byte was about to leave, by the client's clock; None if none was."""
+    kept_for_ms: int
+    """It waits to be sent by the library (``Status.KEPT``): for so many milliseconds at most; 0: it does not wait."""
 
 
 @dataclass(frozen=True)
@@ -609,6 +611,7 @@ def command(raw: Any) -> Command:
         age_ms=raw.age_ms,
         started_at=when(raw.started_at),
         sent_at=when(raw.sent_at),
+        kept_for_ms=raw.kept_for_ms,
     )
 
 

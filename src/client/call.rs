@@ -334,7 +334,9 @@ impl<'a> Call<'a> {
         if let Some(claim) = claim.filter(|_| first.left && first.after_ms > signed.checked_ms + LATE_MS) {
             claim.sent_late(self.deadline.remaining(), self.platform_time());
         }
-        Ok((reply?, signed))
+        let reply = reply?;
+        inner.later.through();
+        Ok((reply, signed))
     }
 
     /// The platform's time now, with its bounds; `None` if the platform has not told it.
@@ -476,7 +478,11 @@ pub(crate) fn mismatch(answer: &Answer) -> Error {
 
 /// Full jitter: anything from nothing to the bound, so that a street of kiosks does not come back at once.
 fn pause_ms(attempt: u32) -> u64 {
+    jitter(PAUSE_MS << (attempt - 1))
+}
+
+/// Anything below this.
+pub(super) fn jitter(bound: u64) -> u64 {
     use std::hash::{BuildHasher, RandomState};
-    let bound = PAUSE_MS << (attempt - 1);
-    RandomState::new().hash_one(attempt) % bound
+    RandomState::new().hash_one(bound) % bound
 }

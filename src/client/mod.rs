@@ -2,6 +2,7 @@
 
 mod call;
 mod callbacks;
+mod later;
 mod pages;
 mod resolve;
 mod tally;
@@ -25,6 +26,7 @@ use crate::token::Tokens;
 use crate::transport::{Stats, Transport};
 use call::{Call, mismatch};
 pub use callbacks::InHand;
+use later::Later;
 use md5::{Digest, Md5};
 pub use pages::{Pages, Record};
 use pages::{Windows, checked};
@@ -57,6 +59,7 @@ struct Inner {
     tries_a_minute: u32,
     tasks: Tasks,
     tally: Tally,
+    later: Later,
     retired: AtomicBool,
     _masked: Vec<Masked>,
 }
@@ -103,6 +106,7 @@ impl Client {
             tries_a_minute: config.number("code_tries_per_minute"),
             tasks: Tasks::new(config.number("task_threads"), config.number("task_stack_kib")),
             tally: Tally::default(),
+            later: Later::new(timeout),
             retired: AtomicBool::new(false),
             _masked: config.secrets().filter_map(Masked::new).collect(),
         };

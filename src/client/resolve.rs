@@ -3,8 +3,9 @@
 use super::call::{Call, mismatch};
 use super::work::Work;
 use super::{Client, small};
-use crate::command::book::{Begin, Claim, Request, Wait};
+use crate::command::book::{Begin, Claim, Request, Wait, kept};
 use crate::command::record::End;
+use crate::command::rules::Stage;
 use crate::command::{
     Command, CommandFilter, CommandKind, JournalInfo, Physical, SettledBy, Visit, not_done, unknown,
 };
@@ -52,7 +53,11 @@ impl Client {
         self.check()?;
         work.check_texts()?;
         self.0.platform.draft(&work.op()).map(drop)?;
-        self.remembered()
+        self.remembered()?;
+        if work.keep().is_some() && !self.0.commands.durable() {
+            return Err(Error::new(KL_E_CONFIG_MISSING, "send_within_ms needs a \"state_dir\""));
+        }
+        Ok(())
     }
 
     /// Commands need a place to be remembered, unless the setting says that there is none.
@@ -67,7 +72,15 @@ impl Client {
     }
 
     /// An act that cannot be undone.
-    pub(super) fn command(&self, mut work: Work) -> Result<Command> {
+    pub(super) fn command(&self, work: Work) -> Result<Command> {
+        self.command_now(work).inspect_err(|e| {
+            if e.status() == KL_E_KEPT {
+                self.send_later();
+            }
+        })
+    }
+
+    fn command_now(&self, mut work: Work) -> Result<Command> {
         let mut call = self.enter().map_err(|e| unknown_name(work.request_id(), e))?;
         if work.request_id().is_empty() && !work.needs_name() {
             // A write without a name is sent once in this call; its order is locked all the same.
@@ -109,8 +122,12 @@ impl Client {
     }
 
     /// Sends a command that may be sent.
-    fn carry_out(&self, call: &Call<'_>, mut work: Work, claim: Claim<'_>) -> Result<Command> {
+    pub(super) fn carry_out(&self, call: &Call<'_>, mut work: Work, mut claim: Claim<'_>) -> Result<Command> {
         work.set_mark(&claim.mark);
+        claim.keep = work.keep().map(Box::new);
+        if let Some(keep) = &mut claim.keep {
+            keep.platform_ms = call.platform_time().map(|now| now.earliest_ms);
+        }
         let (answer, by) = call.run(&work.op(), Some(&claim));
         let receipt = match answer {
             Ok(Answer::Taken(receipt)) => Ok(receipt),
@@ -168,7 +185,7 @@ impl Client {
         let call = self.enter().map_err(unknown)?;
         let known = self.0.commands.get(request_id, call.wait()).map_err(unless_never_begun)?;
         match known.outcome {
-            Outcome::Unknown if !known.stage.in_flight() => self.find_out(&call, request_id),
+            Outcome::Unknown if known.stage == Stage::Unknown => self.find_out(&call, request_id),
             _ => told(known),
         }
     }
@@ -250,7 +267,7 @@ impl Client {
             let fresh = timeout_ms > 0 && known.age_ms < 3 * FIRST_ASK_MS;
             let ask = *ask_at.get_or_insert_with(|| monotonic_ms() + if fresh { FIRST_ASK_MS } else { 0 });
             let movement = match (known.outcome, known.physical) {
-                (Outcome::Unknown, _) if known.stage.in_flight() => false,
+                (Outcome::Unknown, _) if known.stage != Stage::Unknown => false,
                 (Outcome::Unknown, _) if resolved => return told(known),
                 (Outcome::Unknown, _) => {
                     resolved = true;
@@ -416,6 +433,7 @@ fn told(known: Command) -> Result<Command> {
             let message = ["request_id ", id, " did not happen: ", &known.message].concat();
             Err(not_done(Error::new(known.status, message)))
         }
+        _ if known.stage == Stage::Kept => Err(kept(id, Error::new(KL_E_KEPT, known.message.as_str()))),
         _ if known.stage.in_flight() => {
             Err(unknown(Error::new(KL_E_IN_FLIGHT, ["request_id ", id, " is under way"].concat())))
         }

@@ -113,7 +113,11 @@ impl Client {
     pub fn close(&self) {
         self.1.end(CLOSED);
         self.wake();
-        self.end_tasks(self.1.parent.is_none());
+        let all = self.1.parent.is_none();
+        self.end_tasks(all);
+        if all {
+            self.end_later();
+        }
     }
 
     /// Why nothing may begin through it.

@@ -1,6 +1,7 @@
 //! The requests that are kept in the journal, as one type.
 
 use crate::command::Act;
+use crate::command::record::{At, Keep, Rest};
 use crate::error::Result;
 use crate::hex;
 use crate::model::*;
@@ -68,6 +69,63 @@ impl Work {
             Work::Redeem(r) => r.ttl_ms,
             _ => 0,
         }
+    }
+
+    /// What is needed to send it later beside its act, without the times; `None` if it is not to be.
+    pub fn keep(&self) -> Option<Keep> {
+        let text = |t: &Option<String>| t.clone().unwrap_or_default();
+        let (within_ms, rest) = match self {
+            Work::Payment(r) => (
+                r.send_within_ms,
+                [r.report_url.clone(), r.amount.to_string(), text(&r.channel_json), text(&r.extra_json)],
+            ),
+            Work::Refund(r) | Work::Appeal(r) => (
+                r.send_within_ms,
+                [r.reason.clone(), r.remarks.clone(), r.phone.clone(), text(&r.extra_json)],
+            ),
+            _ => return None,
+        };
+        let (since, boot) = (At::default(), String::new());
+        (within_ms > 0).then_some(Keep { since, boot, within_ms, platform_ms: None, rest: Some(rest) })
+    }
+
+    /// The same from the journal, to be sent now.
+    pub fn kept(id: &str, act: Act, rest: Rest) -> Option<Work> {
+        let Act::Write { verb, order_no, cabinet_id, paid, trade_no, visit_id, context, .. } = act else {
+            return None;
+        };
+        let request_id = id.to_owned();
+        let given = |t: String| Some(t).filter(|t| !t.is_empty());
+        let [first, second, third, extra] = rest;
+        if verb == "payment_report" {
+            return Some(Work::Payment(PaymentReport {
+                report_url: first,
+                order_no,
+                cabinet_id,
+                trade_no,
+                paid,
+                amount: second.parse().ok()?,
+                channel_json: given(third),
+                extra_json: given(extra),
+                request_id,
+                visit_id,
+                context,
+                ..PaymentReport::default()
+            }));
+        }
+        let claim = Complaint {
+            order_no,
+            cabinet_id,
+            reason: first,
+            remarks: second,
+            phone: third,
+            extra_json: given(extra),
+            request_id,
+            visit_id,
+            context,
+            ..Complaint::default()
+        };
+        Some(if verb == "refund_apply" { Work::Refund(claim) } else { Work::Appeal(claim) })
     }
 
     /// The caller's own number by which the platform's record can be told.

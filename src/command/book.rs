@@ -142,6 +142,16 @@ pub(crate) enum Begin<'a> {
     Claimed(Claim<'a>),
 }
 
+/// What is to be done with a command that is kept.
+pub(crate) enum Retry<'a> {
+    /// Nothing now.
+    Wait,
+    /// Its time cannot be known without the platform's.
+    AskTime,
+    /// Send it within so many milliseconds, then say how it ended.
+    Claimed(Box<(Claim<'a>, Act, Rest, u64)>),
+}
+
 /// The right to send one command once. Dropped without a word, the command is not done if nothing of it was to leave yet,
 /// and unknown otherwise.
 pub(crate) struct Claim<'a> {
@@ -150,6 +160,9 @@ pub(crate) struct Claim<'a> {
     number: u64,
     /// The number to be sent with it.
     pub(crate) mark: String,
+    /// What the library needs to send it later if nothing can leave now; the platform's time in it is that of any moment of
+    /// the call.
+    pub(crate) keep: Option<Box<Keep>>,
     sent: AtomicBool,
     ended: bool,
     /// For its drop: after the end is recorded nobody has the claim in hand.
@@ -234,6 +247,7 @@ impl Commands {
                 mark_is_ours: r.own_number.is_empty(),
                 hold_ms: if off("maturity") { 0 } else { r.hold_ms },
                 earlier: None,
+                keep: None,
             };
             let number = book.record(pass, Record::Intent(intent)).map_err(not_done)?;
             Ok(Begin::Claimed(self.claim(id, number, mark, false)))
@@ -249,32 +263,79 @@ impl Commands {
             book.sound()?;
             book.bury(pass);
             rules::again(&book.state, id).map_err(|refusal| book.refused(id, refusal))?;
-            let owner = book.log.owner(pass)?;
+            let mut intent = book.intent(pass, id)?;
             let e = book.state.get(id).ok_or_else(gone)?;
             let (sent, boot) = e.sent.clone().ok_or_else(gone)?;
-            let (mark, at) = (e.mark.clone(), book.now().at);
-            let intent = Intent {
-                id: id.to_owned(),
-                act: e.act.clone(),
-                owner,
-                boot: process::boot_id().to_owned(),
-                at,
-                mark: mark.clone(),
-                mark_is_ours: e.mark_is_ours,
-                hold_ms: e.hold_ms,
-                earlier: Some(Earlier { at: sent.at, boot, left_ms: sent.left_ms, platform: e.span })
-                    .filter(|_| !off("again-doubt")),
-            };
+            intent.earlier = Some(Earlier { at: sent.at, boot, left_ms: sent.left_ms, platform: e.span })
+                .filter(|_| !off("again-doubt"));
+            let mark = intent.mark.clone();
             let number = book.record(pass, Record::Intent(intent))?;
             Ok(self.claim(id, number, mark, true))
         })
         .map_err(unknown)
     }
 
+    /// Claims one that is kept, if it may be sent now.
+    pub(crate) fn later(&self, id: &str, platform: Option<Span>, wait: Wait<'_>) -> Result<Retry<'_>> {
+        self.inside(wait, |book, pass| {
+            book.sound()?;
+            book.bury(pass);
+            let left_ms = match rules::later(&book.state, id, platform, &book.now()) {
+                rules::Due::Wait => return Ok(Retry::Wait),
+                rules::Due::AskTime => return Ok(Retry::AskTime),
+                rules::Due::Over(ended) => {
+                    return book.record(pass, Record::Ended(*ended)).map(|_| Retry::Wait);
+                }
+                rules::Due::Claim(left_ms) => left_ms,
+            };
+            book.make_room(pass)?;
+            let intent = book.intent(pass, id)?;
+            let (act, mark) = (intent.act.clone(), intent.mark.clone());
+            let rest = intent.keep.as_ref().and_then(|keep| keep.rest.clone()).ok_or_else(gone)?;
+            let number = book.record(pass, Record::Intent(intent))?;
+            Ok(Retry::Claimed(Box::new((self.claim(id, number, mark, false), act, rest, left_ms))))
+        })
+    }
+
+    /// Those that are kept to be sent, the oldest first; also while somebody tries to send them.
+    pub(crate) fn kept(&self, wait: Wait<'_>) -> Result<Vec<String>> {
+        self.inside(wait, |book, pass| {
+            book.bury(pass);
+            Ok(book.state.kept().map(|(id, _)| id.to_owned()).collect())
+        })
+    }
+
+    /// Whether anything is kept in a journal that is there.
+    pub(crate) fn keeps_any(&self) -> bool {
+        let there = match (&self.0.gate, self.book()) {
+            (Some(_), Ok(book)) => matches!(&book.log, Log::File(journal) if journal.exists()),
+            _ => false,
+        };
+        let token = CancelToken::never();
+        let wait = Wait { patience: Deadline::after(AT_THE_END), token: &token };
+        // Who cannot look now looks later.
+        there && self.kept(wait).map_or_else(|e| e.status() == KL_E_JOURNAL_BUSY, |ids| !ids.is_empty())
+    }
+
+    /// Does this unless a kept one of this process is about to leave or has left: that one's answer is waited for.
+    pub(crate) fn unless_leaving(&self, work: impl FnOnce()) {
+        let Ok(book) = self.book() else { return work() };
+        let leaves = |e: &Entry| e.stage == Stage::Sent && e.owner == book.log.own();
+        if !book.state.kept().any(|(_, e)| leaves(e)) {
+            work();
+        }
+    }
+
+    /// Whether the records outlive the process.
+    pub(crate) fn durable(&self) -> bool {
+        self.0.gate.is_some()
+    }
+
     fn claim(&self, id: &str, number: u64, mark: String, sent: bool) -> Claim<'_> {
         let sent = AtomicBool::new(sent);
-        let in_hand = self.0.hands.take(number);
-        Claim { commands: self, id: id.to_owned(), number, mark, sent, ended: false, _in_hand: in_hand }
+        let _in_hand = self.0.hands.take(number);
+        let id = id.to_owned();
+        Claim { commands: self, id, number, mark, keep: None, sent, ended: false, _in_hand }
     }
 
     /// What the outcome of an error about this name is that came before anything was looked up or sent: the outcome belongs
@@ -1036,6 +1097,24 @@ impl Book {
         self.debt.push_back(record);
     }
 
+    /// The next claim of a command that is known.
+    fn intent(&mut self, pass: Option<&Pass<'_>>, id: &str) -> Result<Intent> {
+        let owner = self.log.owner(pass)?;
+        let e = self.state.get(id).ok_or_else(gone)?;
+        Ok(Intent {
+            id: id.to_owned(),
+            act: e.act.clone(),
+            owner,
+            boot: process::boot_id().to_owned(),
+            at: self.now().at,
+            mark: e.mark.clone(),
+            mark_is_ours: e.mark_is_ours,
+            hold_ms: e.hold_ms,
+            earlier: None,
+            keep: e.keep.clone(),
+        })
+    }
+
     /// What was under way and nobody has in hand any more: mostly what other processes had when they ended.
     fn bury(&mut self, pass: Option<&Pass<'_>>) {
         if self.sound().is_err() {
@@ -1132,6 +1211,10 @@ impl Book {
                 KL_E_IN_FLIGHT,
                 ["request_id ", id, " is under way; nothing was sent"].concat(),
             )),
+            Refusal::Kept => {
+                let why = self.state.get(id).and_then(|e| e.end.as_ref()).map_or("", |end| &end.message);
+                kept(id, Error::new(KL_E_KEPT, why))
+            }
             Refusal::Busy(other) => not_done(Error::new(
                 KL_E_BUSY,
                 [
@@ -1265,6 +1348,11 @@ impl Claim<'_> {
             (Ok(receipt), Some(command)) if command.outcome == Outcome::Done => {
                 Ok(Command { receipt, recorded: false, ..command })
             }
+            (Err(e), Some(command)) if command.stage == Stage::Kept => {
+                // Nobody repeats it: it must be there after a power cut.
+                self.commands.flush();
+                Err(kept(&self.id, e))
+            }
             (Err(e), Some(command)) => Err(match (command.outcome, e.details().outcome) {
                 // What was proved meanwhile is true, whatever this call heard.
                 (Outcome::Done, _) => return Ok(Command { recorded: true, ..command }),
@@ -1287,7 +1375,8 @@ impl Claim<'_> {
         let wait = Wait { patience: Deadline::after(AFTERWARDS), token: &token };
         let order_no = end.receipt.order_no.clone();
         let closed = commands.inside(wait, |book, pass| {
-            match rules::end(&book.state, &self.id, self.number, end.clone(), &book.now()) {
+            let number = self.keep(book, pass, &end).unwrap_or(self.number);
+            match rules::end(&book.state, &self.id, number, end.clone(), &book.now()) {
                 Ok(ended) => {
                     book.count_try(&ended);
                     book.owe(pass, Record::Ended(ended));
@@ -1309,6 +1398,25 @@ impl Claim<'_> {
             commands.0.pay_later();
             command
         })
+    }
+
+    /// Keeps what is needed to send it later, if it is to be; a claim that nobody has in hand. Gives its number.
+    fn keep(&self, book: &mut Book, pass: Option<&Pass<'_>>, end: &End) -> Option<u64> {
+        let keep = self.keep.as_ref()?;
+        if !rules::keeps(&book.state, &self.id, self.number, end) {
+            return None;
+        }
+        let mut intent = book.intent(pass, &self.id).ok()?;
+        let begun = book.state.get(&self.id)?.begun;
+        let ago = intent.at.up_ms.saturating_sub(begun.up_ms) as i64;
+        intent.keep = Some(Box::new(Keep {
+            since: begun,
+            boot: intent.boot.clone(),
+            platform_ms: keep.platform_ms.map(|ms| ms - ago),
+            ..Keep::clone(keep)
+        }));
+        // What cannot be written is not kept.
+        book.record(pass, Record::Intent(intent)).ok()
     }
 }
 
@@ -1348,9 +1456,19 @@ pub(crate) fn end_of(e: &Error) -> End {
     }
 }
 
+/// The error about a command that waits to be sent.
+pub(crate) fn kept(id: &str, why: Error) -> Error {
+    unknown(why).with(|d| {
+        d.status = KL_E_KEPT;
+        d.advice = Advice::None;
+        d.message = ["request_id ", id, " is kept and will be sent: ", &d.message].concat();
+    })
+}
+
 fn command(id: &str, e: &Entry, now: &Now<'_>) -> Command {
     let end = e.end.clone().unwrap_or_else(End::nothing);
     let in_flight = e.stage.in_flight();
+    let nothing_left = e.stage.settled() || e.stage == Stage::Kept;
     let (visit_id, context) = e.act.visit();
     Command {
         request_id: id.to_owned(),
@@ -1371,11 +1489,12 @@ fn command(id: &str, e: &Entry, now: &Now<'_>) -> Command {
         message: if in_flight { "it is under way".to_owned() } else { end.message },
         refusal: end.refusal,
         sequence: e.claim,
-        started_at: e.begun.wall_s,
-        sent_at: e.sent.as_ref().map_or(0, |(sent, _)| sent.at.wall_s),
+        started_at: e.first().0.wall_s,
+        sent_at: e.sent.as_ref().filter(|_| e.stage != Stage::Kept).map_or(0, |(sent, _)| sent.at.wall_s),
         ended_at: if e.stage.settled() { e.ended_at.wall_s } else { 0 },
         age_ms: e.age_ms(now),
-        mature_in_ms: if e.stage.settled() { 0 } else { small(e.immature_ms(now)) },
+        mature_in_ms: if nothing_left { 0 } else { small(e.immature_ms(now)) },
+        kept_for_ms: small(e.kept_for_ms(now)),
         visit_id: visit_id.to_owned(),
         context: context.to_owned(),
         mark: e.mark.clone(),
@@ -1404,6 +1523,7 @@ fn printed(id: &str, act: Act, print: Print) -> Command {
         ended_at: 0,
         age_ms: 0,
         mature_in_ms: 0,
+        kept_for_ms: 0,
         visit_id: visit_id.to_owned(),
         context: context.to_owned(),
         mark: String::new(),

@@ -50,6 +50,7 @@ fn intent(id: &str, act: Act, owner: u64) -> Record {
         mark_is_ours: true,
         hold_ms: HOLD,
         earlier: None,
+        keep: None,
     })
 }
 

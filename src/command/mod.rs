@@ -18,6 +18,8 @@ mod tries;
 #[cfg(test)]
 mod book_tests;
 #[cfg(test)]
+mod later_tests;
+#[cfg(test)]
 mod rules_tests;
 #[cfg(test)]
 mod tests;
@@ -173,6 +175,8 @@ pub struct Command {
     pub age_ms: u64,
     /// So many milliseconds must pass before *not done* is taken from anybody; 0 if it is taken now.
     pub mature_in_ms: u32,
+    /// It is kept, and may still be sent for so many milliseconds, at most; 0 if it does not wait.
+    pub kept_for_ms: u32,
     /// The visit that it belongs to; empty for none.
     pub visit_id: String,
     /// The caller's own words.

@@ -42,7 +42,27 @@ pub struct Intent {
     pub hold_ms: u32,
     /// It is the repetition by which the platform is asked: an earlier try of the same name, sent then, may have happened.
     pub earlier: Option<Earlier>,
+    /// What is needed to send it later, if the call that wanted it has ended.
+    pub keep: Option<Box<Keep>>,
 }
+
+/// What is needed to send a command after its call has ended. Its time counts from that call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// When the call began.
+    pub since: At,
+    /// Which start of the system it was; empty if it cannot be known.
+    pub boot: String,
+    /// How long after that it may be sent, in milliseconds.
+    pub within_ms: u32,
+    /// The platform's time then, at the earliest, Unix milliseconds; `None` if it was not known.
+    pub platform_ms: Option<i64>,
+    /// The parts of the request that its act only has a digest of; `None` once it is not to be sent any more.
+    pub rest: Option<Rest>,
+}
+
+/// The texts of a write that its act only has a digest of, in the order of the verb.
+pub type Rest = [String; 4];
 
 /// The sending of an earlier try.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -183,6 +203,9 @@ pub enum Record {
     VisitClosed(String, At),
 }
 
+/// How the parts of a request are called that is kept.
+const REST: [&str; 4] = ["k_1", "k_2", "k_3", "k_4"];
+
 const KINDS: [&str; 9] = ["intent", "sent", "end", "moved", "was", "prints", "forgotten", "seen", "visit"];
 
 impl Record {
@@ -216,6 +239,9 @@ impl Record {
                     w.int("e_t", e.at.wall_s).int("e_up", e.at.up_ms as i64).text("e_boot", &e.boot);
                     w.int("e_left", e.left_ms.into());
                     write_span(e.platform, ["e_from", "e_to"], &mut w);
+                }
+                if let Some(keep) = &i.keep {
+                    write_keep(keep, &mut w);
                 }
             }
             Record::Sent(s) => {
@@ -291,6 +317,7 @@ impl Record {
                         platform: read_span(&o, ["e_from", "e_to"])?,
                     }),
                 },
+                keep: read_keep(&o, &fields)?,
             }),
             "sent" => Record::Sent(Sent {
                 id: fields.text("id"),
@@ -378,6 +405,33 @@ fn read_span(o: &Object<'_>, keys: [&str; 2]) -> Result<Option<Span>, Bad> {
         (Some(earliest_ms), Some(latest_ms)) => Some(Span { earliest_ms, latest_ms }),
         _ => None,
     })
+}
+
+fn write_keep(keep: &Keep, w: &mut Writer) {
+    w.int("k_t", keep.since.wall_s).int("k_up", keep.since.up_ms as i64).text("k_boot", &keep.boot);
+    w.int("k_within", keep.within_ms.into());
+    if let Some(ms) = keep.platform_ms {
+        w.int("k_from", ms);
+    }
+    if let Some(rest) = &keep.rest {
+        w.int("k_waits", 1);
+        REST.iter().zip(rest).for_each(|(key, text)| {
+            w.text(key, text);
+        });
+    }
+}
+
+fn read_keep(o: &Object<'_>, f: &Fields<'_, '_>) -> Result<Option<Box<Keep>>, Bad> {
+    if o.int(&["k_within"])?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Box::new(Keep {
+        since: At { wall_s: f.int("k_t")?, up_ms: f.number("k_up")? },
+        boot: f.text("k_boot"),
+        within_ms: f.small("k_within")?,
+        platform_ms: o.int(&["k_from"])?,
+        rest: if f.int("k_waits")? == 0 { None } else { Some(REST.map(|key| f.text(key))) },
+    })))
 }
 
 fn write_mark(mark: &str, ours: bool, w: &mut Writer) {
@@ -659,11 +713,28 @@ mod tests {
                     left_ms: 7,
                     platform: Some(Span { earliest_ms: 3, latest_ms: 4 }),
                 }),
+                keep: None,
             })
+        };
+        let kept = |platform_ms, rest: Option<[&str; 4]>| {
+            let mut record = intent(write.clone());
+            if let Record::Intent(i) = &mut record {
+                i.keep = Some(Box::new(Keep {
+                    since: At { wall_s: 1_600_000_000, up_ms: 6 },
+                    boot: "b1".into(),
+                    within_ms: 3_600_000,
+                    platform_ms,
+                    rest: rest.map(|rest| rest.map(str::to_owned)),
+                }));
+            }
+            record
         };
         vec![
             intent(Act::Door(door.clone())),
             intent(Act::Redeem(redeem)),
+            kept(Some(1_600_000_000_001), Some(["U", "12", "{}", "E"])),
+            kept(None, Some([""; 4])),
+            kept(Some(0), None),
             intent(write),
             Record::Sent(Sent {
                 id: "a".into(),

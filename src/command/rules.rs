@@ -4,7 +4,8 @@
 //! ```text
 //! intent ──► sent ──► done | not done | unknown ──► moved
 //!    │                              unknown ──► done: at once, by query, event, sensor or person
-//!    └──► not done: no byte left    unknown ──► not done: after maturity
+//!    ├──► not done: no byte left    unknown ──► not done: after maturity
+//!    └──► kept: no byte left ──► intent: sent later, or not done when its own time is up
 //! ```
 //!
 //! The model checker runs this code through every interleaving (`trials/`, `make model`).
@@ -28,6 +29,8 @@ pub enum Stage {
     NotDone,
     /// It may have happened.
     Unknown,
+    /// No byte of it has left; the library sends it later.
+    Kept,
 }
 
 impl Stage {
@@ -75,6 +78,8 @@ pub struct Entry {
     pub ended_at: At,
     /// What the machine did, as told after the end, with its words.
     pub moved: Option<(Physical, String)>,
+    /// What is needed to send it later.
+    pub keep: Option<Box<Keep>>,
     /// Only what answers a repetition is left of it.
     pub short: bool,
     /// The numbers of its records beside the intent; 0 for none.
@@ -144,6 +149,8 @@ pub enum Refusal {
     OtherAct,
     /// The command of this name is under way.
     InFlight,
+    /// The command of this name is kept and will be sent.
+    Kept,
     /// Another command is under way at the same door, for the same code or for the same order.
     Busy(String),
     /// What became of another command is not known; with the time after which the door is free again, in milliseconds, if
@@ -159,6 +166,8 @@ pub enum Refusal {
     Fenced,
 }
 
+/// Commands that may wait to be sent at a time: the journal has room for others.
+pub(crate) const KEPT: usize = 64;
 /// Settled commands that are kept whole.
 pub(crate) const WHOLE: usize = 64;
 /// As many bytes of what is only kept of whole ones.
@@ -190,6 +199,11 @@ impl State {
     /// Those that are not settled, the oldest first.
     pub fn open(&self) -> impl Iterator<Item = (&str, &Entry)> {
         self.open.iter().filter_map(|(_, id)| self.entries.get_key_value(id)).map(|(id, e)| (id.as_str(), e))
+    }
+
+    /// Those that are kept to be sent, the oldest first; also while somebody tries to send them.
+    pub fn kept(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.open().filter(|(_, e)| e.is_kept())
     }
 
     /// How many commands are not settled, and how many are.
@@ -303,8 +317,36 @@ impl Entry {
 
     /// How long ago it was begun, in milliseconds: at least so long.
     pub fn age_ms(&self, now: &Now<'_>) -> u64 {
+        let (begun, boot) = self.first();
         let up = now.at.up_ms;
-        if !self.boot.is_empty() && self.boot == now.boot { up.saturating_sub(self.begun.up_ms) } else { up }
+        if !boot.is_empty() && boot == now.boot { up.saturating_sub(begun.up_ms) } else { up }
+    }
+
+    /// When the caller began it, and in which start of the system.
+    pub fn first(&self) -> (At, &str) {
+        match &self.keep {
+            Some(keep) => (keep.since, &keep.boot),
+            None => (self.begun, &self.boot),
+        }
+    }
+
+    /// What is needed to send it is kept.
+    fn is_kept(&self) -> bool {
+        self.keep.as_ref().is_some_and(|keep| keep.rest.is_some())
+    }
+
+    /// It is kept, and nothing of this try is to leave yet.
+    fn waits(&self) -> bool {
+        self.stage == Stage::Kept || self.stage == Stage::Begun && self.is_kept()
+    }
+
+    /// How long it may still be sent if it is kept, in milliseconds, at most.
+    pub fn kept_for_ms(&self, now: &Now<'_>) -> u64 {
+        let most = |keep: &Keep| u64::from(keep.within_ms).saturating_sub(now.at.up_ms);
+        match self.keep.as_ref().filter(|_| self.stage == Stage::Kept) {
+            Some(keep) => keep.left_ms(None, now).unwrap_or_else(|| most(keep)),
+            None => 0,
+        }
     }
 
     /// Takes what the platform's clock says now: when it was sent follows from the time that has passed since.
@@ -383,6 +425,25 @@ impl Entry {
     }
 }
 
+impl Keep {
+    /// How long it may still be sent, in milliseconds; `None` if only the platform's time can tell it, and that is not known now.
+    /// Over a restart of the system nobody knows how long the power was off but the platform's clock: a clock of the
+    /// device may have been set back. What can never be known is over.
+    pub fn left_ms(&self, platform: Option<Span>, now: &Now<'_>) -> Option<u64> {
+        let within = u64::from(self.within_ms);
+        if !self.boot.is_empty() && self.boot == now.boot {
+            return Some(within.saturating_sub(now.at.up_ms.saturating_sub(self.since.up_ms)));
+        }
+        // Since that start it is at least so long.
+        let most = within.saturating_sub(now.at.up_ms);
+        let Some(then) = self.platform_ms.filter(|_| most > 0) else { return Some(0) };
+        let passed = platform?.latest_ms.saturating_sub(then);
+        // A clock that went back tells nothing.
+        let left = u64::try_from(passed).map_or(0, |passed| within.saturating_sub(passed));
+        Some(left.min(most))
+    }
+}
+
 /// May this name be sent for this act? `print` is the name's fingerprint; `None` if nothing was forgotten yet.
 pub fn begin(state: &State, id: &str, print: Option<&[u8; 12]>, act: &Act, now: &Now<'_>) -> Decision {
     let entry = state.entries.get(id).filter(|e| e.stage != Stage::NotDone);
@@ -394,6 +455,7 @@ pub fn begin(state: &State, id: &str, print: Option<&[u8; 12]>, act: &Act, now: 
         return match entry.stage {
             Stage::Done => Decision::Recorded,
             Stage::Unknown => Decision::Ask,
+            Stage::Kept => Decision::Refuse(Refusal::Kept),
             _ => Decision::Refuse(Refusal::InFlight),
         };
     }
@@ -417,7 +479,9 @@ pub fn begin(state: &State, id: &str, print: Option<&[u8; 12]>, act: &Act, now: 
 /// At one door, for one code and for one order there is one unsettled command.
 fn conflict(state: &State, id: &str, act: &Act, now: &Now<'_>) -> Option<Refusal> {
     for (other, e) in state.open().filter(|(other, _)| *other != id) {
-        let in_flight = e.stage.in_flight();
+        // What waits is in the way of its own order, and of nobody else; also while a connection is looked for.
+        let kept = e.waits();
+        let in_flight = e.stage.in_flight() || kept;
         let locked = e.act.same_code(act)
             || e.act.same_item(act)
             || e.act.same_write(act)
@@ -427,7 +491,7 @@ fn conflict(state: &State, id: &str, act: &Act, now: &Now<'_>) -> Option<Refusal
         // After maturity the next customer is served: nothing of the earlier one can come any more.
         // And the platform, which knows the code's order, has decided about the money of it.
         let passing = e.act.same_door(act) || e.act.is_refund() && act.kind() == CommandKind::Redeem;
-        let door = passing && (in_flight || left_ms > 0);
+        let door = passing && !kept && (in_flight || left_ms > 0);
         if !locked && !door {
             continue;
         }
@@ -490,10 +554,73 @@ pub fn send(
 ) -> Result<Sent, Refusal> {
     match state.entries.get(id) {
         Some(e) if e.claim == claim && e.stage.in_flight() && e.owner == now.owner => {
+            // Nobody was kept waiting by one that waited itself.
+            if let Some(refusal) = conflict(state, id, &e.act, now).filter(|_| e.waits()) {
+                return Err(refusal);
+            }
             Ok(Sent { id: id.to_owned(), claim, at: now.at, left_ms, platform })
         }
         _ => Err(Refusal::Fenced),
     }
+}
+
+/// What is to be done with a command that is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing now: somebody has it in hand, it is over, or another command of its order is not settled.
+    Wait,
+    /// Its time cannot be known without the platform's.
+    AskTime,
+    /// Its time is up.
+    Over(Box<Ended>),
+    /// Claim it; it may leave within so many milliseconds.
+    Claim(u64),
+}
+
+/// May this one, which is kept, be sent now? `platform`: the platform's time, as far as it is known.
+pub fn later(state: &State, id: &str, platform: Option<Span>, now: &Now<'_>) -> Due {
+    let entry = state.entries.get(id).filter(|e| e.stage == Stage::Kept);
+    let Some((e, keep)) = entry.and_then(|e| Some((e, e.keep.as_ref()?))) else { return Due::Wait };
+    match keep.left_ms(platform, now) {
+        None => Due::AskTime,
+        Some(0) => Due::Over(Box::new(over(id, e, now))),
+        Some(_) if conflict(state, id, &e.act, now).is_some() => Due::Wait,
+        Some(left) => Due::Claim(left),
+    }
+}
+
+/// One that is kept and whose time is up is not done.
+fn over(id: &str, e: &Entry, now: &Now<'_>) -> Ended {
+    let last = e.end.as_ref().map_or("", |end| &end.message);
+    let end = End {
+        outcome: Outcome::NotDone,
+        by: SettledBy::Answer,
+        message: ["its time was up before it could be sent; the last try: ", last].concat(),
+        status: crate::status::KL_E_STALE,
+        ..End::nothing()
+    };
+    Ended { id: id.to_owned(), claim: e.claim, at: now.at, end }
+}
+
+/// Whether a call that ended like this may do better later: nothing of it was done, nobody refused it, and what was in the way
+/// may go. `sent`: what it would have sent may have reached somebody who answered.
+pub fn may_go_away(end: &End, sent: bool) -> bool {
+    use crate::status::*;
+    let retry = crate::error::default_advice(end.status) == crate::error::Advice::Retry;
+    let way = retry || matches!(end.status, KL_E_PROXY | KL_E_TLS..=KL_E_TLS_PIN | KL_E_CLOCK);
+    let refused = sent && end.refusal.http != 0 && end.status != KL_E_RATE_LIMIT;
+    end.outcome == Outcome::NotDone
+        && end.by == SettledBy::Answer
+        && way
+        && !refused
+        && end.status != KL_E_CANCELLED
+}
+
+/// Whether the call of this claim, which ended like this, is to be kept: there is room, and something is to be sent.
+pub fn keeps(state: &State, id: &str, claim: u64, end: &End) -> bool {
+    let mine =
+        state.entries.get(id).filter(|e| e.claim == claim && e.stage.in_flight() && e.earlier.is_none());
+    mine.is_some_and(|e| may_go_away(end, e.stage == Stage::Sent)) && state.kept().count() < KEPT
 }
 
 /// How the call of this claim ended, by its own answer; `by` is `Query` if another read of the same call proved it.
@@ -513,12 +640,27 @@ pub fn end(state: &State, id: &str, claim: u64, end: End, now: &Now<'_>) -> Resu
         end.message.push_str("; what became of the first try is still not known");
     }
     match e.stage {
-        Stage::Begun | Stage::Sent => {}
+        Stage::Begun | Stage::Sent => {
+            // Of one that is sent later nobody but the library cancels a try.
+            let stopped = end.outcome == Outcome::NotDone
+                && matches!(end.status, crate::status::KL_E_CANCELLED | crate::status::KL_E_RETIRED);
+            let in_time = e.keep.as_ref().is_some_and(|keep| keep.left_ms(None, now) != Some(0));
+            if e.is_kept() && in_time && (stopped || may_go_away(&end, e.stage == Stage::Sent)) {
+                wait_on(&mut end);
+            }
+        }
         // Somebody took us for dead; the answer is an answer all the same.
         Stage::Unknown if end.outcome != Outcome::Unknown => {}
         _ => return Err(Refusal::Fenced),
     }
     Ok(Ended { id: id.to_owned(), claim, at: now.at, end })
+}
+
+/// It waits to be sent; the message is what was in the way.
+fn wait_on(end: &mut End) {
+    end.outcome = Outcome::Unknown;
+    end.by = SettledBy::Nobody;
+    end.status = crate::status::KL_E_KEPT;
 }
 
 /// Settles a command from outside its call: by a query, a callback, a sensor, a person. `Ok(None)`: it is known already.
@@ -550,6 +692,9 @@ pub fn settle(
         Stage::NotDone => Err(Refusal::Settled),
         // Nothing of it has left.
         Stage::Begun if e.sent.is_none() => Err(Refusal::InFlight),
+        // And nobody has it in hand: it is withdrawn.
+        Stage::Kept if !done => record(end),
+        Stage::Kept => Err(Refusal::InFlight),
         _ if done => record(end),
         _ if e.held(now) => Err(Refusal::InFlight),
         _ => match e.immature_ms(now) {
@@ -559,11 +704,23 @@ pub fn settle(
     }
 }
 
-/// What the commands became whose process has ended: not done if no byte can have left, unknown otherwise.
+/// What the commands became whose process has ended: not done if no byte can have left, unknown otherwise. One that is kept waits
+/// on until its time is up.
 pub fn orphans(state: &State, now: &Now<'_>) -> Vec<Ended> {
     let mut found = Vec::new();
-    for (id, e) in state.open().filter(|(_, e)| e.stage.in_flight() && !e.held(now)) {
-        let end = if e.sent.is_none() {
+    for (id, e) in state.open() {
+        if e.stage == Stage::Kept && e.kept_for_ms(now) == 0 {
+            found.push(over(id, e, now));
+        }
+        if !e.stage.in_flight() || e.held(now) {
+            continue;
+        }
+        let end = if e.sent.is_none() && e.is_kept() {
+            let mut end =
+                End { message: "the process ended before it was sent".to_owned(), ..End::nothing() };
+            wait_on(&mut end);
+            end
+        } else if e.sent.is_none() {
             End {
                 outcome: Outcome::NotDone,
                 by: SettledBy::Journal,
@@ -583,10 +740,10 @@ pub fn orphans(state: &State, now: &Now<'_>) -> Vec<Ended> {
     found
 }
 
-/// What the commands became that an older journal shows under way when a person adopts it: what followed is lost, so also
-/// that a byte left may be.
+/// What the commands became that an older journal shows under way or kept when a person adopts it: what followed is lost, so
+/// also that a byte left may be.
 pub fn adopted(state: &State, now: &Now<'_>) -> Vec<Ended> {
-    let open = state.open().filter(|(_, e)| e.stage.in_flight());
+    let open = state.open().filter(|(_, e)| e.stage.in_flight() || e.stage == Stage::Kept);
     open.map(|(id, e)| Ended {
         id: id.to_owned(),
         claim: e.claim,
@@ -675,6 +832,10 @@ pub fn apply(state: &mut State, n: u64, record: Record) {
             if e.stage.settled() {
                 close(&mut state.open, e.claim);
             }
+            if let Some(keep) = e.keep.as_mut().filter(|_| stage != Stage::Kept) {
+                // Never again.
+                keep.rest = None;
+            }
             e.ended_at = ended.at;
             e.end = Some(ended.end);
         }
@@ -701,6 +862,7 @@ pub fn apply(state: &mut State, n: u64, record: Record) {
                 end: Some(was.end),
                 ended_at: was.begun,
                 moved: was.moved,
+                keep: None,
                 short: true,
                 numbers: Numbers { end: n, ..Numbers::default() },
             };
@@ -768,6 +930,7 @@ fn begun(state: &mut State, n: u64, i: Intent) {
         end: None,
         ended_at: At::default(),
         moved: None,
+        keep: i.keep,
         short: false,
         numbers: Numbers::default(),
     };
@@ -781,6 +944,8 @@ fn stage_of(end: &End) -> Stage {
     match end.outcome {
         Outcome::Done => Stage::Done,
         Outcome::NotDone => Stage::NotDone,
+        // Only what waits to be sent has this code.
+        _ if end.status == crate::status::KL_E_KEPT => Stage::Kept,
         _ => Stage::Unknown,
     }
 }
@@ -903,6 +1068,7 @@ fn entry_records(id: &str, e: &Entry, all: &mut Vec<(u64, Record)>) {
             left_ms: sent.left_ms,
             platform: e.span,
         }),
+        keep: e.keep.clone(),
     };
     all.push((e.claim, Record::Intent(intent)));
     if let Some((sent, _)) = e.sent.as_ref().filter(|_| e.numbers.sent != 0) {

@@ -46,6 +46,7 @@ fn repeat(w: &mut World, id: &str, platform: Option<Span>) -> u64 {
         mark_is_ours: true,
         hold_ms,
         earlier: Some(earlier),
+        keep: None,
     }));
     let sent = w.with(|s, now| send(s, id, claim, LEFT, platform, now)).unwrap();
     w.apply(Record::Sent(sent));
@@ -494,6 +495,7 @@ fn a_repetition_that_was_not_sent_yet_keeps_the_first_try_in_a_file_written_anew
         mark_is_ours: false,
         hold_ms: HOLD,
         earlier: Some(Earlier { at: sent.at, boot, left_ms: sent.left_ms, platform: None }),
+        keep: None,
     }));
     let mut copy = State::default();
     for (n, record) in snapshot(&w.state) {
@@ -522,6 +524,7 @@ fn a_claim_that_was_replaced_is_in_nobodys_way() {
         mark_is_ours: true,
         hold_ms: HOLD,
         earlier: None,
+        keep: None,
     }));
     assert_eq!((w.state.counts(), w.state.open().count()), ((1, 0), 1));
     assert_eq!(w.decide("b", &door("1")), Decision::Claim);

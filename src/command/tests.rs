@@ -60,6 +60,7 @@ impl World {
             mark_is_ours: true,
             hold_ms: HOLD,
             earlier: None,
+            keep: None,
         }))
     }
 
@@ -450,6 +451,7 @@ fn a_repetition_that_did_nothing_proves_nothing_of_the_first_try() {
         mark_is_ours: true,
         hold_ms: HOLD,
         earlier: Some(earlier),
+        keep: None,
     }));
     assert_eq!(w.with(|s, _| again(s, "a")), Err(Refusal::InFlight));
     w.sent("a", claim).unwrap();
@@ -468,6 +470,7 @@ fn a_repetition_that_did_nothing_proves_nothing_of_the_first_try() {
         mark_is_ours: true,
         hold_ms: HOLD,
         earlier: Some(earlier),
+        keep: None,
     }));
     w.living.clear();
     w.owner = 2;

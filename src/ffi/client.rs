@@ -105,7 +105,8 @@ caller_struct!(kl_stats {
     handles,
 });
 
-/// Makes a client. Checks every setting, reads the CA and certificate files, sends nothing and starts no thread; works
+/// Makes a client. Checks every setting, reads the CA and certificate files, and looks into the journal whether an earlier
+/// client left something to be sent (`send_within_ms`), which a thread then does; else it starts none. Sends nothing itself; works
 /// without a network. `config` may be freed afterwards. End it with `kl_client_free`.
 ///
 /// Codes: `KL_E_CONFIG_VALUE`, `KL_E_CONFIG_MISSING`, `KL_E_CONFIG_FILE`, `KL_E_ROOTS`, `KL_E_CLIENT_CERT`,
@@ -120,7 +121,9 @@ pub unsafe extern "C" fn kl_client_new(
         crate::process::check();
         let config = handle::get(config)?;
         let settings = config.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Client::new(&settings)
+        let client = Client::new(&settings)?;
+        client.pick_up();
+        Ok(client)
     })
 }
 

@@ -71,6 +71,9 @@ pub struct kl_command_info {
     pub started_at: i64,
     /// When its first byte was about to leave, Unix seconds by the device's clock; 0 if none was.
     pub sent_at: i64,
+    /// It waits to be sent by the library (`KL_E_KEPT`): for so many milliseconds at most, then it is not done. 0: it does not
+    /// wait.
+    pub kept_for_ms: u32,
 }
 
 /// What a command does: `KL_COMMAND_KIND_*`.
@@ -174,6 +177,7 @@ impl Show for Command {
             age_ms: self.age_ms,
             started_at: self.started_at,
             sent_at: self.sent_at,
+            kept_for_ms: self.kept_for_ms,
         }
     }
 }
@@ -510,9 +514,9 @@ pub unsafe extern "C" fn kl_command_wait(
 /// that `docs/proof.md` lists. `KL_DONE`, and `out` holds it; `KL_NOT_DONE`: the same `request_id` may be tried again;
 /// `KL_UNKNOWN`: it is still not known. After a restart call it for each that `kl_command_pending` lists. When the advice is
 /// `KL_ADVICE_CALL_PERSON`, asking again will not help: a sensor or a person decides (`kl_command_settle`). A name that was
-/// never begun is `KL_E_NOT_FOUND` and *not done*. End the result with `kl_command_free`.
+/// never begun is `KL_E_NOT_FOUND` and *not done*; one that waits to be sent is `KL_E_KEPT`. End the result with `kl_command_free`.
 ///
-/// Codes: *command*.
+/// Codes: `KL_E_KEPT`, *command*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_command_resolve(
     client: *mut kl_client,
@@ -542,7 +546,8 @@ fn told(outcome: kl_outcome) -> Outcome {
 ///
 /// *Done* is taken at any time. *Not done* is `KL_E_TOO_EARLY` while the request may still reach the machine
 /// (`mature_in_ms` of the command, `retry_after_ms` of the error): look at the door after that time, not before.
-/// `KL_E_IN_FLIGHT` while the process that sends it lives.
+/// `KL_E_IN_FLIGHT` while the process that sends it lives. A command that waits to be sent by the library is
+/// withdrawn by *not done*, at once.
 ///
 /// Codes: `KL_E_NOT_FOUND`, `KL_E_REQUEST_ID`, `KL_E_IN_FLIGHT`, `KL_E_TOO_EARLY`, *journal*.
 #[unsafe(no_mangle)]

@@ -51,6 +51,9 @@ pub struct kl_payment_report_request {
     pub visit_id: *const c_char,
     /// Your own words, kept with it and given back, at most `KL_CONTEXT_MAX` bytes; may be NULL.
     pub context: *const c_char,
+    /// If no byte of it can leave now (no network, no connection, no TLS), the library keeps it in the journal and sends it by
+    /// itself, within so many milliseconds of this call: `KL_UNKNOWN` with `KL_E_KEPT`. 0: it does not. Needs `state_dir`.
+    pub send_within_ms: u32,
 }
 
 /// A refund or an appeal: `kl_claim_request r = KL_CLAIM_REQUEST_INIT;`.
@@ -59,8 +62,9 @@ pub struct kl_payment_report_request {
 pub struct kl_claim_request {
     /// `sizeof` this struct.
     pub struct_size: u32,
-    /// 0.
-    pub reserved: u32,
+    /// If no byte of it can leave now (no network, no connection, no TLS), the library keeps it in the journal and sends it by
+    /// itself, within so many milliseconds of this call: `KL_UNKNOWN` with `KL_E_KEPT`. 0: it does not. Needs `state_dir`.
+    pub send_within_ms: u32,
     /// The platform's order number.
     pub order_no: *const c_char,
     /// The cabinet, where the platform asks for it (Dingshang); may be NULL.
@@ -95,10 +99,11 @@ caller_struct!(kl_payment_report_request {
     request_id,
     visit_id,
     context,
+    send_within_ms,
 });
 caller_struct!(kl_claim_request {
     struct_size,
-    reserved,
+    send_within_ms,
     order_no,
     cabinet_id,
     reason,
@@ -160,6 +165,7 @@ unsafe fn claim(request: *const kl_claim_request) -> Result<Complaint> {
             visit_id: text::owned("visit_id", r.visit_id)?,
             context: text::owned("context", r.context)?,
             extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
+            send_within_ms: r.send_within_ms,
             ..Complaint::default()
         };
         claim.check_texts()?;
@@ -171,9 +177,11 @@ unsafe fn claim(request: *const kl_claim_request) -> Result<Complaint> {
 /// made, or it stays unpaid forever. Signed with `pay_key`. Yopoint, scenario 1 (doc-3556228); the fields follow the
 /// older vending form of the same report, which is inferred to hold for cabinets. Dingshang: `PUT /orders/{order_no}`
 /// with status 1 or 6, within 20 minutes of making the order; the amount and the channel's answer are not sent. It is
-/// recorded like a door's command and needs `state_dir` as that does. End the result with `kl_response_free`.
+/// recorded like a door's command and needs `state_dir` as that does. With `send_within_ms` a report that cannot leave now
+/// (`KL_E_KEPT`) is sent later by the library: do nothing, and do not repeat it under another name. End the result with
+/// `kl_response_free`.
 ///
-/// Codes: *command*.
+/// Codes: `KL_E_KEPT`, *command*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_payment_report(
     client: *mut kl_client,
@@ -207,6 +215,7 @@ pub unsafe extern "C" fn kl_payment_report(
                 context: text::owned("context", r.context)?,
                 channel_json: text::optional("channel_json", r.channel_json)?.map(str::to_owned),
                 extra_json: text::optional("extra_json", r.extra_json)?.map(str::to_owned),
+                send_within_ms: r.send_within_ms,
                 ..PaymentReport::default()
             };
             report.check_texts()?;
@@ -219,9 +228,10 @@ pub unsafe extern "C" fn kl_payment_report(
 /// event `KL_EVENT_KIND_REFUND_APPROVED` then asks you to pay back. Parameter names beside the order number are inferred.
 /// Dingshang: `PUT /orders/{order_no}` with status 2 marks the order and returns the stock; it moves no money.
 /// `KL_E_BLOCKED`, and nothing sent, while it is not known what became of a command of this order. It is recorded like
-/// a door's command and needs `state_dir` as that does. End the result with `kl_response_free`.
+/// a door's command and needs `state_dir` as that does. `send_within_ms` as for `kl_payment_report`. End the result with
+/// `kl_response_free`.
 ///
-/// Codes: *command*.
+/// Codes: `KL_E_KEPT`, *command*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_refund_apply(
     client: *mut kl_client,
@@ -238,9 +248,9 @@ pub unsafe extern "C" fn kl_refund_apply(
 /// Disputes the goods of an order on the customer's behalf (Yopoint: `cabinet.order.user.appeal`). Before payment the
 /// corrected goods come as `KL_EVENT_KIND_RECOGNIZED` again; after it a new order comes as `KL_EVENT_KIND_ORDER_REPLACED` and the
 /// old one is refunded. Parameter names beside the order number are inferred. It is recorded like a door's command and
-/// needs `state_dir` as that does. End the result with `kl_response_free`.
+/// needs `state_dir` as that does. `send_within_ms` as for `kl_payment_report`. End the result with `kl_response_free`.
 ///
-/// Codes: *command*.
+/// Codes: `KL_E_KEPT`, *command*.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn kl_appeal_file(
     client: *mut kl_client,

@@ -249,6 +249,11 @@ impl Journal {
         self.gate.clone()
     }
 
+    /// Whether there is one.
+    pub(crate) fn exists(&self) -> bool {
+        matches!(self.shared.folder.stat(&self.shared.file(".journal")), Ok(Some(_)))
+    }
+
     /// Where it is, for people.
     pub(crate) fn path(&self) -> PathBuf {
         self.shared.folder.path().join(self.shared.file(".journal"))

@@ -1,13 +1,18 @@
 /* Told line by line what to do, so that a test can end it anywhere and start another one on the same journal.
  *   visits ACCOUNTS.json ACCOUNT
+ *     pay NAME VISIT ORDER CABINET WITHIN_MS | refund NAME VISIT ORDER CABINET WITHIN_MS | get NAME | settle NAME | resolve NAME
+ *     hurry NAME VISIT ORDER CABINET WITHIN_MS: pay, cancelled while it is under way
  *     redeem NAME VISIT CODE | door NAME VISIT CABINET | list | close VISIT | event BODY_FILE | pending | journal | ping
  * Each line is answered by one that says what came of it. */
 
+#define _POSIX_C_SOURCE 200809L
 #include <inttypes.h>
 #include <kiosklink.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static kl_error err;
 
@@ -77,6 +82,99 @@ static void event(kl_client *client, const char *path) {
   kl_event_free(event);
 }
 
+static void pay(kl_client *client, char *const *arg) {
+  kl_payment_report_request r = KL_PAYMENT_REPORT_REQUEST_INIT;
+  kl_response *response = NULL;
+  r.result = KL_PAYMENT_RESULT_PAID;
+  r.amount = -1;
+  r.request_id = strcmp(arg[0], "-") == 0 ? NULL : arg[0];
+  r.visit_id = arg[1];
+  r.order_no = arg[2];
+  r.cabinet_id = arg[3];
+  r.send_within_ms = (uint32_t)strtoul(arg[4], NULL, 10);
+  told(kl_payment_report(client, &r, &response, &err));
+  kl_response_free(response);
+}
+
+struct hurried {
+  kl_client *client;
+  pthread_mutex_t lock;
+  int over;
+};
+
+/* Cancels until the call has returned: it may not have begun yet. */
+static void *give_up(void *arg) {
+  struct hurried *h = arg;
+  struct timespec a_moment = {0, 20000000};
+  int over;
+  do {
+    nanosleep(&a_moment, NULL);
+    if (kl_client_cancel(h->client, NULL) != KL_OK) break;
+    pthread_mutex_lock(&h->lock);
+    over = h->over;
+    pthread_mutex_unlock(&h->lock);
+  } while (!over);
+  return NULL;
+}
+
+static void hurry(kl_client *client, char *const *arg) {
+  struct hurried h = {0};
+  pthread_t thread;
+  h.client = client;
+  pthread_mutex_init(&h.lock, NULL);
+  if (pthread_create(&thread, NULL, give_up, &h) != 0) return;
+  pay(client, arg);
+  pthread_mutex_lock(&h.lock);
+  h.over = 1;
+  pthread_mutex_unlock(&h.lock);
+  pthread_join(thread, NULL);
+}
+
+/* What is recorded of it, and whether it waits. */
+static void get(kl_client *client, const char *name) {
+  kl_command *command = NULL;
+  const kl_command_info *c;
+  if (kl_command_get(client, name, &command, &err) != KL_OK) {
+    status(err.status);
+    return;
+  }
+  c = kl_command_view(command);
+  printf("%s %s %s\n", word(c->outcome), kl_status_name(c->status), c->kept_for_ms > 0 ? "waits" : "-");
+  kl_command_free(command);
+}
+
+static int money(kl_client *client, const char *verb, char *const *arg) {
+  if (strcmp(verb, "pay") == 0) {
+    pay(client, arg);
+  } else if (strcmp(verb, "hurry") == 0) {
+    hurry(client, arg);
+  } else if (strcmp(verb, "refund") == 0) {
+    kl_claim_request r = KL_CLAIM_REQUEST_INIT;
+    kl_response *response = NULL;
+    r.request_id = arg[0];
+    r.visit_id = arg[1];
+    r.order_no = arg[2];
+    r.cabinet_id = arg[3];
+    r.reason = "REFUNDS_REASON_PRODUCT_NOT_MATCH";
+    r.remarks = "\xe9\x80\x80\xe6\xac\xbe";
+    r.phone = "13800000000";
+    r.send_within_ms = (uint32_t)strtoul(arg[4], NULL, 10);
+    told(kl_refund_apply(client, &r, &response, &err));
+    kl_response_free(response);
+  } else if (strcmp(verb, "get") == 0) {
+    get(client, arg[0]);
+  } else if (strcmp(verb, "settle") == 0) {
+    status(kl_command_settle(client, arg[0], KL_NOT_DONE, KL_SETTLED_BY_PERSON, "withdrawn", &err));
+  } else if (strcmp(verb, "resolve") == 0) {
+    kl_command *command = NULL;
+    told(kl_command_resolve(client, arg[0], &command, &err));
+    kl_command_free(command);
+  } else {
+    return 0;
+  }
+  return 1;
+}
+
 static int act(kl_client *client, const char *verb, char *const *arg) {
   if (strcmp(verb, "redeem") == 0) {
     kl_redeem_request r = KL_REDEEM_REQUEST_INIT;
@@ -109,7 +207,7 @@ static int act(kl_client *client, const char *verb, char *const *arg) {
     if (kl_journal_read(client, &info, &err) != KL_OK) status(err.status);
     else printf("unsettled %" PRIu64 " visits %" PRIu64 "\n", info.unsettled, info.visits);
   } else {
-    return 0;
+    return money(client, verb, arg);
   }
   return 1;
 }
@@ -126,9 +224,9 @@ int main(int argc, char **argv) {
   }
   kl_config_free(config);
   while (fgets(line, sizeof line, stdin) != NULL) {
-    char *arg[6] = {0};
+    char *arg[7] = {0};
     int n = 0;
-    for (char *part = strtok(line, " \n"); part != NULL && n < 5; part = strtok(NULL, " \n")) arg[n++] = part;
+    for (char *part = strtok(line, " \n"); part != NULL && n < 6; part = strtok(NULL, " \n")) arg[n++] = part;
     if (n > 0 && !act(client, arg[0], arg + 1)) printf("no such thing as %s\n", arg[0]);
     fflush(stdout);
   }

@@ -268,6 +268,7 @@ impl<'a> Play<'a> {
                     mark_is_ours: true,
                     hold_ms: 0,
                     earlier: None,
+                    keep: None,
                 }),
                 Record::Ended(Ended {
                     id: "c".into(),
@@ -566,6 +567,7 @@ impl<'a> Play<'a> {
                 mark_is_ours: true,
                 hold_ms,
                 earlier,
+                keep: None,
             }),
         );
         let left = self.plan.left[usize::from(again)];

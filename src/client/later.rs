@@ -1,0 +1,216 @@
+//! Sends later what could not be sent: payment reports, refunds and appeals of which no byte left in their own call. A thread does
+//! it that lives as long as something waits.
+
+use super::call::{Call, jitter};
+use super::view::View;
+use super::work::Work;
+use super::{Client, Inner};
+use crate::cancel::{CancelSource, CancelToken};
+use crate::command::book::Retry;
+use crate::error::Outcome;
+use crate::log::log_line;
+use crate::platform::Op;
+use crate::process;
+use crate::sys;
+use crate::time::Deadline;
+use crate::time::clock::monotonic_ms;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The bound of the first pause before a try; it doubles.
+const FIRST_MS: u64 = 8_000;
+/// The longest.
+const LONGEST_MS: u64 = 240_000;
+/// A call over TLS with the journal needs a quarter of it.
+const STACK: usize = 256 * 1024;
+/// How long the end of a client waits for the answer to what has left.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What a client has to send later.
+pub(super) struct Later(Arc<Shared>, Duration);
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    news: Condvar,
+    /// There is a thread.
+    runs: AtomicBool,
+    cancels: CancelSource,
+}
+
+#[derive(Default)]
+struct State {
+    runs: bool,
+    /// Something was kept since the thread looked.
+    more: bool,
+    /// A call got through to the platform.
+    through: bool,
+    stopped: bool,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the next try: at most so long, and no longer than a part of it once another call got through. False: there is
+    /// none.
+    fn pause(&self, least: Duration, most: Duration) -> bool {
+        let begun = Instant::now();
+        let mut state = self.state();
+        state.through = false;
+        loop {
+            let until = if state.through { least } else { most };
+            let left = until.saturating_sub(begun.elapsed());
+            if state.stopped || left.is_zero() {
+                return !state.stopped;
+            }
+            state = self.news.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// The thread ends, unless something was kept meanwhile.
+    fn ends(&self) -> bool {
+        let mut state = self.state();
+        if std::mem::take(&mut state.more) && !state.stopped {
+            return false;
+        }
+        state.runs = false;
+        self.runs.store(false, Ordering::Relaxed);
+        self.news.notify_all();
+        true
+    }
+}
+
+impl Later {
+    pub(super) fn new(timeout: Duration) -> Later {
+        Later(Arc::default(), timeout)
+    }
+
+    /// A call got through: what waits is tried soon.
+    pub(super) fn through(&self) {
+        if self.0.runs.load(Ordering::Relaxed) {
+            self.0.state().through = true;
+            self.0.news.notify_all();
+        }
+    }
+
+    fn stop(&self) {
+        self.0.state().stopped = true;
+        self.0.news.notify_all();
+    }
+}
+
+impl Drop for Later {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Client {
+    /// Looks whether an earlier client left something that is kept; a thread then sends it. For a program that goes on: one that ends
+    /// in a moment would only begin.
+    pub fn pick_up(&self) {
+        if self.0.commands.keeps_any() {
+            self.send_later();
+        }
+    }
+
+    /// Has a thread send what is kept. It lives as long as something waits.
+    pub(super) fn send_later(&self) {
+        let shared = self.0.later.0.clone();
+        let mut state = shared.state();
+        state.more = true;
+        if state.runs || state.stopped {
+            return;
+        }
+        let (inner, own) = (Arc::downgrade(&self.0), shared.clone());
+        let _blocked = sys::SignalsBlocked::begin();
+        let made = thread::Builder::new().stack_size(STACK).spawn(move || run(&inner, &own));
+        match made {
+            Ok(_) => {
+                state.runs = true;
+                shared.runs.store(true, Ordering::Relaxed);
+            }
+            Err(e) => log_line!(Warn, "no thread can be had to send later what is kept: {e}"),
+        }
+    }
+
+    /// Begins no more tries. What has left is waited for; what has not is kept on.
+    pub(super) fn end_later(&self) {
+        let shared = &self.0.later.0;
+        self.0.later.stop();
+        self.0.commands.unless_leaving(|| shared.cancels.cancel());
+        let runs = |state: &mut State| state.runs;
+        drop(shared.news.wait_timeout_while(shared.state(), PATIENCE, runs));
+    }
+
+    /// One try for each that is kept. Whether something still waits.
+    fn send_kept(&self, token: &CancelToken) -> bool {
+        let call = || Call {
+            client: self,
+            deadline: Deadline::after(self.1.timeout()),
+            token: token.clone(),
+            expires: None,
+            entered_ms: None,
+        };
+        let commands = &self.0.commands;
+        let Ok(ids) = commands.kept(call().wait()) else { return true };
+        for id in &ids {
+            if !token.is_cancelled() && !self.0.later.0.state().stopped {
+                self.send_one(call(), id);
+            }
+        }
+        commands.kept(call().wait()).map_or(true, |ids| !ids.is_empty())
+    }
+
+    fn send_one(&self, mut call: Call<'_>, id: &str) {
+        let next = |call: &Call<'_>| self.0.commands.later(id, call.platform_time(), call.wait());
+        let mut found = next(&call);
+        if matches!(found, Ok(Retry::AskTime)) && call.read(&Op::Ping).is_ok() {
+            found = next(&call);
+        }
+        let (claim, act, rest, left_ms) = match found {
+            Ok(Retry::Claimed(claimed)) => *claimed,
+            Ok(_) => return,
+            Err(e) => return log_line!(Warn, "{id} waits on: {}", e.message()),
+        };
+        let Some(work) = Work::kept(id, act, rest) else { return };
+        call.expires = Some(monotonic_ms() + left_ms.min(self.0.command_ttl_ms.into()));
+        match self.carry_out(&call, work, claim) {
+            Ok(_) => log_line!(Info, "{id} was sent later"),
+            Err(e) if e.details().outcome == Outcome::NotDone => {
+                log_line!(Warn, "{id} was kept, and is not done: {}", e.message());
+            }
+            Err(e) => log_line!(Info, "{id}: {}", e.message()),
+        }
+    }
+}
+
+fn run(inner: &Weak<Inner>, shared: &Shared) {
+    sys::ordinary_thread(c"kl-later");
+    let mut bound = FIRST_MS;
+    loop {
+        let least = Duration::from_millis(bound / 8);
+        let goes_on = shared.pause(least, least + Duration::from_millis(jitter(bound)));
+        let Some(inner) = inner.upgrade().filter(|_| goes_on) else { break };
+        shared.state().more = false;
+        let view = View::root(inner.later.1);
+        let client = Client(inner, Arc::new(view));
+        let mut waits = None;
+        process::contained(|| waits = Some(client.send_kept(&shared.cancels.token())));
+        match waits {
+            Some(true) => bound = (bound * 2).min(LONGEST_MS),
+            Some(false) if shared.ends() => return,
+            Some(false) => bound = FIRST_MS,
+            None => {
+                client.retire();
+                break;
+            }
+        }
+    }
+    shared.state().more = false;
+    shared.ends();
+}
