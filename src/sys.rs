@@ -1,9 +1,10 @@
 //! The system calls that the standard library does not offer.
 
-use std::ffi::{CString, c_void};
+use std::ffi::{CStr, CString, c_void};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, Ordering};
 use std::time::Duration;
@@ -473,18 +474,48 @@ impl Drop for SignalsBlocked {
     }
 }
 
-/// Names this thread, at most 15 bytes, and takes it out of a realtime policy that it inherited.
-pub(crate) fn ordinary_thread(name: &std::ffi::CStr) {
+/// Names this thread, at most 15 bytes.
+fn name_thread(name: &CStr) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    // SAFETY: `name` is a C string and `none` a `sched_param`, both for the time of the call that reads it. The policy is
-    // this thread's alone: the system call is asked, since musl has no function for it.
+    // SAFETY: `name` is a C string for the time of the call, which copies it.
     unsafe {
         libc::prctl(libc::PR_SET_NAME, name.as_ptr() as libc::c_ulong, 0, 0, 0);
-        let none: libc::sched_param = std::mem::zeroed();
-        libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_OTHER, &raw const none);
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = name;
+}
+
+/// Names this thread, at most 15 bytes, and takes it out of a realtime policy that it inherited.
+pub(crate) fn ordinary_thread(name: &CStr) {
+    name_thread(name);
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    // SAFETY: `none` is a `sched_param` for the time of the call that reads it. The policy is this thread's alone: the system
+    // call is asked, since musl has no function for it.
+    unsafe {
+        let none: libc::sched_param = std::mem::zeroed();
+        libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_OTHER, &raw const none);
+    }
+}
+
+/// Runs `main` on a thread of its own, which nobody joins. A panic ends the thread and nothing else. std's threads bring along
+/// handles, hooks and a watch over their stacks.
+pub(crate) fn thread(name: &'static CStr, stack: usize, main: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    struct Begin(&'static CStr, Box<dyn FnOnce() + Send>);
+    extern "C-unwind" fn run(begin: *mut c_void) -> *mut c_void {
+        // SAFETY: the `Begin` that was made below for this thread alone.
+        let Begin(name, main) = *unsafe { Box::from_raw(begin.cast::<Begin>()) };
+        name_thread(name);
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(main)) {
+            // Its own destructor may panic too.
+            std::mem::forget(payload);
+        }
+        ptr::null_mut()
+    }
+    let begin = Box::into_raw(Box::new(Begin(name, main)));
+    bare_thread(stack, run, begin.cast()).inspect_err(|_| {
+        // SAFETY: made above, and no thread has it.
+        drop(unsafe { Box::from_raw(begin) });
+    })
 }
 
 /// What a thread of [`bare_thread`] runs. It may be left by `pthread_exit`.

@@ -19,7 +19,6 @@ use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::Duration;
 
 /// As many jobs of a client that act may wait, run, or be ended and not taken; and as many that do not act.
@@ -450,7 +449,7 @@ impl TaskPool {
                 seen = sys::rung();
             }
         };
-        thread::Builder::new().stack_size(WATCH_STACK).spawn(watch).map(drop)
+        sys::thread(c"kl-jobs", WATCH_STACK, Box::new(watch))
     }
 
     /// Ends what was cancelled or not begun in time. Says how long nothing can come up by itself; `None` at the end.

@@ -4,6 +4,7 @@ use crate::sys::Ready;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 
 const LONG_ENOUGH: Duration = Duration::from_secs(60);
 

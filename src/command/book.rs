@@ -834,19 +834,19 @@ impl Shared {
             return;
         }
         let shared = Arc::downgrade(self);
-        let made =
-            std::thread::Builder::new().name("kl-debt".to_owned()).stack_size(DEBT_STACK).spawn(move || {
-                let mut pause = DEBT_PAUSE;
-                loop {
-                    std::thread::sleep(pause);
-                    pause = (pause * 2).min(DEBT_PAUSE_MAX);
-                    let Some(shared) = shared.upgrade() else { return };
-                    if shared.pay(AFTERWARDS) {
-                        shared.debtor.store(false, Ordering::Release);
-                        return;
-                    }
+        let work = move || {
+            let mut pause = DEBT_PAUSE;
+            loop {
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(DEBT_PAUSE_MAX);
+                let Some(shared) = shared.upgrade() else { return };
+                if shared.pay(AFTERWARDS) {
+                    shared.debtor.store(false, Ordering::Release);
+                    return;
                 }
-            });
+            }
+        };
+        let made = sys::thread(c"kl-debt", DEBT_STACK, Box::new(work));
         if let Err(e) = made {
             self.debtor.store(false, Ordering::Release);
             log_line!(Warn, "no thread can be had to write later what could not be written: {e}");

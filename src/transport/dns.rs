@@ -8,11 +8,11 @@ use super::conn::{Bound, Fault};
 use super::{AddressFamily, Deadline, lock};
 use crate::cancel::Wake;
 use crate::log::log_line;
+use crate::sys;
 use socket2::{Domain, Socket, Type};
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// Turns a name into addresses. May block for as long as it likes.
@@ -189,7 +189,7 @@ impl Dns {
         }
         let (shared, own) = (self.shared.clone(), flight.clone());
         // The state is locked here, so a quick lookup cannot settle before `flight` is in its place below.
-        thread::Builder::new().name("kiosklink-dns".into()).stack_size(STACK).spawn(move || {
+        let work = move || {
             let mut landing = Landing(shared, own, None);
             let found = lookup.lookup(&landing.1.host).and_then(|mut all| {
                 all.retain(|ip| family.admits(ip));
@@ -198,7 +198,8 @@ impl Dns {
                 if all.is_empty() { Err(no_address()) } else { Ok(all) }
             });
             landing.2 = Some(found);
-        })?;
+        };
+        sys::thread(c"kiosklink-dns", STACK, Box::new(work))?;
         state.flight = Some(flight.clone());
         Ok(flight)
     }
