@@ -28,13 +28,14 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo test crashtest soak soak-without model model-mutants disks mutants platforms bench crowd lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs preloads install install-built uninstall dist ship debug-ship clean FORCE
+.PHONY: help demo test crashtest soak soak-without model model-mutants disks tsan mutants platforms bench crowd lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs preloads install install-built uninstall dist ship debug-ship clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
 	@echo "make test      the whole suite: lint, header, Rust, C, C++, Python, valgrind"
 	@echo "make crashtest the examples killed at every step, restarted: no door twice; without a journal they must open twice"
 	@echo "make disks     the store on real file systems: cut, filled, shut down, read-only; root only  (FILESYSTEMS=...)"
+	@echo "make tsan      threads, jobs, views, cancels and frees at random, everything under ThreadSanitizer  (SECONDS=60 SEED=1)"
 	@echo "make mutants   the code spoiled in some hundred places, one at a time: a test must notice each  (MUTANTS=\"NAME...\")"
 	@echo "make soak      20,000 commands on unkind platforms while processes are killed  (SEED=... COMMANDS=...)"
 	@echo "make model     the rules for commands in every interleaving of a small world; make model-mutants: without each rule"
@@ -73,6 +74,11 @@ test:
 # Real file systems that are cut, filled and shut down. Root and loop devices; no part of `make test`.
 disks:
 	@scripts/disks $(FILESYSTEMS)
+
+# The library with all of Rust's std instrumented. Needs a nightly Rust with rust-src; no part of `make test`, where the same
+# program runs for a few seconds over the usual library.
+tsan:
+	@scripts/tsan $(or $(SECONDS),60) $(or $(SEED),1)
 
 # Which tests would notice? No part of `make test`.
 mutants:
