@@ -271,7 +271,7 @@ typedef int32_t kl_status;
  * Nothing was sent yet: the library keeps the command (send_within_ms) and sends it by itself. Do nothing, and do not repeat
  * it under another name.
  */
-#define KL_E_KEPT 621
+#define KL_E_KEPT 630
 /** The callback's signature is wrong or missing. */
 #define KL_E_EVENT_SIGNATURE 700
 /** The callback is not of the platform's form; the message says where. */

@@ -190,7 +190,7 @@ pub const KL_E_JOURNAL_COPIED: kl_status = 619;
 pub const KL_E_STATE_DIR: kl_status = 620;
 /// Nothing was sent yet: the library keeps the command (`send_within_ms`) and sends it by itself. Do nothing, and do not repeat
 /// it under another name.
-pub const KL_E_KEPT: kl_status = 621;
+pub const KL_E_KEPT: kl_status = 630;
 
 /// The callback's signature is wrong or missing.
 pub const KL_E_EVENT_SIGNATURE: kl_status = 700;

@@ -606,7 +606,8 @@ pub const VERBS: &[Verb] = &[
         account: Account::One,
         json: true,
         doc: "Lists the commands of which it is not known what became of them, the oldest first.",
-        more: "Of an account with state_dir. mature_in_ms is the time that must pass before not done is taken from anybody; mark is the \
+        more: "Of an account with state_dir. mature_in_ms is the time that must pass before not done is taken from anybody; kept_for_ms the \
+               time in which the firmware's library may still send what could not leave, at most; mark is the \
                number by which the platform's record shows that the act is ours. Sends nothing.",
         examples: &["pending list", "pending list --all --json"],
         run: commands::list,

@@ -810,7 +810,7 @@ class Client(_Owner):
 
         Required for every order that a door made, or it stays unpaid forever. ``amount`` is in fen. ``report_url`` is
         the address that the platform gave for this order (Yopoint); ``channel`` the payment channel's raw answer.
-        With ``send_within_ms`` one that cannot leave now raises with ``Status.KEPT``: the library sends it later.
+        With ``send_within_ms`` one that cannot leave now raises :class:`Kept`: the library sends it later.
         """
         raw = request(
             _abi.kl_payment_report_request,

@@ -719,7 +719,7 @@ class Status(_Open):
     """The state_dir cannot keep a journal: others can write to it, or its file system has no locks or no sync.
     Nothing was sent."""
 
-    KEPT = 621
+    KEPT = 630
     """Nothing was sent yet: the library keeps the command (send_within_ms) and sends it by itself. Do nothing, and do
     not repeat it under another name."""
 

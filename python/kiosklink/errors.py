@@ -41,6 +41,7 @@ __all__ = [
     "InFlight",
     "InternalError",
     "JournalError",
+    "Kept",
     "LibraryError",
     "NetworkError",
     "NotDone",
@@ -312,6 +313,10 @@ class RequestTooOld(CommandError):
     """The name was issued so long ago that its outcome is not kept any more; nothing was sent."""
 
 
+class Kept(CommandError):
+    """Nothing was sent yet: the library keeps it (``send_within_ms``) and sends it by itself. Do nothing."""
+
+
 class CodeTries(CommandError):
     """Too many wrong codes in a short time; nothing was sent. ``retry_after_ms`` says when the next one is taken."""
 
@@ -367,6 +372,7 @@ _EXACT: Dict[int, Type[Error]] = {
     607: Unknowable,
     608: TooEarly,
     609: RequestTooOld,
+    630: Kept,
     700: EventSignatureError,
 }
 _RANGES: Tuple[Tuple[int, int, Type[Error]], ...] = (

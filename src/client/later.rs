@@ -7,7 +7,6 @@ use super::work::Work;
 use super::{Client, Inner};
 use crate::cancel::{CancelSource, CancelToken};
 use crate::command::book::Retry;
-use crate::error::Outcome;
 use crate::log::log_line;
 use crate::platform::Op;
 use crate::process;
@@ -147,8 +146,8 @@ impl Client {
         drop(shared.news.wait_timeout_while(shared.state(), PATIENCE, runs));
     }
 
-    /// One try for each that is kept. Whether something still waits.
-    fn send_kept(&self, token: &CancelToken) -> bool {
+    /// One try for each that is kept. If something still waits, how long the platform asks to wait, in milliseconds.
+    fn send_kept(&self, token: &CancelToken) -> Option<u32> {
         let call = || Call {
             client: self,
             deadline: Deadline::after(self.1.timeout()),
@@ -157,16 +156,19 @@ impl Client {
             entered_ms: None,
         };
         let commands = &self.0.commands;
-        let Ok(ids) = commands.kept(call().wait()) else { return true };
+        let mut asked = 0;
+        let Ok(ids) = commands.kept(call().wait()) else { return Some(asked) };
         for id in &ids {
-            if !token.is_cancelled() && !self.0.later.0.state().stopped {
-                self.send_one(call(), id);
+            if !self.0.later.0.state().stopped {
+                asked = self.send_one(call(), id).max(asked);
             }
         }
-        commands.kept(call().wait()).map_or(true, |ids| !ids.is_empty())
+        let waits = commands.kept(call().wait()).map_or(true, |ids| !ids.is_empty());
+        waits.then_some(asked)
     }
 
-    fn send_one(&self, mut call: Call<'_>, id: &str) {
+    /// Gives how long the platform asks to wait.
+    fn send_one(&self, mut call: Call<'_>, id: &str) -> u32 {
         let next = |call: &Call<'_>| self.0.commands.later(id, call.platform_time(), call.wait());
         let mut found = next(&call);
         if matches!(found, Ok(Retry::AskTime)) && call.read(&Op::Ping).is_ok() {
@@ -174,26 +176,32 @@ impl Client {
         }
         let (claim, act, rest, left_ms) = match found {
             Ok(Retry::Claimed(claimed)) => *claimed,
-            Ok(_) => return,
-            Err(e) => return log_line!(Warn, "{id} waits on: {}", e.message()),
+            Ok(_) => return 0,
+            Err(e) => {
+                log_line!(Warn, "{id} waits on: {}", e.message());
+                return 0;
+            }
         };
-        let Some(work) = Work::kept(id, act, rest) else { return };
+        let Some(work) = Work::kept(id, act, rest) else { return 0 };
         call.expires = Some(monotonic_ms() + left_ms.min(self.0.command_ttl_ms.into()));
         match self.carry_out(&call, work, claim) {
-            Ok(_) => log_line!(Info, "{id} was sent later"),
-            Err(e) if e.details().outcome == Outcome::NotDone => {
-                log_line!(Warn, "{id} was kept, and is not done: {}", e.message());
+            Ok(_) => {
+                log_line!(Info, "{id} was sent later");
+                0
             }
-            Err(e) => log_line!(Info, "{id}: {}", e.message()),
+            Err(e) => {
+                log_line!(Warn, "{id} was kept: {}", e.message());
+                e.details().retry_after_ms
+            }
         }
     }
 }
 
 fn run(inner: &Weak<Inner>, shared: &Shared) {
     sys::ordinary_thread(c"kl-later");
-    let mut bound = FIRST_MS;
+    let (mut bound, mut asked) = (FIRST_MS, 0);
     loop {
-        let least = Duration::from_millis(bound / 8);
+        let least = Duration::from_millis((bound / 8).max(asked));
         let goes_on = shared.pause(least, least + Duration::from_millis(jitter(bound)));
         let Some(inner) = inner.upgrade().filter(|_| goes_on) else { break };
         shared.state().more = false;
@@ -202,9 +210,9 @@ fn run(inner: &Weak<Inner>, shared: &Shared) {
         let mut waits = None;
         process::contained(|| waits = Some(client.send_kept(&shared.cancels.token())));
         match waits {
-            Some(true) => bound = (bound * 2).min(LONGEST_MS),
-            Some(false) if shared.ends() => return,
-            Some(false) => bound = FIRST_MS,
+            Some(Some(ms)) => (bound, asked) = ((bound * 2).min(LONGEST_MS), ms.into()),
+            Some(None) if shared.ends() => return,
+            Some(None) => (bound, asked) = (FIRST_MS, 0),
             None => {
                 client.retire();
                 break;

@@ -326,7 +326,10 @@ impl Client {
     /// old file's new name, `None` if nothing was damaged.
     pub fn journal_repair(&self) -> Result<Option<PathBuf>> {
         let call = self.look()?;
-        self.0.commands.repair(call.wait())
+        let aside = self.0.commands.repair(call.wait())?;
+        // What waits in it could not be seen before.
+        self.pick_up();
+        Ok(aside)
     }
 
     /// After `KL_E_JOURNAL_MISSING`, `_OLDER` or `_COPIED`, when a person has decided to go on: the installation gets a new

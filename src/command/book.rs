@@ -1467,8 +1467,9 @@ pub(crate) fn kept(id: &str, why: Error) -> Error {
 
 fn command(id: &str, e: &Entry, now: &Now<'_>) -> Command {
     let end = e.end.clone().unwrap_or_else(End::nothing);
-    let in_flight = e.stage.in_flight();
-    let nothing_left = e.stage.settled() || e.stage == Stage::Kept;
+    let stage = if e.waits() { Stage::Kept } else { e.stage };
+    let in_flight = stage.in_flight();
+    let nothing_left = stage.settled() || stage == Stage::Kept;
     let (visit_id, context) = e.act.visit();
     Command {
         request_id: id.to_owned(),
@@ -1476,8 +1477,8 @@ fn command(id: &str, e: &Entry, now: &Now<'_>) -> Command {
         recorded: true,
         kind: e.act.kind(),
         act: e.act.clone(),
-        stage: e.stage,
-        outcome: match e.stage {
+        stage,
+        outcome: match stage {
             Stage::Done => Outcome::Done,
             Stage::NotDone => Outcome::NotDone,
             _ => Outcome::Unknown,
@@ -1485,12 +1486,16 @@ fn command(id: &str, e: &Entry, now: &Now<'_>) -> Command {
         physical: rules::current_physical(e),
         physical_error: e.moved.as_ref().map(|(_, words)| words.clone()).unwrap_or_default(),
         settled_by: end.by,
-        status: if in_flight { KL_E_IN_FLIGHT } else { end.status },
+        status: match stage {
+            Stage::Kept => KL_E_KEPT,
+            _ if in_flight => KL_E_IN_FLIGHT,
+            _ => end.status,
+        },
         message: if in_flight { "it is under way".to_owned() } else { end.message },
         refusal: end.refusal,
         sequence: e.claim,
         started_at: e.first().0.wall_s,
-        sent_at: e.sent.as_ref().filter(|_| e.stage != Stage::Kept).map_or(0, |(sent, _)| sent.at.wall_s),
+        sent_at: e.sent.as_ref().filter(|_| stage != Stage::Kept).map_or(0, |(sent, _)| sent.at.wall_s),
         ended_at: if e.stage.settled() { e.ended_at.wall_s } else { 0 },
         age_ms: e.age_ms(now),
         mature_in_ms: if nothing_left { 0 } else { small(e.immature_ms(now)) },

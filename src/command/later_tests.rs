@@ -140,6 +140,8 @@ fn what_is_kept_locks_its_name_and_its_order_and_no_other_customer() {
     assert_eq!(w.decide("b", &item("1", "1")), Decision::Refuse(Refusal::Busy("a".into())));
     // A code of another customer, and its own door; also while a try looks for a connection.
     for _ in 0..2 {
+        assert_eq!(w.decide("a", &write("refund_apply", "1")), Decision::Refuse(Refusal::Kept));
+        assert!(w.with(|s, now| s.get("a").unwrap().kept_for_ms(now)) > 0);
         assert_eq!(w.decide("c", &code("7")), Decision::Claim);
         assert_eq!(w.decide("c", &door("1")), Decision::Claim);
         assert_eq!(w.decide("c", &payment("2")), Decision::Claim);

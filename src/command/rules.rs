@@ -336,14 +336,14 @@ impl Entry {
     }
 
     /// It is kept, and nothing of this try is to leave yet.
-    fn waits(&self) -> bool {
+    pub fn waits(&self) -> bool {
         self.stage == Stage::Kept || self.stage == Stage::Begun && self.is_kept()
     }
 
     /// How long it may still be sent if it is kept, in milliseconds, at most.
     pub fn kept_for_ms(&self, now: &Now<'_>) -> u64 {
         let most = |keep: &Keep| u64::from(keep.within_ms).saturating_sub(now.at.up_ms);
-        match self.keep.as_ref().filter(|_| self.stage == Stage::Kept) {
+        match self.keep.as_ref().filter(|_| self.waits()) {
             Some(keep) => keep.left_ms(None, now).unwrap_or_else(|| most(keep)),
             None => 0,
         }
@@ -455,7 +455,7 @@ pub fn begin(state: &State, id: &str, print: Option<&[u8; 12]>, act: &Act, now: 
         return match entry.stage {
             Stage::Done => Decision::Recorded,
             Stage::Unknown => Decision::Ask,
-            Stage::Kept => Decision::Refuse(Refusal::Kept),
+            _ if entry.waits() => Decision::Refuse(Refusal::Kept),
             _ => Decision::Refuse(Refusal::InFlight),
         };
     }

@@ -128,6 +128,26 @@ class Doors(Case):
         self.assertEqual(len(client.command_list(which=kiosklink.CommandFilter.DONE)), 1)
         self.fails(errors.ArgumentError, client.command_list, which=99)
 
+    def test_what_cannot_leave_is_kept_and_listed_until_it_is_withdrawn(self):
+        folder = tempfile.mkdtemp(dir=os.environ["KIOSKLINK_TEST_TARGET"])
+        self.addCleanup(shutil.rmtree, folder)
+        client = self.client(state_dir=folder, base_url="https://127.0.0.1:9")
+        later = dict(visit_id="v", send_within_ms=600000)
+        for act, name in [(client.refund_apply, "r"), (client.appeal_file, "a")]:
+            error = self.fails((errors.Kept, errors.OutcomeUnknown), act, "VI" + name, request_id=name, **later)
+            self.assertEqual((error.status, error.advice), (Status.KEPT, kiosklink.Advice.NONE))
+        machine = self.client("dingshang", state_dir=folder, base_url="https://127.0.0.1:9")
+        self.fails(errors.Kept, machine.payment_report, "7", cabinet_id=MACHINE, **later)
+        (visit,) = client.visit_list()
+        self.assertEqual((visit.unknown_count, [c.request_id for c in visit.commands]), (2, ["r", "a"]))
+        self.assertTrue(all(0 < c.kept_for_ms <= 600000 for c in visit.commands))
+        client.command_settle("r", Outcome.NOT_DONE)
+        self.assertEqual([c.request_id for c in client.command_pending()], ["a"])
+        # Not without a journal.
+        self.fails((errors.ConfigError, errors.NotDone), self.client().refund_apply, "VI1", send_within_ms=1)
+        client.close()
+        machine.close()
+
     def test_texts_have_bounds_and_nothing_is_sent_beyond_them(self):
         # FAULTS A8: one large record pushes others out of the journal.
         client = self.client()
