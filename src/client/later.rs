@@ -222,3 +222,129 @@ fn run(inner: &Weak<Inner>, shared: &Shared) {
     shared.state().more = false;
     shared.ends();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::SettledBy;
+    use crate::config::Config;
+    use crate::error::{Advice, Outcome};
+    use crate::model::Complaint;
+    use crate::status::*;
+    use std::path::{Path, PathBuf};
+
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new(name: &str) -> Place {
+            let path = std::env::temp_dir().join(format!("kiosklink-later-{}-{name}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&path);
+            std::fs::create_dir_all(&path).unwrap();
+            Place(path)
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// A client whose platform is not there.
+    fn client(state_dir: &Path) -> Client {
+        let mut config = Config::new("yopoint").unwrap();
+        for (key, value) in [
+            ("base_url", "http://127.0.0.1:9"),
+            ("allow_http", "yes"),
+            ("app_id", "a"),
+            ("app_secret", "secret-of-a-test"),
+            ("state_dir", state_dir.to_str().unwrap()),
+            ("state_dir_shared", "yes"),
+        ] {
+            config.set(key, value).unwrap();
+        }
+        Client::new(&config).unwrap()
+    }
+
+    fn refund(id: &str) -> Complaint {
+        Complaint {
+            order_no: format!("VI-{id}"),
+            request_id: id.into(),
+            send_within_ms: 600_000,
+            ..Complaint::default()
+        }
+    }
+
+    fn runs(client: &Client) -> bool {
+        client.0.later.0.state().runs
+    }
+
+    #[test]
+    fn only_what_a_journal_remembers_is_kept() {
+        let client = client(Path::new("none"));
+        let e = client.refund_apply(&refund("a")).unwrap_err();
+        assert_eq!((e.status(), e.details().outcome), (KL_E_CONFIG_MISSING, Outcome::NotDone));
+        let e = client.refund_apply(&Complaint { send_within_ms: 0, ..refund("b") }).unwrap_err();
+        assert_eq!((e.status(), e.details().outcome), (KL_E_CONNECT, Outcome::NotDone));
+        assert!(!runs(&client));
+    }
+
+    #[test]
+    fn its_thread_lives_from_the_call_to_the_end_of_the_client_and_the_next_one_goes_on() {
+        let place = Place::new("thread");
+        let first = client(&place.0);
+        first.pick_up();
+        assert!(!runs(&first), "nothing waits");
+        let e = first.refund_apply(&refund("a")).unwrap_err();
+        assert_eq!(
+            (e.status(), e.details().outcome, e.details().advice),
+            (KL_E_KEPT, Outcome::Unknown, Advice::None)
+        );
+        assert!(runs(&first));
+        // A cancel of the caller's, before the end of the client, is not for it.
+        first.cancel();
+        assert!(runs(&first));
+        first.close();
+        assert!(!runs(&first), "it ended, and was waited for");
+        let second = client(&place.0);
+        assert!(!runs(&second));
+        second.pick_up();
+        assert!(runs(&second));
+        let known = second.command_get("a").unwrap();
+        assert_eq!((known.status, known.outcome), (KL_E_KEPT, Outcome::Unknown));
+        assert!(known.kept_for_ms > 0 && known.sent_at == 0 && known.mature_in_ms == 0);
+        // Nobody has it in hand: its time is all that has passed.
+        while let Err(e) = second.command_settle("a", Outcome::NotDone, SettledBy::Person, "") {
+            assert_eq!(e.status(), KL_E_IN_FLIGHT, "a try is under way");
+        }
+        second.close();
+    }
+
+    #[test]
+    fn a_try_that_the_end_of_the_client_stops_leaves_it_waiting() {
+        let place = Place::new("stopped");
+        let client = client(&place.0);
+        // No thread: the try is this test's own.
+        client.0.later.stop();
+        assert_eq!(client.refund_apply(&refund("a")).unwrap_err().status(), KL_E_KEPT);
+        let source = CancelSource::new();
+        let token = source.token();
+        source.cancel();
+        let call =
+            Call { client: &client, deadline: Deadline::after(Duration::from_secs(5)), token, expires: None };
+        let claim =
+            match client.0.commands.later("a", None, Call { token: CancelToken::never(), ..call }.wait()) {
+                Ok(Retry::Claimed(claimed)) => claimed,
+                _ => panic!("it waits"),
+            };
+        let (claim, act, rest, _) = *claim;
+        let token = source.token();
+        source.cancel();
+        let call =
+            Call { client: &client, deadline: Deadline::after(Duration::from_secs(5)), token, expires: None };
+        let e = client.carry_out(&call, Work::kept("a", act, rest).unwrap(), claim).unwrap_err();
+        assert_eq!((e.status(), e.details().outcome), (KL_E_KEPT, Outcome::Unknown));
+        assert_eq!(client.command_get("a").unwrap().status, KL_E_KEPT);
+        client.close();
+    }
+}

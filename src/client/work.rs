@@ -227,3 +227,58 @@ fn write(verb: &str, about: About<'_>, rest: &[&str], visit_id: &str, context: &
         context: context.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_the_whole_request() {
+        let payment = PaymentReport {
+            report_url: "https://h/n".into(),
+            order_no: "VI1".into(),
+            cabinet_id: "c".into(),
+            trade_no: "t".into(),
+            paid: true,
+            amount: -1,
+            channel_json: Some("{\"a\":1}".into()),
+            extra_json: Some("{}".into()),
+            request_id: "p".into(),
+            visit_id: "v".into(),
+            context: "x".into(),
+            send_within_ms: 7,
+            mark: String::new(),
+        };
+        let claim = Complaint {
+            order_no: "VI1".into(),
+            cabinet_id: "c".into(),
+            reason: "r".into(),
+            remarks: "m".into(),
+            phone: "1".into(),
+            extra_json: Some("{}".into()),
+            request_id: "p".into(),
+            visit_id: "v".into(),
+            context: "x".into(),
+            send_within_ms: 7,
+            mark: String::new(),
+        };
+        let bare = PaymentReport { channel_json: None, extra_json: None, paid: false, ..payment.clone() };
+        for work in [
+            Work::Payment(payment),
+            Work::Payment(bare),
+            Work::Refund(claim.clone()),
+            Work::Appeal(Complaint { extra_json: None, ..claim }),
+        ] {
+            let keep = work.keep().unwrap();
+            assert_eq!(keep.within_ms, 7);
+            let later = Work::kept(work.request_id(), work.act(), keep.rest.unwrap()).unwrap();
+            let said =
+                |work: &Work| format!("{:?}", work.op()).replace("send_within_ms: 7", "send_within_ms: 0");
+            assert_eq!(said(&later), said(&work));
+            // A try that is sent later is not kept anew with a time of its own.
+            assert!(later.keep().is_none());
+        }
+        let now = Complaint::default();
+        assert!(Work::Refund(now).keep().is_none(), "nobody asked for it");
+    }
+}
