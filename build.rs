@@ -1,6 +1,8 @@
 //! Puts the build's own facts where the code can read them. Needs no network and no tool.
 
 use std::env;
+use std::fs;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 fn main() {
@@ -21,5 +23,21 @@ fn main() {
         println!("cargo::rustc-link-arg=-Wl,-soname,libkiosklink.so.1");
         println!("cargo::rustc-link-arg=-Wl,-z,nodelete");
     }
+    pack_roots();
     println!("cargo::rustc-env=KIOSKLINK_PROFILE={}", env::var("PROFILE").unwrap_or_default());
+}
+
+/// The certificate roots as bytes without pointers, of which each costs a relocation at every start: of each root its
+/// subject, its key, its name constraints or nothing, each behind its length in two bytes.
+fn pack_roots() {
+    let mut packed = Vec::new();
+    for root in webpki_roots::TLS_SERVER_ROOTS {
+        let constraints = root.name_constraints.as_ref().map_or(&[][..], |c| c.as_ref());
+        for part in [root.subject.as_ref(), root.subject_public_key_info.as_ref(), constraints] {
+            packed.extend(u16::try_from(part.len()).expect("a root of more than 64 KiB").to_be_bytes());
+            packed.extend(part);
+        }
+    }
+    let folder = env::var_os("OUT_DIR").expect("cargo sets OUT_DIR");
+    fs::write(Path::new(&folder).join("roots"), packed).expect("OUT_DIR can be written to");
 }

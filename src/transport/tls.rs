@@ -20,7 +20,7 @@ use rustls::{
     SignatureScheme,
 };
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls_pki_types::{CertificateDer, Der, PrivateKeyDer, ServerName, TrustAnchor, UnixTime};
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
@@ -95,7 +95,7 @@ pub(super) fn has_ended(certificates: Option<&[CertificateDer<'_>]>, clock: &Clo
 fn load_roots(roots: &Roots) -> Result<Arc<RootCertStore>> {
     let pem = match roots {
         Roots::BuiltIn => {
-            return Ok(Arc::new(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }));
+            return Ok(Arc::new(RootCertStore { roots: built_in() }));
         }
         Roots::Pem(pem) => pem,
     };
@@ -116,6 +116,25 @@ fn load_roots(roots: &Roots) -> Result<Arc<RootCertStore>> {
         return Err(Error::new(KL_E_ROOTS, message));
     }
     Ok(Arc::new(store))
+}
+
+/// Mozilla's roots, as `build.rs` packed them.
+fn built_in() -> Vec<TrustAnchor<'static>> {
+    let mut rest: &'static [u8] = include_bytes!(concat!(env!("OUT_DIR"), "/roots"));
+    let mut part = || {
+        let (len, tail) = rest.split_first_chunk()?;
+        let (part, tail) = tail.split_at_checked(u16::from_be_bytes(*len).into())?;
+        rest = tail;
+        Some(Der::from_slice(part))
+    };
+    std::iter::from_fn(|| {
+        Some(TrustAnchor {
+            subject: part()?,
+            subject_public_key_info: part()?,
+            name_constraints: Some(part()?).filter(|constraints| !constraints.is_empty()),
+        })
+    })
+    .collect()
 }
 
 /// Where certificates begin in a file. The files are large, and a dash is rare in them.
@@ -730,6 +749,12 @@ pub(super) fn validity(tls: &ClientConnection) -> Option<Validity> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_packed_roots_are_those_of_webpki_roots() {
+        assert_eq!(built_in(), webpki_roots::TLS_SERVER_ROOTS);
+        assert!(built_in().iter().any(|root| root.name_constraints.is_some()));
+    }
 
     #[test]
     fn pins_are_read_in_every_common_form() {
