@@ -657,7 +657,7 @@ fn plain_http_only_where_it_is_allowed() {
 }
 
 #[test]
-fn many_threads_share_one_transport_and_keep_at_most_two_idle() {
+fn many_threads_share_one_transport() {
     let ca = Ca::new("ca");
     let server = Server::tls(server_config(&ca.leaf(), &[&TLS13], None), |_, mut tls| echo(&mut tls));
     let t = Arc::new(transport(trusting(&ca)));
@@ -683,6 +683,31 @@ fn many_threads_share_one_transport_and_keep_at_most_two_idle() {
     }
     assert_eq!(t.stats().connects, before);
     assert_eq!(t.stats().requests, 84);
+}
+
+#[test]
+fn as_many_connections_are_kept_as_were_used_at_once() {
+    const AT_ONCE: usize = 8;
+    let ca = Ca::new("ca");
+    let server = Server::tls(server_config(&ca.leaf(), &[&TLS13], None), |_, mut tls| echo(&mut tls));
+    let (t, url) = (transport(trusting(&ca)), server.https());
+    let all = std::sync::Barrier::new(AT_ONCE);
+    for _ in 0..3 {
+        thread::scope(|s| {
+            for _ in 0..AT_ONCE {
+                s.spawn(|| {
+                    let mut prepare = || {
+                        // Each has its connection by now.
+                        all.wait();
+                        Ok(post(&url, "hello"))
+                    };
+                    call(&t, &url, Purpose::Read, &mut prepare).unwrap();
+                });
+            }
+        });
+    }
+    let stats = t.stats();
+    assert_eq!((stats.connects, stats.handshakes, stats.reused), (8, 8, 16));
 }
 
 /// Counts how often the direction changes: each change to client-to-server is one turn of the link.

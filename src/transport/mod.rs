@@ -107,7 +107,8 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// An idle connection older than this is closed.
     pub idle_timeout: Duration,
-    /// Idle connections kept at most.
+    /// Idle connections kept at most, unless more calls were under way at once in the last `idle_timeout`: then as many as those,
+    /// up to 32.
     pub max_idle: usize,
     /// The largest body of an answer.
     pub max_reply_bytes: usize,
@@ -366,6 +367,7 @@ impl Transport {
             Ok(key) => key,
             Err(error) => return Err(Failure { error, left: false, first_write: nothing_left }),
         };
+        let _place = self.pool.enter();
         let mut idle = self.pool.take(&key, purpose);
         let mut left = false;
         loop {
@@ -594,6 +596,7 @@ mod tests {
             format!("less {} s and two round trips", seconds(pool::COMMAND_MARGIN_MS)),
             format!("two round trips ago; {} s at most", seconds(pool::COMMAND_IDLE_MAX_MS)),
             format!("in the last {} minutes", pool::HABIT_MS / 60_000),
+            format!("up to {}. Each is kept", pool::MAX_IDLE),
             format!("{} ms after the one before it", conn::NEXT_ADDRESS.as_millis()),
             format!("acknowledges for {} s ends", conn::UNACKNOWLEDGED.as_secs()),
             format!("(up to {})", dns::MAX_ADDRESSES),

@@ -15,6 +15,8 @@ pub(super) const COMMAND_IDLE_MAX_MS: u64 = 10_000;
 pub(super) const COMMAND_MARGIN_MS: u64 = 1_000;
 /// How long it is remembered when the connections of an origin died. Servers are set up anew.
 pub(super) const HABIT_MS: u64 = 600_000;
+/// Idle connections kept at most, however many calls there were at once.
+pub(super) const MAX_IDLE: usize = 32;
 /// Origins of which that is remembered.
 const MAX_HABITS: usize = 8;
 
@@ -29,6 +31,21 @@ pub(super) struct Pool {
 struct State {
     idle: Vec<Conn>,
     habits: Vec<Habit>,
+    /// Calls that are under way.
+    calls: usize,
+    /// The most of them lately, and when there were so many.
+    most: usize,
+    most_ms: u64,
+}
+
+/// A call's place among those that are under way, until it is dropped.
+pub(super) struct Place<'a>(&'a Pool);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.state);
+        state.calls = state.calls.saturating_sub(1);
+    }
 }
 
 /// When the idle connections to an origin were found dead.
@@ -50,6 +67,12 @@ impl Pool {
     pub(super) fn new(max_idle: usize, idle_timeout: Duration) -> Pool {
         let idle_timeout_ms = u64::try_from(idle_timeout.as_millis()).unwrap_or(u64::MAX);
         Pool { max_idle, idle_timeout_ms, state: Mutex::default() }
+    }
+
+    /// Counts a call. For each that is under way at once a connection is kept afterwards.
+    pub(super) fn enter(&self) -> Place<'_> {
+        lock(&self.state).begin(clock::monotonic_ms(), self.idle_timeout_ms);
+        Place(self)
     }
 
     /// The idle connection used last that is fit for the purpose.
@@ -106,7 +129,8 @@ impl Pool {
     pub(super) fn put(&self, conn: Conn) {
         let mut state = lock(&self.state);
         state.idle.push(conn);
-        let surplus = if state.idle.len() > self.max_idle { Some(state.idle.remove(0)) } else { None };
+        let room = self.max_idle.max(state.most.min(MAX_IDLE));
+        let surplus = if state.idle.len() > room { Some(state.idle.remove(0)) } else { None };
         drop(state);
         drop(surplus);
     }
@@ -131,6 +155,14 @@ impl Pool {
 }
 
 impl State {
+    /// One more call. What was the most before `lately_ms` counts no more: those connections are gone as well.
+    fn begin(&mut self, now: u64, lately_ms: u64) {
+        self.calls += 1;
+        if self.calls >= self.most || now.saturating_sub(self.most_ms) > lately_ms {
+            (self.most, self.most_ms) = (self.calls, now);
+        }
+    }
+
     fn died_ms(&self, key: &Key, now: u64) -> Option<u64> {
         let recent = |habit: &&Habit| habit.key == *key && now.saturating_sub(habit.at_ms) < HABIT_MS;
         self.habits.iter().find(recent).map(|habit| habit.died_ms)
@@ -144,6 +176,18 @@ fn age_ms(conn: &Conn, now: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_most_calls_at_once_are_forgotten_when_their_connections_are() {
+        let mut state = State::default();
+        for (ended, now, most) in
+            [(0, 10, 1), (0, 10, 2), (0, 20, 3), (2, 30, 3), (1, 1_020, 3), (1, 1_021, 2)]
+        {
+            state.calls -= ended;
+            state.begin(now, 1_000);
+            assert_eq!(state.most, most, "at {now}");
+        }
+    }
 
     // FAULTS F7
     #[test]
