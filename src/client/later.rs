@@ -15,7 +15,6 @@ use crate::time::Deadline;
 use crate::time::clock::monotonic_ms;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// The bound of the first pause before a try; it doubles.
@@ -127,9 +126,9 @@ impl Client {
         }
         let (inner, own) = (Arc::downgrade(&self.0), shared.clone());
         let _blocked = sys::SignalsBlocked::begin();
-        let made = thread::Builder::new().stack_size(STACK).spawn(move || run(&inner, &own));
+        let made = sys::thread(c"kl-later", STACK, Box::new(move || run(&inner, &own)));
         match made {
-            Ok(_) => {
+            Ok(()) => {
                 state.runs = true;
                 shared.runs.store(true, Ordering::Relaxed);
             }
