@@ -1094,7 +1094,8 @@ typedef struct kl_command_info {
   /** Source of the outcome: KL_SETTLED_BY_*. */
   kl_settled_by settled_by;
   /**
-   * Why it is not done: KL_E_IN_FLIGHT while it is under way, else how its call ended; KL_OK for done.
+   * Why it is not done: KL_E_IN_FLIGHT while it is under way, KL_E_KEPT while it waits to be sent, else how its call ended;
+   * KL_OK for done.
    */
   kl_status status;
   /** 1 if this was answered from memory and nothing was sent this time. */
@@ -1838,7 +1839,8 @@ KL_MUST_USE kl_status kl_command_get(kl_client *client,
 typedef struct kl_commands kl_commands;
 
 /**
- * The commands that are under way or unknown, the oldest first: after a start, what the last run left behind. Sends nothing.
+ * The commands that are under way, unknown, or wait to be sent (kept_for_ms), the oldest first: after a start, what the last run
+ * left behind. Sends nothing.
  * End the result with kl_commands_free.
  *
  * Codes: *journal*.
@@ -1851,7 +1853,7 @@ KL_MUST_USE kl_status kl_command_pending(kl_client *client,
 typedef int32_t kl_command_filter;
 /** All that are remembered. */
 #define KL_COMMAND_FILTER_ANY 0
-/** Those under way and those unknown. */
+/** Those under way, those unknown, and those that wait to be sent. */
 #define KL_COMMAND_FILTER_OPEN 1
 /** Those that are done. */
 #define KL_COMMAND_FILTER_DONE 2

@@ -352,7 +352,7 @@ class CommandFilter(_Open):
     """All that are remembered."""
 
     OPEN = 1
-    """Those under way and those unknown."""
+    """Those under way, those unknown, and those that wait to be sent."""
 
     DONE = 2
     """Those that are done."""

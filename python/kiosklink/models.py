@@ -284,7 +284,8 @@ class Command(_Record):
     settled_by: SettledBy
     """Who told what became of it."""
     status: Status
-    """Why it is not done: ``Status.IN_FLIGHT`` while it is under way, else how its call ended; OK for done."""
+    """Why it is not done: ``Status.IN_FLIGHT`` while it is under way, ``Status.KEPT`` while it waits to be sent, else how its call
+    ended; OK for done."""
     recorded: bool
     """Answered from memory: nothing was sent this time."""
     mature_in_ms: int

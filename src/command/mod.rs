@@ -223,7 +223,7 @@ impl Command {
 pub enum CommandFilter {
     #[default]
     Any = 0,
-    /// Under way or unknown.
+    /// Under way, unknown, or waiting to be sent.
     Open = 1,
     Done = 2,
     NotDone = 3,

@@ -55,7 +55,8 @@ pub struct kl_command_info {
     pub physical: kl_physical_state,
     /// Source of the outcome: `KL_SETTLED_BY_*`.
     pub settled_by: kl_settled_by,
-    /// Why it is not done: `KL_E_IN_FLIGHT` while it is under way, else how its call ended; `KL_OK` for done.
+    /// Why it is not done: `KL_E_IN_FLIGHT` while it is under way, `KL_E_KEPT` while it waits to be sent, else how its call ended;
+    /// `KL_OK` for done.
     pub status: kl_status,
     /// 1 if this was answered from memory and nothing was sent this time.
     pub recorded: i32,
@@ -621,7 +622,7 @@ pub type kl_command_filter = i32;
 
 /// All that are remembered.
 pub const KL_COMMAND_FILTER_ANY: kl_command_filter = 0;
-/// Those under way and those unknown.
+/// Those under way, those unknown, and those that wait to be sent.
 pub const KL_COMMAND_FILTER_OPEN: kl_command_filter = 1;
 /// Those that are done.
 pub const KL_COMMAND_FILTER_DONE: kl_command_filter = 2;
@@ -655,7 +656,8 @@ pub unsafe extern "C" fn kl_command_list(
     })
 }
 
-/// The commands that are under way or unknown, the oldest first: after a start, what the last run left behind. Sends nothing.
+/// The commands that are under way, unknown, or wait to be sent (`kept_for_ms`), the oldest first: after a start, what the last run
+/// left behind. Sends nothing.
 /// End the result with `kl_commands_free`.
 ///
 /// Codes: *journal*.
