@@ -233,3 +233,70 @@ fn a_signal_ends_it_when_the_customer_is_served() {
     assert_eq!(code, 0, "{said}");
     assert_eq!(openings(&sim).len(), 1);
 }
+
+/// The short firmware in Python, started; its first line is read.
+fn in_python(accounts: &Path) -> (Child, BufReader<ChildStdout>) {
+    let mut child = Command::new("python3")
+        .arg(root().join("python/examples/firmware.py"))
+        .arg(accounts)
+        .args(["yopoint", CABINET])
+        .env("PYTHONPATH", root().join("python"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("LD_LIBRARY_PATH", programs().parent().unwrap().join("lib"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let out = BufReader::new(child.stdout.take().unwrap());
+    (child, out)
+}
+
+/// Reads until a line has these words.
+fn until(out: &mut BufReader<ChildStdout>, words: &str) -> String {
+    let mut seen = String::new();
+    loop {
+        let mut line = String::new();
+        assert!(out.read_line(&mut line).unwrap() > 0, "it ended before it said {words:?}:\n{seen}");
+        if line.contains(words) {
+            return line;
+        }
+        seen += &line;
+    }
+}
+
+#[test]
+fn the_one_in_python_sells_goes_on_after_a_kill_and_ends_on_a_signal() {
+    let sim = quick();
+    let accounts = accounts(&sim, "firmware-python");
+    // Killed between the opened door and the payment.
+    fault(&sim, "cabinet.order.get", json!({"fault": "half_open", "hold_ms": 60_000, "count": 1}));
+    let (mut child, mut out) = in_python(&accounts);
+    until(&mut out, "ready");
+    child.stdin.as_mut().unwrap().write_all(b"door\n").unwrap();
+    until(&mut out, "open: order");
+    let asked = json!({"for": "requests", "operation": "yopoint cabinet.order.get", "count": 1, "timeout_ms": 20_000});
+    control(&sim, "POST", "/_sim/wait", asked);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!((openings(&sim).len(), requests(&sim, "NotifyUrl").len()), (1, 0));
+    // The next start pays for it, and opens nothing.
+    let (mut child, mut out) = in_python(&accounts);
+    let url = until(&mut out, "listening on").trim().strip_prefix("listening on ").unwrap().to_owned();
+    until(&mut out, "left open");
+    until(&mut out, "paid: 200 fen");
+    until(&mut out, "ready");
+    assert_eq!((openings(&sim).len(), requests(&sim, "NotifyUrl").len()), (1, 1));
+    // A signal while a customer is served: the sale is finished first. Callbacks come meanwhile.
+    control(&sim, "POST", "/_sim/callbacks", json!({"platform": "yopoint", "url": url, "retry_ms": []}));
+    fault(&sim, "cabinet.open.door", json!({"fault": "late", "ms": 500}));
+    child.stdin.as_mut().unwrap().write_all(b"door\n").unwrap();
+    let asked = json!({"for": "requests", "operation": "yopoint cabinet.open.door", "count": 2, "timeout_ms": 20_000});
+    control(&sim, "POST", "/_sim/wait", asked);
+    // SAFETY: our own child, which has not been waited for.
+    assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGTERM) }, 0);
+    until(&mut out, "no more customers");
+    until(&mut out, "paid: 200 fen");
+    until(&mut out, "bye");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!((openings(&sim).len(), requests(&sim, "NotifyUrl").len()), (2, 2));
+}
