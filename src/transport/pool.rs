@@ -39,9 +39,9 @@ struct State {
 }
 
 /// A call's place among those that are under way, until it is dropped.
-pub(super) struct Place<'a>(&'a Pool);
+pub(super) struct Underway<'a>(&'a Pool);
 
-impl Drop for Place<'_> {
+impl Drop for Underway<'_> {
     fn drop(&mut self) {
         let mut state = lock(&self.0.state);
         state.calls = state.calls.saturating_sub(1);
@@ -70,9 +70,9 @@ impl Pool {
     }
 
     /// Counts a call. For each that is under way at once a connection is kept afterwards.
-    pub(super) fn enter(&self) -> Place<'_> {
+    pub(super) fn enter(&self) -> Underway<'_> {
         lock(&self.state).begin(clock::monotonic_ms(), self.idle_timeout_ms);
-        Place(self)
+        Underway(self)
     }
 
     /// The idle connection used last that is fit for the purpose.

@@ -4,6 +4,7 @@ use super::provider::{ED25519, is_ed25519, provider};
 use super::x509::{Fields, Name, common_name, rsa_bits};
 use super::{ClientCert, Roots};
 use crate::error::{Error, Result};
+use crate::process::PerProcess;
 use crate::status::*;
 use crate::time::clock::{Clock, Validity, format_time};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -23,7 +24,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, Der, PrivateKeyDer, ServerName, TrustAnchor, UnixTime};
 use std::cell::Cell;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 /// Servers whose sessions are remembered: the platform, and some room.
@@ -92,13 +93,37 @@ pub(super) fn has_ended(certificates: Option<&[CertificateDer<'_>]>, clock: &Clo
     leaf.and_then(|leaf| leaf.validity).is_some_and(|(_, end)| end < clock.certificate().now_s)
 }
 
+/// The roots that clients of this process hold, each by the SHA-256 of its PEM, the built-in ones by `None`. A system's bundle is
+/// 300 kB decoded.
+type SharedRoots = Mutex<Vec<(Option<[u8; 32]>, Weak<RootCertStore>)>>;
+
+static KNOWN: PerProcess<SharedRoots> = PerProcess::new();
+
+/// Clients with the same roots share them.
 fn load_roots(roots: &Roots) -> Result<Arc<RootCertStore>> {
-    let pem = match roots {
-        Roots::BuiltIn => {
-            return Ok(Arc::new(RootCertStore { roots: built_in() }));
-        }
-        Roots::Pem(pem) => pem,
+    let name = match roots {
+        Roots::BuiltIn => None,
+        Roots::Pem(pem) => match sha256(pem) {
+            None => return decode_roots(pem).map(Arc::new),
+            some => some,
+        },
     };
+    // Held while they are decoded: who comes meanwhile with the same ones would only do it again.
+    let mut known = super::lock(KNOWN.get());
+    known.retain(|(_, roots)| roots.strong_count() > 0);
+    let shared = known.iter().find(|(other, _)| *other == name);
+    if let Some(roots) = shared.and_then(|(_, roots)| roots.upgrade()) {
+        return Ok(roots);
+    }
+    let roots = Arc::new(match roots {
+        Roots::BuiltIn => RootCertStore { roots: built_in() },
+        Roots::Pem(pem) => decode_roots(pem)?,
+    });
+    known.push((name, Arc::downgrade(&roots)));
+    Ok(roots)
+}
+
+fn decode_roots(pem: &[u8]) -> Result<RootCertStore> {
     let begins = certificates_in(pem);
     let total = begins.len();
     if total == 0 {
@@ -115,7 +140,7 @@ fn load_roots(roots: &Roots) -> Result<Arc<RootCertStore>> {
         let message = format!("{} of the {total} CA roots cannot be read", total - good);
         return Err(Error::new(KL_E_ROOTS, message));
     }
-    Ok(Arc::new(store))
+    Ok(store)
 }
 
 /// Mozilla's roots, as `build.rs` packed them.
@@ -754,6 +779,28 @@ mod tests {
     fn the_packed_roots_are_those_of_webpki_roots() {
         assert_eq!(built_in(), webpki_roots::TLS_SERVER_ROOTS);
         assert!(built_in().iter().any(|root| root.name_constraints.is_some()));
+    }
+
+    #[test]
+    fn roots_are_shared_by_their_content_and_freed_with_their_last_client() {
+        let made = |name: &str| {
+            let key = rcgen::KeyPair::generate().unwrap();
+            let mut params = rcgen::CertificateParams::default();
+            params.distinguished_name.push(rcgen::DnType::CommonName, name);
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            Roots::Pem(params.self_signed(&key).unwrap().pem().into_bytes())
+        };
+        let (one, two) = (made("one"), made("two"));
+        let first = load_roots(&one).unwrap();
+        assert!(Arc::ptr_eq(&first, &load_roots(&one).unwrap()));
+        assert!(!Arc::ptr_eq(&first, &load_roots(&two).unwrap()));
+        assert_ne!(first.roots, load_roots(&two).unwrap().roots);
+        let built_in = load_roots(&Roots::BuiltIn).unwrap();
+        assert!(Arc::ptr_eq(&built_in, &load_roots(&Roots::BuiltIn).unwrap()));
+        let weak = Arc::downgrade(&first);
+        drop(first);
+        assert!(weak.upgrade().is_none());
+        assert_eq!(load_roots(&one).unwrap().roots.len(), 1);
     }
 
     #[test]
