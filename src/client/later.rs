@@ -329,8 +329,13 @@ mod tests {
         let source = CancelSource::new();
         let token = source.token();
         source.cancel();
-        let call =
-            Call { client: &client, deadline: Deadline::after(Duration::from_secs(5)), token, expires: None };
+        let call = Call {
+            client: &client,
+            deadline: Deadline::after(Duration::from_secs(5)),
+            token,
+            expires: None,
+            entered_ms: None,
+        };
         let claim =
             match client.0.commands.later("a", None, Call { token: CancelToken::never(), ..call }.wait()) {
                 Ok(Retry::Claimed(claimed)) => claimed,
@@ -339,8 +344,13 @@ mod tests {
         let (claim, act, rest, _) = *claim;
         let token = source.token();
         source.cancel();
-        let call =
-            Call { client: &client, deadline: Deadline::after(Duration::from_secs(5)), token, expires: None };
+        let call = Call {
+            client: &client,
+            deadline: Deadline::after(Duration::from_secs(5)),
+            token,
+            expires: None,
+            entered_ms: None,
+        };
         let e = client.carry_out(&call, Work::kept("a", act, rest).unwrap(), claim).unwrap_err();
         assert_eq!((e.status(), e.details().outcome), (KL_E_KEPT, Outcome::Unknown));
         assert_eq!(client.command_get("a").unwrap().status, KL_E_KEPT);
