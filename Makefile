@@ -86,7 +86,7 @@ mutants:
 
 crashtest:
 	@scripts/need demo
-	@$(MAKE) --no-print-directory -s $(OUT)/lib/libkiosklink.so $(OUT)/bin/open_door $(OUT)/bin/pickup $(OUT)/bin/firmware
+	@$(MAKE) --no-print-directory -s $(OUT)/lib/libkiosklink.so $(OUT)/bin/open_door $(OUT)/bin/pickup $(OUT)/bin/firmware $(OUT)/bin/kept
 	@$(CARGO) build -q -p kiosklink-trials
 	@scripts/crashtest
 

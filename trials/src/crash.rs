@@ -406,6 +406,7 @@ fn all(
 struct Reference {
     steps: Vec<Step>,
     acts: Acts,
+    paid: Acts,
     exit: i32,
 }
 
@@ -426,6 +427,7 @@ struct Start {
 struct Scene {
     accounts: PathBuf,
     code: String,
+    order: String,
 }
 
 impl<'a> Job<'a> {
@@ -454,6 +456,7 @@ impl<'a> Job<'a> {
             .replace("{cabinet}", &self.options.cabinet)
             .replace("{request_id}", &self.options.request_id)
             .replace("{code}", &scene.code)
+            .replace("{order}", &scene.order)
             .replace("{state_dir}", &self.state().to_string_lossy())
     }
 
@@ -477,20 +480,25 @@ impl<'a> Job<'a> {
         }
         keys.extend(self.options.keys.iter().map(|(k, v)| (k.as_str(), v.clone())));
         let accounts = self.stage.accounts(&keys)?;
-        let words = || self.options.program.iter().chain(&self.options.ids);
-        let code = if words().any(|w| w.contains("{code}")) {
+        let asked = |what| self.options.program.iter().chain(&self.options.ids).any(|w| w.contains(what));
+        let (code, order) = (asked("{code}"), asked("{order}"));
+        let (mut scene, given) =
+            (Scene { accounts, code: String::new(), order: String::new() }, &self.options);
+        if code || order {
             let plain = self.stage.sim.accounts(&self.folder.join("ca.pem").to_string_lossy());
             let path = self.folder.join("shop.json");
             fs::write(&path, plain.to_string()).map_err(io)?;
-            self.stage.new_code(&path, &self.options.account, &self.options.cabinet)?
-        } else {
-            String::new()
-        };
+            if code {
+                scene.code = self.stage.new_code(&path, &given.account, &given.cabinet)?;
+            }
+            if order {
+                scene.order = self.stage.new_order(&path, &given.account, &given.cabinet)?;
+            }
+        }
         self.stage.settle()?;
         for (method, path, body) in &self.options.sim {
             self.stage.control(method, path, body.clone())?;
         }
-        let scene = Scene { accounts, code };
         if self.options.full {
             return self.fill(scene);
         }
@@ -619,7 +627,7 @@ impl<'a> Job<'a> {
             ));
         };
         self.stage.settle()?;
-        let (steps, acts) = (preload::steps(&self.log()), self.stage.acts()?);
+        let (steps, acts, paid) = (preload::steps(&self.log()), self.stage.acts()?, self.stage.payments()?);
         if steps.is_empty() {
             return Err(format!(
                 "the shim saw no step: is the program linked dynamically with its C library?\n{}",
@@ -630,7 +638,8 @@ impl<'a> Job<'a> {
         if self.options.journal {
             let client = self.client(&scene)?;
             let names = self.names(&client, &scene)?;
-            let ids = names.iter().filter(|id| client.command_get(id).is_ok()).count();
+            let acted = |id: &&String| client.command_get(id).is_ok_and(|c| !is_report(&c.act));
+            let ids = names.iter().filter(acted).count();
             if ids as u64 != opened {
                 return Err(format!(
                     "without a crash {opened} things happen, but the journal of {:?} knows {ids} of the request_ids given \
@@ -640,13 +649,13 @@ impl<'a> Job<'a> {
                 ));
             }
         }
-        if acts.is_empty() {
+        if acts.is_empty() && paid.is_empty() {
             return Err(format!(
-                "the program opens no door and redeems no code, even without a crash; it exits with {exit}:\n{}",
+                "the program opens no door, redeems no code and reports no payment, even without a crash; it exits with {exit}:\n{}",
                 self.output()
             ));
         }
-        Ok(Reference { steps, acts, exit })
+        Ok(Reference { steps, acts, paid, exit })
     }
 
     fn one(&self, case: &Case, reference: &Reference) -> Result<Ending, Failure> {
@@ -715,9 +724,13 @@ impl<'a> Job<'a> {
             }
         }
         let sum = |acts: &Acts| acts.values().sum::<u64>();
-        ending.less = sum(&acts) < sum(&reference.acts);
+        let paid = self.stage.payments()?;
+        for (order, times) in paid.iter().filter(|(_, times)| **times > 1) {
+            ending.violations.push(format!("order {order} was reported as paid {times} times"));
+        }
+        ending.less = sum(&acts) < sum(&reference.acts) || sum(&paid) < sum(&reference.paid);
         if self.options.journal {
-            self.ask(&scene, &acts, &mut ending)?;
+            self.ask(&scene, &acts, &paid, &mut ending)?;
         }
         if !ending.violations.is_empty() && self.options.verbose {
             println!("{}", self.output());
@@ -742,18 +755,14 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// No order was reported as paid twice, and a report of which nobody knows can be settled by what the platform has booked.
-    fn payments(&self, client: &Client, ending: &mut Ending) -> Result<(), Failure> {
-        let paid = self.stage.payments()?;
+    /// What is said of each report is true, and one of which nobody knows can be settled by what the platform has booked.
+    fn payments(&self, client: &Client, paid: &Acts, ending: &mut Ending) -> Result<(), Failure> {
         let mut wrong = |what: String| ending.violations.push(what);
-        for (order, times) in paid.iter().filter(|(_, times)| **times > 1) {
-            wrong(format!("order {order} was reported as paid {times} times"));
-        }
         let Ok(all) = client.commands_list(0, CommandFilter::Any) else { return Ok(()) };
         for known in all {
-            let Act::Write { verb, order_no, .. } = &known.act else { continue };
+            let Act::Write { order_no, .. } = &known.act else { continue };
             let (id, happened) = (&known.request_id, paid.contains_key(order_no));
-            if verb != "payment_report" {
+            if !is_report(&known.act) {
                 continue;
             }
             match known.outcome {
@@ -776,7 +785,7 @@ impl<'a> Job<'a> {
     }
 
     /// What the library says of the program's commands, afterwards.
-    fn ask(&self, scene: &Scene, acts: &Acts, ending: &mut Ending) -> Result<(), Failure> {
+    fn ask(&self, scene: &Scene, acts: &Acts, paid: &Acts, ending: &mut Ending) -> Result<(), Failure> {
         let client = self.client(scene)?;
         let mut done = 0;
         let (mut doors, mut doubted) = (Vec::new(), Vec::new());
@@ -793,7 +802,7 @@ impl<'a> Job<'a> {
                     continue;
                 }
             };
-            let happened = happened(&known.act, acts);
+            let happened = happened(&known.act, acts, paid);
             if let Act::Door(request) = &known.act {
                 doors.push(request.clone());
             }
@@ -819,7 +828,7 @@ impl<'a> Job<'a> {
                 },
             };
             ending.fates.push(fate);
-            done += u64::from(outcome == Outcome::Done);
+            done += u64::from(outcome == Outcome::Done && !is_report(&known.act));
             match (outcome, happened) {
                 (Outcome::Done, false) => wrong("is said to be done, but did not happen".into()),
                 (Outcome::NotDone, true) => {
@@ -837,7 +846,7 @@ impl<'a> Job<'a> {
         if opened > done && ending.violations.is_empty() {
             ending.violations.push(format!("{opened} things happened, and only {done} are said to be done"));
         }
-        self.payments(&client, ending)?;
+        self.payments(&client, paid, ending)?;
         match client.commands_pending() {
             Ok(left) if left.is_empty() => {}
             Ok(left) => {
@@ -881,15 +890,20 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
 }
 
 /// Whether the simulator saw it.
-fn happened(act: &Act, acts: &Acts) -> bool {
+fn happened(act: &Act, acts: &Acts, paid: &Acts) -> bool {
     match act {
         Act::Door(request) => {
             let cabinet = format!(" of {}", request.cabinet_id);
             acts.keys().any(|what| what.starts_with("door ") && what.ends_with(&cabinet))
         }
         Act::Redeem(_) => acts.keys().any(|what| what.starts_with("code ")),
-        Act::Write { .. } => false,
+        Act::Write { order_no, .. } => is_report(act) && paid.contains_key(order_no),
     }
+}
+
+/// Whether it tells the platform of a payment: what it does is counted by order, not as an act.
+fn is_report(act: &Act) -> bool {
+    matches!(act, Act::Write { verb, .. } if verb == "payment_report")
 }
 
 /// Removes a folder with all in it. A process that was killed in the middle of a call may finish making a file.

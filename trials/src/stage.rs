@@ -2,7 +2,7 @@
 
 use kiosklink::client::Client;
 use kiosklink::config::Config;
-use kiosklink::model::CodeCreate;
+use kiosklink::model::{CodeCreate, OrderCreate};
 use kiosklink_sim::{Options, Simulator};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -76,17 +76,46 @@ impl Stage {
         made?.first().map(|c| c.code.clone()).ok_or_else(|| "no code was made".into())
     }
 
+    /// The number of an order at Dingshang that nobody has paid.
+    pub fn new_order(&self, accounts: &Path, account: &str, cabinet: &str) -> Result<String, String> {
+        let words = |e: kiosklink::error::Error| e.message().to_owned();
+        let mut config = Config::load(&accounts.to_string_lossy(), Some(account)).map_err(words)?;
+        for (key, value) in [("timeout_ms", "10000"), ("state_dir", "none")] {
+            config.set(key, value).map_err(words)?;
+        }
+        let client = Client::new(&config).map_err(words)?;
+        let stock = client.stock(cabinet, 0, None).collect_all().map_err(words)?;
+        let item = stock.iter().find(|i| i.stock > 0).ok_or("the machine is empty")?;
+        let request = OrderCreate {
+            cabinet_id: cabinet.into(),
+            notify_url: "http://127.0.0.1:9/".into(),
+            lines: vec![(item.id.clone(), 1)],
+            ..OrderCreate::default()
+        };
+        let made = client.order_create(&request).map_err(words);
+        client.close();
+        made.map(|order| order.order_no)
+    }
+
     /// Waits until everything that was sent has been read, as it is long before a machine has started again.
     pub fn settle(&self) -> Result<(), String> {
         let body = json!({"for": "connections", "count": 0, "timeout_ms": 10_000});
         self.control("POST", "/_sim/wait", body).map(drop)
     }
 
-    /// How often each order was reported as paid.
+    /// How often each order was reported as paid: reports that took effect, and Dingshang's later ones, which it refuses.
     pub fn payments(&self) -> Result<Acts, String> {
         let mut payments = Acts::new();
         for act in list(&self.control("GET", "/_sim/acts?kind=pay&by=request", Value::Null)?) {
-            *payments.entry(act["order"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+            let order = act["order"].as_str().unwrap_or_default();
+            let log = format!("/_sim/requests?method=order_update&acted=true&since={}", act["request"]);
+            let later = self.control("GET", &log, Value::Null)?;
+            let again = |request: &&Value| {
+                let of = request["path"].as_str().and_then(|path| path.rsplit('/').next()) == Some(order);
+                of && int(&request["params"]["status"]) == Some(1)
+            };
+            let reports = 1 + list(&later).iter().filter(again).count() as u64;
+            *payments.entry(order.to_owned()).or_default() += reports;
         }
         Ok(payments)
     }
@@ -109,6 +138,11 @@ impl Stage {
         }
         Ok(acts)
     }
+}
+
+/// A number, be it written as one or as a text.
+fn int(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// The members of a list, wherever it is a list.

@@ -80,6 +80,21 @@ fn a_code_is_redeemed_once_and_its_goods_come_once() {
 }
 
 #[test]
+fn a_report_that_is_kept_is_sent_once_whenever_its_process_dies() {
+    let program = example("kept");
+    // The first connection after the ping meets a certificate that is not accepted: no byte of the report leaves.
+    let shut = r#"POST /_sim/faults {"platform": "dingshang", "method": "ping", "fault": "bad_certificate"}"#;
+    let words = [&*program, "{accounts}", "{account}", "{cabinet}", "{request_id}", "{order}"];
+    let with = |within| [&words[..], &[within]].concat();
+    let arguments = ["--account", "dingshang", "--sim", shut, "--kind", "lost", "--moment", "after"];
+    let (code, text) = crashtest("kept", &[&arguments[..], &["--jobs", "12"]].concat(), &with("600000"));
+    assert_eq!(code, 0, "{text}");
+    // It does not leave in its own call.
+    let (code, text) = crashtest("kept-not", &arguments, &with("0"));
+    assert!(code == 2 && text.contains("KL_E_TLS_EXPIRED") && text.contains("reports no payment"), "{text}");
+}
+
+#[test]
 fn what_cannot_be_tried_is_said() {
     let (code, text) = crashtest("nothing", &[], &["true"]);
     assert_eq!(code, 2, "{text}");

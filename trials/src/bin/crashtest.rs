@@ -15,7 +15,8 @@ kiosklink-crashtest: kills a firmware program at every journal write, sync and s
 
 The program is given a simulator's account. It must end by itself, and use for one customer action the same request_id in
 every start: a program that makes a new one after a restart cannot be protected, by nobody. In its arguments
-{accounts}, {account}, {cabinet}, {request_id}, {code} (a pickup code, made for each run) and {state_dir} are filled in.
+{accounts}, {account}, {cabinet}, {request_id}, {code} (a pickup code, made for each run), {order} (an order
+of Dingshang that nobody has paid) and {state_dir} are filled in.
 
   --account NAME        yopoint (the default), dingshang, youzan
   --cabinet ID          the cabinet or machine (the first of the simulator's world)
