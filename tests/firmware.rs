@@ -1,4 +1,4 @@
-//! The reference firmware, `examples-c/firmware.c`: its screen waits for nothing, and what its customers were promised holds.
+//! The reference firmware, `examples-c/firmware.c`, and the short ones in C++ and Python: its screen waits for nothing, and what its customers were promised holds.
 
 mod common;
 
@@ -234,15 +234,11 @@ fn a_signal_ends_it_when_the_customer_is_served() {
     assert_eq!(openings(&sim).len(), 1);
 }
 
-/// The short firmware in Python, started; its first line is read.
-fn in_python(accounts: &Path) -> (Child, BufReader<ChildStdout>) {
-    let mut child = Command::new("python3")
-        .arg(root().join("python/examples/firmware.py"))
+/// A short firmware, started.
+fn started(mut program: Command, accounts: &Path) -> (Child, BufReader<ChildStdout>) {
+    let mut child = program
         .arg(accounts)
         .args(["yopoint", CABINET])
-        .env("PYTHONPATH", root().join("python"))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("LD_LIBRARY_PATH", programs().parent().unwrap().join("lib"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -264,13 +260,13 @@ fn until(out: &mut BufReader<ChildStdout>, words: &str) -> String {
     }
 }
 
-#[test]
-fn the_one_in_python_sells_goes_on_after_a_kill_and_ends_on_a_signal() {
+/// What both short ones do: a sale, a kill and what the next start makes of it, a callback, a signal.
+fn sells_goes_on_after_a_kill_and_ends_on_a_signal(name: &str, program: impl Fn() -> Command) {
     let sim = quick();
-    let accounts = accounts(&sim, "firmware-python");
+    let accounts = accounts(&sim, name);
     // Killed between the opened door and the payment.
     fault(&sim, "cabinet.order.get", json!({"fault": "half_open", "hold_ms": 60_000, "count": 1}));
-    let (mut child, mut out) = in_python(&accounts);
+    let (mut child, mut out) = started(program(), &accounts);
     until(&mut out, "ready");
     child.stdin.as_mut().unwrap().write_all(b"door\n").unwrap();
     until(&mut out, "open: order");
@@ -280,17 +276,26 @@ fn the_one_in_python_sells_goes_on_after_a_kill_and_ends_on_a_signal() {
     child.wait().unwrap();
     assert_eq!((openings(&sim).len(), requests(&sim, "NotifyUrl").len()), (1, 0));
     // The next start pays for it, and opens nothing.
-    let (mut child, mut out) = in_python(&accounts);
+    let (mut child, mut out) = started(program(), &accounts);
     let url = until(&mut out, "listening on").trim().strip_prefix("listening on ").unwrap().to_owned();
     until(&mut out, "left open");
     until(&mut out, "paid: 200 fen");
     until(&mut out, "ready");
     assert_eq!((openings(&sim).len(), requests(&sim, "NotifyUrl").len()), (1, 1));
-    // A signal while a customer is served: the sale is finished first. Callbacks come meanwhile.
+    // Callbacks come to a sale, and each is answered.
     control(&sim, "POST", "/_sim/callbacks", json!({"platform": "yopoint", "url": url, "retry_ms": []}));
+    child.stdin.as_mut().unwrap().write_all(b"door\n").unwrap();
+    until(&mut out, "paid: 200 fen");
+    control(&sim, "POST", "/_sim/wait", json!({"for": "callbacks_idle", "timeout_ms": 20_000}));
+    let all = control(&sim, "GET", "/_sim/callbacks", Value::Null)["deliveries"].clone();
+    // Of the first sale nobody was to be told.
+    let all: Vec<&Value> = all.as_array().unwrap().iter().filter(|one| one["progress"] != "no_url").collect();
+    assert!(!all.is_empty() && all.iter().all(|one| one["progress"] == "delivered"), "{all:#?}");
+    assert_eq!((openings(&sim).len(), requests(&sim, "NotifyUrl").len()), (2, 2));
+    // A signal while a customer is served: the sale is finished first.
     fault(&sim, "cabinet.open.door", json!({"fault": "late", "ms": 500}));
     child.stdin.as_mut().unwrap().write_all(b"door\n").unwrap();
-    let asked = json!({"for": "requests", "operation": "yopoint cabinet.open.door", "count": 2, "timeout_ms": 20_000});
+    let asked = json!({"for": "requests", "operation": "yopoint cabinet.open.door", "count": 3, "timeout_ms": 20_000});
     control(&sim, "POST", "/_sim/wait", asked);
     // SAFETY: our own child, which has not been waited for.
     assert_eq!(unsafe { libc::kill(child.id() as i32, libc::SIGTERM) }, 0);
@@ -298,5 +303,25 @@ fn the_one_in_python_sells_goes_on_after_a_kill_and_ends_on_a_signal() {
     until(&mut out, "paid: 200 fen");
     until(&mut out, "bye");
     assert_eq!(child.wait().unwrap().code(), Some(0));
-    assert_eq!((openings(&sim).len(), requests(&sim, "NotifyUrl").len()), (2, 2));
+    assert_eq!((openings(&sim).len(), requests(&sim, "NotifyUrl").len()), (3, 3));
+}
+
+#[test]
+fn the_one_in_python_sells_goes_on_after_a_kill_and_ends_on_a_signal() {
+    sells_goes_on_after_a_kill_and_ends_on_a_signal("firmware-python", || {
+        let mut program = Command::new("python3");
+        program
+            .arg(root().join("python/examples/firmware.py"))
+            .env("PYTHONPATH", root().join("python"))
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .env("LD_LIBRARY_PATH", programs().parent().unwrap().join("lib"));
+        program
+    });
+}
+
+#[test]
+fn the_one_in_cpp_sells_goes_on_after_a_kill_and_ends_on_a_signal() {
+    sells_goes_on_after_a_kill_and_ends_on_a_signal("firmware-cpp", || {
+        Command::new(programs().join("kiosk_firmware"))
+    });
 }
