@@ -52,7 +52,7 @@ fn a_thread_that_is_cancelled_ends_after_its_call_and_the_journal_says_the_truth
         let mut command = Command::new("valgrind");
         command.args(["-q", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"]);
         command.arg("--show-leak-kinds=definite");
-        command.arg(format!("--suppressions={}", root().join("tests/valgrind.supp").display()));
+        command.arg(suppressions());
         command.arg(programs().join("cancel"));
         command
     };

@@ -457,7 +457,7 @@ fn valgrind_finds_nothing_in_misuse() {
     judge(&simulator(), "misuse-valgrind", &["dingshang"], "100", || {
         let mut command = Command::new("valgrind");
         command.args(["-q", "--error-exitcode=99"]);
-        command.arg(format!("--suppressions={}", root().join("tests/valgrind.supp").display()));
+        command.arg(suppressions());
         command.arg(&program);
         command
     });
