@@ -1403,7 +1403,7 @@ impl Claim<'_> {
     /// Keeps what is needed to send it later, if it is to be; a claim that nobody has in hand. Gives its number.
     fn keep(&self, book: &mut Book, pass: Option<&Pass<'_>>, end: &End) -> Option<u64> {
         let keep = self.keep.as_ref()?;
-        if !rules::keeps(&book.state, &self.id, self.number, end) {
+        if !rules::keeps(&book.state, &self.id, self.number, end, &book.now()) {
             return None;
         }
         let mut intent = book.intent(pass, &self.id).ok()?;

@@ -617,9 +617,10 @@ pub fn may_go_away(end: &End, sent: bool) -> bool {
 }
 
 /// Whether the call of this claim, which ended like this, is to be kept: there is room, and something is to be sent.
-pub fn keeps(state: &State, id: &str, claim: u64, end: &End) -> bool {
-    let mine =
-        state.entries.get(id).filter(|e| e.claim == claim && e.stage.in_flight() && e.earlier.is_none());
+pub fn keeps(state: &State, id: &str, claim: u64, end: &End, now: &Now<'_>) -> bool {
+    // After a card forgot records their numbers come again: the claim can be another process's.
+    let ours = |e: &&Entry| e.claim == claim && e.owner == now.owner;
+    let mine = state.entries.get(id).filter(ours).filter(|e| e.stage.in_flight() && e.earlier.is_none());
     mine.is_some_and(|e| may_go_away(end, e.stage == Stage::Sent)) && state.kept().count() < KEPT
 }
 

@@ -42,6 +42,7 @@ pub enum Knob {
     JudgedLate,
     SensorLies,
     PersonOverrules,
+    UnclaimedLater,
 }
 
 /// A knob, the world that shows it, what gives way, the lines of faults of which it is one, and what it is.
@@ -169,6 +170,7 @@ pub const ALL: &[Row] = {
         ),
         (SensorLies, "door", FalseDone, "", "a sensor says the wrong thing"),
         (PersonOverrules, "door", FalseNotDone, "", "a person says not done before maturity"),
+        (UnclaimedLater, "kept", FalseNotDone, "", "what is kept is sent later without a claim of its own"),
     ]
 };
 
@@ -183,6 +185,8 @@ pub enum Kind {
     Goods,
     /// The order's money.
     Refund,
+    /// The report that the order is paid, which is kept if it cannot leave.
+    Report,
 }
 
 /// A name that a caller uses.
@@ -329,7 +333,25 @@ pub const PLANS: &[Plan] = &[
         hold: 1,
         repeat_asks: false,
     },
+    Plan {
+        name: "kept",
+        about: "a payment report that is kept and sent later by either process, every death",
+        names: &[Name { id: "p", kind: Kind::Report }],
+        processes: 2,
+        begins: 3,
+        ticks: 3,
+        faults: 2,
+        compactions: 0,
+        limits: Limits { whole: 1, keep: 1, prints: 9, visits: 9 },
+        calm: false,
+        left: [1, 1],
+        hold: 1,
+        repeat_asks: false,
+    },
 ];
+
+/// Ticks within which a report may be sent.
+pub const WITHIN: u32 = 2;
 
 /// The order of the world.
 pub const ORDER: &str = "o1";
@@ -371,5 +393,6 @@ pub fn act(plan: &Plan, name: usize, knob: Option<Knob>) -> Act {
             ..DoorRequest::default()
         }),
         Kind::Refund => write("refund_apply", ORDER),
+        Kind::Report => write("payment_report", ORDER),
     }
 }

@@ -3,11 +3,12 @@
 //! sensor and faults.
 
 use crate::books::{Books, Node, print};
-use crate::knobs::{Kind, Knob, ORDER, Plan, act, door, write};
-use kiosklink::command::SettledBy;
+use crate::knobs::{Kind, Knob, ORDER, Plan, WITHIN, act, door, write};
 use kiosklink::command::record::*;
-use kiosklink::command::rules::{self, Decision, Now, Refusal, Stage};
+use kiosklink::command::rules::{self, Decision, Due, Now, Refusal, Stage};
+use kiosklink::command::{SettledBy, Span};
 use kiosklink::error::Outcome;
+use kiosklink::status::KL_E_CONNECT;
 use std::collections::HashMap;
 
 const NAMES: usize = 3;
@@ -146,6 +147,7 @@ pub enum Do {
     Begin,
     BeginFull,
     BeginCompact,
+    Later,
     Send,
     Sync,
     SyncFails,
@@ -192,6 +194,7 @@ impl Event {
             Do::Begin => "begins",
             Do::BeginFull => "begins, and the disk takes no record",
             Do::BeginCompact => "begins, and the journal is written anew before it",
+            Do::Later => "looks whether it may send later",
             Do::Send => "appends `sent` for",
             Do::Sync => "syncs",
             Do::SyncFails => "fails to sync, so gives up",
@@ -361,6 +364,9 @@ impl<'a> Play<'a> {
             }
             if w.compactions < self.plan.compactions && w.processes[p].debt == 0 {
                 self.put(out, w, Do::BeginCompact, p, Some(name), |s, w| s.command(w, p, name, false, true));
+            }
+            if self.plan.names[name].kind == Kind::Report {
+                self.put(out, w, Do::Later, p, Some(name), |s, w| s.later(w, p, name));
             }
         }
         if self.plan.calm || self.books.state(w.processes[p].view).get(self.plan.names[name].id).is_none() {
@@ -561,8 +567,12 @@ impl<'a> Play<'a> {
                 act,
                 owner: w.processes[p].owner.into(),
                 boot: BOOTS[usize::from(w.boot)].into(),
-                // Nobody judges by it, so it is left out to have fewer states.
-                at: if self.k(Knob::MaturityFromBegin) { at(w) } else { At::default() },
+                // Nobody judges by it but the time of what is kept, so it is left out to have fewer states.
+                at: if self.k(Knob::MaturityFromBegin) || self.plan.names[name].kind == Kind::Report {
+                    at(w)
+                } else {
+                    At::default()
+                },
                 mark: id.into(),
                 mark_is_ours: true,
                 hold_ms,
@@ -570,6 +580,10 @@ impl<'a> Play<'a> {
                 keep: None,
             }),
         );
+        self.claimed(w, p, name, n, again);
+    }
+
+    fn claimed(&self, w: &mut World, p: usize, name: usize, n: u64, again: bool) {
         let left = self.plan.left[usize::from(again)];
         w.processes[p].phase = Phase::Claimed(Job {
             name: name as u8,
@@ -582,9 +596,77 @@ impl<'a> Play<'a> {
         });
     }
 
+    /// The thread that sends later looks at a report.
+    fn later(&mut self, w: &mut World, p: usize, name: usize) -> bool {
+        self.bury(w, p);
+        let (id, view, now) = (self.plan.names[name].id, w.processes[p].view, i64::from(w.ticks));
+        let clock = Some(Span { earliest_ms: now, latest_ms: now });
+        match self.with(w, p, |s, now| rules::later(s.books.state(view), id, clock, now)) {
+            Due::Wait | Due::AskTime => return false,
+            Due::Over(ended) => {
+                self.append(w, p, Record::Ended(Ended { at: At::default(), ..*ended }));
+            }
+            Due::Claim(_) if self.k(Knob::UnclaimedLater) => {
+                w.begins += 1;
+                let n = self.books.state(view).get(id).map_or(0, |e| e.claim);
+                self.claimed(w, p, name, n, false);
+            }
+            Due::Claim(_) => {
+                w.begins += 1;
+                let keep = self.books.state(view).get(id).and_then(|e| e.keep.clone());
+                let n = self.claim_kept(w, p, name, keep);
+                self.claimed(w, p, name, n, false);
+            }
+        }
+        true
+    }
+
+    /// A claim of what is kept.
+    fn claim_kept(&mut self, w: &mut World, p: usize, name: usize, keep: Option<Box<Keep>>) -> u64 {
+        let id = self.plan.names[name].id;
+        let intent = Intent {
+            id: id.into(),
+            act: act(self.plan, name, self.knob),
+            owner: w.processes[p].owner.into(),
+            boot: BOOTS[usize::from(w.boot)].into(),
+            at: at(w),
+            mark: id.into(),
+            mark_is_ours: true,
+            hold_ms: self.plan.hold.into(),
+            earlier: None,
+            keep,
+        };
+        self.append(w, p, Record::Intent(intent))
+    }
+
+    /// What cannot leave in its own call is kept: the claim by which it ends.
+    fn kept(&mut self, w: &mut World, p: usize, job: Job, end: &End) -> Job {
+        let (name, view) = (usize::from(job.name), w.processes[p].view);
+        let state = self.books.state(view);
+        let id = self.plan.names[name].id;
+        let Some(e) = state.get(id).filter(|e| e.keep.is_none()) else { return job };
+        let keeps =
+            |s: &Self, now: &Now<'_>| rules::keeps(s.books.state(view), id, job.claim.into(), end, now);
+        if self.plan.names[name].kind != Kind::Report || !self.with(w, p, keeps) {
+            return job;
+        }
+        let ago = u64::from(w.up).saturating_sub(e.begun.up_ms) as i64;
+        let keep = Keep {
+            since: e.begun,
+            boot: e.boot.clone(),
+            within_ms: WITHIN,
+            platform_ms: Some(i64::from(w.ticks) - ago),
+            rest: Some(Rest::default()),
+        };
+        let n = self.claim_kept(w, p, name, Some(Box::new(keep)));
+        Job { claim: n as u16, ..job }
+    }
+
     /// Whether the rules let these bytes leave.
     fn may_send(&mut self, w: &World, p: usize, job: Job, _next: Phase) -> bool {
-        self.k(Knob::NoClaim) || self.sent_record(w, p, job, job.left).is_some()
+        self.k(Knob::NoClaim)
+            || self.k(Knob::UnclaimedLater)
+            || self.sent_record(w, p, job, job.left).is_some()
     }
 
     fn sent_record(&self, w: &World, p: usize, job: Job, left: u8) -> Option<Record> {
@@ -599,7 +681,7 @@ impl<'a> Play<'a> {
     fn sending(&mut self, w: &mut World, p: usize, job: Job) -> bool {
         let mut record = self.sent_record(w, p, job, job.left);
         let id = self.plan.names[usize::from(job.name)].id;
-        if self.k(Knob::NoClaim) && record.is_none() {
+        if (self.k(Knob::NoClaim) || self.k(Knob::UnclaimedLater)) && record.is_none() {
             let claim = job.claim.into();
             record = Some(Record::Sent(Sent {
                 id: id.into(),
@@ -662,8 +744,12 @@ impl<'a> Play<'a> {
 
     /// No byte left.
     fn given_up(&mut self, w: &mut World, p: usize, job: Job) -> bool {
-        let end = End { outcome: Outcome::NotDone, by: SettledBy::Answer, ..End::nothing() };
+        let mut end = End { outcome: Outcome::NotDone, by: SettledBy::Answer, ..End::nothing() };
+        if self.plan.names[usize::from(job.name)].kind == Kind::Report {
+            end.status = KL_E_CONNECT;
+        }
         let older = self.older(w, p);
+        let job = if older { job } else { self.kept(w, p, job, &end) };
         self.ended(w, p, job, end, older)
     }
 
