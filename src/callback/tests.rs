@@ -271,6 +271,7 @@ fn wrong_requests_get_their_status_however_they_are_cut() {
         (400, chunk("1\r\naX")),
         (400, chunk("1\r\na\rX")),
         (400, chunk(&format!("1;{long}"))),
+        (400, chunk(&format!("1;{}\r\na\r\n", "y".repeat(4000)).repeat(5))),
         (404, "GET /other?a=b HTTP/1.1\r\n\r\n".to_owned()),
         (404, "POST /cb/ HTTP/1.1\r\nContent-Length: 0\r\n\r\n".to_owned()),
         (405, "GET /cb HTTP/1.1\r\n\r\n".to_owned()),

@@ -211,6 +211,8 @@ mod tests {
         let (one, two) = (client.view(0).unwrap(), client.view(0).unwrap());
         let below = one.view(0).unwrap();
         one.close();
+        // The job that it belonged to may be cancelled only now.
+        one.give_up();
         assert_eq!([&one, &below].map(refused), [[KL_E_HANDLE; 2]; 2]);
         assert_eq!([&client, &two].map(refused), [[KL_OK; 2]; 2]);
         assert_eq!(one.view(0).err().unwrap().status(), KL_E_HANDLE);
