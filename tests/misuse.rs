@@ -445,7 +445,7 @@ fn the_sanitizers_find_nothing_in_misuse() {
     judge(&sim, "misuse-tsan", &["dingshang"], "1000", || {
         let mut command = Command::new("setarch");
         command.arg("-R").arg(&threads);
-        let supp = root().join("tests/tsan.supp");
+        let supp = root().join("packaging/suppressions/kiosklink-tsan.supp");
         command.env("TSAN_OPTIONS", format!("exitcode=66 suppressions={}", supp.display()));
         command
     });
