@@ -12,7 +12,7 @@ import sys
 from typing import Awaitable, Optional, Set
 
 import kiosklink
-from kiosklink import CommandKind, DoorState, HttpAction, Outcome
+from kiosklink import CommandKind, DoorState, EventKind, HttpAction
 
 
 class Kiosk:
@@ -40,11 +40,14 @@ class Kiosk:
 
     async def pay(self, visit: str, command: kiosklink.Command) -> None:
         """What was taken is known when the door is shut. One name for the payment as well: it is reported once."""
-        while True:
+        for _ in range(600):
             order = await self.calls.order_get(command.order_no)
             if order.door == DoorState.SHUT and order.lines and order.amount is not None:
                 break
             await asyncio.sleep(0.2)
+        else:
+            self.show("order %s is not shut: call the staff" % command.order_no)
+            return  # stays on the list too
         await self.calls.payment_report(
             command.order_no,
             amount=order.amount,
@@ -88,7 +91,9 @@ class Kiosk:
                     break
                 if step.event is not None:
                     self.show("%s: order %s" % (step.event.kind.name, step.event.order_no))
-                    step = await loop.run_in_executor(None, http.reply, 0)  # may wait for the disk
+                    # Money is paid back by the channel that took it. Who does not do that does not say it was done.
+                    code = 1 if step.event.kind == EventKind.REFUND_APPROVED else 0
+                    step = await loop.run_in_executor(None, http.reply, code)  # may wait for the disk
                     continue
                 try:
                     data = await asyncio.wait_for(reader.read(4096), step.wait_ms / 1000 + 0.001)
