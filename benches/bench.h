@@ -25,10 +25,14 @@ long orders(void);               /* page by page, one in memory */
 long open_door(long number);     /* that of a generated cabinet */
 
 const char *library(void);       /* its name and version */
-/* How often commands were synced to the disk and how long that took; 0 without state_dir. */
-int64_t syncs(int64_t *microseconds);
+/* How often commands were synced to the disk, how long all of that and the last one took, and how many done names are
+ * remembered; zeroes without state_dir. */
+struct journal {
+  int64_t syncs, sync_us, sync_last_us, names;
+};
+void read_journal(struct journal *journal);
 
 /* What was read of the items goes in here, so that no reading is left out. */
-extern int64_t checksum;
+extern _Thread_local int64_t checksum;
 
 #endif

@@ -8,7 +8,7 @@
 
 static kl_client *client;
 static const struct setup *setup;
-static kl_error err = KL_ERROR_INIT;
+static _Thread_local kl_error err = KL_ERROR_INIT;
 
 static long explain(void) {
   fprintf(stderr, "%s (%s)\n", err.message, kl_status_name(err.status));
@@ -19,7 +19,7 @@ long make_client(const struct setup *s) {
   kl_config *config = NULL;
   const char *pairs[][2] = {
     {KL_KEY_BASE_URL, s->url}, {KL_KEY_APP_ID, s->app_id}, {KL_KEY_APP_SECRET, s->secret},
-    {KL_KEY_CA_FILE, s->ca_file}, {KL_KEY_STATE_DIR, s->state_dir}, {KL_KEY_TIMEOUT_MS, "60000"},
+    {KL_KEY_CA_FILE, s->ca_file}, {KL_KEY_STATE_DIR, s->state_dir[0] != '\0' ? s->state_dir : "none"}, {KL_KEY_TIMEOUT_MS, "60000"},
     {KL_KEY_CONNECT_TIMEOUT_MS, "60000"},
   };
   setup = s;
@@ -115,9 +115,14 @@ const char *library(void) {
   return name;
 }
 
-int64_t syncs(int64_t *microseconds) {
+void read_journal(struct journal *journal) {
   kl_journal_info info = KL_JOURNAL_INFO_INIT;
-  if (kl_journal_read(client, &info, &err) != KL_OK) return explain();
-  *microseconds = (int64_t)info.sync_total_us;
-  return (int64_t)info.syncs;
+  if (kl_journal_read(client, &info, &err) != KL_OK) {
+    explain();
+    return;
+  }
+  journal->syncs = (int64_t)info.syncs;
+  journal->sync_us = (int64_t)info.sync_total_us;
+  journal->sync_last_us = (int64_t)info.sync_last_us;
+  journal->names = (int64_t)info.names;
 }

@@ -245,7 +245,4 @@ const char *library(void) {
   return name;
 }
 
-int64_t syncs(int64_t *microseconds) {
-  *microseconds = 0;
-  return 0;
-}
+void read_journal(struct journal *journal) { (void)journal; }
