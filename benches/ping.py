@@ -1,6 +1,6 @@
 """Pings through the Python package: what ctypes adds to a call. Prints nanoseconds of CPU time a ping.
 
-ping.py CALLS URL CA ID SECRET
+ping.py LIBRARY CALLS URL CA ID SECRET
 """
 
 import sys
@@ -8,7 +8,8 @@ import time
 
 import kiosklink
 
-calls, url, ca_file, app_id, secret = sys.argv[1:]
+path, calls, url, ca_file, app_id, secret = sys.argv[1:]
+kiosklink.load_library(path)
 settings = {"base_url": url, "ca_file": ca_file, "app_id": app_id, "app_secret": secret, "state_dir": "none"}
 with kiosklink.Client("yopoint", **settings) as client:
     client.ping()
