@@ -42,7 +42,7 @@ help:
 	@echo "make soak-without  each fence and rule of proof switched off: soak and crash tester must find it  (FENCES=...)"
 	@echo "make crowd     10,000 kiosks at one simulator: its memory, descriptors and threads  (KIOSKS=... RATE=... SECONDS=...)"
 	@echo "make platforms every verb, endpoint and callback of the four platforms with the test that exercises it"
-	@echo "make bench     kiosklink beside libcurl with OpenSSL and with GnuTLS: docs/bench.md  (BENCH_ORDERS=..., BENCH_RUNS=...)"
+	@echo "make bench     kiosklink beside libcurl: docs/bench.md  (BENCH_ORDERS=..., BENCH_RUNS=..., BENCH_DOORS=...)"
 	@echo "make lib       the shared library, as small as it ships      (target/release/libkiosklink.so)"
 	@echo "make static    the static library with only our names global (target/ship/host/libkiosklink.a)"
 	@echo "make command   the command kiosklink, small                 (target/release/kiosklink; static with TARGET=... for a board)"
@@ -122,7 +122,7 @@ bench: lib
 	@scripts/need bench
 	$(CARGO) rustc -q -p kiosklink --lib --profile speed --crate-type cdylib
 	$(CARGO) build -q --profile simulator -p kiosklink-sim
-	@BENCH_ORDERS="$(BENCH_ORDERS)" BENCH_RUNS="$(BENCH_RUNS)" scripts/bench
+	@BENCH_ORDERS="$(BENCH_ORDERS)" BENCH_RUNS="$(BENCH_RUNS)" BENCH_DOORS="$(BENCH_DOORS)" scripts/bench
 
 lint:
 	$(CARGO) fmt --all --check
