@@ -116,7 +116,8 @@ fn tsan_with_the_suppressions_that_ship_finds_no_fault_in_jobs() {
 fn the_sanitizers_find_nothing() {
     let world = World::new("tasks-sanitized");
     let program = sanitized(world.accounts.parent().unwrap());
-    for scenarios in [&["misuse", "loop", "full"][..], &["leaving", "frees"], &["handler"], &["forks"]] {
+    // Not "forks": gcc's ASan holds no lock of its own memory across a fork, so a child of several threads may wait for ever.
+    for scenarios in [&["misuse", "loop", "full"][..], &["leaving", "frees"], &["handler"]] {
         world.does(Command::new(&program), scenarios);
     }
 }
