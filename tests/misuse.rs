@@ -291,20 +291,9 @@ fn program(folder: &Path) -> PathBuf {
 fn built(name: &str, flags: &[&str], library: &Path) -> PathBuf {
     let folder = scratch(name);
     let (source, program) = (program(&folder), folder.join("misuse"));
-    let (code, text) = run(Command::new("gcc")
-        .args(["-std=gnu11", "-g", "-O0", "-Wall", "-Wextra", "-Werror", "-Wno-unused-variable"])
-        .args(["-Wno-unused-but-set-variable"])
-        .args(flags)
-        .arg("-I")
-        .arg(root().join("include"))
-        .arg(&source)
-        .arg("-o")
-        .arg(&program)
-        .arg("-L")
-        .arg(library)
-        .args(["-lkiosklink", "-lpthread"])
-        .arg(format!("-Wl,-rpath,{}", library.display())));
-    assert_eq!(code, 0, "{text}");
+    let strict =
+        ["-O0", "-Wall", "-Wextra", "-Werror", "-Wno-unused-variable", "-Wno-unused-but-set-variable"];
+    compiled(&source, &program, &[&strict[..], flags].concat(), library);
     program
 }
 
@@ -407,13 +396,9 @@ fn judge(
     assert!(openings(sim).is_empty());
 }
 
-fn usual() -> PathBuf {
-    programs().join("../lib")
-}
-
 #[test]
 fn every_function_answers_every_misuse() {
-    let program = built("misuse-plain", &[], &usual());
+    let program = built("misuse-plain", &[], &usual_library());
     judge(&simulator(), "misuse-plain", PLATFORMS, "1000", || Command::new(&program));
 }
 
@@ -435,13 +420,13 @@ fn a_handle_stays_dead_for_ten_million_rounds() {
 fn the_sanitizers_find_nothing_in_misuse() {
     let (sim, all) = (simulator(), "-fno-sanitize-recover=all");
     // The results of calls that went well are not freed.
-    let memory = built("misuse-asan", &["-fsanitize=address,undefined", all], &usual());
+    let memory = built("misuse-asan", &["-fsanitize=address,undefined", all], &usual_library());
     judge(&sim, "misuse-asan", &["dingshang"], "1000", || {
         let mut command = Command::new(&memory);
         command.env("ASAN_OPTIONS", "detect_leaks=0");
         command
     });
-    let threads = built("misuse-tsan", &["-fsanitize=thread"], &usual());
+    let threads = built("misuse-tsan", &["-fsanitize=thread"], &usual_library());
     judge(&sim, "misuse-tsan", &["dingshang"], "1000", || {
         let mut command = Command::new("setarch");
         command.arg("-R").arg(&threads);
@@ -453,7 +438,7 @@ fn the_sanitizers_find_nothing_in_misuse() {
 
 #[test]
 fn valgrind_finds_nothing_in_misuse() {
-    let program = built("misuse-valgrind", &["-gdwarf-4"], &usual());
+    let program = built("misuse-valgrind", &["-gdwarf-4"], &usual_library());
     judge(&simulator(), "misuse-valgrind", &["dingshang"], "100", || {
         let mut command = Command::new("valgrind");
         command.args(["-q", "--error-exitcode=99"]);

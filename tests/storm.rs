@@ -11,18 +11,8 @@ use std::process::Command;
 
 /// The program with the sanitizer over the usual library.
 fn program() -> PathBuf {
-    let (lib, program) = (programs().join("../lib"), scratch("storm-program").join("storm"));
-    let (code, text) = run(Command::new("gcc")
-        .args(["-std=gnu11", "-D_GNU_SOURCE", "-g", "-O1", "-fsanitize=thread", "-I"])
-        .arg(root().join("include"))
-        .arg(root().join("tests/c/storm.c"))
-        .arg("-o")
-        .arg(&program)
-        .arg("-L")
-        .arg(&lib)
-        .args(["-lkiosklink", "-lpthread"])
-        .arg(format!("-Wl,-rpath,{}", lib.display())));
-    assert_eq!(code, 0, "{text}");
+    let program = scratch("storm-program").join("storm");
+    compiled(&root().join("tests/c/storm.c"), &program, &["-O1", "-fsanitize=thread"], &usual_library());
     program
 }
 

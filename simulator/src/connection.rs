@@ -421,8 +421,9 @@ impl<S: Stream> Connection<S> {
     fn gone(&self) -> bool {
         let socket = &self.wire.0;
         let still = socket.set_nonblocking(true).and_then(|()| socket.peek(&mut [0u8; 1]));
-        let _ = socket.set_nonblocking(false);
-        !matches!(still, Err(error) if error.kind() == ErrorKind::WouldBlock)
+        // One that cannot be read as the others are is given up.
+        let blocks = socket.set_nonblocking(false).is_ok();
+        !blocks || !matches!(still, Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
     /// Whether something comes, now or in a moment.

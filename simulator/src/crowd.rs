@@ -87,6 +87,11 @@ impl Crowd {
         // They hold what all threads share, and are held by it.
         resting.guests.clear();
         drop(resting);
+        self.wake();
+    }
+
+    /// Has the waiting thread look again. An eventfd, whose write fails only when it is full: then it is awake.
+    fn wake(&self) {
         let _ = self.waker.wake();
     }
 
@@ -108,7 +113,7 @@ impl Crowd {
         }
         drop(resting);
         if first {
-            let _ = self.waker.wake();
+            self.wake();
         }
         there.is_ok()
     }
@@ -116,6 +121,7 @@ impl Crowd {
     /// Takes a connection that rests.
     fn rouse(&self, number: u64) -> Option<Box<dyn Guest>> {
         let guest = locked(&self.resting).take(number)?;
+        // A socket that is not registered tells of nothing, which is what is wanted.
         let _ = self.registry.deregister(&mut SourceFd(&guest.wire().as_raw_fd()));
         Some(guest)
     }

@@ -197,6 +197,16 @@ impl Simulator {
     }
 }
 
+/// Each connection is a descriptor: lets this process have as many as the system allows. It does what it can without: a connection
+/// for which there is none waits until one is closed.
+pub fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    if let Err(why) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        eprintln!("the limit of descriptors stays as it is: {why}");
+    }
+}
+
 /// Makes a folder that only its owner can use, with its parents.
 fn make_private(folder: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();

@@ -161,15 +161,8 @@ fn watch_parent() {
 #[cfg(not(unix))]
 fn watch_parent() {}
 
-/// Each connection is a descriptor: takes as many as the system allows.
-fn raise_descriptors() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-}
-
 fn main() -> ExitCode {
-    raise_descriptors();
+    kiosklink_sim::raise_descriptors();
     let result = parse(std::env::args().skip(1)).and_then(|wish| match wish {
         Wish::Say(text) => {
             println!("{text}");

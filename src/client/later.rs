@@ -326,31 +326,21 @@ mod tests {
         // No thread: the try is this test's own.
         client.0.later.stop();
         assert_eq!(client.refund_apply(&refund("a")).unwrap_err().status(), KL_E_KEPT);
-        let source = CancelSource::new();
-        let token = source.token();
-        source.cancel();
-        let call = Call {
+        let call = |token| Call {
             client: &client,
             deadline: Deadline::after(Duration::from_secs(5)),
             token,
             expires: None,
             entered_ms: None,
         };
-        let claim =
-            match client.0.commands.later("a", None, Call { token: CancelToken::never(), ..call }.wait()) {
-                Ok(Retry::Claimed(claimed)) => claimed,
-                _ => panic!("it waits"),
-            };
+        let claim = match client.0.commands.later("a", None, call(CancelToken::never()).wait()) {
+            Ok(Retry::Claimed(claimed)) => claimed,
+            _ => panic!("it waits"),
+        };
         let (claim, act, rest, _) = *claim;
-        let token = source.token();
+        let source = CancelSource::new();
+        let call = call(source.token());
         source.cancel();
-        let call = Call {
-            client: &client,
-            deadline: Deadline::after(Duration::from_secs(5)),
-            token,
-            expires: None,
-            entered_ms: None,
-        };
         let e = client.carry_out(&call, Work::kept("a", act, rest).unwrap(), claim).unwrap_err();
         assert_eq!((e.status(), e.details().outcome), (KL_E_KEPT, Outcome::Unknown));
         assert_eq!(client.command_get("a").unwrap().status, KL_E_KEPT);

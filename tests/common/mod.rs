@@ -142,21 +142,33 @@ pub fn suppressions() -> String {
     format!("--suppressions={}", root().join("packaging/suppressions/kiosklink-valgrind.supp").display())
 }
 
+/// A C program by gcc with these flags, over the library in that folder.
+pub fn compiled(source: &Path, program: &Path, flags: &[&str], library: &Path) {
+    let (code, text) = run(Command::new("gcc")
+        .args(["-std=gnu11", "-D_GNU_SOURCE", "-g"])
+        .args(flags)
+        .arg("-I")
+        .arg(root().join("include"))
+        .arg(source)
+        .arg("-o")
+        .arg(program)
+        .arg("-L")
+        .arg(library)
+        .args(["-lkiosklink", "-lpthread"])
+        .arg(format!("-Wl,-rpath,{}", library.display())));
+    assert_eq!(code, 0, "{text}");
+}
+
+/// The library that tests link.
+pub fn usual_library() -> PathBuf {
+    programs().join("../lib")
+}
+
 /// A C program with gcc's TSan over the library, which has none, and the suppressions that are installed. TSan ends it with 66 when
 /// it finds something. Without random addresses: some versions do not start on some kernels.
 pub fn with_tsan(folder: &Path, source: &str, suppressed: bool) -> Command {
-    let (lib, program) = (programs().join("../lib"), folder.join("with-tsan"));
-    let (code, text) = run(Command::new("gcc")
-        .args(["-std=c11", "-D_GNU_SOURCE", "-g", "-O1", "-fsanitize=thread", "-I"])
-        .arg(root().join("include"))
-        .arg(root().join(source))
-        .arg("-o")
-        .arg(&program)
-        .arg("-L")
-        .arg(&lib)
-        .args(["-lkiosklink", "-lpthread"])
-        .arg(format!("-Wl,-rpath,{}", lib.display())));
-    assert_eq!(code, 0, "{text}");
+    let program = folder.join("with-tsan");
+    compiled(&root().join(source), &program, &["-O1", "-fsanitize=thread"], &usual_library());
     let mut command = Command::new("setarch");
     command.arg("-R").arg(program);
     if suppressed {

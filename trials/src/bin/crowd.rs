@@ -200,15 +200,8 @@ fn run(options: &Options) -> Result<bool, String> {
     Ok(failed.is_empty() && bounded)
 }
 
-/// Each connection is a descriptor, here and there: takes as many as the system allows.
-fn raise_descriptors() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-}
-
 fn main() -> ExitCode {
-    raise_descriptors();
+    kiosklink_sim::raise_descriptors();
     let given: Vec<String> = std::env::args().skip(1).collect();
     let options = match &given[..] {
         [role, folder] if role == "--simulate" => return end(simulate(Path::new(folder)).map(|()| true)),
