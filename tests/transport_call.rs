@@ -63,6 +63,39 @@ fn warm_makes_a_connection_ready_and_the_next_command_uses_it() {
     assert_eq!((t.stats().connects, server.connections()), (1, 1));
 }
 
+/// The kernel's timer of each of this machine's connections to this port, as /proc/net/tcp writes it: 00 none, 01 sends again, 02
+/// keep-alive.
+fn timers(port: u16) -> Vec<String> {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let rows = table.lines().filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        // Established, and the other end is the server's.
+        let ours = fields.get(2)?.ends_with(&format!(":{port:04X}")) && fields[3] == "01";
+        ours.then(|| fields[5].split(':').next().unwrap().to_owned())
+    });
+    rows.collect()
+}
+
+/// A probe a minute keeps a 4G radio awake all day.
+#[test]
+fn an_idle_connection_sends_no_probes() {
+    let ca = Ca::new("ca");
+    let server = Server::tls(server_config(&ca.leaf(), &[&TLS13], None), |_, mut tls| echo(&mut tls));
+    let t = transport(trusting(&ca));
+    read(&t, &server.https()).unwrap();
+    command(&t, &server.https()).unwrap();
+    let url = server.https();
+    // What was sent last may not be acknowledged yet.
+    let found = loop {
+        let found = timers(url.port);
+        if found.iter().all(|timer| timer != "01") {
+            break found;
+        }
+        thread::yield_now();
+    };
+    assert_eq!(found, ["00"]);
+}
+
 #[test]
 fn the_request_is_what_was_asked_for() {
     let (tell, told) = mpsc::channel();
