@@ -7,8 +7,9 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 STRIP   ?= yes
 
-# Where the C side is built; cargo keeps to itself beside it.
-OUT     := target/c
+# Where cargo builds, and beside it the C side.
+BUILT   := $(patsubst $(CURDIR)/%,%,$(shell CARGO="$(CARGO)" scripts/target-dir))
+OUT     := $(BUILT)/c
 WARN    := -Wall -Wextra -Wpedantic -Werror
 CFLAGS  ?= -g -O1
 ABI     := $(shell sed -n 's/^.define KL_ABI_VERSION //p' include/kiosklink.h)
@@ -16,9 +17,9 @@ ABI     := $(shell sed -n 's/^.define KL_ABI_VERSION //p' include/kiosklink.h)
 # What `make install` and `make dist` take: this machine's, or what `make arm` made for TARGET. SHIP=folder takes what is
 # there, and builds nothing.
 ifeq ($(TARGET),)
-  SHIP ?= target/ship/host
+  SHIP ?= $(BUILT)/ship/host
 else
-  SHIP ?= target/arm/$(TARGET)
+  SHIP ?= $(BUILT)/arm/$(TARGET)
 endif
 
 EXAMPLES := $(patsubst examples-c/%.c,$(OUT)/bin/%,$(wildcard examples-c/*.c)) \
@@ -28,7 +29,7 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo test crashtest soak soak-without model model-mutants disks tsan mutants platforms bench crowd lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs preloads install install-built uninstall dist ship debug-ship clean FORCE
+.PHONY: help demo test crashtest soak soak-without oldest model model-mutants disks tsan mutants platforms bench crowd lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs preloads install install-built uninstall dist ship debug-ship clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
@@ -36,6 +37,7 @@ help:
 	@echo "make crashtest the examples killed at every step, restarted: no door twice; without a journal they must open twice"
 	@echo "make disks     the store on real file systems: cut, filled, shut down, read-only; root only  (FILESYSTEMS=...)"
 	@echo "make tsan      threads, jobs, views, cancels and frees at random, everything under ThreadSanitizer  (SECONDS=60 SEED=1)"
+	@echo "make oldest    builds everything and tests with Rust 1.85 from Debian 13, which is put into the target folder"
 	@echo "make mutants   the code spoiled in some hundred places, one at a time: a test must notice each  (MUTANTS=\"NAME...\")"
 	@echo "make soak      20,000 commands on unkind platforms while processes are killed  (SEED=... COMMANDS=...)"
 	@echo "make model     the rules for commands in every interleaving of a small world; make model-mutants: without each rule"
@@ -43,9 +45,9 @@ help:
 	@echo "make crowd     10,000 kiosks at one simulator: its memory, descriptors and threads  (KIOSKS=... RATE=... SECONDS=...)"
 	@echo "make platforms every verb, endpoint and callback of the four platforms with the test that exercises it"
 	@echo "make bench     kiosklink beside libcurl: docs/bench.md  (BENCH_ORDERS=..., BENCH_RUNS=..., BENCH_DOORS=...)"
-	@echo "make lib       the shared library, as small as it ships      (target/release/libkiosklink.so)"
-	@echo "make static    the static library with only our names global (target/ship/host/libkiosklink.a)"
-	@echo "make command   the command kiosklink, small                 (target/release/kiosklink; static with TARGET=... for a board)"
+	@echo "make lib       the shared library, as small as it ships      ($(BUILT)/release/libkiosklink.so)"
+	@echo "make static    the static library with only our names global ($(BUILT)/ship/host/libkiosklink.a)"
+	@echo "make command   the command kiosklink, small                 ($(BUILT)/release/kiosklink; static with TARGET=... for a board)"
 	@echo "make arm       the ARM builds, run under qemu-user           (TARGET=... for one of them)"
 	@echo "make check-artefacts   what the libraries export, need and weigh"
 	@echo "make install   headers, libraries, pkg-config file, CMake package and man pages into PREFIX ($(PREFIX)), below DESTDIR"
@@ -70,6 +72,15 @@ test:
 	@scripts/check-python
 	@scripts/check-header
 	$(CARGO) test --workspace --features kiosklink/test-hooks
+
+# Builds everything with the oldest Rust that the README promises, and tests with it. What the lint says depends on the compiler, so it
+# is no part of this.
+oldest:
+	@scripts/need demo
+	@scripts/oldest-rust $(CARGO) build -q --workspace --locked
+	scripts/oldest-rust $(CARGO) test -q --locked -p kiosklink --features test-hooks --lib --test programs --test yopoint --test journal
+	scripts/oldest-rust $(CARGO) test -q --locked -p kiosklink-cli -p xtask
+	scripts/oldest-rust $(CARGO) test -q --locked -p kiosklink-sim --lib --test simulator --test youzan --test dingshang --test zhiyun
 
 # Real file systems that are cut, filled and shut down. Root and loop devices; no part of `make test`.
 disks:
@@ -98,17 +109,17 @@ soak-without:
 
 soak:
 	@$(CARGO) build -q --profile model -p kiosklink-trials
-	@target/model/kiosklink-soak $(if $(SEED),--seed $(SEED)) $(if $(COMMANDS),--commands $(COMMANDS))
+	@$(BUILT)/model/kiosklink-soak $(if $(SEED),--seed $(SEED)) $(if $(COMMANDS),--commands $(COMMANDS))
 
 # Every kiosk a client of the library with a connection of its own. Needs two descriptors for each.
 crowd:
 	@$(CARGO) build -q --profile model -p kiosklink-trials
-	@target/model/kiosklink-crowd $(if $(KIOSKS),--kiosks $(KIOSKS)) $(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS))
+	@$(BUILT)/model/kiosklink-crowd $(if $(KIOSKS),--kiosks $(KIOSKS)) $(if $(RATE),--rate $(RATE)) $(if $(SECONDS),--seconds $(SECONDS))
 
 # Every assumption is a knob: nothing with all off, a violation with each turned. A few minutes.
 model:
 	@$(CARGO) build -q --profile model -p kiosklink-model
-	@target/model/kiosklink-model $(if $(ONLY),--only $(ONLY)) $(if $(TRACES),--traces)
+	@$(BUILT)/model/kiosklink-model $(if $(ONLY),--only $(ONLY)) $(if $(TRACES),--traces)
 
 # The rules with one fence or proof rule less, each in a build of its own: the model finds every one.
 model-mutants:
@@ -149,7 +160,7 @@ lib:
 
 # Both at once: the link-time optimisation is done once. rustc tells what the archive needs. For another machine, as
 # Buildroot and its like build: CARGO_BUILD_TARGET names it as cargo does, CROSS_COMPILE is the prefix of its GNU tools.
-RAW := $(or $(CARGO_TARGET_DIR),target)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release
+RAW := $(BUILT)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release
 ship:
 	$(if $(CARGO_BUILD_TARGET),CARGO_BUILD_TARGET="$(CARGO_BUILD_TARGET)") $(CARGO) rustc --locked -p kiosklink --lib --release \
 	  --crate-type cdylib,staticlib -- --print native-static-libs=$(RAW)/native-static-libs
@@ -179,12 +190,12 @@ check-python:
 	@scripts/check-python
 
 check-artefacts: ship
-	@scripts/check-artefact target/ship/host/libkiosklink.so.$(ABI)
-	@scripts/check-artefact target/ship/host/libkiosklink.a
+	@scripts/check-artefact $(BUILT)/ship/host/libkiosklink.so.$(ABI)
+	@scripts/check-artefact $(BUILT)/ship/host/libkiosklink.a
 
 # Nothing is built for a SHIP that was given, or for a TARGET: make arm has its own rules. install-built never builds.
 put = PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" DATADIR="$(DATADIR)" MANDIR="$(MANDIR)" scripts/install
-install: $(if $(filter target/ship/host,$(SHIP)),ship)
+install: $(if $(filter $(BUILT)/ship/host,$(SHIP)),ship)
 	@$(put) "$(SHIP)"
 
 install-built:
@@ -207,20 +218,20 @@ c-programs: $(EXAMPLES) $(CTESTS) $(CXXTESTS) $(PRELOADS) $(OUT)/hooks/libkioskl
 $(OUT)/lib/libkiosklink.so: FORCE
 	@mkdir -p $(OUT)/lib
 	@$(CARGO) rustc -q -p kiosklink --lib --crate-type cdylib
-	@cmp -s target/debug/libkiosklink.so $@ || cp target/debug/libkiosklink.so $@
+	@cmp -s $(BUILT)/debug/libkiosklink.so $@ || cp $(BUILT)/debug/libkiosklink.so $@
 	@ln -sf libkiosklink.so $(OUT)/lib/libkiosklink.so.$(ABI)
 
 # The same as it is installed, for the test of that.
 debug-ship: $(OUT)/lib/libkiosklink.so
 	@said=$$($(CARGO) rustc -q -p kiosklink --lib --crate-type staticlib -- \
-	  --print native-static-libs=target/debug/native-static-libs 2>&1) || { echo "$$said" >&2; exit 1; }
-	@scripts/pack target/debug/libkiosklink $(OUT)/ship
+	  --print native-static-libs=$(BUILT)/debug/native-static-libs 2>&1) || { echo "$$said" >&2; exit 1; }
+	@scripts/pack $(BUILT)/debug/libkiosklink $(OUT)/ship
 
 # With a way to force a panic, for the test of the guard; never shipped, never beside the other.
 $(OUT)/hooks/libkiosklink.so: FORCE
 	@mkdir -p $(OUT)/hooks
-	@$(CARGO) rustc -q -p kiosklink --lib --crate-type cdylib --features test-hooks --target-dir target/hooks
-	@cmp -s target/hooks/debug/libkiosklink.so $@ || cp target/hooks/debug/libkiosklink.so $@
+	@$(CARGO) rustc -q -p kiosklink --lib --crate-type cdylib --features test-hooks --target-dir $(BUILT)/hooks
+	@cmp -s $(BUILT)/hooks/debug/libkiosklink.so $@ || cp $(BUILT)/hooks/debug/libkiosklink.so $@
 	@ln -sf libkiosklink.so $(OUT)/hooks/libkiosklink.so.$(ABI)
 
 # For the tests of the command, which need no more.

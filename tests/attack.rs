@@ -354,14 +354,13 @@ fn a_process_that_was_taken_for_dead_sends_nothing() {
 #[test]
 // FAULTS F2: after a full disk the end is written as soon as there is room: by itself, or when the client is freed.
 fn what_could_not_be_written_is_written_when_there_is_room() {
-    let made = Command::new("make").args(["-s", "preloads"]).current_dir(root()).status().unwrap();
-    assert!(made.success());
+    build("make", &["-s", "preloads"]);
     for stays in [true, false] {
         let sim = simulator();
         let accounts = accounts(&sim, "attack-full");
         let mut child = child(&accounts);
         // The third write is the end's.
-        child.env("DISK_FAIL", "write:ENOSPC:3-3").env("LD_PRELOAD", root().join("target/c/preload/disk.so"));
+        child.env("DISK_FAIL", "write:ENOSPC:3-3").env("LD_PRELOAD", target().join("c/preload/disk.so"));
         if stays {
             child.env("KIOSKLINK_ATTACK_STAYS", "1");
         }
@@ -469,13 +468,12 @@ fn child_that_is_cancelled() {
 fn a_cancel_during_the_sync_is_heard() {
     let sim = simulator();
     let file = accounts(&sim, "attack-cancel");
-    let made = Command::new("make").args(["-s", "preloads"]).current_dir(root()).status().unwrap();
-    assert!(made.success());
+    build("make", &["-s", "preloads"]);
     let (code, said) = run(Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child_that_is_cancelled", "--nocapture"])
         .env("KIOSKLINK_ATTACK_ACCOUNTS", file)
         .env("FILE_FAIL", ".journal:sync:2000")
-        .env("LD_PRELOAD", root().join("target/c/preload/device.so")));
+        .env("LD_PRELOAD", target().join("c/preload/device.so")));
     assert_eq!(code, 0, "{said}");
     assert!(requests(&sim, OPEN).is_empty() && openings(&sim).is_empty());
 }

@@ -38,10 +38,12 @@ fn built(mut compiler: Command, source: &str, library: Library, program: PathBuf
             .arg(&shared)
             .args(["-lkiosklink", "-lpthread"])
             .arg(format!("-Wl,-rpath,{}", shared.display())),
-        Library::Static => compiler
-            .args(["-x", "none"])
-            .arg(root().join("target/debug/libkiosklink.a"))
-            .args(["-lpthread", "-ldl", "-lrt", "-lm"]),
+        Library::Static => compiler.args(["-x", "none"]).arg(target().join("debug/libkiosklink.a")).args([
+            "-lpthread",
+            "-ldl",
+            "-lrt",
+            "-lm",
+        ]),
     };
     let (code, text) = run(&mut compiler);
     assert_eq!(code, 0, "{compiler:?}\n{text}");
@@ -50,10 +52,7 @@ fn built(mut compiler: Command, source: &str, library: Library, program: PathBuf
 
 /// The static library, of the same code.
 fn static_library() {
-    let (code, text) = run(Command::new(env!("CARGO"))
-        .args(["rustc", "-q", "-p", "kiosklink", "--lib", "--crate-type", "staticlib"])
-        .current_dir(root()));
-    assert_eq!(code, 0, "{text}");
+    build(env!("CARGO"), &["rustc", "-q", "-p", "kiosklink", "--lib", "--crate-type", "staticlib"]);
 }
 
 /// A simulator whose doors do not keep a test waiting.

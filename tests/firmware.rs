@@ -25,7 +25,7 @@ impl Kiosk {
             .arg(accounts)
             .args(["yopoint", cabinet])
             .args(arguments)
-            .env("LD_PRELOAD", root().join("target/c/preload/screen.so"))
+            .env("LD_PRELOAD", target().join("c/preload/screen.so"))
             .env("SCREEN_TRACE", &trace)
             // What a loop may wait for by mistake here takes half a second and more: a sync, a lock, an answer.
             .env("SCREEN_WAIT_MS", "100")
@@ -160,7 +160,7 @@ fn a_loop_that_waits_is_noticed() {
     let (code, said) = run(Command::new(&program)
         .arg(&accounts)
         .args(["yopoint", CABINET, "--customer", "visit-1"])
-        .env("LD_PRELOAD", root().join("target/c/preload/screen.so"))
+        .env("LD_PRELOAD", target().join("c/preload/screen.so"))
         .env("SCREEN_TRACE", &trace)
         .env("SCREEN_WAIT_MS", "100"));
     assert_eq!(code, 0, "{said}");

@@ -25,7 +25,7 @@ fn fresh(accounts: &Path, n: &str) -> PathBuf {
 fn opened(accounts: &Path, refuse: Option<&str>) -> Option<(i32, String, usize)> {
     let mut command = Command::new(programs().join("memory"));
     command.arg(accounts).args(["yopoint", CABINET, "customer"]);
-    command.env("LD_PRELOAD", root().join("target/c/preload/memory.so"));
+    command.env("LD_PRELOAD", target().join("c/preload/memory.so"));
     if let Some(rule) = refuse {
         command.env("MEMORY_REFUSE", rule);
     }

@@ -405,12 +405,10 @@ fn every_function_answers_every_misuse() {
 /// The numbers of handles are used up before one comes again: on 64 bits never.
 #[test]
 fn a_handle_stays_dead_for_ten_million_rounds() {
-    let (code, text) = run(Command::new("make").args(["-s", "lib"]).current_dir(root()));
-    assert_eq!(code, 0, "{text}");
+    build("make", &["-s", "lib"]);
     let library = scratch("misuse-library");
     for name in ["libkiosklink.so", "libkiosklink.so.1"] {
-        std::os::unix::fs::symlink(root().join("target/release/libkiosklink.so"), library.join(name))
-            .unwrap();
+        std::os::unix::fs::symlink(target().join("release/libkiosklink.so"), library.join(name)).unwrap();
     }
     let program = built("misuse-rounds", &[], &library);
     judge(&simulator(), "misuse-rounds", &["dingshang"], "10000000", || Command::new(&program));

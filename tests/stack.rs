@@ -120,14 +120,10 @@ fn most(library: &Path, name: &str) -> Vec<(String, u64)> {
 
 /// The library as it ships, where a program finds it.
 fn release() -> std::path::PathBuf {
-    let (code, text) = run(Command::new("make").args(["-s", "lib"]).current_dir(root()));
-    assert_eq!(code, 0, "{text}");
+    build("make", &["-s", "lib"]);
     let folder = scratch("stack-release");
-    std::os::unix::fs::symlink(
-        root().join("target/release/libkiosklink.so"),
-        folder.join("libkiosklink.so.1"),
-    )
-    .unwrap();
+    std::os::unix::fs::symlink(target().join("release/libkiosklink.so"), folder.join("libkiosklink.so.1"))
+        .unwrap();
     folder
 }
 

@@ -1,6 +1,8 @@
 //! Everything that waits: the deadline in each phase, cancel in each phase, lookups, dead addresses, the proxy.
 
 mod net;
+#[path = "common/port.rs"]
+mod port;
 
 use kiosklink::cancel::{CancelSource, CancelToken};
 use kiosklink::error::Advice;
@@ -9,6 +11,7 @@ use kiosklink::transport::{
     AddressFamily, Deadline, Lookup, Options, Proxy, Purpose, Transport, Url, parse_pin,
 };
 use net::*;
+use port::Port;
 use rustls::version::TLS13;
 use socket2::{Domain, Socket, Type};
 use std::io::{self, Read, Write};
@@ -572,7 +575,8 @@ fn a_proxy_that_will_not_is_said_to_be_the_proxy() {
         assert!(failure.error.message().contains("proxy.test"), "{}", failure.error);
     }
     // FAULTS G: a proxy that is not there is named, and not the platform behind it.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nothing = Port::new();
+    let port = nothing.number();
     let failure = command(&through(port, &ca), &Url::parse("https://cabinet.test/").unwrap()).unwrap_err();
     assert_eq!((failure.error.status(), failure.left), (KL_E_CONNECT, false));
     let message = failure.error.message();

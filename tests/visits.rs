@@ -1,11 +1,14 @@
 //! Visits and callbacks through C, across restarts: a program that is told line by line what to do, and is killed between.
 
 mod common;
+#[path = "common/port.rs"]
+mod port;
 
 use common::*;
 use kiosklink::model::*;
 use kiosklink_sim::Simulator;
 use md5::{Digest, Md5};
+use port::Port;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -59,20 +62,19 @@ impl Program {
 /// The way to the simulator, which can be shut: then nobody listens there.
 struct Way {
     sim: u16,
-    port: u16,
+    port: Port,
     open: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
 }
 
 impl Way {
     fn new(sim: &Simulator) -> Way {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut way = Way { sim: sim.port(), port, open: None };
+        let mut way = Way { sim: sim.port(), port: Port::new(), open: None };
         way.open();
         way
     }
 
     fn open(&mut self) {
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", self.port.number())).unwrap();
         let (shut, sim) = (Arc::new(AtomicBool::new(false)), self.sim);
         let seen = shut.clone();
         let thread = std::thread::spawn(move || {
@@ -100,7 +102,7 @@ impl Way {
     fn shut(&mut self) {
         let Some((shut, thread)) = self.open.take() else { return };
         shut.store(true, Ordering::SeqCst);
-        drop(TcpStream::connect(("127.0.0.1", self.port)));
+        drop(TcpStream::connect(("127.0.0.1", self.port.number())));
         thread.join().unwrap();
     }
 }
@@ -114,7 +116,7 @@ impl Drop for Way {
 /// The same accounts behind a way that can be shut.
 fn behind(sim: &Simulator, way: &Way, name: &str) -> PathBuf {
     let file = journaled(sim, name);
-    let (sim, way) = (format!(":{}/", sim.port()), format!(":{}/", way.port));
+    let (sim, way) = (format!(":{}/", sim.port()), format!(":{}/", way.port.number()));
     let text = std::fs::read_to_string(&file).unwrap().replace(&sim, &way);
     std::fs::write(&file, text).unwrap();
     file
@@ -325,7 +327,7 @@ fn what_is_kept_may_be_withdrawn_and_is_not_done_when_its_time_is_up() {
     let mut program = Program::start(&accounts, "dingshang");
     // A cancel is the caller's word. Nobody answers behind this port.
     way.shut();
-    let silent = TcpListener::bind(("127.0.0.1", way.port)).unwrap();
+    let silent = TcpListener::bind(("127.0.0.1", way.port.number())).unwrap();
     let cancelled = format!("hurry c v {} {MACHINE} 600000", orders[2]);
     assert_eq!(program.told(&cancelled), "NOT_DONE KL_E_CANCELLED");
     assert_eq!(program.told("get c"), "NOT_DONE KL_E_CANCELLED -");

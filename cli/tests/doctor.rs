@@ -1,8 +1,14 @@
 //! `doctor` against each fault that it claims to see.
 
+#[path = "../../tests/common/built.rs"]
+mod built;
 mod common;
+#[path = "../../tests/common/port.rs"]
+mod port;
 
+use built::{build, target};
 use common::*;
+use port::Port;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -45,11 +51,8 @@ fn doctor(file: &Path, account: &str, trouble: &[(&str, &str)]) -> (i32, Value) 
 fn preloads() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let made =
-            std::process::Command::new("make").args(["-s", "preloads"]).current_dir(root).output().unwrap();
-        assert!(made.status.success(), "make preloads:\n{}", String::from_utf8_lossy(&made.stderr));
-        root.join("target/c/preload")
+        build("make", &["-s", "preloads"]);
+        target().join("c/preload")
     })
 }
 
@@ -284,7 +287,8 @@ fn through_a_proxy() {
 #[test]
 fn a_proxy_that_is_not_there() {
     let (_sim, file) = simulator("doctor-no-proxy");
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nothing = Port::new();
+    let port = nothing.number();
     change(&file, "yopoint", "proxy", json!(format!("http://127.0.0.1:{port}")));
     look(&file, "tls", "bad", "KL_E_CONNECT");
     look(&file, "tls", "bad", "is proxy right");
@@ -308,8 +312,8 @@ fn names_and_ports() {
     change(&file, "yopoint", "base_url", json!("https://nothing.invalid/yopoint"));
     look(&file, "dns", "bad", "nothing.invalid has no address");
     look(&file, "tcp", "skipped", "");
-    // A port that was free a moment ago.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nothing = Port::new();
+    let port = nothing.number();
     change(&file, "yopoint", "base_url", json!(format!("https://127.0.0.1:{port}/")));
     look(&file, "tcp", "bad", "refused");
     look(&file, "tls", "skipped", "");

@@ -2,6 +2,10 @@
 
 #![allow(dead_code)]
 
+#[path = "built.rs"]
+mod built;
+
+pub use built::{build, target};
 use kiosklink::client::Client;
 use kiosklink::config::Config;
 use kiosklink_sim::{Options, Simulator};
@@ -123,10 +127,8 @@ pub fn accounts(sim: &Simulator, name: &str) -> PathBuf {
 pub fn programs() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let made =
-            Command::new("make").args(["-s", "c-programs"]).current_dir(root()).output().expect("make runs");
-        assert!(made.status.success(), "make c-programs:\n{}", String::from_utf8_lossy(&made.stderr));
-        root().join("target/c/bin")
+        build("make", &["-s", "c-programs"]);
+        target().join("c/bin")
     })
 }
 

@@ -1,22 +1,17 @@
 //! The crash tester on an example: every step once, and what it says of programs that it cannot try.
 
+#[path = "../../tests/common/built.rs"]
+mod built;
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the repository")
-}
-
 /// The example programs, built by the Makefile.
 fn example(name: &str) -> String {
     static BUILT: OnceLock<()> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        let made = Command::new("make").args(["-s", "c-programs"]).current_dir(root()).output();
-        let made = made.expect("make runs");
-        assert!(made.status.success(), "make c-programs:\n{}", String::from_utf8_lossy(&made.stderr));
-    });
-    root().join("target/c/bin").join(name).to_string_lossy().into_owned()
+    BUILT.get_or_init(|| built::build("make", &["-s", "c-programs"]));
+    built::target().join("c/bin").join(name).to_string_lossy().into_owned()
 }
 
 fn crashtest(name: &str, arguments: &[&str], program: &[&str]) -> (i32, String) {

@@ -1,8 +1,10 @@
 //! The console in a real Chromium: by mouse, by keyboard, on a telephone, and against pages that mean harm.
 //!
-//! Pictures go below `target/`; with `BLESS=1` those of the documentation are written anew.
+//! Pictures go into the target folder; with `BLESS=1` those of the documentation are written anew.
 
 mod browser;
+#[path = "../../../tests/common/built.rs"]
+mod built;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -74,19 +76,14 @@ struct Example {
 impl Example {
     fn open_door(sim: &Simulator, cabinet: &str, name: &str) -> Self {
         static BUILT: OnceLock<()> = OnceLock::new();
-        BUILT.get_or_init(|| {
-            let made =
-                Command::new("make").args(["-s", "target/c/bin/open_door"]).current_dir(root()).output();
-            let made = made.expect("make runs");
-            assert!(made.status.success(), "make: {}", String::from_utf8_lossy(&made.stderr));
-        });
+        BUILT.get_or_init(|| built::build("make", &["-s", "c-programs"]));
         let folder =
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("console-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         let (ca, accounts) = (folder.join("ca.pem"), folder.join("accounts.json"));
         std::fs::write(&ca, sim.ca_pem()).expect("written");
         sim.write_accounts(&accounts, &ca.display().to_string()).expect("written");
-        let child = Command::new(root().join("target/c/bin/open_door"))
+        let child = Command::new(built::target().join("c/bin/open_door"))
             .arg(&accounts)
             .args(["yopoint", cabinet, name])
             .current_dir(&folder)
@@ -113,8 +110,8 @@ impl Drop for Example {
     }
 }
 
-/// Takes a picture of all that is to be seen, or of one part, for the documentation: into it when asked, else below
-/// `target/`.
+/// Takes a picture of all that is to be seen, or of one part, for the documentation: into it when asked, else into
+/// the target folder.
 fn picture(browser: &Browser, name: &str, part: Option<&str>) {
     let png = browser.picture(part);
     assert!(png.starts_with(b"\x89PNG") && png.len() > 10_000, "{name}: {} bytes", png.len());
