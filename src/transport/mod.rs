@@ -598,7 +598,7 @@ mod tests {
             format!("in the last {} minutes", pool::HABIT_MS / 60_000),
             format!("up to {}. Each is kept", pool::MAX_IDLE),
             format!("{} ms after the one before it", conn::NEXT_ADDRESS.as_millis()),
-            format!("acknowledges for {} s ends", conn::UNACKNOWLEDGED.as_secs()),
+            format!("acknowledged for {} s ends", conn::UNACKNOWLEDGED.as_secs()),
             format!("(up to {})", dns::MAX_ADDRESSES),
             format!("RSA keys below {} bits", tls::MIN_RSA_BITS),
             format!("| head of an answer | {} KiB, with interim", http::MAX_HEAD / 1024),
