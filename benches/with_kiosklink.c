@@ -100,7 +100,9 @@ long open_door(long number) {
   kl_command *door = NULL;
   kl_door_request request = KL_DOOR_REQUEST_INIT;
   snprintf(cabinet, sizeof cabinet, "5e00%020ld", number);
-  snprintf(request_id, sizeof request_id, "bench-%ld-%ld", (long)getpid(), number);
+  static long process;
+  if (process == 0) process = (long)getpid();
+  snprintf(request_id, sizeof request_id, "bench-%ld-%ld", process, number);
   request.request_id = request_id;
   request.cabinet_id = cabinet;
   if (kl_door_open(client, &request, &door, &err) != KL_DONE) return explain();

@@ -178,6 +178,14 @@ pub(crate) fn disconnect(socket: BorrowedFd<'_>) -> io::Result<()> {
     Err(io::Error::last_os_error())
 }
 
+/// Puts an open file under another number too, in the place of what was open there: what a careless program does.
+#[cfg(test)]
+pub(crate) fn put_under(file: &impl AsFd, number: RawFd) -> io::Result<()> {
+    // SAFETY: a system call on numbers that touches no memory; the descriptor is open.
+    let at = unsafe { libc::dup2(file.as_fd().as_raw_fd(), number) };
+    if at == number { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Takes an exclusive advisory lock on an open file, without waiting: false if somebody else has it. It ends with
 /// [`unlock`], with the last descriptor of this opening, or with the process.
 pub(crate) fn try_lock(file: &impl AsFd) -> io::Result<bool> {
@@ -238,6 +246,64 @@ pub(crate) fn unlink_at(folder: &impl AsFd, name: &str) -> io::Result<()> {
     let name = c_name(name)?;
     // SAFETY: the name is a C string and the descriptor is open, for the time of the call.
     done(unsafe { libc::unlinkat(folder.as_fd().as_raw_fd(), name.as_ptr(), 0) })
+}
+
+/// What the system knows of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Status {
+    /// Device and inode.
+    pub(crate) id: (u64, u64),
+    /// Whose it is.
+    pub(crate) user: u32,
+    /// How many names it has.
+    pub(crate) names: u64,
+    /// Bytes.
+    pub(crate) size: u64,
+    /// When it was written last: seconds and nanoseconds.
+    pub(crate) written: (i64, i64),
+    /// It is a file, and no pipe, device, link or folder.
+    pub(crate) ordinary: bool,
+}
+
+// Where `stat` has 32 bits for an inode, the other has 64.
+#[cfg(not(any(all(target_os = "linux", not(target_env = "musl")), target_os = "android")))]
+use libc::{fstat as system_fstat, fstatat as system_fstatat, stat as SystemStat};
+#[cfg(any(all(target_os = "linux", not(target_env = "musl")), target_os = "android"))]
+use libc::{fstat64 as system_fstat, fstatat64 as system_fstatat, stat64 as SystemStat};
+
+#[allow(clippy::unnecessary_cast)] // the fields have other widths on other targets
+impl From<SystemStat> for Status {
+    fn from(s: SystemStat) -> Status {
+        Status {
+            id: (s.st_dev as u64, s.st_ino as u64),
+            user: s.st_uid as u32,
+            names: s.st_nlink as u64,
+            size: s.st_size as u64,
+            written: (s.st_mtime as i64, s.st_mtime_nsec as i64),
+            ordinary: s.st_mode as u32 & libc::S_IFMT as u32 == libc::S_IFREG as u32,
+        }
+    }
+}
+
+/// What is called `name` inside the folder; a symbolic link is not followed. One system call, nothing is opened.
+pub(crate) fn status_at(folder: &impl AsFd, name: &str) -> io::Result<Status> {
+    let name = c_name(name)?;
+    // SAFETY: `stat` is plain integers, for which all zeros is a value.
+    let mut found: SystemStat = unsafe { std::mem::zeroed() };
+    let (at, flags) = (folder.as_fd().as_raw_fd(), libc::AT_SYMLINK_NOFOLLOW);
+    // SAFETY: the name is a C string, the descriptor is open and `found` is a valid place to write to, for the time of the
+    // call.
+    done(unsafe { system_fstatat(at, name.as_ptr(), &mut found, flags) })?;
+    Ok(found.into())
+}
+
+/// The same of an open file.
+pub(crate) fn status(file: &impl AsFd) -> io::Result<Status> {
+    // SAFETY: as in `status_at`.
+    let mut found: SystemStat = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is open and `found` is a valid place to write to, for the time of the call.
+    done(unsafe { system_fstat(file.as_fd().as_raw_fd(), &mut found) })?;
+    Ok(found.into())
 }
 
 fn done(result: libc::c_int) -> io::Result<()> {

@@ -18,7 +18,7 @@ use crate::process::{self, PerProcess};
 use crate::store::file::Folder;
 use crate::store::gate::{Gate, Pass};
 use crate::store::identity::Identity;
-use crate::store::journal::{Found, Journal, SyncHandle};
+use crate::store::journal::{Found, Journal, SyncHandle, Synced};
 use crate::switch::off;
 use crate::sys;
 use crate::time::Deadline;
@@ -82,8 +82,15 @@ struct InHand {
 /// Counts what others should look at. Its lock is held for moments only, never during I/O.
 #[derive(Default)]
 struct News {
-    count: Mutex<u64>,
+    count: Mutex<Counted>,
     came: Condvar,
+}
+
+#[derive(Default)]
+struct Counted {
+    changes: u64,
+    /// How many wait for the next: where nobody does, nobody is woken.
+    waiting: usize,
 }
 
 struct Book {
@@ -592,13 +599,15 @@ impl Commands {
 
     /// Counts up whenever something changes.
     pub(crate) fn changes(&self) -> u64 {
-        *self.0.news.lock()
+        self.0.news.lock().changes
     }
 
     /// Waits for a change after `seen`, or for the time. A cancel is a change.
     pub(crate) fn wait(&self, seen: u64, time: Duration) {
-        let count = self.0.news.lock();
-        let _ = self.0.news.came.wait_timeout_while(count, time, |count| *count == seen);
+        let mut count = self.0.news.lock();
+        count.waiting += 1;
+        let waited = self.0.news.came.wait_timeout_while(count, time, |count| count.changes == seen);
+        waited.unwrap_or_else(PoisonError::into_inner).0.waiting -= 1;
     }
 
     /// Wakes those who wait, so that they see that they were cancelled. Takes no lock that is held during I/O.
@@ -901,13 +910,18 @@ impl Shared {
 }
 
 impl News {
-    fn lock(&self) -> MutexGuard<'_, u64> {
+    fn lock(&self) -> MutexGuard<'_, Counted> {
         self.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self) {
-        *self.lock() += 1;
-        self.came.notify_all();
+        let mut count = self.lock();
+        count.changes += 1;
+        let waiting = count.waiting > 0;
+        drop(count);
+        if waiting {
+            self.came.notify_all();
+        }
     }
 }
 
@@ -939,11 +953,16 @@ impl Log {
     }
 
     /// What must be synced so that nothing is lost; `None` if nothing must.
-    fn unsynced(&self) -> Option<Arc<SyncHandle>> {
+    fn unsynced(&self) -> Option<SyncHandle> {
         match self {
             Log::File(journal) if journal.unsynced() => journal.sync_handle(),
             _ => None,
         }
+    }
+
+    /// Whether all is known that others had written when this was synced.
+    fn knows(&self, synced: &Synced) -> bool {
+        matches!(self, Log::File(journal) if journal.knows(synced))
     }
 
     /// The number of this process among those that share the journal.
@@ -1265,7 +1284,8 @@ impl Book {
         }
     }
 
-    fn synced(&mut self, took: Duration) {
+    fn synced(&mut self, synced: &Synced) {
+        let Some(took) = synced.took else { return };
         let us = took.as_micros() as u64;
         self.syncs += 1;
         self.sync_last_us = us;
@@ -1295,14 +1315,21 @@ impl Claim<'_> {
         })?;
         self.sent.store(true, Ordering::Relaxed);
         let Some(handle) = handle.filter(|_| !off("sent-durable")) else { return Ok(()) };
-        let took = handle.sync()?;
-        commands.inside(wait, |book, _| {
-            book.synced(took);
+        let synced = handle.sync()?;
+        let mut book = commands.book()?;
+        book.synced(&synced);
+        let still_ours = |book: &Book| {
             rules::send(&book.state, &self.id, self.number, left_ms, platform, &book.now())
                 .map(drop)
                 .or_else(|refusal| if off("claim-fence") { Ok(()) } else { Err(refusal) })
                 .map_err(|refusal| book.refused(&self.id, refusal))
-        })
+        };
+        // Where nobody else has written anything, nothing is to be read.
+        if book.log.knows(&synced) {
+            return still_ours(&book);
+        }
+        drop(book);
+        commands.inside(wait, |book, _| still_ours(book))
     }
 
     /// The process was stopped between the last check and the first byte: maturity counts from now.

@@ -467,7 +467,7 @@ fn a_journal_that_cannot_be_asked_leaves_names_unknown() {
     let commands = made(&path);
     let token = CancelToken::never();
     let issued = commands.request_id_new(soon(&token)).unwrap();
-    fail("open:commands-test.lock", 0, libc::EACCES);
+    fail("lock:commands-test.lock", 0, libc::EACCES);
     for (id, outcome) in [("a", Outcome::Unknown), (issued.as_str(), Outcome::NotDone)] {
         let e = commands.outcome_of(id, Error::new(KL_E_ARGUMENT, "x"), soon(&token));
         assert_eq!((e.status(), e.details().outcome), (KL_E_ARGUMENT, outcome), "{id}");
@@ -476,7 +476,7 @@ fn a_journal_that_cannot_be_asked_leaves_names_unknown() {
     no_faults();
     // One that was begun is not issued any more.
     done(claim(&commands, &issued, "1"), "VI1", "");
-    fail("open:commands-test.lock", 0, libc::EACCES);
+    fail("lock:commands-test.lock", 0, libc::EACCES);
     assert_eq!(status(begin_act(&commands, &issued, door("1"), 0)).1, Outcome::Unknown);
     no_faults();
 }

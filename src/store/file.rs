@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::hex;
 use crate::log::log_line;
 use crate::status::*;
-use crate::sys;
+use crate::sys::{self, Status};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
@@ -45,39 +45,9 @@ pub(crate) struct FileSystem {
     pub(crate) weak_sync: String,
 }
 
-/// Which file a name stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stat {
-    /// Device and inode.
-    pub(crate) id: (u64, u64),
-    /// Whose it is.
-    pub(crate) user: u32,
-    /// How many names it has.
-    pub(crate) names: u64,
-    /// Bytes.
-    pub(crate) size: u64,
-}
-
-impl Stat {
-    /// Of an open file.
-    pub(crate) fn of(file: &File) -> io::Result<Stat> {
-        file.metadata().map(|m| Stat::from(&m))
-    }
-
-    /// The same; an error for what is no ordinary file: a pipe or a device would be waited for, or never end.
-    fn of_ordinary(file: &File) -> io::Result<Stat> {
-        let m = file.metadata()?;
-        if !m.is_file() {
-            return Err(io::Error::other("it is no ordinary file"));
-        }
-        Ok(Stat::from(&m))
-    }
-}
-
-impl From<&fs::Metadata> for Stat {
-    fn from(m: &fs::Metadata) -> Stat {
-        Stat { id: (m.dev(), m.ino()), user: m.uid(), names: m.nlink(), size: m.len() }
-    }
+/// An error for what is no ordinary file: a pipe or a device would be waited for, or never end.
+fn ordinary(status: Status) -> io::Result<Status> {
+    if status.ordinary { Ok(status) } else { Err(io::Error::other("it is no ordinary file")) }
 }
 
 impl Folder {
@@ -128,7 +98,7 @@ impl Folder {
 
     /// Which folder it is: device and inode.
     pub(crate) fn id(&self) -> io::Result<(u64, u64)> {
-        Stat::of(&self.fd).map(|stat| stat.id)
+        sys::status(&self.fd).map(|status| status.id)
     }
 
     /// Where it was when it was opened, for people.
@@ -167,13 +137,9 @@ impl Folder {
 
     /// Which file is called `name` now; `None` if there is none, an error for what is no ordinary file. Opens and closes
     /// nothing that a lock may lie on.
-    pub(crate) fn stat(&self, name: &str) -> io::Result<Option<Stat>> {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        const LOOK: i32 = libc::O_PATH;
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        const LOOK: i32 = libc::O_RDONLY;
-        match sys::open_at(&self.fd, name, LOOK) {
-            Ok(file) => Stat::of_ordinary(&file).map(Some),
+    pub(crate) fn stat(&self, name: &str) -> io::Result<Option<Status>> {
+        match sys::status_at(&self.fd, name) {
+            Ok(status) => ordinary(status).map(Some),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         }
@@ -183,7 +149,7 @@ impl Folder {
     pub(crate) fn read(&self, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
         match self.open_file(name, libc::O_RDONLY) {
             Ok(file) => {
-                Stat::of_ordinary(&file)?;
+                ordinary(sys::status(&file)?)?;
                 let mut bytes = Vec::new();
                 file.take(most).read_to_end(&mut bytes)?;
                 Ok(Some(bytes))
@@ -329,6 +295,13 @@ impl FileSystem {
             modeless: matches!(mount.kind, "vfat" | "msdos" | "exfat"),
             weak_sync: mount.options().find(|o| WEAK.contains(o)).unwrap_or_default().to_owned(),
         }
+    }
+
+    /// Whether a file here has as many names as it was given, for certain.
+    pub(crate) fn links(&self) -> bool {
+        const THESE: &[&str] =
+            &["ext2", "ext3", "ext4", "f2fs", "xfs", "btrfs", "tmpfs", "overlay", "ubifs", "jffs2"];
+        THESE.contains(&self.name.as_str())
     }
 
     /// One sentence.

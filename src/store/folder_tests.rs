@@ -97,6 +97,7 @@ fn what_forgets_or_does_not_sync_is_told() {
     assert_eq!(of("26").weak_sync, "nobarrier");
     assert!(of("27").remote && of("28").modeless);
     assert_eq!(of("29").weak_sync, "fsync_mode=nobarrier");
+    assert!(of("22").links() && of("24").links() && !of("27").links() && !of("28").links());
     assert_eq!(of("99"), FileSystem::default());
     // And of a real one, where there is one.
     let memory = Path::new("/dev/shm");
@@ -192,6 +193,22 @@ fn a_lock_file_that_was_removed_keeps_nobody_in_doubt() {
     assert_eq!(e.status(), KL_E_JOURNAL_BUSY);
     drop(other);
     a.enter(soon(), &pause).unwrap();
+}
+
+// A program that closes what it does not know may put a file of its own under the number of the lock's.
+#[test]
+fn a_lock_file_whose_descriptor_is_another_files_now_is_left_alone() {
+    let place = Place::new();
+    let gate = Gate::new(place.folder(), "a");
+    drop(gate.enter(soon(), &pause).unwrap());
+    let held = gate.left_open().expect("it stays open between two sections");
+    let theirs = fs::File::create(place.path().join("theirs")).unwrap();
+    crate::sys::put_under(&theirs, held).unwrap();
+    drop(gate.enter(soon(), &|_| panic!("it waits for nobody")).unwrap());
+    assert_ne!(gate.left_open(), Some(held));
+    // It is open yet, and nobody's lock is on it.
+    assert_eq!(fs::read_link(format!("/proc/self/fd/{held}")).unwrap(), place.path().join("theirs"));
+    assert!(crate::sys::try_lock(&fs::File::open(place.path().join("theirs")).unwrap()).unwrap());
 }
 
 #[test]

@@ -26,12 +26,20 @@ pub(crate) struct Identity {
     secret: [u8; 32],
     print_key: [u8; 32],
     epoch: u32,
+    /// The two keys as they are used: half of the work is the same for every name.
+    marks: hmac::Key,
+    prints: hmac::Key,
 }
 
 impl Identity {
     /// One for the life of a client, without a folder.
     pub(crate) fn ephemeral() -> Result<Identity> {
-        Ok(Identity { installation: random()?, secret: random()?, print_key: random()?, epoch: 1 })
+        Ok(Identity::new(random()?, random()?, random()?, 1))
+    }
+
+    fn new(installation: [u8; 16], secret: [u8; 32], print_key: [u8; 32], epoch: u32) -> Identity {
+        let (marks, prints) = (key(&secret), key(&print_key));
+        Identity { installation, secret, print_key, epoch, marks, prints }
     }
 
     /// Public: which installation this is.
@@ -47,16 +55,18 @@ impl Identity {
     /// The number under which a command is sent to the platform: 24 decimal digits, the first not 0. The same for the same
     /// name at every try; unlike anybody else's, and unlike one's own of another epoch.
     pub(crate) fn mark(&self, name: &str) -> String {
-        const FIRST: u128 = 100_000_000_000_000_000_000_000;
-        let tag = keyed(&self.secret, "mark", name);
-        let drawn = tag[..16].iter().fold(0, |all: u128, b| all << 8 | u128::from(*b));
-        // A remainder of 128 bits: the bias is beyond measure.
-        (FIRST + drawn % (9 * FIRST)).to_string()
+        const HALF: u64 = 1_000_000_000_000;
+        let tag = keyed(&self.marks, b"mark\0", name);
+        let drawn = |from: usize| tag[from..from + 8].iter().fold(0, |all: u64, b| all << 8 | u64::from(*b));
+        // Remainders of 64 bits: the bias is beyond measure.
+        let first = HALF / 10 + drawn(0) % (HALF / 10 * 9);
+        // The one digit before the second half keeps its zeroes.
+        [&first.to_string(), &(HALF + drawn(8) % HALF).to_string()[1..]].concat()
     }
 
     /// What is kept of a name when the name itself has no room any more. The same in every epoch.
     pub(crate) fn print(&self, name: &str) -> [u8; 12] {
-        print(&self.print_key, name)
+        print_of(&self.prints, name)
     }
 
     pub(super) fn print_key(&self) -> &[u8; 32] {
@@ -71,19 +81,28 @@ impl std::fmt::Debug for Identity {
 }
 
 /// A name's fingerprint under a journal's key.
-pub(super) fn print(key: &[u8; 32], name: &str) -> [u8; 12] {
-    let tag = keyed(key, "print", name);
+pub(super) fn print(print_key: &[u8; 32], name: &str) -> [u8; 12] {
+    print_of(&key(print_key), name)
+}
+
+fn print_of(key: &hmac::Key, name: &str) -> [u8; 12] {
+    let tag = keyed(key, b"print\0", name);
     let mut out = [0; 12];
     out.copy_from_slice(&tag[..12]);
     out
 }
 
+fn key(bytes: &[u8; 32]) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, bytes)
+}
+
 /// HMAC-SHA256 of a name, for one purpose.
-fn keyed(key: &[u8], purpose: &str, name: &str) -> [u8; 32] {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
-    let tag = hmac::sign(&key, [purpose, "\0", name].concat().as_bytes());
+fn keyed(key: &hmac::Key, purpose: &[u8], name: &str) -> [u8; 32] {
+    let mut tag = hmac::Context::with_key(key);
+    tag.update(purpose);
+    tag.update(name.as_bytes());
     let mut out = [0; 32];
-    out.copy_from_slice(tag.as_ref());
+    out.copy_from_slice(tag.sign().as_ref());
     out
 }
 
@@ -121,18 +140,15 @@ impl Kept {
         print_key: Option<[u8; 32]>,
         machine: &Machine,
     ) -> Result<Kept> {
-        let mut identity = Identity::ephemeral()?;
-        identity.epoch = epoch;
-        if let Some(old) = old {
-            identity.print_key = old.print_key;
-            if !anew {
-                identity.installation = old.installation;
-            }
-        }
-        if let Some(key) = print_key {
-            identity.print_key = key;
-        }
-        Ok(Kept::bound_to(identity, floor, machine))
+        let installation = match old.filter(|_| !anew) {
+            Some(old) => old.installation,
+            None => random()?,
+        };
+        let print_key = match print_key.or(old.map(|old| old.print_key)) {
+            Some(key) => key,
+            None => random()?,
+        };
+        Ok(Kept::bound_to(Identity::new(installation, random()?, print_key, epoch), floor, machine))
     }
 
     fn bound_to(identity: Identity, floor: u64, machine: &Machine) -> Kept {
@@ -158,12 +174,12 @@ impl Kept {
             return None;
         }
         Some(Kept {
-            identity: Identity {
-                installation: unhex(&text("installation")?)?,
-                secret: unhex(&text("secret")?)?,
-                print_key: unhex(&text("print")?)?,
-                epoch: u32::try_from(int("epoch")?).ok()?,
-            },
+            identity: Identity::new(
+                unhex(&text("installation")?)?,
+                unhex(&text("secret")?)?,
+                unhex(&text("print")?)?,
+                u32::try_from(int("epoch")?).ok()?,
+            ),
             made: int("made")? == 1,
             floor: u64::try_from(int("floor")?).ok()?,
             bound,

@@ -5,7 +5,7 @@
 //! was left by somebody who died in the middle; nothing was sent on the strength of it, and it is cut off. Anything else
 //! that is wrong is damage, and damage is looked at twice before it is believed.
 
-use super::file::{Folder, Stat};
+use super::file::Folder;
 use super::gate::{Gate, Pass};
 use super::identity::{Fit, Found as FoundIdentity, HighWater, Identity, Kept, Machine};
 use super::owners::Owners;
@@ -16,7 +16,7 @@ use crate::json::{Json, Writer};
 use crate::log::log_line;
 use crate::status::*;
 use crate::switch::off;
-use crate::sys;
+use crate::sys::{self, Status};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 
 /// The form of the file. A library refuses a higher number than its own.
 const VERSION: i64 = 2;
+/// Whether an open file still begins as it did is looked at again after this, in milliseconds.
+const LOOK_AGAIN: u64 = 1000;
 /// How the first record calls itself.
 const HEAD: &str = "kiosklink-journal";
 /// Nothing is appended beyond this. When to write the file anew is the caller's to say.
@@ -73,19 +75,38 @@ pub(crate) struct Journal {
 struct Shared {
     folder: Arc<Folder>,
     name: String,
+    /// Of the file itself.
+    journal: String,
     /// A write or sync failed: what the file says is not to be relied upon.
     poisoned: AtomicBool,
     /// And the mark that tells others of it could not be made.
     unmarked: AtomicBool,
     /// The number of the last record that was synced, as far as this process knows.
     synced: Mutex<u64>,
+    /// One thread syncs at a time: what the others appended meanwhile is done by the next one for all of them.
+    syncing: Mutex<()>,
+}
+
+/// An open file, and the number of the last record that this process knows to be in it.
+struct Held {
+    file: File,
+    last: Mutex<u64>,
 }
 
 /// A file with records that are not synced yet. Used with no lock held.
 pub(crate) struct SyncHandle {
     shared: Arc<Shared>,
-    file: Arc<File>,
+    held: Arc<Held>,
     last: u64,
+}
+
+/// What was found after a sync.
+#[derive(Default)]
+pub(crate) struct Synced {
+    /// How long it took; nothing if another thread's sync covered it.
+    pub(crate) took: Option<Duration>,
+    /// The file as it then was.
+    now: Option<Status>,
 }
 
 /// How a journal does.
@@ -127,10 +148,15 @@ struct Head {
 }
 
 struct Open {
-    file: Arc<File>,
+    held: Arc<Held>,
     read_only: bool,
     id: (u64, u64),
     head: Option<Head>,
+    /// The bytes by which it begins, and when they were compared last.
+    begins: Vec<u8>,
+    looked: u64,
+    /// Its length when this process came in: more than is read is a torn tail.
+    size: u64,
     /// Up to here everything is read.
     read_to: u64,
     /// The number of the last record that was read; in a file written anew they begin below the head's.
@@ -145,14 +171,21 @@ impl Shared {
     }
 
     fn shown(&self) -> String {
-        self.folder.shown(&self.file(".journal"))
+        self.folder.shown(&self.journal)
+    }
+
+    fn cannot_read(&self, e: &io::Error) -> Error {
+        failed("it cannot be read", &self.shown(), e)
     }
 
     /// Tells every process that what the file says is not to be relied upon.
     fn poison(&self, why: &str) {
         self.poisoned.store(true, Ordering::SeqCst);
         log_line!(Error, "the journal: {why}; it is written anew before the next command");
-        let made = self.folder.open_file(&self.file(".poison"), libc::O_WRONLY | libc::O_CREAT);
+        let mark = self.file(".poison");
+        // A second name of the file itself: whoever looks at the file sees by the number of its names that it has one.
+        let made = self.folder.remove(&mark).and_then(|()| self.folder.link(&self.journal, &mark));
+        let made = made.or_else(|_| self.folder.open_file(&mark, libc::O_WRONLY | libc::O_CREAT).map(drop));
         if let Err(e) = made {
             self.unmarked.store(true, Ordering::SeqCst);
             log_line!(Error, "the journal: other processes cannot be told of it: {e}");
@@ -169,8 +202,14 @@ impl Shared {
         *synced = last.max(*synced);
     }
 
-    fn is_poisoned(&self) -> io::Result<bool> {
-        Ok(!off("poison") && (self.poisoned.load(Ordering::SeqCst) || self.is_marked()?))
+    /// `now`: the file as it was just found.
+    fn is_poisoned(&self, now: Option<&Status>) -> io::Result<bool> {
+        if off("poison") {
+            return Ok(false);
+        }
+        // Where a file has one name only, the mark is a file of its own, and is looked for.
+        let unnamed = |now: &Status| now.names < 2 && self.folder.kind().links();
+        Ok(self.poisoned.load(Ordering::SeqCst) || !now.is_some_and(unnamed) && self.is_marked()?)
     }
 
     fn is_marked(&self) -> io::Result<bool> {
@@ -186,17 +225,26 @@ impl Shared {
 }
 
 impl SyncHandle {
-    /// Makes durable what was appended before the handle was made, and says how long that took. After an error nothing of
-    /// it may be relied upon: the file is poisoned for every process.
-    pub(crate) fn sync(&self) -> Result<Duration> {
-        let start = Instant::now();
-        let synced = super::fault("sync-data", &self.shared.name).and_then(|()| self.file.sync_data());
-        if let Err(e) = synced {
-            self.shared.poison("it cannot be synced");
-            return Err(failed("it cannot be synced", &self.shared.shown(), &e));
+    /// Makes durable what was appended before the handle was made. After an error nothing of it may be relied upon: the file
+    /// is poisoned for every process.
+    pub(crate) fn sync(&self) -> Result<Synced> {
+        let shared = &self.shared;
+        let turn = shared.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut took = None;
+        // Whoever waited for its turn may have been waited for: the sync before it was not begun before it came.
+        if shared.synced() < self.last {
+            let start = Instant::now();
+            let last = *self.held.last.lock().unwrap_or_else(PoisonError::into_inner);
+            let synced = super::fault("sync-data", &shared.name).and_then(|()| self.held.file.sync_data());
+            if let Err(e) = synced {
+                shared.poison("it cannot be synced");
+                return Err(failed("it cannot be synced", &shared.shown(), &e));
+            }
+            took = Some((start.elapsed(), last));
         }
         // Somebody else may have heard of an error that this sync was not told of: the system tells it once.
-        match self.shared.is_poisoned() {
+        let now = shared.folder.stat(&shared.journal).map_err(|e| shared.cannot_read(&e))?;
+        match shared.is_poisoned(now.as_ref()) {
             Ok(false) => {}
             Ok(true) => {
                 return Err(Error::new(
@@ -204,10 +252,13 @@ impl SyncHandle {
                     "the journal: another write or sync of it failed meanwhile; it is written anew before the next command",
                 ));
             }
-            Err(e) => return Err(failed("it cannot be read", &self.shared.shown(), &e)),
+            Err(e) => return Err(shared.cannot_read(&e)),
         }
-        self.shared.note_synced(self.last);
-        Ok(start.elapsed())
+        if let Some((_, last)) = took {
+            shared.note_synced(last);
+        }
+        drop(turn);
+        Ok(Synced { took: took.map(|(took, _)| took), now })
     }
 }
 
@@ -225,9 +276,11 @@ impl Journal {
             shared: Arc::new(Shared {
                 folder,
                 name: name.to_owned(),
+                journal: [name, ".journal"].concat(),
                 poisoned: AtomicBool::new(false),
                 unmarked: AtomicBool::new(false),
                 synced: Mutex::new(0),
+                syncing: Mutex::new(()),
             }),
             account: account.to_owned(),
             machine,
@@ -251,12 +304,12 @@ impl Journal {
 
     /// Whether there is one.
     pub(crate) fn exists(&self) -> bool {
-        matches!(self.shared.folder.stat(&self.shared.file(".journal")), Ok(Some(_)))
+        matches!(self.shared.folder.stat(&self.shared.journal), Ok(Some(_)))
     }
 
     /// Where it is, for people.
     pub(crate) fn path(&self) -> PathBuf {
-        self.shared.folder.path().join(self.shared.file(".journal"))
+        self.shared.folder.path().join(&self.shared.journal)
     }
 
     /// How long it is, in bytes; 0 before the first record.
@@ -331,7 +384,7 @@ impl Journal {
             damage: self.damage.clone().unwrap_or_default(),
             trouble,
             trouble_words: words,
-            poisoned: self.shared.is_poisoned().unwrap_or(true),
+            poisoned: self.shared.is_poisoned(None).unwrap_or(true),
             installation: self.identity.as_ref().map_or_else(String::new, |i| hex::lower(i.installation())),
             epoch: self.identity.as_ref().map_or(0, |i| i.epoch()),
             bound: self.fit == Fit::Same,
@@ -343,29 +396,33 @@ impl Journal {
     /// error here ([`Journal::sound`]).
     pub(crate) fn read(&mut self, pass: &Pass<'_>, found: &mut dyn FnMut(Found<'_>)) -> Result<()> {
         self.inside(pass)?;
-        let cannot = |e: io::Error| failed("it cannot be read", &self.shared.shown(), &e);
-        let name = self.shared.file(".journal");
-        let on_disk = self.shared.folder.stat(&name).map_err(cannot)?;
-        let same = match (&self.open, &on_disk) {
-            (Some(open), Some(stat)) => open.id == stat.id && open.is_continued(stat.size),
+        let shared = self.shared.clone();
+        let cannot = |e: io::Error| shared.cannot_read(&e);
+        let on_disk = shared.folder.stat(&shared.journal).map_err(cannot)?;
+        let same = match (&mut self.open, &on_disk) {
+            (Some(open), Some(now)) => open.id == now.id && open.is_continued(now.size),
             (None, None) => self.judged,
             _ => false,
         };
+        if same && shared.is_poisoned(on_disk.as_ref()).map_err(cannot)? {
+            shared.poisoned.store(true, Ordering::SeqCst);
+        }
         if !same {
             self.floor = self.last();
             self.open = None;
             self.damage = None;
             self.judged = false;
-            if !self.shared.unmarked.load(Ordering::SeqCst) && !self.shared.is_marked().map_err(cannot)? {
-                // Another process has written it anew since.
-                self.shared.poisoned.store(false, Ordering::SeqCst);
+            if !shared.unmarked.load(Ordering::SeqCst) {
+                // Without a mark another process has written it anew since.
+                shared.poisoned.store(shared.is_marked().map_err(cannot)?, Ordering::SeqCst);
             }
-            if let Some(stat) = on_disk {
-                self.open_file(&name, stat)?;
+            if let Some(now) = on_disk {
+                self.open_file(now)?;
                 found(Found::Anew);
             }
         }
-        if let Err(e) = self.take(found) {
+        let news = !same || self.open.as_ref().is_some_and(|open| open.size != open.read_to);
+        if let Err(e) = if news { self.take(found) } else { Ok(()) } {
             // Of a file that must not be read nothing was read.
             self.open = None;
             self.judged = false;
@@ -397,7 +454,7 @@ impl Journal {
         everything: &dyn Fn() -> Vec<String>,
     ) -> Result<()> {
         self.ready(pass)?;
-        if self.is_poisoned()? {
+        if !off("poison") && self.shared.poisoned.load(Ordering::SeqCst) {
             self.rewrite(&everything())?;
         }
         let next = self.next();
@@ -426,28 +483,37 @@ impl Journal {
         }
         let written = (|| {
             super::fault("append", &self.shared.name)?;
-            if open.file.metadata()?.len() != open.read_to {
-                open.file.set_len(open.read_to)?;
+            // Nobody else writes while this process is inside.
+            if open.size != open.read_to {
+                open.held.file.set_len(open.read_to)?;
             }
-            open.file.write_all_at(text.as_bytes(), open.read_to)
+            open.held.file.write_all_at(text.as_bytes(), open.read_to)
         })();
         if let Err(e) = written {
             // Half a record must not be taken for more than that, here or by another process.
-            let _ = open.file.set_len(open.read_to);
+            let _ = open.held.file.set_len(open.read_to);
             self.shared.poison("it cannot be written");
             return Err(failed("it cannot be written", &self.shared.shown(), &e));
         }
         open.read_to += text.len() as u64;
+        open.size = open.read_to;
         open.last = next + records.len() as u64 - 1;
         open.seen = open.last;
+        *open.held.last.lock().unwrap_or_else(PoisonError::into_inner) = open.last;
         self.mark_high(false);
         Ok(())
     }
 
     /// What makes durable all that was appended so far; `None` if there is no file yet.
-    pub(crate) fn sync_handle(&self) -> Option<Arc<SyncHandle>> {
+    pub(crate) fn sync_handle(&self) -> Option<SyncHandle> {
         let open = self.open.as_ref()?;
-        Some(Arc::new(SyncHandle { shared: self.shared.clone(), file: open.file.clone(), last: open.last }))
+        Some(SyncHandle { shared: self.shared.clone(), held: open.held.clone(), last: open.last })
+    }
+
+    /// Whether all that stood in the file after that sync is known here.
+    pub(crate) fn knows(&self, synced: &Synced) -> bool {
+        let open = self.open.as_ref();
+        open.zip(synced.now).is_some_and(|(open, now)| open.id == now.id && now.size <= open.read_to)
     }
 
     /// Whether a record was appended that is not known to be synced.
@@ -608,11 +674,8 @@ impl Journal {
         Err(Error::new(KL_E_INTERNAL, "the journal is used outside its gate"))
     }
 
-    fn is_poisoned(&self) -> Result<bool> {
-        self.shared.is_poisoned().map_err(|e| failed("it cannot be read", &self.shared.shown(), &e))
-    }
-
-    fn open_file(&mut self, name: &str, stat: Stat) -> Result<()> {
+    fn open_file(&mut self, stat: Status) -> Result<()> {
+        let name = &self.shared.journal;
         let mine = sys::effective_user();
         if stat.user != mine && !self.shared.folder.kind().modeless {
             let words = [
@@ -633,7 +696,7 @@ impl Journal {
         };
         let cannot = |e: io::Error| failed("it cannot be opened", &self.shared.shown(), &e);
         let file = file.map_err(cannot)?;
-        let id = Stat::of(&file).map_err(cannot)?.id;
+        let Status { id, size, .. } = sys::status(&file).map_err(cannot)?;
         // Whoever gave it its name may have died before making that durable.
         if !read_only {
             folder
@@ -644,32 +707,39 @@ impl Journal {
                     failed("its folder cannot be synced", &self.shared.shown(), &e)
                 })?;
         }
-        self.open =
-            Some(Open { file: Arc::new(file), read_only, id, head: None, read_to: 0, seen: 0, last: 0 });
+        self.open = Some(Open {
+            held: Arc::new(Held { file, last: Mutex::new(0) }),
+            read_only,
+            id,
+            head: None,
+            begins: Vec::new(),
+            looked: sys::boot_ms(),
+            size,
+            read_to: 0,
+            seen: 0,
+            last: 0,
+        });
         Ok(())
     }
 
     /// Takes in what stands behind what was read before.
     fn take(&mut self, found: &mut dyn FnMut(Found<'_>)) -> Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        let shown = self.shared.shown();
-        let cannot = |e: io::Error| failed("it cannot be read", &shown, &e);
+        let cannot = |e: io::Error| self.shared.cannot_read(&e);
         let mut bytes = Vec::new();
-        let file = open.file.clone();
-        read_from(&file, open.read_to, &mut bytes, &self.shared.name).map_err(cannot)?;
+        let held = open.held.clone();
+        let file = &held.file;
+        read_from(file, open.read_to, &mut bytes, &self.shared.name).map_err(cannot)?;
         let mut scanned = Scanned::of(open, &bytes);
         if scanned.is_odd() {
             // A block may be read wrong once and right the next time.
-            sys::forget_pages(&file);
+            sys::forget_pages(file);
             let mut again = Vec::new();
-            let fresh = self
-                .shared
-                .folder
-                .open_file(&self.shared.file(".journal"), libc::O_RDONLY)
-                .map_err(cannot)?;
-            let file = if Stat::of(&fresh).map_err(cannot)?.id == open.id { &fresh } else { &*file };
+            let fresh = self.shared.folder.open_file(&self.shared.journal, libc::O_RDONLY).map_err(cannot)?;
+            let file = if sys::status(&fresh).map_err(cannot)?.id == open.id { &fresh } else { file };
             read_from(file, open.read_to, &mut again, &self.shared.name).map_err(cannot)?;
             if again != bytes {
+                let shown = self.shared.shown();
                 log_line!(Warn, "the journal: {shown}: two reads of a part gave different bytes");
                 bytes = again;
                 scanned = Scanned::of(open, &bytes);
@@ -690,6 +760,7 @@ impl Journal {
                     return Err(Error::new(KL_E_JOURNAL, words.concat()));
                 }
                 self.low = self.low.max(head.head.low);
+                open.begins = framed(&head.head.json).into_bytes();
                 open.head = Some(head.head.clone());
             }
         }
@@ -701,6 +772,7 @@ impl Journal {
         open.seen = scanned.last;
         open.last = open.seen.max(open.head.as_ref().map_or(0, |h| h.at));
         open.read_to += scanned.read as u64;
+        *held.last.lock().unwrap_or_else(PoisonError::into_inner) = open.last;
         if self.damage.is_none() {
             self.damage = scanned.damage.map(|at| ["byte ", &at.to_string()].concat());
         }
@@ -840,16 +912,19 @@ impl Journal {
         if text.len() as u64 > LARGEST {
             return Err(Error::new(KL_E_JOURNAL_FULL, "the journal: it has reached its bound"));
         }
-        let name = self.shared.file(".journal");
+        let name = &self.shared.journal;
         let written =
-            self.shared.folder.replace(&name, text.as_bytes()).and_then(|f| Ok((Stat::of(&f)?.id, f)));
+            self.shared.folder.replace(name, text.as_bytes()).and_then(|f| Ok((sys::status(&f)?.id, f)));
         match written {
             Ok((id, file)) => {
                 self.open = Some(Open {
-                    file: Arc::new(file),
+                    held: Arc::new(Held { file, last: Mutex::new(last) }),
                     read_only: false,
                     id,
                     head: parse_head(json.as_bytes()).map(|h| h.head),
+                    begins: framed(&json).into_bytes(),
+                    looked: sys::boot_ms(),
+                    size: text.len() as u64,
                     read_to: text.len() as u64,
                     seen: last,
                     last,
@@ -867,11 +942,11 @@ impl Journal {
 
     /// Gives the file a second name: at no moment is there no journal.
     fn put_aside(&self, ending: &str) -> Result<PathBuf> {
-        let (name, folder) = (self.shared.file(".journal"), &self.shared.folder);
+        let (name, folder) = (&self.shared.journal, &self.shared.folder);
         let mut k = 1;
         loop {
             let aside = [&self.shared.name, ending, &k.to_string()].concat();
-            match folder.link(&name, &aside) {
+            match folder.link(name, &aside) {
                 Ok(()) => return Ok(folder.path().join(aside)),
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists && k < 10_000 => k += 1,
                 // No second names here (vfat): a copy.
@@ -882,7 +957,7 @@ impl Journal {
                     ) =>
                 {
                     let copied = folder
-                        .read(&name, 2 * LARGEST)
+                        .read(name, 2 * LARGEST)
                         .and_then(|bytes| folder.replace(&aside, &bytes.unwrap_or_default()));
                     return match copied {
                         Ok(_) => Ok(folder.path().join(aside)),
@@ -953,17 +1028,20 @@ impl Kept {
 
 impl Open {
     /// Whether the open file still is what was read: not cut, not written over.
-    fn is_continued(&self, size: u64) -> bool {
+    fn is_continued(&mut self, size: u64) -> bool {
         if size < self.read_to {
             return false;
         }
-        let Some(head) = &self.head else { return true };
-        let mut line = String::new();
-        push_line(&mut line, &head.json, None);
-        let mut now = vec![0; line.len()];
+        let now = sys::boot_ms();
+        // Written over in place, it has the old length by a rare chance only.
+        let due = size != self.size || now.saturating_sub(self.looked) >= LOOK_AGAIN;
+        self.size = size;
+        let Some(head) = self.head.as_ref().filter(|_| due) else { return true };
+        self.looked = now;
+        let mut now = vec![0; self.begins.len()];
         // One that cannot be read, or whose head is damaged, is no other file.
-        self.file.read_exact_at(&mut now, 0).is_err()
-            || now == line.as_bytes()
+        self.held.file.read_exact_at(&mut now, 0).is_err()
+            || now == self.begins
             || parse_head(unframed(&now).unwrap_or_default())
                 .is_none_or(|h| h.head.generation == head.generation)
     }

@@ -51,8 +51,8 @@ impl Book {
         })
     }
 
-    fn sync(&self) -> Result<Duration> {
-        self.journal.sync_handle().unwrap().sync()
+    fn sync(&self) -> Result<()> {
+        self.journal.sync_handle().unwrap().sync().map(drop)
     }
 
     fn trouble(&mut self) -> kl_status {
@@ -261,6 +261,31 @@ fn a_failed_sync_poisons_for_everybody_until_the_file_is_written_anew() {
         assert!(b.sync().is_ok() && !b.journal.info().poisoned);
         assert_eq!(Book::new(&place).names(), ["one", "two"]);
     }
+}
+
+// Threads that come together share a sync.
+#[test]
+fn a_sync_covers_what_was_appended_before_it_and_nothing_after() {
+    use super::super::tests::operations;
+    let syncs = || operations().iter().filter(|o| o.starts_with("sync-data")).count();
+    let place = Place::new();
+    let mut a = Book::new(&place);
+    let handles = ["one", "two"].map(|name| {
+        a.append(name).unwrap();
+        a.journal.sync_handle().unwrap()
+    });
+    syncs();
+    assert!(handles[0].sync().unwrap().took.is_some());
+    assert!(handles[1].sync().unwrap().took.is_none());
+    assert_eq!(syncs(), 1);
+    a.append("three").unwrap();
+    a.sync().unwrap();
+    assert_eq!(syncs(), 1);
+    // One that was covered hears of a failure that came after it.
+    a.append("four").unwrap();
+    fail("sync-data", 1, libc::EIO);
+    a.sync().unwrap_err();
+    assert_eq!(handles[1].sync().map(drop).unwrap_err().status(), KL_E_JOURNAL);
 }
 
 // FAULTS A3: the same for a write that fails, for the rename and for the folder's sync.

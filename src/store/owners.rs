@@ -7,7 +7,7 @@
 //!
 //! Process ids, start times and boot ids are compared with one's own only; they are never proof of a death.
 
-use super::file::{Folder, Stat};
+use super::file::Folder;
 use super::gate::Pass;
 use super::{failed, random};
 use crate::error::{Error, Result};
@@ -15,7 +15,7 @@ use crate::hex;
 use crate::log::log_line;
 use crate::process::{self, PerProcess};
 use crate::status::*;
-use crate::sys;
+use crate::sys::{self, Status};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -28,11 +28,18 @@ const LARGEST: usize = 256 * 1024;
 
 /// The owners' file as this process has it open, for as long as it lives.
 struct Opened {
-    pid: u32,
+    process: u32,
     id: (u64, u64),
     file: File,
     /// This process's number in it, and the mark beside it.
-    mine: Mutex<Option<(u64, String)>>,
+    mine: Mutex<Option<Mine>>,
+}
+
+struct Mine {
+    number: u64,
+    mark: String,
+    /// The file as it was when this process's line was last seen in it.
+    seen: Option<Status>,
 }
 
 /// Every owners' file that this process has opened. A child begins with none: it has no lock of its parent's either.
@@ -55,7 +62,7 @@ struct Line<'a> {
 
 impl Opened {
     fn mine(&self) -> Option<u64> {
-        self.mine.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|(number, _)| *number)
+        self.mine.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|mine| mine.number)
     }
 }
 
@@ -75,7 +82,7 @@ impl Owners {
     /// begun under the old one is fenced by whoever reads the records.
     pub(crate) fn take(&mut self, _pass: &Pass<'_>, floor: u64) -> Result<(u64, bool)> {
         let taken = self.opened(true).and_then(|opened| match opened {
-            Some(opened) => self.take_in(opened, floor),
+            Some((opened, now)) => self.take_in(opened, now, floor),
             None => Err(io::Error::from(io::ErrorKind::NotFound)),
         });
         let (number, fresh) = match taken {
@@ -102,13 +109,20 @@ impl Owners {
         Ok((number, fresh))
     }
 
-    fn take_in(&self, opened: &Opened, floor: u64) -> io::Result<Option<(u64, bool)>> {
+    fn take_in(&self, opened: &Opened, now: Option<Status>, floor: u64) -> io::Result<Option<(u64, bool)>> {
         let mut mine = opened.mine.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(m) = mine.as_ref().filter(|m| now.is_some() && m.seen == now) {
+            // Nobody has written to the file since.
+            if sys::try_lock_byte(&opened.file, byte(m.number))? {
+                return Ok(Some((m.number, false)));
+            }
+        }
         let text = text(&opened.file)?;
-        if let Some((number, mark)) = &*mine {
-            let known = lines(&text).any(|l| l.number == *number && l.mark == mark);
-            if known && sys::try_lock_byte(&opened.file, byte(*number))? {
-                return Ok(Some((*number, false)));
+        if let Some(m) = &mut *mine {
+            let known = lines(&text).any(|l| l.number == m.number && l.mark == m.mark);
+            if known && sys::try_lock_byte(&opened.file, byte(m.number))? {
+                m.seen = now;
+                return Ok(Some((m.number, false)));
             }
         }
         let Ok(mark) = random::<8>() else { return Ok(None) };
@@ -132,14 +146,14 @@ impl Owners {
         push(&mut fresh, &Line { number, mark: &mark, process: &process });
         opened.file.write_all_at(fresh.as_bytes(), 0)?;
         opened.file.set_len(fresh.len() as u64)?;
-        *mine = Some((number, mark));
+        *mine = Some(Mine { number, mark, seen: None });
         Ok(Some((number, true)))
     }
 
     /// Whether that is a number of this process: one that it has had through this journal, or has through another client.
     pub(crate) fn is_own(&self, number: u64) -> bool {
         self.had.contains(&number)
-            || self.opened(false).ok().flatten().is_some_and(|o| o.mine() == Some(number))
+            || self.opened(false).ok().flatten().is_some_and(|(o, _)| o.mine() == Some(number))
     }
 
     /// Whether the process of this number lives. One that cannot be asked for counts as living: its commands stay under way.
@@ -148,7 +162,7 @@ impl Owners {
             return true;
         }
         let look = || {
-            let Some(opened) = self.opened(false)? else { return Ok(false) };
+            let Some((opened, _)) = self.opened(false)? else { return Ok(false) };
             if opened.mine() == Some(number) || sys::byte_holder(&opened.file, byte(number))?.is_some() {
                 return Ok(true);
             }
@@ -161,8 +175,11 @@ impl Owners {
 
     /// In words who holds that number, for a technician: a process's id, as far as it can be known.
     pub(crate) fn holder(&self, _pass: &Pass<'_>, number: u64) -> String {
-        let held =
-            self.opened(false).ok().flatten().and_then(|o| sys::byte_holder(&o.file, byte(number)).ok()?);
+        let held = self
+            .opened(false)
+            .ok()
+            .flatten()
+            .and_then(|(o, _)| sys::byte_holder(&o.file, byte(number)).ok()?);
         match held {
             Some(0) => "a process of another container".to_owned(),
             // A child that shares the descriptors of a dead process holds its locks under the dead one's id.
@@ -171,15 +188,17 @@ impl Owners {
         }
     }
 
-    /// The file that has the name now. It is opened once in a process: to close it would lose the lock.
-    fn opened(&self, make: bool) -> io::Result<Option<&'static Opened>> {
-        let pid = std::process::id();
+    /// The file that has the name now, and how it is, if it was open. It is opened once in a process: to close it would lose
+    /// the lock.
+    fn opened(&self, make: bool) -> io::Result<Option<(&'static Opened, Option<Status>)>> {
+        let process = process::check();
         let known = |id: (u64, u64)| {
             let all = OPENED.get().lock().unwrap_or_else(PoisonError::into_inner);
-            all.iter().copied().find(|o| o.pid == pid && o.id == id)
+            all.iter().copied().find(|o| o.process == process && o.id == id)
         };
-        if let Some(opened) = self.folder.stat(&self.name)?.and_then(|s| known(s.id)) {
-            return Ok(Some(opened));
+        let now = self.folder.stat(&self.name)?;
+        if let Some(opened) = now.and_then(|s| known(s.id)) {
+            return Ok(Some((opened, now)));
         }
         let flags = if make { libc::O_RDWR | libc::O_CREAT } else { libc::O_RDWR };
         let file = match self.folder.open_file(&self.name, flags) {
@@ -190,8 +209,8 @@ impl Owners {
             }
             Err(e) => return Err(e),
         };
-        let id = match Stat::of(&file) {
-            Ok(stat) => stat.id,
+        let id = match sys::status(&file) {
+            Ok(status) => status.id,
             Err(e) => {
                 std::mem::forget(file);
                 return Err(e);
@@ -200,11 +219,12 @@ impl Owners {
         if let Some(opened) = known(id) {
             // Opened meanwhile for another client: not to be closed.
             std::mem::forget(file);
-            return Ok(Some(opened));
+            return Ok(Some((opened, None)));
         }
-        let opened: &'static Opened = Box::leak(Box::new(Opened { pid, id, file, mine: Mutex::new(None) }));
+        let opened: &'static Opened =
+            Box::leak(Box::new(Opened { process, id, file, mine: Mutex::new(None) }));
         OPENED.get().lock().unwrap_or_else(PoisonError::into_inner).push(opened);
-        Ok(Some(opened))
+        Ok(Some((opened, None)))
     }
 }
 
