@@ -2,8 +2,9 @@
 //!
 //! A [`Json`] is a validated slice of the answer; an object or an array is opened one level at a time. So a page
 //! of a thousand records costs its own text and one record, the raw text of every part stays readable, and every
-//! complaint can say where. An object in which a key occurs twice is refused when that key is asked for: an
-//! `error_code` of -1 that a later 0 hides must not become a success.
+//! complaint can say where. Who offers room for it ([`Tape`]) has the place of every part noted while the document is
+//! checked, so that nothing of it is read a second time. An object in which a key occurs twice is refused when
+//! that key is asked for: an `error_code` of -1 that a later 0 hides must not become a success.
 
 use crate::error::{Error, Result};
 use crate::status::KL_E_PROTOCOL;
@@ -92,52 +93,123 @@ impl Kind {
     }
 }
 
-/// One value: its own text, known to be well formed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Json<'a>(&'a str);
+/// One value: its own text, known to be well formed, and where it stands on the tape of its document, if there is one.
+#[derive(Clone, Copy, Debug)]
+pub struct Json<'a> {
+    text: &'a str,
+    place: Option<(&'a Tape, u32)>,
+}
+
+/// Two values are the same if they are written the same.
+impl PartialEq for Json<'_> {
+    fn eq(&self, other: &Json<'_>) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Json<'_> {}
+
+/// Where the parts of a document are: every value, and every key before its value, in the order of the text.
+#[derive(Debug, Default)]
+pub struct Tape(Vec<Node>);
+
+/// One part of a document.
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    start: u32,
+    /// Behind it; with [`Node::UNREAD`] set if the text must be looked at again: it is a string with escapes, or the parts of
+    /// an object or array are not on the tape.
+    end: u32,
+    /// The part behind it and all that is in it.
+    next: u32,
+}
+
+impl Node {
+    const UNREAD: u32 = 1 << 31;
+}
+
+/// What lies deeper is not put on the tape: how deep it goes is the sender's to say.
+const TAPED_DEPTH: usize = 12;
+
+impl Tape {
+    fn node(&self, at: u32) -> Option<&Node> {
+        self.0.get(at as usize)
+    }
+
+    /// Notes a part and says where.
+    #[inline(always)]
+    fn push(&mut self, start: usize, end: usize, unread: bool) -> u32 {
+        let at = self.0.len() as u32;
+        let end = end as u32 | if unread { Node::UNREAD } else { 0 };
+        self.0.push(Node { start: start as u32, end, next: at + 1 });
+        at
+    }
+}
 
 /// An object, opened: its fields in the order of the text.
 #[derive(Clone, Debug)]
 pub struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
 
+/// The text of a document that is one, without what stands around it.
+fn checked<'a>(text: &'a str, tape: Option<&mut Tape>) -> std::result::Result<&'a str, Bad> {
+    if text.bytes().all(|b| b.is_ascii_whitespace()) {
+        return Err(Bad::here("is empty"));
+    }
+    let mut check = Check::new(text.as_bytes());
+    match check.document(tape) {
+        Some(()) if check.is_dense() => {
+            Err(Bad::here("has far more parts than an answer of its size can mean"))
+        }
+        Some(()) => Ok(text.trim_matches([' ', '\t', '\n', '\r'])),
+        None => Err(wrong_at(text, check.at.min(text.len()))),
+    }
+}
+
+#[cold]
+fn wrong_at(text: &str, at: usize) -> Bad {
+    let what = match text.trim_start().as_bytes() {
+        [b'<', ..] => "is a web page, not JSON",
+        _ if at >= text.len() => "is cut off",
+        _ => "is not JSON",
+    };
+    let before = text.as_bytes().get(..at).unwrap_or_default();
+    let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+    let column = before.iter().rev().take_while(|b| **b != b'\n').count() + 1;
+    let words = [what, " (line ", &line.to_string(), ", column ", &column.to_string(), ")"];
+    Bad::here(words.concat())
+}
+
 impl<'a> Json<'a> {
     /// Checks a whole document. A byte-order mark in front is skipped.
     pub fn parse(bytes: &'a [u8]) -> std::result::Result<Json<'a>, Bad> {
         let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-        if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Err(Bad::here("is empty"));
-        }
         let text = std::str::from_utf8(bytes).map_err(|e| {
             Bad::here(format!("is not UTF-8 (byte {}{})", e.valid_up_to(), guess_charset(bytes)))
         })?;
-        match well_formed(text.as_bytes()) {
-            Ok(()) if is_dense(text) => {
-                Err(Bad::here("has far more parts than an answer of its size can mean"))
-            }
-            Ok(()) => Ok(Json(text.trim_matches([' ', '\t', '\n', '\r']))),
-            Err(at) => {
-                let what = match text.trim_start().as_bytes() {
-                    [b'<', ..] => "is a web page, not JSON",
-                    _ if at >= text.len() => "is cut off",
-                    _ => "is not JSON",
-                };
-                let before = text.as_bytes().get(..at).unwrap_or_default();
-                let line = before.iter().filter(|b| **b == b'\n').count() + 1;
-                let column = before.iter().rev().take_while(|b| **b != b'\n').count() + 1;
-                let words = [what, " (line ", &line.to_string(), ", column ", &column.to_string(), ")"];
-                Err(Bad::here(words.concat()))
-            }
-        }
+        checked(text, None).map(|text| Json { text, place: None })
+    }
+
+    /// The same for a document of which much will be read.
+    pub fn parse_all(text: &'a str, tape: &'a mut Tape) -> std::result::Result<Json<'a>, Bad> {
+        let text = checked(text.strip_prefix('\u{feff}').unwrap_or(text), Some(tape))?;
+        Ok(Json { text, place: tape.node(0).is_some().then_some((tape, 0)) })
     }
 
     /// The text, exactly as it came.
     pub fn text(self) -> &'a str {
-        self.0
+        self.text
+    }
+
+    /// Whether the tape says that it needs no second look.
+    fn is_read(self) -> bool {
+        let node = self.place.and_then(|(tape, at)| tape.node(at));
+        node.is_some_and(|node| node.end & Node::UNREAD == 0)
     }
 
     /// Which kind of value it is.
+    #[inline(always)]
     pub fn kind(self) -> Kind {
-        match self.0.as_bytes().first() {
+        match self.text.as_bytes().first() {
             Some(b'{') => Kind::Object,
             Some(b'[') => Kind::Array,
             Some(b'"') => Kind::String,
@@ -156,10 +228,14 @@ impl<'a> Json<'a> {
         if self.kind() != Kind::Object {
             return Err(self.wrong("an object"));
         }
-        let mut fields = Vec::new();
         let mut parts = Parts::of(self);
-        while let (Some(key), Some(value)) = (parts.next(), parts.next()) {
-            fields.push((key.string()?, value));
+        let Some(first) = parts.next() else { return Ok(Object(Vec::new())) };
+        // Room for most records: to grow is dearer than to read.
+        let mut fields = Vec::with_capacity(16);
+        let mut key = Some(first);
+        while let (Some(name), Some(value)) = (key, parts.next()) {
+            fields.push((name.string()?, value));
+            key = parts.next();
         }
         Ok(Object(fields))
     }
@@ -172,13 +248,19 @@ impl<'a> Json<'a> {
         Ok(Parts::of(self).collect())
     }
 
+    /// What stands between the quotes of a string.
+    fn inner(self) -> &'a str {
+        self.text.get(1..self.text.len() - 1).unwrap_or_default()
+    }
+
     /// A string, its escapes undone.
     pub fn string(self) -> std::result::Result<Cow<'a, str>, Bad> {
         if self.kind() != Kind::String {
             return Err(self.wrong("a string"));
         }
-        let inner = &self.0[1..self.0.len() - 1];
-        if !inner.as_bytes().contains(&b'\\') {
+        let inner = self.inner();
+        // What is special inside a string is an escape.
+        if self.is_read() || special(inner.as_bytes(), 0) == inner.len() {
             return Ok(Cow::Borrowed(inner));
         }
         match unescaped(inner, None) {
@@ -192,10 +274,7 @@ impl<'a> Json<'a> {
         match self.string() {
             Ok(text) => text,
             Err(_) if self.kind() != Kind::String => Cow::Borrowed(""),
-            Err(_) => {
-                let inner = &self.0[1..self.0.len() - 1];
-                Cow::Owned(unescaped(inner, Some('\u{fffd}')).unwrap_or_default())
-            }
+            Err(_) => Cow::Owned(unescaped(self.inner(), Some('\u{fffd}')).unwrap_or_default()),
         }
     }
 
@@ -204,8 +283,8 @@ impl<'a> Json<'a> {
         if self.kind() != Kind::Number {
             return Err(self.wrong("an integer"));
         }
-        self.0.parse().map_err(|_| {
-            Bad::here(if self.0.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
+        self.text.parse().map_err(|_| {
+            Bad::here(if self.text.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
                 "is too large a number"
             } else {
                 "is a fraction, expected an integer"
@@ -218,7 +297,7 @@ impl<'a> Json<'a> {
         if self.kind() != Kind::Number {
             return Err(self.wrong("a number"));
         }
-        decimal(self.0).ok_or_else(|| Bad::here("is no number"))
+        decimal(self.text).ok_or_else(|| Bad::here("is no number"))
     }
 
     /// `true` or `false`.
@@ -226,7 +305,7 @@ impl<'a> Json<'a> {
         if self.kind() != Kind::Bool {
             return Err(self.wrong("a boolean"));
         }
-        Ok(self.0 == "true")
+        Ok(self.text == "true")
     }
 }
 
@@ -240,7 +319,8 @@ impl<'a> Object<'a> {
     pub fn get(&self, key: &str) -> std::result::Result<Option<Json<'a>>, Bad> {
         let mut found: Option<Json<'a>> = None;
         for (name, value) in &self.0 {
-            if name == key {
+            // Most are of another length, which is seen without a call.
+            if name.len() == key.len() && name == key {
                 match found {
                     Some(before) if before != *value => {
                         return Err(Bad::here("occurs twice with different values").under(key));
@@ -391,45 +471,72 @@ fn unit(text: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0, |number, b| Some(number << 4 | char::from(*b).to_digit(16)?))
 }
 
-/// Whether this is one JSON value and nothing else; if not, where it stops being one: at the end, if only the rest is missing.
-/// Without recursion: how deep a document is nested is the sender's to say.
-fn well_formed(bytes: &[u8]) -> std::result::Result<(), usize> {
-    let mut check = Check { bytes, at: 0 };
-    check.document().ok_or(check.at.min(bytes.len()))
-}
-
-/// A reader of grammar only. `None` stands for what is not JSON, and then `at` is the first byte of it.
+/// A reader of grammar only, without recursion: how deep a document is nested is the sender's to say. `None` stands for what
+/// is not JSON, and then `at` is the first byte of it: the end, if only the rest is missing.
+///
+/// Every byte of an answer goes through it, so its steps are put in line though the library is built for size.
 struct Check<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Values beside others.
+    values: usize,
+    /// Objects and arrays that begin behind the end of another: depth alone makes no records.
+    containers: usize,
+    closed: bool,
 }
 
 impl Check<'_> {
-    fn document(&mut self) -> Option<()> {
-        // The opening brackets of what is not closed yet.
+    fn new(bytes: &[u8]) -> Check<'_> {
+        Check { bytes, at: 0, values: 0, containers: 0, closed: false }
+    }
+
+    /// One value and nothing else; its parts are put on the tape.
+    fn document(&mut self, tape: Option<&mut Tape>) -> Option<()> {
+        let mut nothing = Tape::default();
+        // Where no tape is wanted, no depth is on it.
+        let (tape, depth) = match tape {
+            Some(tape) if self.bytes.len() < Node::UNREAD as usize => (tape, TAPED_DEPTH),
+            Some(tape) => (tape, 0),
+            None => (&mut nothing, 0),
+        };
+        tape.0.clear();
+        // One part for so many bytes is what answers have; to grow is dearer.
+        tape.0.reserve(if depth > 0 { 16 + self.bytes.len() / 24 } else { 0 });
+        // The opening brackets of what is not closed yet, and the nodes of those that are on the tape.
         let mut open = Vec::new();
+        let mut nodes = [0; TAPED_DEPTH];
         loop {
             self.blanks();
+            let from = self.at;
+            let mut escaped = false;
             match self.next()? {
+                b'"' => escaped = self.string()?,
                 bracket @ (b'{' | b'[') => {
+                    self.containers += usize::from(std::mem::take(&mut self.closed));
                     self.at += 1;
                     self.blanks();
                     // `]` and `}` stand two behind their brackets.
                     if self.next()? == bracket + 2 {
                         self.at += 1;
+                        self.closed = true;
                     } else {
+                        if open.len() < depth {
+                            nodes[open.len()] = tape.push(from, 0, open.len() + 1 == depth);
+                        }
                         open.push(bracket);
                         if bracket == b'{' {
-                            self.key()?;
+                            self.key(tape, open.len() < depth)?;
                         }
                         continue;
                     }
                 }
-                b'"' => self.string()?,
                 b't' => self.word(b"true")?,
                 b'f' => self.word(b"false")?,
                 b'n' => self.word(b"null")?,
                 _ => self.number()?,
+            }
+            if open.len() < depth {
+                tape.push(from, self.at, escaped);
             }
             loop {
                 self.blanks();
@@ -439,21 +546,42 @@ impl Check<'_> {
                 let next = self.next()?;
                 if next == b',' {
                     self.at += 1;
+                    self.values += 1;
                     if bracket == b'{' {
-                        self.key()?;
+                        self.key(tape, open.len() < depth)?;
                     }
                     break;
                 }
-                self.word(&[bracket + 2])?;
+                if next != bracket + 2 {
+                    return None;
+                }
+                self.at += 1;
+                self.closed = true;
                 open.pop();
+                if open.len() < depth {
+                    let behind = tape.0.len() as u32;
+                    let node = tape.0.get_mut(nodes[open.len()] as usize)?;
+                    node.end |= self.at as u32;
+                    node.next = behind;
+                }
             }
         }
     }
 
+    /// Whether the document has so many parts that what is made of them could be much larger than its text: 4 MiB of
+    /// `[{},{},...]` would become a million records.
+    fn is_dense(&self) -> bool {
+        let size = self.bytes.len();
+        let most = SPARSE / 4 + size / BYTES_A_VALUE;
+        size > SPARSE && (self.containers > MAX_CONTAINERS || self.values > most)
+    }
+
+    #[inline(always)]
     fn next(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
+    #[inline(always)]
     fn blanks(&mut self) {
         while matches!(self.next(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
             self.at += 1;
@@ -472,33 +600,53 @@ impl Check<'_> {
     }
 
     /// A key with its colon.
-    fn key(&mut self) -> Option<()> {
+    #[inline(always)]
+    fn key(&mut self, tape: &mut Tape, taped: bool) -> Option<()> {
         self.blanks();
-        self.string()?;
+        if self.next()? != b'"' {
+            return None;
+        }
+        let from = self.at;
+        let escaped = self.string()?;
+        if taped {
+            tape.push(from, self.at, escaped);
+        }
         self.blanks();
-        self.word(b":")
+        if self.next()? != b':' {
+            return None;
+        }
+        self.at += 1;
+        Some(())
     }
 
-    fn string(&mut self) -> Option<()> {
-        self.word(b"\"")?;
+    /// A string, whose quote is there. Says whether escapes are in it.
+    fn string(&mut self) -> Option<bool> {
+        let mut escaped = false;
+        self.at += 1;
         loop {
             self.at = special(self.bytes, self.at);
             match self.next()? {
                 b'"' => break,
-                b'\\' => self.at += 1,
+                b'\\' => self.escape()?,
                 _ => return None,
             }
-            match self.next()? {
-                b'u' => {
-                    for _ in 0..4 {
-                        self.at += 1;
-                        self.next().filter(u8::is_ascii_hexdigit)?;
-                    }
+            escaped = true;
+        }
+        self.at += 1;
+        Some(escaped)
+    }
+
+    fn escape(&mut self) -> Option<()> {
+        self.at += 1;
+        match self.next()? {
+            b'u' => {
+                for _ in 0..4 {
+                    self.at += 1;
+                    self.next().filter(u8::is_ascii_hexdigit)?;
                 }
-                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-                _ => return None,
             }
-            self.at += 1;
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
+            _ => return None,
         }
         self.at += 1;
         Some(())
@@ -529,11 +677,11 @@ impl Check<'_> {
 
     /// One digit or more.
     fn digits(&mut self) -> Option<()> {
-        self.next().filter(u8::is_ascii_digit)?;
-        while self.next().is_some_and(|b| b.is_ascii_digit()) {
+        let from = self.at;
+        while matches!(self.next(), Some(b'0'..=b'9')) {
             self.at += 1;
         }
-        Some(())
+        (self.at > from).then_some(())
     }
 }
 
@@ -579,32 +727,6 @@ const MAX_CONTAINERS: usize = 32 * 1024;
 /// And one value for so many bytes of text, beyond as many as fit into a small one.
 const BYTES_A_VALUE: usize = 8;
 
-/// Whether a well-formed document has so many parts that what is made of them could be much larger than its text: 4 MiB
-/// of `[{},{},...]` would become a million records.
-fn is_dense(text: &str) -> bool {
-    if text.len() <= SPARSE {
-        return false;
-    }
-    let bytes = text.as_bytes();
-    let most = SPARSE / 4 + text.len() / BYTES_A_VALUE;
-    let (mut containers, mut values, mut at, mut closed) = (0, 0, 0, false);
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'"' => match string_end(bytes, at) {
-                Some(end) => at = end - 1,
-                None => return false,
-            },
-            // One that begins behind the end of another: depth alone makes no records.
-            b'{' | b'[' => containers += usize::from(std::mem::take(&mut closed)),
-            b'}' | b']' => closed = true,
-            b',' => values += 1,
-            _ => {}
-        }
-        at += 1;
-    }
-    containers > MAX_CONTAINERS || values > most
-}
-
 /// A complaint for a key that must be there.
 pub fn missing(key: &str) -> Bad {
     Bad::here("is missing").under(key)
@@ -620,17 +742,55 @@ fn guess_charset(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// Cuts one level into its parts. The text was found to be well formed, so only the ends are looked for, which costs a
-/// third of reading it again.
+/// Cuts one level into its parts: by the tape, or else by the text. It was found to be well formed, so only the ends are looked
+/// for.
 struct Parts<'a> {
-    text: &'a str,
+    level: Json<'a>,
+    tape: Option<&'a Tape>,
+    /// Where the next part is: on the tape, or else in the text.
     at: usize,
+    /// Behind the last one on the tape, and where the level begins in the document.
+    end: usize,
+    base: usize,
 }
 
 impl<'a> Parts<'a> {
     /// Of an object or an array.
-    fn of(json: Json<'a>) -> Parts<'a> {
-        Parts { text: json.0, at: 1 }
+    fn of(level: Json<'a>) -> Parts<'a> {
+        let node = level.place.and_then(|(tape, at)| Some((tape, at, tape.node(at)?)));
+        match node {
+            Some((tape, at, node)) if node.end & Node::UNREAD == 0 => Parts {
+                level,
+                tape: Some(tape),
+                at: at as usize + 1,
+                end: node.next as usize,
+                base: node.start as usize,
+            },
+            _ => Parts { level, tape: None, at: 1, end: 0, base: 0 },
+        }
+    }
+
+    fn scan(&mut self) -> Option<Json<'a>> {
+        let text = self.level.text;
+        let bytes = text.as_bytes();
+        let between = |b: u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':');
+        let mut from = self.at;
+        while between(*bytes.get(from)?) {
+            from += 1;
+        }
+        let mut end = from;
+        match bytes[from] {
+            b'}' | b']' => return None,
+            b'"' => end = string_end(bytes, from)?,
+            b'{' | b'[' => end = container_end(bytes, from)?,
+            _ => {
+                while !(between(*bytes.get(end)?) || matches!(bytes[end], b'}' | b']')) {
+                    end += 1;
+                }
+            }
+        }
+        self.at = end;
+        text.get(from..end).map(|text| Json { text, place: None })
     }
 }
 
@@ -638,37 +798,22 @@ impl<'a> Parts<'a> {
 impl<'a> Iterator for Parts<'a> {
     type Item = Json<'a>;
 
+    #[inline(always)]
     fn next(&mut self) -> Option<Json<'a>> {
-        let bytes = self.text.as_bytes();
-        let between = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':');
-        let from = self.at + bytes.get(self.at..)?.iter().position(|b| !between(b))?;
-        let mut end = from;
-        match bytes.get(from)? {
-            b'}' | b']' => return None,
-            b'"' => end = string_end(bytes, from)?,
-            b'{' | b'[' => {
-                let mut depth = 0usize;
-                loop {
-                    match bytes.get(end)? {
-                        b'"' => end = string_end(bytes, end)? - 1,
-                        b'{' | b'[' => depth += 1,
-                        b'}' | b']' => depth -= 1,
-                        _ => {}
-                    }
-                    end += 1;
-                    if depth == 0 {
-                        break;
-                    }
-                }
-            }
-            _ => end += bytes.get(from..)?.iter().position(|b| between(b) || matches!(b, b'}' | b']'))?,
+        let Some(tape) = self.tape else { return self.scan() };
+        if self.at >= self.end {
+            return None;
         }
-        self.at = end;
-        self.text.get(from..end).map(Json)
+        let (at, node) = (self.at as u32, tape.0.get(self.at)?);
+        self.at = node.next as usize;
+        let (from, to) = (node.start as usize, (node.end & !Node::UNREAD) as usize);
+        let text = self.level.text.get(from - self.base..to - self.base)?;
+        Some(Json { text, place: Some((tape, at)) })
     }
 }
 
 /// Behind the closing quote of the string that begins here.
+#[inline(always)]
 fn string_end(bytes: &[u8], quote: usize) -> Option<usize> {
     let mut at = quote + 1;
     loop {
@@ -677,6 +822,23 @@ fn string_end(bytes: &[u8], quote: usize) -> Option<usize> {
             return Some(at + 1);
         }
         at += 2;
+    }
+}
+
+/// Behind the closing bracket of the object or array that begins here.
+fn container_end(bytes: &[u8], from: usize) -> Option<usize> {
+    let (mut depth, mut end) = (0usize, from);
+    loop {
+        match bytes.get(end)? {
+            b'"' => end = string_end(bytes, end)? - 1,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+        end += 1;
+        if depth == 0 {
+            return Some(end);
+        }
     }
 }
 
@@ -944,8 +1106,17 @@ mod tests {
             "[\"\\\\\",\"\\\"\",\"\u{4e2d}\" , {\"\u{6587}\"\t:\r7}]",
             "12",
         ] {
-            same(parse(text), &serde_json::from_str(text).unwrap());
+            let (theirs, mut tape) = (serde_json::from_str(text).unwrap(), Tape::default());
+            same(parse(text), &theirs);
+            same(Json::parse_all(text, &mut tape).unwrap(), &theirs);
         }
+        // Deeper than the tape goes, each level with something beside.
+        let deep =
+            format!("{}7{}", r#"[1,{"a\u0062":"\n\\","c":"#.repeat(20), r#","d":[{}]},"x"]"#.repeat(20));
+        let (theirs, mut tape) = (serde_json::from_str(&deep).unwrap(), Tape::default());
+        same(parse(&deep), &theirs);
+        same(Json::parse_all(&deep, &mut tape).unwrap(), &theirs);
+        assert!(tape.0.len() < 100, "{}", tape.0.len());
         assert!(parse(r#"{"\ud800":1}"#).object().is_err(), "half a character is no key");
     }
 
@@ -954,6 +1125,10 @@ mod tests {
     fn what_is_json_is_what_another_reader_takes() {
         use serde::de::IgnoredAny;
         use serde_json::from_str;
+        fn well_formed(text: &str) -> std::result::Result<(), usize> {
+            let mut check = Check::new(text.as_bytes());
+            check.document(None).ok_or(check.at)
+        }
         const DOCUMENTS: [&str; 6] = [
             r#" {"a":[1,-2.5e3 , true,null,false],"b":{"c":{},"d":[ ],"":"}]{\"\\"},"f\u00e9\n":"\/\b\f\r\t"} "#,
             r#"[0,-0,10,0.5,1E+2,1e-2,12e3,[[]],[{}],"中\ud83d\ude00"]"#,
@@ -963,11 +1138,16 @@ mod tests {
             "-1.5e3",
         ];
         const CHANGES: &[u8] = b"{}[]\",:\\0123456789+-.eEtrufalsn/bx \n\t\r\x00\x1f\x7f";
-        let same = |text: &str| {
-            let (ours, theirs) = (well_formed(text.as_bytes()), from_str::<IgnoredAny>(text));
+        let mut tape = Tape::default();
+        let mut same = |text: &str| {
+            let (ours, theirs) = (well_formed(text), from_str::<IgnoredAny>(text));
             assert_eq!(ours.is_ok(), theirs.is_ok(), "{text:?}");
-            if let Ok(json @ Json(quoted)) = Json::parse(text.as_bytes()) {
+            // Another document's tape is written over.
+            let taped = Json::parse_all(text, &mut tape);
+            assert_eq!(taped.as_ref().ok(), Json::parse(text.as_bytes()).as_ref().ok());
+            if let Ok(json) = taped {
                 if json.kind() == Kind::String {
+                    let quoted = json.text();
                     assert_eq!(json.string().ok().as_deref(), from_str::<String>(quoted).ok().as_deref());
                 }
             }
@@ -978,7 +1158,7 @@ mod tests {
                 let (before, rest) = document.split_at(at);
                 let behind = &rest[rest.chars().next().map_or(0, char::len_utf8)..];
                 same(before);
-                let cut = well_formed(before.as_bytes());
+                let cut = well_formed(before);
                 assert!(cut.is_ok() || cut == Err(at), "{before:?} is cut off: {cut:?}");
                 same(&[before, behind].concat());
                 for change in CHANGES {

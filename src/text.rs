@@ -2,7 +2,7 @@
 
 /// The first byte from here on that does not stand for itself in a string; the end if there is none. A word at a time:
 /// documents are mostly strings.
-#[inline]
+#[inline(always)]
 pub(crate) fn special(bytes: &[u8], mut at: usize) -> usize {
     const ONES: usize = usize::MAX / 255;
     while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {

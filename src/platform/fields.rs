@@ -18,19 +18,24 @@ pub mod lenient {
 
     /// The first of these keys that has a text, a number or a boolean; empty if none has. Half a character is U+FFFD.
     pub fn text(o: &Object<'_>, keys: &[&str]) -> String {
+        told(o, keys).into_owned()
+    }
+
+    /// The same where it stands.
+    fn told<'a>(o: &Object<'a>, keys: &[&str]) -> Cow<'a, str> {
         for key in keys {
             let Ok(Some(value)) = o.get(key) else { continue };
             let text = scalar(value);
             if !text.is_empty() {
-                return text.into_owned();
+                return text;
             }
         }
-        String::new()
+        Cow::Borrowed("")
     }
 
     /// A whole number, in quotes or not.
     pub fn int(o: &Object<'_>, keys: &[&str]) -> Option<i64> {
-        keys.iter().find_map(|key| scaled(&text(o, &[key]), 0))
+        keys.iter().find_map(|key| scaled(&told(o, &[key]), 0))
     }
 
     /// How many; -1 if not told.
@@ -45,12 +50,12 @@ pub mod lenient {
 
     /// A sum written in yuan, in fen; `None` if not told.
     pub fn yuan(o: &Object<'_>, keys: &[&str]) -> Option<i64> {
-        keys.iter().find_map(|key| scaled(&text(o, &[key]), 2))
+        keys.iter().find_map(|key| scaled(&told(o, &[key]), 2))
     }
 
     /// A yes or a no: `true`, 1, `"1"`, `"true"`.
     pub fn yes(o: &Object<'_>, keys: &[&str]) -> Option<bool> {
-        match text(o, keys).as_str() {
+        match told(o, keys).as_ref() {
             "1" | "true" | "True" | "TRUE" => Some(true),
             "0" | "false" | "False" | "FALSE" => Some(false),
             _ => None,
@@ -59,12 +64,12 @@ pub mod lenient {
 
     /// A point in time, Unix seconds; 0 if not told.
     pub fn time(o: &Object<'_>, keys: &[&str]) -> i64 {
-        keys.iter().find_map(|key| super::time(&text(o, &[key]))).unwrap_or(0)
+        keys.iter().find_map(|key| super::time(&told(o, &[key]))).unwrap_or(0)
     }
 
     /// Degrees; 0 if not told.
     pub fn degrees(o: &Object<'_>, key: &str) -> f64 {
-        crate::json::decimal(&text(o, &[key])).unwrap_or(0.0)
+        crate::json::decimal(&told(o, &[key])).unwrap_or(0.0)
     }
 
     /// An object, also one that stands as JSON in a text. `None` for whatever is none.
@@ -110,13 +115,18 @@ pub mod strict {
 
     /// A text or a number under the first of these keys that is there; `None` if none is, or an empty one.
     pub fn maybe_text(o: &Object<'_>, keys: &[&str]) -> Read<Option<String>> {
+        Ok(maybe_told(o, keys)?.map(Cow::into_owned))
+    }
+
+    /// The same where it stands.
+    fn maybe_told<'a>(o: &Object<'a>, keys: &[&str]) -> Read<Option<Cow<'a, str>>> {
         for key in keys {
             let Some(value) = o.get(key)? else { continue };
             match value.kind() {
                 Kind::String | Kind::Number => {
                     let text = scalar(value);
                     if !text.is_empty() {
-                        return Ok(Some(text.into_owned()));
+                        return Ok(Some(text));
                     }
                 }
                 _ => return Err(Bad::new(key, "is neither a text nor a number")),
@@ -128,7 +138,7 @@ pub mod strict {
     /// A whole number, in quotes or not; `None` if it is missing or an empty text.
     pub fn maybe_int(o: &Object<'_>, keys: &[&str]) -> Read<Option<i64>> {
         for key in keys {
-            if let Some(text) = maybe_text(o, &[key])? {
+            if let Some(text) = maybe_told(o, &[key])? {
                 return scaled(&text, 0).map(Some).ok_or_else(|| Bad::new(key, "is no whole number"));
             }
         }
@@ -143,7 +153,7 @@ pub mod strict {
     /// A sum written in yuan, in fen; `None` if it is missing or empty.
     pub fn maybe_yuan(o: &Object<'_>, keys: &[&str]) -> Read<Option<i64>> {
         for key in keys {
-            if let Some(text) = maybe_text(o, &[key])? {
+            if let Some(text) = maybe_told(o, &[key])? {
                 return scaled(&text, 2).map(Some).ok_or_else(|| Bad::new(key, "is no sum in yuan"));
             }
         }
@@ -153,7 +163,7 @@ pub mod strict {
     /// A point in time, Unix seconds; `None` if it is missing, empty or the database's zero.
     pub fn maybe_time(o: &Object<'_>, keys: &[&str]) -> Read<Option<i64>> {
         for key in keys {
-            if let Some(text) = maybe_text(o, &[key])? {
+            if let Some(text) = maybe_told(o, &[key])? {
                 return match super::time(&text) {
                     Some(0) => Ok(None),
                     Some(t) => Ok(Some(t)),
@@ -187,21 +197,27 @@ pub fn nested(value: Option<Json<'_>>) -> Option<Cow<'_, str>> {
 /// is 100. `None` if it is no number, does not fit, or is finer than that.
 pub fn scaled(text: &str, places: i32) -> Option<i64> {
     let text = text.trim();
-    let (negative, unsigned) = match text.as_bytes().first()? {
-        b'-' => (true, &text[1..]),
-        b'+' => (false, &text[1..]),
-        _ => (false, text),
-    };
-    let (digits, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if whole.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let negative = text.starts_with('-');
+    if !unsigned.as_bytes().first()?.is_ascii_digit() {
         return None;
     }
-    let exponent: i32 = exponent.strip_prefix('+').unwrap_or(exponent).parse().ok()?;
-    let mut shift = exponent.checked_add(places)?.checked_sub(i32::try_from(fraction.len()).ok()?)?;
-    let mut value: i64 = 0;
-    for byte in whole.bytes().chain(fraction.bytes()) {
-        value = value.checked_mul(10)?.checked_add(i64::from(byte - b'0'))?;
+    let (mut value, mut shift, mut in_fraction) = (0i64, places, false);
+    for (at, byte) in unsigned.bytes().enumerate() {
+        match byte {
+            b'0'..=b'9' => {
+                value = value.checked_mul(10)?.checked_add(i64::from(byte - b'0'))?;
+                shift -= i32::from(in_fraction);
+            }
+            b'.' if !in_fraction => in_fraction = true,
+            b'e' | b'E' => {
+                let exponent = unsigned.get(at + 1..)?;
+                let exponent = exponent.strip_prefix('+').unwrap_or(exponent).parse::<i32>().ok()?;
+                shift = shift.checked_add(exponent)?;
+                break;
+            }
+            _ => return None,
+        }
     }
     while shift > 0 && value != 0 {
         value = value.checked_mul(10)?;

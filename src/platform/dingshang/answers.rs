@@ -6,7 +6,7 @@ use super::recovery::{Whose, whose};
 use super::refusals;
 use super::requests::trade_id;
 use crate::error::{Advice, Error, Outcome, Result};
-use crate::json::{self, Bad, Json};
+use crate::json::{self, Bad, Json, Tape};
 use crate::model::*;
 use crate::platform::fields::{Read, lenient, scalar, scaled, strict};
 use crate::platform::toolbox::{canonical_code, is_spoilt, may_hold_envelope};
@@ -25,7 +25,8 @@ impl Dingshang {
     /// What the reply to an operation means.
     pub(super) fn understood(&self, op: &Op<'_>, reply: &Reply) -> Result<Answer> {
         let text = json::decoded(&reply.body);
-        let Envelope { data, code, message } = self.envelope(&text, reply)?;
+        let mut tape = Tape::default();
+        let Envelope { data, code, message } = self.envelope(&text, &mut tape, reply)?;
         // Some refusals carry code 0.
         if code == 0 && message == "ok" {
             return if reply.status == 200 { success(op, data) } else { Err(odd_success(reply.status)) };
@@ -45,8 +46,8 @@ impl Dingshang {
     }
 
     /// The envelope, whatever the HTTP status; without one the answer is not the platform's.
-    fn envelope<'a>(&self, text: &'a str, reply: &Reply) -> Result<Envelope<'a>> {
-        let parsed = Json::parse(text.as_bytes()).and_then(Json::object);
+    fn envelope<'a>(&self, text: &'a str, tape: &'a mut Tape, reply: &Reply) -> Result<Envelope<'a>> {
+        let parsed = Json::parse_all(text, tape).and_then(Json::object);
         let read = |o: &json::Object<'a>| -> Read<Envelope<'a>> {
             let number = strict::text(o, "code")?;
             let code = scaled(&number, 0).ok_or_else(|| Bad::new("code", "is no whole number"))?;

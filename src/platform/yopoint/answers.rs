@@ -2,7 +2,7 @@
 
 use super::{Yopoint, records};
 use crate::error::{Error, Outcome, Result, words};
-use crate::json::{self, Bad, Json, Kind as JsonKind, Object};
+use crate::json::{self, Bad, Json, Kind as JsonKind, Object, Tape};
 use crate::model::*;
 use crate::platform::fields::{lenient, strict};
 use crate::platform::refusals::Meaning;
@@ -22,7 +22,8 @@ impl Yopoint {
             return self.report_answer(reply, text.trim());
         }
         let method = self.method(op).unwrap_or_default();
-        let data = self.envelope(method, reply, &text)?;
+        let mut tape = Tape::default();
+        let data = self.envelope(method, reply, &text, &mut tape)?;
         let bad = |b: Bad| b.under("data").error("the answer");
         let needed = || data.ok_or_else(|| json::missing("data").error("the answer"));
         Ok(match op {
@@ -67,8 +68,14 @@ impl Yopoint {
 
     /// Checks the envelope and gives `data`, if there is any. The envelope decides and not the HTTP status: but a success
     /// under a status that says otherwise is none.
-    fn envelope<'t>(&self, method: &str, reply: &Reply, text: &'t str) -> Result<Option<Json<'t>>> {
-        let parsed = Json::parse(text.as_bytes())
+    fn envelope<'t>(
+        &self,
+        method: &str,
+        reply: &Reply,
+        text: &'t str,
+        tape: &'t mut Tape,
+    ) -> Result<Option<Json<'t>>> {
+        let parsed = Json::parse_all(text, tape)
             .and_then(Json::object)
             .and_then(|o| strict::int(&o, "error_code").map(|code| (o, code)));
         match parsed {
@@ -143,7 +150,7 @@ impl Yopoint {
     fn report_answer(&self, reply: &Reply, text: &str) -> Result<Answer> {
         if text.starts_with('{') {
             return self
-                .envelope(NOTIFY_URL, reply, text)
+                .envelope(NOTIFY_URL, reply, text, &mut Tape::default())
                 .map(|data| Answer::Json(data.map_or("null", Json::text).to_owned()));
         }
         let success = text.eq_ignore_ascii_case("success");

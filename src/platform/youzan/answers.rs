@@ -6,7 +6,7 @@ use super::super::refusals::{Meaning, Refusals};
 use super::super::toolbox::{is_spoilt, may_hold_envelope};
 use super::refusals::{ADDRESS_REFUSED, PASSING, RATE_PAUSE_MS};
 use crate::error::{Advice, Error, Outcome, Result, words};
-use crate::json::{self, Bad, Json, Kind as JsonKind, Object};
+use crate::json::{self, Bad, Json, Kind as JsonKind, Object, Tape};
 use crate::model::Page;
 use crate::status::*;
 use crate::transport::Reply;
@@ -84,11 +84,16 @@ enum Shape<'a> {
     Odd(Bad),
 }
 
-/// What was answered. `text` is the reply's body. Where the platform's envelope is in it, the envelope decides and not the
+/// What was answered. `text` is the reply's body, `tape` room for its parts. Where the platform's envelope is in it, the envelope decides and not the
 /// HTTP status; but a success under an error's status is believed as little as that status.
-pub(super) fn payload<'a>(reply: &Reply, text: &'a str, table: &Refusals) -> Result<Payload<'a>> {
+pub(super) fn payload<'a>(
+    reply: &Reply,
+    text: &'a str,
+    tape: &'a mut Tape,
+    table: &Refusals,
+) -> Result<Payload<'a>> {
     let by_status = http_error(reply);
-    match (shape(reply, text), by_status) {
+    match (shape(reply, text, tape), by_status) {
         (Shape::Yes(payload), None) => Ok(payload),
         (Shape::Yes(_), Some(_)) => {
             let status = reply.status.to_string();
@@ -112,8 +117,8 @@ pub(super) fn payload<'a>(reply: &Reply, text: &'a str, table: &Refusals) -> Res
 }
 
 /// Which shape it is.
-fn shape<'a>(reply: &Reply, text: &'a str) -> Shape<'a> {
-    match Json::parse(text.as_bytes()).and_then(Json::object) {
+fn shape<'a>(reply: &Reply, text: &'a str, tape: &'a mut Tape) -> Shape<'a> {
+    match Json::parse_all(text, tape).and_then(Json::object) {
         Ok(outer) if outer.fields().is_empty() && is_spoilt(reply, text) => {
             Shape::Odd(json::missing("success"))
         }

@@ -16,7 +16,7 @@ pub mod recovery;
 use super::refusals::Refusals;
 use super::{Answer, Draft, Kind, Moment, Nature, Op, Speaks, TokenSource, address};
 use crate::error::Result;
-use crate::json::{self, Bad, Json};
+use crate::json::{self, Bad, Json, Tape};
 use crate::settings::Settings;
 use crate::transport::{Reply, Url};
 pub use recovery::PROOF;
@@ -75,12 +75,13 @@ impl Speaks for Youzan {
     fn draft<'a>(&'a self, op: &Op<'a>) -> Result<Draft<'a>> {
         let (method, body) = requests::body(op)?;
         let seal = move |moment: &Moment<'_>| self.api_request(method, &body, moment.token);
-        Ok(Draft { url: self.gateway.clone(), seal: Box::new(seal) })
+        Ok(Draft { url: self.gateway.clone().into(), seal: Box::new(seal) })
     }
 
     fn answer(&self, op: &Op<'_>, reply: &Reply) -> Result<Answer> {
         let text = json::decoded(&reply.body);
-        let payload = answers::payload(reply, &text, &self.refusals)?;
+        let mut tape = Tape::default();
+        let payload = answers::payload(reply, &text, &mut tape, &self.refusals)?;
         let bad = |b: Bad| b.under(payload.at).error("the answer");
         Ok(match op {
             Op::CabinetList { .. } => Answer::Cabinets(payload.page("list", "count", records::cabinet)?),

@@ -5,7 +5,7 @@ use super::super::{Draft, Moment, Op, Token, TokenSource, Way};
 use super::requests::{EXEMPT, post};
 use super::{Youzan, answers};
 use crate::error::{Error, Outcome, Result};
-use crate::json::{self, Bad, Writer};
+use crate::json::{self, Bad, Tape, Writer};
 use crate::transport::Reply;
 
 /// A renewal is tried this long before a token's end.
@@ -42,12 +42,13 @@ impl TokenSource for Youzan {
         }
         let body = w.finish();
         let seal = move |_: &Moment<'_>| post(self.at(&["auth/token"]), body.clone());
-        Ok(Draft { url: self.gateway.clone(), seal: Box::new(seal) })
+        Ok(Draft { url: self.gateway.clone().into(), seal: Box::new(seal) })
     }
 
     fn answer(&self, reply: &Reply, _sent_ms: i64) -> Result<Token> {
         let text = json::decoded(&reply.body);
-        let payload = answers::payload(reply, &text, &self.token_refusals)?;
+        let mut tape = Tape::default();
+        let payload = answers::payload(reply, &text, &mut tape, &self.token_refusals)?;
         let read = || {
             let o = payload.data.ok_or_else(|| json::missing("access_token"))?.object()?;
             let access = lenient::text(&o, &["access_token"]);
