@@ -133,6 +133,14 @@ pub struct Event {
     pub(crate) subject: [u8; 16],
 }
 
+impl Event {
+    /// The same for two callbacks that are one notice; `None` if it cannot be told from others of its kind.
+    #[cfg(feature = "ledger")]
+    pub fn identity(&self) -> Option<&[u8; 16]> {
+        Some(&self.identity).filter(|identity| **identity != NO_IDENTITY)
+    }
+}
+
 /// Of a callback that cannot be told from others of its kind: it never counts as a duplicate.
 pub(crate) const NO_IDENTITY: [u8; 16] = [0; 16];
 

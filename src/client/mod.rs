@@ -64,6 +64,9 @@ struct Inner {
     _masked: Vec<Masked>,
 }
 
+/// Where the commands of a client are kept.
+type MakeCommands<'a> = dyn Fn(&Config, &dyn Platform, Option<Arc<Folder>>) -> Result<Commands> + 'a;
+
 impl Inner {
     fn turns(&self) -> MutexGuard<'_, Vec<String>> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
@@ -73,6 +76,24 @@ impl Inner {
 impl Client {
     /// Checks the settings and makes the client. Sends nothing and starts no thread.
     pub fn new(config: &Config) -> Result<Client> {
+        Client::made(config, &|config, platform, folder| match folder {
+            Some(folder) if !platform.only_reads() => {
+                let account = config.account();
+                let short = hex::lower(&Md5::digest(&account)[..8]);
+                let name = ["commands-", platform.kind().name(), "-", &short].concat();
+                Commands::journaled(folder, name, account)
+            }
+            _ => Commands::in_memory(),
+        })
+    }
+
+    /// The same for a program that keeps the records of commands itself. A `state_dir` then only keeps tokens.
+    #[cfg(feature = "ledger")]
+    pub fn with_ledger(config: &Config, ledger: Arc<dyn crate::command::ledger::Ledger>) -> Result<Client> {
+        Client::made(config, &|_, _, _| Ok(Commands::kept_by(ledger.clone())))
+    }
+
+    fn made(config: &Config, commands: &MakeCommands<'_>) -> Result<Client> {
         // TLS, tables and names need them, and some of those can only panic.
         crate::store::random::<8>()?;
         let platform = platform::make(config)?;
@@ -83,23 +104,15 @@ impl Client {
             None => None,
         };
         let tokens = Tokens::in_folder(&*platform, folder.clone());
-        let commands = match folder {
-            Some(folder) if !platform.only_reads() => {
-                let account = config.account();
-                let short = hex::lower(&Md5::digest(&account)[..8]);
-                let name = ["commands-", platform.kind().name(), "-", &short].concat();
-                Commands::journaled(folder, name, account)?
-            }
-            _ => Commands::in_memory()?,
-        };
+        let commands = commands(config, &*platform, folder)?;
         let timeout = Duration::from_millis(config.number("timeout_ms").into());
         let inner = Inner {
             platform,
             transport,
             clock,
             tokens,
+            forgetful: config.get("state_dir").is_none() && !commands.durable(),
             commands,
-            forgetful: config.get("state_dir").is_none(),
             versions: Versions::default(),
             turns: Mutex::default(),
             command_ttl_ms: config.number("command_ttl_ms"),

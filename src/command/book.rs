@@ -6,6 +6,9 @@
 //! Locks, in this order: the gate (turn in the process, lock among processes), then the book's mutex. The mutex is never
 //! held while somebody waits for the gate or the disk is synced. Whoever waits for news or cancels takes neither.
 
+use super::ledger::Keeper;
+#[cfg(not(feature = "ledger"))]
+use super::ledger::Ledger;
 use super::record::*;
 use super::rules::{self, Decision, Entry, Now, Refusal, Stage, State};
 use super::tries::Tries;
@@ -13,6 +16,7 @@ use super::*;
 use super::{Known, Span};
 use crate::cancel::CancelToken;
 use crate::error::Result;
+use crate::json::Json;
 use crate::log::log_line;
 use crate::process::{self, PerProcess};
 use crate::store::file::Folder;
@@ -66,6 +70,7 @@ struct Shared {
     issued: Mutex<VecDeque<String>>,
     debtor: AtomicBool,
     hands: Hands,
+    durable: bool,
 }
 
 /// The claims that calls of this process have in hand. All clients of one journal share them, also one that a panic went
@@ -119,6 +124,32 @@ enum Log {
     Memory { last: u64, identity: Arc<Identity> },
     /// In a file.
     File(Box<Journal>),
+    /// Where the program says; with the number of the last record.
+    #[cfg_attr(not(feature = "ledger"), allow(dead_code))]
+    Ledger { ledger: Keeper, last: u64, identity: Arc<Identity> },
+}
+
+/// What is to be synced.
+enum Unsynced {
+    File(SyncHandle),
+    Ledger(Keeper),
+}
+
+impl Unsynced {
+    #[cfg_attr(not(feature = "ledger"), allow(unreachable_code))]
+    fn of(ledger: &Keeper) -> Option<Unsynced> {
+        Some(Unsynced::Ledger(ledger.clone()))
+    }
+
+    fn sync(&self) -> Result<Synced> {
+        match self {
+            Unsynced::File(handle) => handle.sync(),
+            Unsynced::Ledger(ledger) => {
+                let begun = std::time::Instant::now();
+                ledger.sync().map(|()| Synced::elsewhere(begun.elapsed()))
+            }
+        }
+    }
 }
 
 /// How a call waits for the gate.
@@ -187,6 +218,14 @@ impl Commands {
     pub(crate) fn in_memory() -> Result<Commands> {
         let log = Log::Memory { last: 0, identity: Arc::new(Identity::ephemeral()?) };
         Ok(Commands(Shared::new(None, log, Hands::default())))
+    }
+
+    /// Kept by the program.
+    #[cfg(feature = "ledger")]
+    pub(crate) fn kept_by(ledger: Keeper) -> Commands {
+        let identity = Arc::new(Identity::of_secret(&ledger.secret()));
+        let log = Log::Ledger { last: 0, identity, ledger };
+        Commands(Shared::new(None, log, Hands::default()))
     }
 
     /// Kept in a journal, which all clients of this account in this process share.
@@ -335,7 +374,7 @@ impl Commands {
 
     /// Whether the records outlive the process.
     pub(crate) fn durable(&self) -> bool {
-        self.0.gate.is_some()
+        self.0.durable
     }
 
     fn claim(&self, id: &str, number: u64, mark: String, sent: bool) -> Claim<'_> {
@@ -812,6 +851,7 @@ impl Drop for Inside<'_> {
 
 impl Shared {
     fn new(gate: Option<Arc<Gate>>, log: Log, hands: Hands) -> Arc<Shared> {
+        let durable = !matches!(log, Log::Memory { .. });
         let book = Book {
             state: State::default(),
             log,
@@ -834,6 +874,7 @@ impl Shared {
             issued: Mutex::default(),
             debtor: AtomicBool::new(false),
             hands,
+            durable,
         })
     }
 
@@ -864,14 +905,18 @@ impl Shared {
 
     /// Writes and syncs what is owed; whether nothing is owed any more.
     fn pay(&self, patience: Duration) -> bool {
-        let Some(gate) = &self.gate else { return true };
         let token = CancelToken::never();
-        let paid = gate.enter(Deadline::after(patience), &|time| token.pause(time)).and_then(|pass| {
+        let pay = || {
+            let pass = match &self.gate {
+                Some(gate) => Some(gate.enter(Deadline::after(patience), &|time| token.pause(time))?),
+                None => None,
+            };
             let mut book = self.book.lock().map_err(|_| gone())?;
-            book.catch_up(Some(&pass))?;
-            book.pay(Some(&pass))?;
+            book.catch_up(pass.as_ref())?;
+            book.pay(pass.as_ref())?;
             Ok(book.log.unsynced())
-        });
+        };
+        let paid: Result<_> = pay();
         match paid {
             Ok(handle) => {
                 if let Some(Err(e)) = handle.map(|handle| handle.sync()) {
@@ -929,7 +974,7 @@ impl Log {
     /// The number of the next record.
     fn next(&self) -> u64 {
         match self {
-            Log::Memory { last, .. } => last + 1,
+            Log::Memory { last, .. } | Log::Ledger { last, .. } => last + 1,
             Log::File(journal) => journal.next(),
         }
     }
@@ -937,7 +982,7 @@ impl Log {
     /// Whose it is; made with the first use.
     fn identity(&mut self, pass: Option<&Pass<'_>>) -> Result<Arc<Identity>> {
         match (self, pass) {
-            (Log::Memory { identity, .. }, _) => Ok(identity.clone()),
+            (Log::Memory { identity, .. } | Log::Ledger { identity, .. }, _) => Ok(identity.clone()),
             (Log::File(journal), Some(pass)) => journal.identity(pass),
             _ => Err(gone()),
         }
@@ -947,15 +992,16 @@ impl Log {
     fn print(&self, name: &str) -> Option<[u8; 12]> {
         match self {
             _ if off("prints") => None,
-            Log::Memory { identity, .. } => Some(identity.print(name)),
+            Log::Memory { identity, .. } | Log::Ledger { identity, .. } => Some(identity.print(name)),
             Log::File(journal) => journal.print(name),
         }
     }
 
     /// What must be synced so that nothing is lost; `None` if nothing must.
-    fn unsynced(&self) -> Option<SyncHandle> {
+    fn unsynced(&self) -> Option<Unsynced> {
         match self {
-            Log::File(journal) if journal.unsynced() => journal.sync_handle(),
+            Log::File(journal) if journal.unsynced() => journal.sync_handle().map(Unsynced::File),
+            Log::Ledger { ledger, .. } if ledger.unsynced() => Unsynced::of(ledger),
             _ => None,
         }
     }
@@ -965,10 +1011,19 @@ impl Log {
         matches!(self, Log::File(journal) if journal.knows(synced))
     }
 
+    /// So many commands may be unsettled.
+    fn unsettled_max(&self) -> usize {
+        match self {
+            Log::Ledger { ledger, .. } => ledger.unsettled_max(),
+            _ => UNSETTLED_MAX,
+        }
+    }
+
     /// The number of this process among those that share the journal.
     fn owner(&mut self, pass: Option<&Pass<'_>>) -> Result<u64> {
         match (self, pass) {
             (Log::Memory { .. }, _) => Ok(0),
+            (Log::Ledger { ledger, .. }, _) => Ok(ledger.owner()),
             (Log::File(journal), Some(pass)) => journal.owner(pass).map(|(number, _)| number),
             _ => Err(gone()),
         }
@@ -977,6 +1032,7 @@ impl Log {
     fn own(&self) -> u64 {
         match self {
             Log::Memory { .. } => 0,
+            Log::Ledger { ledger, .. } => ledger.owner(),
             Log::File(journal) => journal.own().unwrap_or(u64::MAX),
         }
     }
@@ -989,6 +1045,8 @@ impl Log {
             // one whose end a panic swallowed, is nobody's.
             (Log::File(journal), Some(_)) if journal.is_own(owner) => hands.hold(claim),
             (Log::File(journal), Some(pass)) => journal.alive(pass, owner),
+            (Log::Ledger { ledger, .. }, _) if ledger.owner() == owner => hands.hold(claim),
+            (Log::Ledger { ledger, .. }, _) => ledger.alive(owner),
             _ => true,
         }
     }
@@ -1032,8 +1090,25 @@ impl Book {
 
     /// Reads what others wrote.
     fn catch_up(&mut self, pass: Option<&Pass<'_>>) -> Result<()> {
-        let (Log::File(journal), Some(pass)) = (&mut self.log, pass) else { return Ok(()) };
         let (state, trouble) = (&mut self.state, &mut self.trouble);
+        let (journal, pass) = match (&mut self.log, pass) {
+            (Log::File(journal), Some(pass)) => (journal, pass),
+            (Log::Ledger { ledger, last, .. }, _) => {
+                let highest = ledger.read(*last, &mut |text| match Json::parse(text.as_bytes())
+                    .and_then(Record::from_json)
+                {
+                    Ok((n, record)) => rules::apply(state, n, record),
+                    Err(bad) => *trouble = Some(bad.sentence("a record of the ledger")),
+                })?;
+                *last = highest.max(*last);
+                if ledger.has_lost() {
+                    // What fails now fails when a record is appended too, and is told there.
+                    let _ = ledger.replace(numbered(state));
+                }
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
         let mut anew = false;
         let outcome = journal.read(pass, &mut |found| match found {
             Found::Anew => {
@@ -1081,6 +1156,10 @@ impl Book {
             (Log::File(journal), Some(pass)) => {
                 let state = &self.state;
                 journal.append(pass, &record.to_json(n), &|| lines(state))?;
+            }
+            (Log::Ledger { ledger, last, .. }, _) => {
+                ledger.append(n, &record.to_json(n))?;
+                *last = n;
             }
             _ => return Err(gone()),
         }
@@ -1156,11 +1235,18 @@ impl Book {
 
     /// Writes the journal anew when it has grown; refuses when too much is unsettled.
     fn make_room(&mut self, pass: Option<&Pass<'_>>) -> Result<()> {
-        if self.state.counts().0 >= UNSETTLED_MAX {
+        if self.state.counts().0 >= self.log.unsettled_max() {
             return Err(not_done(Error::new(
                 KL_E_JOURNAL_FULL,
                 "the journal: too many commands are unsettled; settle them (kl_command_pending)",
             )));
+        }
+        if let Log::Ledger { ledger, identity, .. } = &self.log {
+            if ledger.has_grown() && self.debt.is_empty() {
+                rules::forget_beyond(&mut self.state, ledger.limits(), &|name| identity.print(name));
+                ledger.replace(numbered(&self.state)).map_err(not_done)?;
+            }
+            return Ok(());
         }
         let (Log::File(journal), Some(pass)) = (&mut self.log, pass) else { return Ok(()) };
         // Counted only when it may matter.
@@ -1309,7 +1395,8 @@ impl Claim<'_> {
                 .map_err(|refusal| book.refused(&self.id, refusal))?;
             book.record(pass, Record::Sent(sent))?;
             Ok(match &mut book.log {
-                Log::File(journal) => journal.sync_handle(),
+                Log::File(journal) => journal.sync_handle().map(Unsynced::File),
+                Log::Ledger { ledger, .. } => Unsynced::of(ledger),
                 Log::Memory { .. } => None,
             })
         })?;
@@ -1577,7 +1664,11 @@ fn forgotten_act() -> Act {
 }
 
 fn lines(state: &State) -> Vec<String> {
-    rules::snapshot(state).into_iter().map(|(n, record)| record.to_json(n)).collect()
+    numbered(state).into_iter().map(|(_, line)| line).collect()
+}
+
+fn numbered(state: &State) -> Vec<(u64, String)> {
+    rules::snapshot(state).into_iter().map(|(n, record)| (n, record.to_json(n))).collect()
 }
 
 fn small(ms: u64) -> u32 {

@@ -4,6 +4,7 @@
 //! - `rules` says what a command may become. Pure.
 //! - `record` is what is written of it, typed.
 //! - `book` holds the state, the lock and the log, and pays what could not be written.
+//! - [`ledger`] is what a program keeps the records in that has a database.
 
 use crate::error::{Advice, Error, Outcome};
 use crate::model::*;
@@ -11,6 +12,7 @@ use crate::status::*;
 use std::path::PathBuf;
 
 pub(crate) mod book;
+pub mod ledger;
 pub mod record;
 pub mod rules;
 mod tries;
@@ -19,6 +21,8 @@ mod tries;
 mod book_tests;
 #[cfg(test)]
 mod later_tests;
+#[cfg(all(test, feature = "ledger"))]
+mod ledger_tests;
 #[cfg(test)]
 mod rules_tests;
 #[cfg(test)]

@@ -42,6 +42,15 @@ impl Identity {
         Identity { installation, secret, print_key, epoch, marks, prints }
     }
 
+    /// The one that a program keeps elsewhere than in a folder.
+    pub(crate) fn of_secret(kept: &[u8; 32]) -> Identity {
+        let kept = key(kept);
+        let part = |purpose: &[u8]| keyed(&kept, purpose, "");
+        let mut installation = [0; 16];
+        installation.copy_from_slice(&part(b"installation")[..16]);
+        Identity::new(installation, part(b"secret"), part(b"print key"), 1)
+    }
+
     /// Public: which installation this is.
     pub(crate) fn installation(&self) -> &[u8; 16] {
         &self.installation

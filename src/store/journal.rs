@@ -109,6 +109,13 @@ pub(crate) struct Synced {
     now: Option<Status>,
 }
 
+impl Synced {
+    /// What made records durable was no file of ours, and took this long.
+    pub(crate) fn elsewhere(took: Duration) -> Synced {
+        Synced { took: Some(took), now: None }
+    }
+}
+
 /// How a journal does.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Info {
