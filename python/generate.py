@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes kiosklink/_abi.py and kiosklink/enums.py from include/kiosklink.h.
+"""Writes kiosklink/_abi.py and kiosklink/enums.py from include/kiosklink.h, and kiosklink/_texts.py from src/codes.tsv.
 
     python3 python/generate.py            writes them
     python3 python/generate.py --check    says what differs, exit code 1 if anything does
@@ -16,6 +16,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 HEADER = os.path.join(HERE, os.pardir, "include", "kiosklink.h")
+CODES = os.path.join(HERE, os.pardir, "src", "codes.tsv")
 
 # The sets of numbers that become enumerations, and what each is about. A set's type in C, its constants and its
 # class have one name: kl_door_state, KL_DOOR_STATE_OPEN, DoorState.OPEN. How much is logged is said in logging's numbers.
@@ -305,18 +306,48 @@ def enums(header: Header) -> str:
     return "\n".join(out) + "\n"
 
 
+def plain(text: str) -> str:
+    """A sentence without Markdown."""
+    return re.sub(r"[`*]", "", re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text))
+
+
+def texts(table: str) -> str:
+    """The text of kiosklink/_texts.py: what each code means and what is done about it, in both languages."""
+    out = [
+        '"""What the codes mean. Written by generate.py from src/codes.tsv; do not edit."""',
+        "",
+        "from typing import Dict, Tuple",
+        "",
+        '"""By the name in C: what it means and what is done about it, in English, and both in Chinese."""',
+        "TEXTS: Dict[str, Tuple[str, str, str, str]] = {",
+    ]
+    for line in table.splitlines():
+        if not line or line.startswith("#"):
+            continue
+        name, _, _, meaning, cure, meaning_zh, cure_zh = line.split("\t")
+        out += ['    "%s": (' % name]
+        for text in (meaning, cure, meaning_zh, cure_zh):
+            out += ['        "%s",' % plain(text).replace("\\", "\\\\").replace('"', '\\"')]
+        out += ["    ),"]
+    return "\n".join(out + ["}", ""])
+
+
+def read(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
 def outputs(text: str) -> Dict[str, str]:
     """The files that belong to a header, by their name in the package."""
     header = parse(text)
-    return {"_abi.py": abi(header), "enums.py": enums(header)}
+    return {"_abi.py": abi(header), "enums.py": enums(header), "_texts.py": texts(read(CODES))}
 
 
 def main(arguments: List[str]) -> int:
     if arguments not in ([], ["--check"]):
         sys.stderr.write("use: generate.py [--check]\n")
         return 64
-    with open(HEADER, encoding="utf-8") as file:
-        wanted = outputs(file.read())
+    wanted = outputs(read(HEADER))
     differs = 0
     for name, text in wanted.items():
         path = os.path.join(HERE, "kiosklink", name)

@@ -1,5 +1,6 @@
 //! The one error type: what a caller in front of a shut door needs to know.
 
+pub(crate) use crate::status::default_advice;
 use crate::status::kl_status;
 use std::fmt;
 
@@ -165,35 +166,6 @@ fn tidy(mut text: String, longest: usize) -> String {
         text = text.replace(char::is_control, " ");
     }
     text
-}
-
-pub(crate) fn default_advice(status: kl_status) -> Advice {
-    use crate::status::*;
-    match status {
-        KL_E_CANCELLED
-        | KL_E_DNS
-        | KL_E_CONNECT
-        | KL_E_LOST
-        | KL_E_TIMEOUT_DNS..=KL_E_TIMEOUT_REPLY
-        | KL_E_HTTP
-        | KL_E_RATE_LIMIT
-        | KL_E_OFFLINE
-        | KL_E_NOT_READY
-        | KL_E_TIMESTAMP
-        | KL_E_STALE
-        | KL_E_RESOURCE
-        | KL_E_PENDING
-        | KL_E_JOURNAL_BUSY
-        | KL_E_TOO_EARLY
-        | KL_E_CODE_TRIES
-        | KL_E_BUSY => Advice::Retry,
-        KL_E_UNSETTLED | KL_E_IN_FLIGHT | KL_E_BLOCKED | KL_E_DUPLICATE => Advice::AskFirst,
-        KL_E_UNKNOWABLE | KL_E_NOT_MOVED | KL_E_JOURNAL_DAMAGED | KL_E_JOURNAL_MISSING
-        | KL_E_JOURNAL_OLDER | KL_E_JOURNAL_COPIED => Advice::CallPerson,
-        KL_OK | KL_E_KEPT | KL_E_PLATFORM | KL_E_NOT_FOUND | KL_E_OUT_OF_STOCK => Advice::None,
-        KL_E_CODE_USED | KL_E_CODE_EXPIRED | KL_E_ORDER_STATE => Advice::None,
-        _ => Advice::Fix,
-    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 //!   time with the RTC at 1970.
 //! - [`cancel`] gives a call up, wherever it waits.
 //! - `process` knows which process this is, and keeps what its clients share.
+//! - [`wording`] says what the codes mean, in English and in Chinese, for a program that shows it to people.
 //! - [`config`], [`error`], [`status`], [`log`] and [`json`] are used by all of them.
 
 #![deny(unsafe_op_in_unsafe_fn)]
@@ -48,3 +49,4 @@ mod text;
 pub mod time;
 mod token;
 pub mod transport;
+pub mod wording;

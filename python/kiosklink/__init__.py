@@ -17,6 +17,7 @@ from typing import Optional
 from . import _abi, _native, errors
 from ._log import disable_logging, enable_logging
 from ._native import Time, load_library
+from ._texts import TEXTS
 from ._version import VERSION as __version__
 from .client import Client, Event, Items
 from .connection import HttpConnection, HttpStep
@@ -90,6 +91,30 @@ def status_name(status: int) -> str:
     return _native.string(_native.library().function("kl_status_name")(_native.i32(status, "status")))
 
 
+def _text(name: str, column: int, language: str) -> str:
+    return TEXTS.get(name, ("",) * 4)[column + (2 if language.startswith("zh") else 0)]
+
+
+def status_text(status: int, language: str = "en") -> str:
+    """What a code means, in English or ("zh", "zh_CN.UTF-8") in Chinese; "" for a number that this version does not know."""
+    return _text(status_name(status), 0, language)
+
+
+def status_help(status: int, language: str = "en") -> str:
+    """What the program, or the person at the device, does about a code."""
+    return _text(status_name(status), 1, language)
+
+
+def outcome_text(outcome: Outcome, language: str = "en") -> str:
+    """What an outcome means; "" for none."""
+    return _text("KL_" + Outcome(outcome).name, 0, language)
+
+
+def advice_text(advice: Advice, language: str = "en") -> str:
+    """What an advice means."""
+    return _text("KL_ADVICE_" + Advice(advice).name, 0, language)
+
+
 def set_time(time: Optional[Time]) -> None:
     """Hands in a time that is trusted more than the device's clock (GPS, modem, NTP); ``None`` forgets it.
 
@@ -147,12 +172,16 @@ __all__ = [
     "Visit",
     "__version__",
     "abi_version",
+    "advice_text",
     "build_info",
     "disable_logging",
     "enable_logging",
     "load_library",
+    "outcome_text",
     "set_time",
+    "status_help",
     "status_name",
+    "status_text",
     "version",
 ]
 __all__ += errors.__all__

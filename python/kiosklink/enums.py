@@ -491,22 +491,22 @@ class Status(_Open):
     """The handle was made before a fork and belongs to the parent process."""
 
     RETIRED = 6
-    """The client was retired after an internal error; free it and make a new one."""
+    """The client was retired after an internal error."""
 
     INTERNAL = 7
-    """A bug in kiosklink. The client it happened in is retired; others go on."""
+    """A bug in kiosklink was caught. The client it happened in is retired; others go on."""
 
     UNSUPPORTED = 8
-    """The platform has no such call; nothing was sent."""
+    """The platform has no such call; nothing was sent. Or the platform says that it does not know the method."""
 
     BUSY = 9
-    """Not now, and nothing was sent: another command is under way at the same door, for the same code or for the same
-    order; or codes are being made for the same cabinet; or an event of the callback connection waits for its reply,
-    or the same callback on another one; or the call comes from inside the log callback; or there are as many jobs as
-    may be."""
+    """Not now, and nothing was sent. Another command is under way at the same door, for the same code or for the same
+    order; the message names it. Or codes are being made for the same cabinet. Or an event of the callback connection
+    waits for its reply, or the same callback does on another connection. Or kl_set_log was called inside the log
+    callback. Or as many jobs as may be wait, run, or were not taken."""
 
     RESOURCE = 10
-    """The system refused memory, a thread or a file descriptor."""
+    """The system refused memory, a thread or a file descriptor; or more than 131072 handles are alive."""
 
     PLATFORM_NAME = 100
     """No such platform; the message suggests the nearest."""
@@ -518,7 +518,7 @@ class Status(_Open):
     """The value of a key is not of its form."""
 
     CONFIG_MISSING = 103
-    """A key that this platform or this call needs is not set."""
+    """A key that this platform or this call needs is not set. Commands need state_dir."""
 
     CONFIG_FILE = 104
     """The JSON file of accounts cannot be read, is not of its form, or has no such account."""
@@ -530,7 +530,8 @@ class Status(_Open):
     """The client certificate or its key cannot be read, does not parse, or the two do not match."""
 
     CANCELLED = 200
-    """Ended by kl_client_cancel or kl_client_free."""
+    """Ended by kl_client_cancel or kl_client_free. As the status of a command: it is *not done*, and nothing
+    failed."""
 
     DNS = 201
     """The platform's name has no address."""
@@ -581,8 +582,7 @@ class Status(_Open):
     """The server wants a client certificate, or does not accept ours."""
 
     CLOCK = 307
-    """The device's clock is far past the certificate's end and nothing confirms it: set the clock, or hand in a
-    trusted time with kl_set_time."""
+    """The device's clock is far past the certificate's end and nothing confirms it."""
 
     HTTP = 400
     """An HTTP status that is no answer of the platform: a redirect, a captive portal, a server error."""
@@ -591,13 +591,13 @@ class Status(_Open):
     """The answer is not of the platform's form; the message says where."""
 
     TOO_LARGE = 402
-    """The answer is larger than max_reply_bytes."""
+    """The answer is larger than max_reply_bytes, or its head is larger than 16 KiB."""
 
     RATE_LIMIT = 403
     """The platform asks for fewer calls; see retry_after_ms."""
 
     PLATFORM = 500
-    """The platform refused; see platform_code and platform_message."""
+    """The platform refused for a reason that has no code here; see platform_code and platform_message."""
 
     AUTH = 501
     """The platform does not accept the credentials or the signature."""
@@ -621,12 +621,12 @@ class Status(_Open):
     """Nothing left of the goods."""
 
     TIMESTAMP = 508
-    """The signature's time was outside the platform's window. The platform's time has been learned: the next call
-    uses it."""
+    """The signature's time was outside the platform's window. If the answer carried a time, it has been learned and
+    the next call uses it."""
 
     CODE_USED = 520
-    """The pickup code was used before. *Not done* if another request is proved to have used it; *unknown* if it may
-    have been this one."""
+    """The pickup code was used before. *Not done*: another request is proved to have used it. *Unknown*: it may have
+    been this one."""
 
     CODE_EXPIRED = 521
     """The pickup code has expired."""
@@ -638,36 +638,36 @@ class Status(_Open):
     """The account itself is expired, not verified, or closed; its owner must act."""
 
     DUPLICATE = 524
-    """Your own number was used before: the thing may exist already."""
+    """Your own number was used before: the order or code may exist already."""
 
     TOKEN = 525
     """A person must renew the credentials: the shop's authorisation or the user's access token has ended."""
 
     CODE_TRIES = 526
-    """Too many wrong codes in a short time; nothing was sent. retry_after_ms says when the next one is taken."""
+    """Too many wrong codes at this cabinet in a short time (code_tries_per_minute); nothing was sent or written, *not
+    done*."""
 
     REQUEST_ID = 600
-    """This request_id was already used for another act, or is settled the other way. Nothing was sent."""
+    """This request_id was already used for another act, or is settled the other way; nothing was sent."""
 
     STALE = 601
-    """The command's time to live passed before it could be sent, or a job's start_within_ms before it was begun;
-    nothing was sent."""
+    """The command's time to live passed before it could be sent (also its send_within_ms), or a job's start_within_ms
+    before it was begun; nothing was sent."""
 
     IN_FLIGHT = 602
-    """The command with this request_id is under way, on another thread or in another process; or this process was
-    taken for dead, and its command is in other hands."""
+    """The command with this request_id is under way on another thread or in another process; or this process was
+    taken for dead and its command is in other hands. Nothing was sent this time."""
 
     UNSETTLED = 603
-    """What became of an earlier command of this name is not known; nothing was sent. Look at the order, or let a
-    person look at the door."""
+    """What became of the command is not known; nothing was sent this time."""
 
     BLOCKED = 604
-    """Another command at the same door, for the same code or for the same order is not settled; the message names it.
-    Nothing was sent. With retry_after_ms the door alone is the reason, and is free after that time."""
+    """What became of another command at the same door, for the same code or of the same order is not known; the
+    message names it. Nothing was sent, *not done*."""
 
     PENDING = 605
-    """The time was up before the platform reported what the machine did. Of kl_task_next: no job has ended, and some
-    will."""
+    """kl_command_wait: the time was up before it was known what the machine did. kl_task_next: no job has ended, and
+    some will."""
 
     NOT_MOVED = 606
     """The platform took the command, but the machine did not do it: the door never opened, or nothing was pushed
@@ -681,32 +681,33 @@ class Status(_Open):
     is taken at any time."""
 
     REQUEST_TOO_OLD = 609
-    """The request_id was issued by this library so long ago that its outcome is not kept any more; nothing was
-    sent."""
+    """kl_request_id_new issued this name so long ago that its outcome may have been forgotten; nothing was sent,
+    *unknown*."""
 
     JOURNAL = 610
-    """The journal cannot be read or written; see os_errno. Nothing was sent."""
+    """The journal cannot be read or written, see os_errno; or this process lost it in an internal error. Nothing was
+    sent."""
 
     JOURNAL_FULL = 611
-    """The disk is full, or so many commands are unsettled that the journal is. Nothing was sent."""
+    """The disk is full, or unsettled commands fill the journal; nothing was sent."""
 
     JOURNAL_READ_ONLY = 612
-    """The journal's file system is read-only. Nothing was sent."""
+    """The journal's file system is read-only; nothing was sent."""
 
     JOURNAL_OWNER = 613
-    """The journal belongs to another user. Nothing was sent."""
+    """The journal belongs to another user; nothing was sent."""
 
     JOURNAL_VERSION = 614
-    """The journal has another format version than this library's. Nothing was sent."""
+    """A library with another format version wrote the journal; nothing was sent."""
 
     JOURNAL_DAMAGED = 615
     """The journal is damaged in its middle. Nothing is sent before kl_journal_repair."""
 
     JOURNAL_BUSY = 616
-    """Another process holds the journal's lock and does not let go. Nothing was sent."""
+    """Another process holds the journal's lock and does not let go; nothing was sent."""
 
     JOURNAL_MISSING = 617
-    """The journal is gone, but something else remembers that there was one. Nothing is sent before
+    """The journal is gone, but something beside it remembers that there was one. Nothing is sent before
     kl_journal_adopt."""
 
     JOURNAL_OLDER = 618
@@ -716,12 +717,12 @@ class Status(_Open):
     """The journal was made on another machine: a copied card or folder. Nothing is sent before kl_journal_adopt."""
 
     STATE_DIR = 620
-    """The state_dir cannot keep a journal: others can write to it, or its file system has no locks or no sync.
-    Nothing was sent."""
+    """state_dir cannot keep a journal: others can write to it, or its file system has no locks or no sync. There is
+    no client."""
 
     KEPT = 630
-    """Nothing was sent yet: the library keeps the command (send_within_ms) and sends it by itself. Do nothing, and do
-    not repeat it under another name."""
+    """No byte of this payment report, refund or appeal could leave; the library keeps it (send_within_ms) and sends
+    it by itself. *Unknown* until then."""
 
     EVENT_SIGNATURE = 700
     """The callback's signature is wrong or missing."""
@@ -730,4 +731,5 @@ class Status(_Open):
     """The callback is not of the platform's form; the message says where."""
 
     EVENT_TIME = 702
-    """The callback's timestamp is too old or too far ahead."""
+    """The callback's timestamp is too old or too far ahead: Yopoint a day, its payment pages 60 s; Youzan eight
+    days."""

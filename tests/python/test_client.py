@@ -508,6 +508,17 @@ class Errors(Case):
             name = "KL_OK" if status == Status.OK else "KL_E_" + status.name
             self.assertEqual(kiosklink.status_name(status), name)
 
+    def test_every_code_has_its_texts_in_both_languages(self):
+        for status in Status:
+            for text in (kiosklink.status_text, kiosklink.status_help):
+                self.assertTrue(text(status) and text(status).isascii(), status)
+                self.assertTrue(text(status, "zh") and not text(status, "zh_CN.UTF-8").isascii(), status)
+                self.assertFalse(set("`*[") & set(text(status) + text(status, "zh")), status)
+        self.assertEqual(kiosklink.status_text(99999, "zh"), "")
+        self.assertEqual(kiosklink.outcome_text(Outcome.NOT_DONE, "zh"), "未执行：没有发生，以后也不会发生。")
+        self.assertEqual(kiosklink.outcome_text(Outcome.NONE), "")
+        self.assertEqual(kiosklink.advice_text(Advice.RETRY), "Trying again is safe.")
+
 
 class Settings(Case):
     def test_keywords_are_the_keys(self):

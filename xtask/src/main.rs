@@ -7,6 +7,7 @@ use std::{env, fs};
 
 mod api;
 mod arrange;
+mod codes;
 mod compare;
 mod header;
 mod layout;
@@ -15,7 +16,7 @@ mod nodes;
 mod platforms;
 
 const HELP: &str = "\
-xtask header           write include/kiosklink.h, abi/exports.txt, abi/kiosklink.map, abi/layout.json, docs/api.md and docs/man from the Rust sources
+xtask header           write src/status.rs, include/*.h, abi/exports.txt, abi/kiosklink.map, abi/layout.json, docs/api.md and docs/man from the Rust sources
 xtask header --check   fail if one of them differs from what the sources say, or breaks what was promised
 xtask baseline         promise what abi/layout.json says under this ABI number: write abi/baseline-N.json
 xtask platforms        run the tests that tests/platforms.tsv names; fail if what it lists is not exercised";
@@ -47,7 +48,46 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// What the table of codes makes, which cbindgen and the pages then read.
+fn of_codes(check: bool) -> Result<(), String> {
+    let read = |path: &str| fs::read_to_string(root().join(path)).map_err(|e| format!("{path}: {e}"));
+    let codes = codes::read(&read("src/codes.tsv")?)?;
+    let status = codes::between(
+        &read("src/status.rs")?,
+        "// What follows is made of src/codes.tsv by `make header`.\n",
+        "\n// To here.\n",
+        &codes::status(&codes),
+    )?;
+    let page = codes::between(
+        &read("docs/errors.md")?,
+        "| code | number | what it means | advice | what the firmware does |\n|---|---|---|---|---|\n",
+        "\n## Other languages\n",
+        &codes::page(&codes),
+    )?;
+    let files = [
+        ("src/status.rs", status),
+        ("docs/errors.md", page),
+        ("include/kiosklink_text.h", codes::header(&codes)),
+    ];
+    files.into_iter().try_for_each(|(path, text)| put(path, &text, check))
+}
+
+/// Writes a file if it differs, or says that it does.
+fn put(path: &str, text: &str, check: bool) -> Result<(), String> {
+    let file = root().join(path);
+    if fs::read_to_string(&file).unwrap_or_default() == text {
+        return Ok(());
+    }
+    if check {
+        return Err(format!("{path} is not what the sources say; run `make header` and commit it"));
+    }
+    fs::write(&file, text).map_err(|e| format!("{path}: {e}"))?;
+    println!("wrote {path}");
+    Ok(())
+}
+
 fn written(check: bool) -> Result<(), String> {
+    of_codes(check)?;
     let header::Texts { header, marked, order } = header::generate(&root())?;
     let functions = header::functions(&header);
     let mut exports = String::new();
@@ -79,16 +119,7 @@ fn written(check: bool) -> Result<(), String> {
     ];
     let files = files.map(|(path, text)| (path.to_owned(), text));
     for (path, text) in files.into_iter().chain(pages) {
-        let file = root().join(&path);
-        let old = fs::read_to_string(&file).unwrap_or_default();
-        if old == text {
-            continue;
-        }
-        if check {
-            return Err(format!("{path} is not what the sources say; run `make header` and commit it"));
-        }
-        fs::write(&file, text).map_err(|e| format!("{path}: {e}"))?;
-        println!("wrote {path}");
+        put(&path, &text, check)?;
     }
     match broken.is_empty() {
         true => Ok(()),
