@@ -1,7 +1,9 @@
 //! Reads the command line by the table.
 
+use crate::lang::t;
 use crate::out::{Stop, quoted};
 use crate::table::{ACCOUNT, ALWAYS, Account, Flag, JSON, VERBS, Verb};
+use crate::tr;
 use kiosklink::config::{Config, KEYS};
 use kiosklink::error::{Error, Result as Answer};
 use kiosklink::log::Masked;
@@ -63,16 +65,16 @@ pub fn parse(given: impl Iterator<Item = String>) -> Result<Wish, String> {
                 None => (long.replace('_', "-"), None),
             };
             let value = match takes_value(&name) {
-                None => return Err(format!("unknown argument --{name}; --help lists the known ones")),
-                Some(false) if inline.is_some() => return Err(format!("--{name} takes no value")),
+                None => return Err(tr!("unknown argument --{}; --help lists the known ones", name)),
+                Some(false) if inline.is_some() => return Err(tr!("--{} takes no value", name)),
                 Some(false) => None,
                 Some(true) => {
-                    Some(inline.or_else(|| given.next()).ok_or_else(|| format!("--{name} needs a value"))?)
+                    Some(inline.or_else(|| given.next()).ok_or_else(|| tr!("--{} needs a value", name))?)
                 }
             };
             flags.push((name, value));
         } else {
-            return Err(format!("unknown argument {word}; --help lists the known ones"));
+            return Err(tr!("unknown argument {}; --help lists the known ones", word));
         }
     }
     if flags.iter().any(|(n, _)| n == "version") {
@@ -88,13 +90,13 @@ pub fn parse(given: impl Iterator<Item = String>) -> Result<Wish, String> {
             return Ok(Wish::Help(None));
         }
         let known: Vec<String> = match words.first() {
-            None => return Err("say what to do; --help lists what there is".into()),
+            None => return Err(tr!("say what to do; --help lists what there is")),
             Some(first) => VERBS.iter().filter(|v| v.words[0] == first).map(|v| v.words.join(" ")).collect(),
         };
         if known.is_empty() {
-            return Err(format!("unknown command {}; --help lists the known ones", words.join(" ")));
+            return Err(tr!("unknown command {}; --help lists the known ones", words.join(" ")));
         }
-        return Err(format!("{}: which of {}?", words.join(" "), known.join(", ")));
+        return Err(tr!("{}: which of {}?", words.join(" "), known.join(", ")));
     };
     if helps {
         return Ok(Wish::Help(Some(verb)));
@@ -102,14 +104,14 @@ pub fn parse(given: impl Iterator<Item = String>) -> Result<Wish, String> {
     let args = words.split_off(used);
     let name = verb.words.join(" ");
     if let Some(missing) = verb.args.get(args.len()).filter(|a| a.needed) {
-        return Err(format!("{name} needs {}: {}", missing.name, missing.doc));
+        return Err(tr!("{} needs {}: {}", name, missing.name, t(missing.doc)));
     }
     if let Some(more) = args.get(verb.args.len()) {
-        return Err(format!("{name} does not know what to do with {}", quoted(more)));
+        return Err(tr!("{} takes no more arguments: {}", name, quoted(more)));
     }
     for (flag, _) in &flags {
         if !flags_of(verb).any(|f| f == *flag) {
-            return Err(format!("{name} has no --{flag}; kiosklink help {name} lists what it has"));
+            return Err(tr!("{} has no --{}; kiosklink help {} lists what it has", name, flag, name));
         }
     }
     let flags = flags.into_iter().map(|(n, v)| (n, v.unwrap_or_default())).collect();
@@ -201,7 +203,7 @@ impl Given {
             None => Ok(default),
             Some(text) => text
                 .parse()
-                .map_err(|_| Stop::Usage(format!("--{name} takes a whole number, not {}", quoted(text)))),
+                .map_err(|_| Stop::Usage(tr!("--{} takes a whole number, not {}", name, quoted(text)))),
         }
     }
 
@@ -210,8 +212,9 @@ impl Given {
         match self.get(name) {
             None => Ok(default),
             Some(text) => parse_time(text).ok_or_else(|| {
-                Stop::Usage(format!(
-                    "--{name} takes a time like 2026-01-31, 2026-01-31T12:00:00Z or Unix seconds, not {}",
+                Stop::Usage(tr!(
+                    "--{} takes a time like 2026-01-31, 2026-01-31T12:00:00Z or Unix seconds, not {}",
+                    name,
                     quoted(text)
                 ))
             }),
@@ -237,7 +240,7 @@ impl Given {
     pub fn config_of(&self, account: Option<&str>) -> Result<Config, Stop> {
         let mut config = match (self.get("accounts"), self.get("platform")) {
             (Some(_), Some(_)) => {
-                return Err(Stop::Usage("--accounts and --platform exclude each other".into()));
+                return Err(Stop::Usage(tr!("--accounts and --platform exclude each other")));
             }
             (Some(file), None) => Config::load(file, account)?,
             (None, Some(platform)) => Config::new(platform)?,
@@ -245,7 +248,7 @@ impl Given {
                 Config::load(DEFAULT_ACCOUNTS, account)?
             }
             (None, None) => {
-                return Err(Stop::Usage(format!(
+                return Err(Stop::Usage(tr!(
                     "{} needs --accounts FILE, or --platform NAME with its settings",
                     self.verb.words.join(" ")
                 )));
@@ -276,9 +279,9 @@ impl Given {
         } else if self.has("secrets-in-arguments") {
             return Ok(value.to_owned());
         } else {
-            return Err(Stop::Usage(format!(
-                "--{flag} is a secret, and every user of the device can read the arguments: give @FILE, or - for the \
-                 standard input (--secrets-in-arguments permits it all the same)"
+            return Err(Stop::Usage(tr!(
+                "--{} is a secret, and every user of the device can read the arguments: give @FILE, or - for the standard input (--secrets-in-arguments permits it all the same)",
+                flag
             )));
         };
         let text = String::from_utf8(text)

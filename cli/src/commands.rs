@@ -1,10 +1,12 @@
 //! `kiosklink pending`, `visits`, `refusals`, `adopt`, `repair` and `evidence`: what the journal remembers.
 
 use crate::args::Given;
+use crate::lang::t;
 use crate::out::{
     Cell, Done, Row, Stop, Table, card, error_json, exit_code, json_of, name_of, note, outcome_word, quoted,
     say, say_of_command,
 };
+use crate::tr;
 use crate::verbs::{order_row, source_word, system_ms, word};
 use kiosklink::client::Client;
 use kiosklink::command::{Act, Command, CommandFilter, SettledBy};
@@ -76,9 +78,9 @@ pub fn row(c: &Command) -> Row {
 fn client(given: &Given) -> Result<(Config, Client), Stop> {
     let config = given.config()?;
     if config.get("state_dir").is_none_or(|dir| dir == "none") {
-        return Err(Stop::Usage(
-            "the account has no state_dir: commands are remembered only by the process that sent them".into(),
-        ));
+        return Err(Stop::Usage(tr!(
+            "the account has no state_dir: commands are remembered only by the process that sent them"
+        )));
     }
     let client = Client::new(&config)?;
     Ok((config, client))
@@ -92,11 +94,8 @@ pub fn list(given: &Given) -> Done {
     for command in client.commands_list(0, filter)? {
         table.add(row(&command), "")?;
     }
-    table.finish(if given.has("all") {
-        "commands are remembered"
-    } else {
-        "commands are unknown or under way"
-    })
+    let all = given.has("all");
+    table.finish(if all { t("commands are remembered") } else { t("commands are unknown or under way") })
 }
 
 /// `kiosklink visits list`
@@ -141,7 +140,7 @@ pub fn visit_close(given: &Given) -> Done {
     if given.json() {
         say(&Writer::new().raw("ok", "true").text("visit_id", &visit).take())?;
     } else {
-        say(&format!("{visit} is closed. Its commands stay as they are."))?;
+        say(&tr!("{} is closed. Its commands do not change.", visit))?;
     }
     Ok(0)
 }
@@ -199,15 +198,15 @@ pub fn settle(given: &Given) -> Done {
         "done" => Outcome::Done,
         "not-done" | "not_done" => Outcome::NotDone,
         other => {
-            return Err(Stop::Usage(format!("pending settle takes done or not-done, not {}", quoted(other))));
+            return Err(Stop::Usage(tr!("pending settle takes done or not-done, not {}", quoted(other))));
         }
     };
     let note = given.get("note").unwrap_or("").trim();
     if given.has("overrule") && given.has("sensor") {
-        return Err(Stop::Usage("a sensor overrules nothing: --overrule is a person's word".into()));
+        return Err(Stop::Usage(tr!("a sensor overrules nothing: --overrule is a person's word")));
     }
     if given.has("overrule") && note.is_empty() {
-        return Err(Stop::Usage("--overrule needs --note: how do you know that the request is gone?".into()));
+        return Err(Stop::Usage(tr!("--overrule needs --note: how do you know that the request is gone?")));
     }
     let (_, client) = client(given)?;
     let id = given.arg(0);
@@ -226,7 +225,7 @@ pub fn settle(given: &Given) -> Done {
 fn agreed(given: &Given, question: &str) -> Result<String, Stop> {
     let note = given.get("note").unwrap_or("").trim().to_owned();
     if note.is_empty() {
-        return Err(Stop::Usage(format!(
+        return Err(Stop::Usage(tr!(
             "{} needs --note: who decides, and how do they know?",
             given.verb.words.join(" ")
         )));
@@ -235,7 +234,7 @@ fn agreed(given: &Given, question: &str) -> Result<String, Stop> {
         return Ok(note);
     }
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        return Err(Stop::Usage(format!("{question} --yes says yes.")));
+        return Err(Stop::Usage(tr!("{} --yes says yes.", question)));
     }
     // Nothing is lost if it cannot be asked: no answer is no.
     let _ = write!(io::stderr(), "{question} [yes/no] ");
@@ -244,7 +243,7 @@ fn agreed(given: &Given, question: &str) -> Result<String, Stop> {
     if answer.trim().eq_ignore_ascii_case("yes") {
         return Ok(note);
     }
-    Err(Stop::Usage("nothing was changed".into()))
+    Err(Stop::Usage(tr!("nothing was changed")))
 }
 
 /// `kiosklink adopt`
@@ -260,9 +259,9 @@ pub fn adopt(given: &Given) -> Done {
     let what = if before.trouble_words.is_empty() { "it is in trouble" } else { &before.trouble_words };
     let note = agreed(
         given,
-        &format!(
-            "The journal: {what}. What it knew of commands is lost: a request_id from there would be sent again. \
-             Look at the doors and the codes of the last commands first. Adopt it?"
+        &tr!(
+            "The journal: {}. What it knew of commands is lost: a request_id from there would be sent again. Look at the doors and the codes of the last commands first. Adopt it?",
+            what
         ),
     )?;
     client.journal_adopt(&note)?;
@@ -272,7 +271,7 @@ pub fn adopt(given: &Given) -> Done {
         w.raw("ok", "true").text("installation", &after.installation).int("epoch", after.epoch.into());
         say(&w.finish())?;
     } else {
-        say(&format!("Adopted: installation {}, epoch {}.", after.installation, after.epoch))?;
+        say(&tr!("Adopted: installation {}, epoch {}.", after.installation, after.epoch))?;
     }
     Ok(0)
 }
@@ -286,9 +285,8 @@ pub fn repair(given: &Given) -> Done {
     }
     agreed(
         given,
-        &format!(
-            "The journal is damaged: {}. It is put aside, and what can be read of it is kept; a request_id from the \
-             damaged part would be sent again. Look at the doors and the codes of the last commands first. Repair it?",
+        &tr!(
+            "The journal is damaged: {}. It is put aside, and what can be read of it is kept; a request_id from the damaged part would be sent again. Look at the doors and the codes of the last commands first. Repair it?",
             before.damage
         ),
     )?;
@@ -296,7 +294,7 @@ pub fn repair(given: &Given) -> Done {
     if given.json() {
         say(&Writer::new().raw("ok", "true").text("aside", &aside).take())?;
     } else {
-        say(&format!("Repaired. The damaged file is {aside}."))?;
+        say(&tr!("Repaired. The damaged file is {}.", aside))?;
     }
     Ok(0)
 }
@@ -469,7 +467,7 @@ pub fn evidence(given: &Given) -> Done {
             if given.json() {
                 say(&Writer::new().raw("ok", "true").text("output", path).take())?;
             } else {
-                say(&format!("{path} holds everything that is known of {id}. Secrets are left out."))?;
+                say(&tr!("{} holds everything that is known of {}. Secrets are left out.", path, id))?;
             }
         }
     }

@@ -8,6 +8,7 @@
 use crate::args::Given;
 use crate::names::Named;
 use crate::out::{Done, Progress, Row, Stop, json_of, note, quoted, say};
+use crate::tr;
 use crate::verbs::order_row;
 use kiosklink::client::Client;
 use kiosklink::error::{Error, Result as Answer};
@@ -95,14 +96,13 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 
 /// Exports, or goes on with it.
 pub fn run(given: &Given, client: &Client, query: &OrderQuery) -> Done {
-    let output =
-        given.get("output").ok_or_else(|| Stop::Usage("orders export needs --output FILE".into()))?;
+    let output = given.get("output").ok_or_else(|| Stop::Usage(tr!("orders export needs --output FILE")))?;
     let path = Path::new(output);
     let form = match given.get("format") {
         Some("csv") => Form::Csv,
         Some("jsonl") => Form::Lines,
         Some(other) => {
-            return Err(Stop::Usage(format!("--format takes csv or jsonl, not {}", quoted(other))));
+            return Err(Stop::Usage(tr!("--format takes csv or jsonl, not {}", quoted(other))));
         }
         None if output.ends_with(".jsonl") || output.ends_with(".json") => Form::Lines,
         None => Form::Csv,
@@ -166,7 +166,7 @@ pub fn run(given: &Given, client: &Client, query: &OrderQuery) -> Done {
             file.set_len(state.length).map_err(|e| failed(path, "cannot be cut", &e))?;
             file.seek(SeekFrom::End(0)).map_err(|e| failed(path, "cannot be continued", &e))?;
             known = numbers_in(path, form)?;
-            note(&format!("goes on behind {} orders", state.count));
+            note(&tr!("goes on behind {} orders", state.count));
             state.next = state.next.max(query.from);
             (file, state)
         }

@@ -5,8 +5,10 @@
 //! under way is answered; what was not answered yet, the platform sends again.
 
 use crate::args::Given;
+use crate::lang::t;
 use crate::out::{Done, Stop, json_of, note, say};
 use crate::signals;
+use crate::tr;
 use crate::verbs::event_row;
 use kiosklink::callback::{Bounds, Connection, NextStep, Then};
 use kiosklink::cancel::CancelToken;
@@ -136,7 +138,7 @@ fn tls(given: &Given) -> Result<Option<Arc<ServerConfig>>, Stop> {
     let (chain, key) = match (given.get("cert"), given.get("key")) {
         (None, None) => return Ok(None),
         (Some(chain), Some(key)) => (chain, key),
-        _ => return Err(Stop::Usage("listen needs --cert and --key together".into())),
+        _ => return Err(Stop::Usage(tr!("listen needs --cert and --key together"))),
     };
     let bad = |what: &str, why: String| Error::new(KL_E_CLIENT_CERT, format!("{what}: {why}"));
     let certs: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(chain)
@@ -160,7 +162,7 @@ pub fn run(given: &Given) -> Done {
     let forward = match given.get("forward") {
         None => None,
         Some(text) => {
-            let url = Url::parse(text).map_err(|why| Stop::Usage(format!("--forward {why}")))?;
+            let url = Url::parse(text).map_err(|why| Stop::Usage(tr!("--forward {}", why)))?;
             // Whoever names a plain address on this line wants it.
             let options = Options { allow_http: true, ..Options::default() };
             Some((url, Transport::new(options, Arc::new(Clock::new()))?))
@@ -201,7 +203,7 @@ pub fn run(given: &Given) -> Done {
     // So that whatever is wrong with it is said at once.
     server.connection()?;
     let scheme = if server.tls.is_some() { "https" } else { "http" };
-    note(&format!("listening at {scheme}://{address}{}", server.path.as_deref().unwrap_or("/")));
+    note(&tr!("listening at {}://{}{}", scheme, address, server.path.as_deref().unwrap_or("/")));
     for number in 0u64.. {
         let mut each =
             [listener.as_fd(), woken.as_fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
@@ -396,14 +398,14 @@ impl Server {
             };
             if !has_place {
                 // The platform comes again.
-                note(&format!("{from}: its place was needed before its request had come"));
+                note(&tr!("{}: its place was needed before its request had come", from));
                 step = connection.refuse(503);
             } else if step.then == Then::Reply {
                 (step, last) = self.answer(&mut connection, from);
             } else if let Some(why) = step.refused.as_ref().filter(|why| why.details().http_status != 0) {
                 note(&format!("{from}: {}", why.message()));
                 if why.status() == KL_E_EVENT_SIGNATURE {
-                    note("save it and ask: kiosklink sign diagnose FILE");
+                    note(t("save it and ask: kiosklink sign diagnose FILE"));
                 }
             }
             let over = step.then != Then::Read;
@@ -412,7 +414,7 @@ impl Server {
             }
             if let Err(e) = stream.write_all(&step.write).and_then(|()| stream.flush()) {
                 if has_place {
-                    note(&format!("{from}: the answer was not taken: {e}"));
+                    note(&tr!("{}: the answer was not taken: {}", from, e));
                 }
                 return last;
             }
@@ -441,7 +443,7 @@ impl Server {
             Ok(_) => self.hand_on(&line).map_err(Some),
         };
         if let Err(Some(why)) = &handed {
-            note(&format!("{from}: not handed on, the platform is asked to come again: {why}"));
+            note(&tr!("{}: not handed on, the platform is asked to come again: {}", from, why));
         }
         let (code, message) = if handed.is_ok() { (0, "SUCCESS") } else { (1, "LATER") };
         match connection.reply(code, message, None, monotonic_ms()) {

@@ -9,6 +9,7 @@ mod args;
 mod commands;
 mod doctor;
 mod export;
+mod lang;
 mod listen;
 mod manual;
 mod names;
@@ -24,8 +25,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // What is no UTF-8 is no argument of ours; the reading says so.
-    let line = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
-    let (json, done) = match args::parse(line) {
+    let line: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    lang::choose(&line);
+    let (json, done) = match args::parse(line.into_iter()) {
         Err(why) => (false, Err(Stop::Usage(why))),
         Ok(Wish::Version) => (false, say(&format!("kiosklink {}", env!("CARGO_PKG_VERSION"))).map(|()| 0)),
         Ok(Wish::Help(verb)) => (false, say(&manual::help(verb)).map(|()| 0)),
@@ -50,7 +53,7 @@ fn main() -> ExitCode {
         }
         Err(Stop::Pipe) => PIPE,
         Err(Stop::Output(why)) => {
-            note(&format!("kiosklink: the output cannot be written: {why}"));
+            note(&format!("kiosklink: {}", tr!("the output cannot be written: {}", why)));
             OUTPUT
         }
     })

@@ -1,8 +1,10 @@
 //! Help, completion and the man page, all from the table.
 
 use crate::args::{Given, flags_of, setting_flags, spelled};
-use crate::out::{Done, Stop, quoted, say};
+use crate::lang::t;
+use crate::out::{Done, Stop, columns, padded, quoted, say, width, wrapped};
 use crate::table::{ACCOUNT, ALWAYS, Account, EXITS, Flag, JSON, VERBS, Verb};
+use crate::tr;
 use kiosklink::config::KEYS;
 
 /// The line of a command with its arguments.
@@ -18,32 +20,24 @@ fn spelling(flag: &Flag) -> String {
     if flag.value.is_empty() { format!("--{}", flag.name) } else { format!("--{} {}", flag.name, flag.value) }
 }
 
-/// Breaks a text into lines below an indentation.
-fn wrap(text: &str, indent: usize) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let last = lines.last_mut().map(|l| l.chars().count()).unwrap_or(0);
-        match lines.last_mut() {
-            Some(line) if last == 0 || last + 1 + word.chars().count() + indent <= 100 => {
-                line.push_str(if last == 0 { "" } else { " " });
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.join(&format!("\n{}", " ".repeat(indent)))
+/// A text of the table as one line.
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// A text of the table in the chosen language, in lines below an indentation.
+fn wrap(text: &str, indent: usize) -> String {
+    let text = one_line(text);
+    wrapped(&format!("{}{}", " ".repeat(indent), t(&text)), indent, width()).trim_start().to_owned()
+}
+
+/// Names beside what they mean, or above it where the terminal is narrow.
 fn listed(text: &mut String, rows: &[(String, &str)]) {
-    let wide = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(28);
+    let most = if width() < 70 { 2 } else { 28 };
+    let wide = rows.iter().map(|(name, _)| columns(name)).max().unwrap_or(0).min(most);
     for (name, doc) in rows {
-        let gap =
-            if name.chars().count() > wide { format!("\n{}", " ".repeat(wide + 4)) } else { String::new() };
-        text.push_str(&format!(
-            "  {name:wide$}{gap}{}{}\n",
-            if gap.is_empty() { "  " } else { "" },
-            wrap(doc, wide + 4)
-        ));
+        let gap = if columns(name) > wide { format!("\n{}", " ".repeat(wide + 4)) } else { "  ".into() };
+        text.push_str(&format!("  {}{gap}{}\n", padded(name, wide), wrap(doc, wide + 4)));
     }
 }
 
@@ -62,10 +56,13 @@ fn other_names(verb: &'static Verb) -> String {
 pub fn help(verb: Option<&'static Verb>) -> String {
     let mut text = String::new();
     let Some(verb) = verb else {
-        text.push_str("kiosklink: asks a vendor's cloud from this device, as the firmware would\n\n");
+        text.push_str(&format!(
+            "kiosklink: {}\n\n",
+            t("asks a vendor's cloud from this device, as the firmware would")
+        ));
         text.push_str("  kiosklink COMMAND [--accounts FILE] [--account NAME] [--json] ...\n\n");
         listed(&mut text, &VERBS.iter().map(|v| (v.words.join(" "), v.doc)).collect::<Vec<_>>());
-        text.push_str("\nkiosklink help COMMAND tells more of one. Ends with\n");
+        text.push_str(&format!("\n{}\n", t("kiosklink help COMMAND explains one of them. Exit codes:")));
         listed(&mut text, &EXITS.iter().map(|(code, doc)| (code.to_string(), *doc)).collect::<Vec<_>>());
         return text.trim_end().to_owned();
     };
@@ -73,8 +70,10 @@ pub fn help(verb: Option<&'static Verb>) -> String {
     if !verb.more.is_empty() {
         text.push_str(&format!("\n  {}\n", wrap(verb.more, 2)));
     }
-    if !other_names(verb).is_empty() {
-        text.push_str(&format!("\n  {}\n", other_names(verb)));
+    let names: Vec<String> = others(verb).map(|name| format!("kiosklink {name}")).collect();
+    if !names.is_empty() {
+        let names = tr!("The same: {}.", names.join(", "));
+        text.push_str(&format!("\n{}\n", wrapped(&format!("  {names}"), 2, width())));
     }
     let mut rows: Vec<(String, &str)> = verb.args.iter().map(|a| (a.name.to_owned(), a.doc)).collect();
     rows.extend(verb.flags.iter().chain(verb.json.then_some(&JSON)).map(|f| (spelling(f), f.doc)));
@@ -86,9 +85,10 @@ pub fn help(verb: Option<&'static Verb>) -> String {
     listed(&mut text, &rows);
     if verb.account == Account::One {
         let all = setting_flags().iter().map(|f| format!("--{f}")).collect::<Vec<_>>().join(" ");
-        text.push_str(&format!("\n  Every setting of the account is a flag too: {}\n", wrap(&all, 2)));
+        let all = tr!("Every setting of the account is a flag too: {}", all);
+        text.push_str(&format!("\n{}\n", wrapped(&format!("  {all}"), 2, width())));
     }
-    text.push_str("\nExamples:\n");
+    text.push_str(&format!("\n{}\n", t("Examples:")));
     verb.examples.iter().for_each(|e| text.push_str(&format!("  kiosklink {e}\n")));
     text.trim_end().to_owned()
 }
@@ -100,7 +100,7 @@ pub fn completion(given: &Given) -> Done {
         "zsh" => zsh(),
         "fish" => fish(),
         other => {
-            return Err(Stop::Usage(format!("completion knows bash, zsh and fish, not {}", quoted(other))));
+            return Err(Stop::Usage(tr!("completion knows bash, zsh and fish, not {}", quoted(other))));
         }
     };
     say(text.trim_end())?;

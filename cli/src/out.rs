@@ -1,11 +1,15 @@
 //! What is printed, and how a command ends.
 
+use crate::lang::{language, t};
+use crate::tr;
 use kiosklink::error::{Advice, Error, Outcome};
 use kiosklink::json::{Writer, push_string};
 use kiosklink::log::mask;
 use kiosklink::status::{self, *};
 use kiosklink::time::clock::format_time;
-use std::io::{self, Write};
+use kiosklink::wording::{self, Language};
+use std::io::{self, IsTerminal, Write};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// How a command ended that could do its work: the exit code.
 pub type Done = Result<u8, Stop>;
@@ -102,24 +106,31 @@ pub fn name_of(error: &Error) -> &'static str {
 pub fn error_words(error: &Error) -> String {
     let outcome = match error.details().outcome {
         Outcome::None => "",
-        Outcome::Done => "\nIt was done all the same.",
+        Outcome::Done => "It was done all the same.",
         // Safe is not all that trying again must be: what else it takes, the advice says.
         Outcome::NotDone if matches!(error.details().advice, Advice::None | Advice::Retry) => {
-            "\nNothing was done; trying again is safe."
+            "Nothing was done; trying again is safe."
         }
-        Outcome::NotDone => "\nNothing was done.",
-        Outcome::Unknown => "\nIt is NOT KNOWN whether it happened: never repeat it under another name.",
+        Outcome::NotDone => "Nothing was done.",
+        Outcome::Unknown => "It is NOT KNOWN whether it happened: never repeat it under another name.",
     };
     let advice = match error.details().advice {
         Advice::None => "",
-        Advice::Retry => "\nTrying again may help.",
-        Advice::AskFirst => "\nFind out what became of it first.",
-        Advice::CallPerson => "\nA person must look.",
-        Advice::Fix => "\nTrying again will not help: something must be put right.",
+        Advice::Retry => "Trying again may help.",
+        Advice::AskFirst => "Find out what became of it first.",
+        Advice::CallPerson => "A person must look.",
+        Advice::Fix => "Trying again will not help: something must be corrected.",
     };
     // A person's word that comes too early changes nothing, and the message says when it is taken.
     let (outcome, advice) = if error.status() == KL_E_TOO_EARLY { ("", "") } else { (outcome, advice) };
-    format!("{}{outcome}{advice}\n({})", mask(error.message()), name_of(error))
+    let meaning = match language() {
+        Language::English => String::new(),
+        Language::Chinese => wording::of_status(error.status(), Language::Chinese),
+    };
+    let message = mask(error.message());
+    let lines = [meaning.as_str(), &message, t(outcome), t(advice)];
+    let said = lines.iter().filter(|l| !l.is_empty()).copied().collect::<Vec<_>>().join("\n");
+    format!("{said}\n({})", name_of(error))
 }
 
 /// An outcome's word.
@@ -348,21 +359,87 @@ impl Table {
     pub fn finish(mut self, what: &str) -> Done {
         self.print()?;
         if self.printed == 0 && !self.json {
-            say(&format!("No {what}."))?;
+            say(&tr!("No {}.", t(what)))?;
         }
         Ok(0)
     }
 }
 
-/// How many columns of a terminal a text takes: most of what is written in East Asia takes two.
-fn columns(text: &str) -> usize {
-    text.chars()
-        .map(|c| match c as u32 {
-            0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f => 2,
-            0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff | 0x20000..=0x3fffd => 2,
-            _ => 1,
-        })
-        .sum()
+/// How many columns of a terminal a text takes: what is written in East Asia takes two each, and so do emoji.
+pub fn columns(text: &str) -> usize {
+    text.width()
+}
+
+/// A text and the spaces that make it so many columns wide.
+pub fn padded(text: &str, wide: usize) -> String {
+    format!("{text}{}", " ".repeat(wide.saturating_sub(columns(text))))
+}
+
+/// How wide the terminal is; `None` if the output goes elsewhere, where no line is broken. COLUMNS decides if it is set.
+pub fn terminal() -> Option<usize> {
+    let said = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|n| *n > 0);
+    let asked = || {
+        let out = io::stdout();
+        out.is_terminal().then(|| rustix::termios::tcgetwinsize(out).map_or(80, |size| size.ws_col.into()))
+    };
+    said.or_else(asked).map(|n: usize| n.max(20))
+}
+
+/// How wide text is set: the terminal's width, at most 100; 80 where the output goes elsewhere.
+pub fn width() -> usize {
+    terminal().map_or(80, |n| n.min(100))
+}
+
+/// Breaks a text into lines of so many columns, those after the first indented. Between two letters that are two columns wide a line
+/// may end too, but not before a mark of punctuation.
+pub fn wrapped(text: &str, indent: usize, wide: usize) -> String {
+    // Too narrow for the indentation: it is given up.
+    let indent = if indent + 20 > wide { 2 } else { indent };
+    let mut out = String::new();
+    let mut at = 0;
+    for (i, line) in text.split('\n').enumerate() {
+        if i > 0 {
+            out.push('\n');
+            at = 0;
+        }
+        for piece in pieces(line) {
+            let takes = columns(piece.trim_end());
+            if at > 0 && at + takes > wide {
+                out.truncate(out.trim_end_matches(' ').len());
+                out.push('\n');
+                out.push_str(&" ".repeat(indent));
+                at = indent;
+            }
+            out.push_str(piece);
+            at += columns(piece);
+        }
+        out.truncate(out.trim_end_matches(' ').len());
+    }
+    out
+}
+
+/// Where a line may be broken: behind spaces, and between wide letters.
+fn pieces(line: &str) -> Vec<&str> {
+    let wide = |c: char| c.width() == Some(2);
+    let closes = |c: char| "，。；：、？！）》」』”".contains(c);
+    let opens = |c: char| "（《「『“".contains(c);
+    let mut all = Vec::new();
+    let mut start = 0;
+    let mut before: Option<char> = None;
+    for (at, c) in line.char_indices() {
+        let breaks = before.is_some_and(|b| {
+            (b == ' ' && c != ' ')
+                || ((wide(b) || wide(c)) && b != ' ' && c != ' ' && !closes(c) && !opens(b))
+        });
+        // The spaces that a line begins with belong to what follows.
+        if breaks && !line[start..at].trim().is_empty() {
+            all.push(&line[start..at]);
+            start = at;
+        }
+        before = Some(c);
+    }
+    all.push(&line[start..]);
+    all
 }
 
 /// How far a long list is, told where it is in nobody's way, and only to a person.
@@ -375,7 +452,6 @@ pub struct Progress {
 impl Progress {
     /// Quiet for the first second.
     pub fn new() -> Progress {
-        use std::io::IsTerminal;
         Progress { shown: std::time::Instant::now(), person: io::stderr().is_terminal(), wrote: false }
     }
 
@@ -407,12 +483,25 @@ mod tests {
         assert_eq!(Cell::Money(Some(-5)).words(), "-0.05");
         assert_eq!(Cell::Money(Some(1234)).words(), "12.34");
         assert_eq!(Cell::Money(Some(1234)).plain(), "1234");
-        assert_eq!(columns("柜A"), 3);
+        for (text, wide) in [("柜A", 3), ("冰咖啡 ☕", 9), ("é", 1), ("👨‍👩‍👧", 2)] {
+            assert_eq!(columns(text), wide, "{text}");
+        }
         for (ms, words) in
             [(0, ""), (1, "1 s"), (61_000, "1 min 1 s"), (7_260_000, "2 h 1 min"), (90_000_000, "1 d 1 h")]
         {
             assert_eq!(Cell::Millis(ms).words(), words);
         }
+    }
+
+    #[test]
+    fn lines_are_broken_between_words_and_between_wide_letters() {
+        let text = "bad   dns          平台的域名解析不到地址。检查 base_url 和 DNS 设置。";
+        let broken = wrapped(text, 19, 40);
+        assert!(broken.lines().count() > 1 && broken.lines().all(|l| columns(l) <= 40), "{broken}");
+        assert!(broken.lines().skip(1).all(|l| l.starts_with(&" ".repeat(19))), "{broken}");
+        assert!(!broken.lines().any(|l| l.trim_start().starts_with('。')), "{broken}");
+        assert_eq!(wrapped("one two three", 2, 8), "one two\n  three");
+        assert_eq!(wrapped("a\n  b", 4, 80), "a\n  b");
     }
 
     // FAULTS G: "trying again is safe" stood above "trying again will not help".

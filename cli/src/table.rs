@@ -71,8 +71,9 @@ const fn may(name: &'static str, doc: &'static str) -> Arg {
 
 /// The flags of every command.
 pub const ALWAYS: &[Flag] = &[
-    flag("help", "", "Says how it is used, and stops."),
-    flag("version", "", "Says which version this is, and stops."),
+    flag("help", "", "Shows this help, and stops."),
+    flag("lang", "en|zh", "The language of what is printed. Default: as LC_ALL, LC_MESSAGES or LANG say."),
+    flag("version", "", "Shows the version, and stops."),
 ];
 
 /// The flag of every command that can answer in JSON.
@@ -109,16 +110,16 @@ const REQUEST_ID: Flag = flag(
     "NAME",
     "Your name for this act; the same name never acts twice (with state_dir: not after a restart either). Default: one is made and printed first.",
 );
-const WAIT: Flag = flag("wait-ms", "MS", "Wait so long until it is known what the machine did.");
+const WAIT: Flag = flag("wait-ms", "MS", "Wait this long for what the machine did.");
 const NAMED: Flag = flag(
     "request-id",
     "NAME",
     "Your name for this act; under the same name it is sent at most once. Default: none.",
 );
 const VISIT: Flag = flag("visit-id", "NAME", "The customer's visit that it belongs to; see visits list.");
-const CONTEXT: Flag = flag("context", "TEXT", "Your own words, kept with it.");
+const CONTEXT: Flag = flag("context", "TEXT", "Your own text, kept with it.");
 const NOTE: Flag = flag("note", "TEXT", "Who decides, and how they know. Needed.");
-const YES: Flag = flag("yes", "", "Does not ask; needed where nobody sits at a terminal.");
+const YES: Flag = flag("yes", "", "Does not ask; needed without a terminal.");
 const TTL: Flag = flag("ttl-ms", "MS", "Not to be sent later than this.");
 const KIND: Flag = flag("kind", "KIND", "pickup, virtual or voucher (Youzan). Default: pickup.");
 
@@ -166,7 +167,7 @@ pub const VERBS: &[Verb] = &[
         ],
         account: Account::One,
         json: true,
-        doc: "Shows, step by step, the exact text that is signed, and the sign that comes out.",
+        doc: "Shows, step by step, the exact text that is signed, and the signature that results.",
         more: "The request is made by the library itself, as the firmware would send it; nothing is sent. Without an account \
                made-up credentials are used. The secret is shown as ***.",
         examples: &[
@@ -180,13 +181,13 @@ pub const VERBS: &[Verb] = &[
         also: &[],
         args: &[may("FILE", "The refused request; - or nothing for the standard input.")],
         flags: &[
-            flag("sign", "HEX", "The sign to be explained, if it is not in the request."),
+            flag("sign", "HEX", "The signature to be explained, if it is not in the request."),
             flag("secret", "@FILE", "A file that holds the secret, if there is no account."),
             flag("show-request", "", "Prints how the request was read."),
         ],
         account: Account::One,
         json: true,
-        doc: "Finds the mistake in a refused request or a callback that does not verify, and prints it put right.",
+        doc: "Finds the mistake in a refused request or a callback that does not verify, and prints the corrected request.",
         more: "The request may be a curl line, a raw HTTP request, a form, a JSON body or an address with its query. The known \
                mistakes are tried alone, then in pairs. Ends with 0 if the mistake was found (or there is none), with 5 if not.",
         examples: &[
@@ -241,7 +242,7 @@ pub const VERBS: &[Verb] = &[
             flag("user", "ID", "The customer, where the platform wants to know."),
             flag("order-no", "NO", "The order, or your own number."),
             flag("item-no", "NO", "The item, where the platform opens by goods."),
-            flag("notify-url", "URL", "Where the platform shall report, where it can be told."),
+            flag("notify-url", "URL", "The address that the platform reports to, where it takes one."),
             VISIT,
             CONTEXT,
             TTL,
@@ -266,7 +267,7 @@ pub const VERBS: &[Verb] = &[
             CABINET,
             flag("product", "ID", "The goods of the code, where the platform asks for them."),
             flag("trade-no", "NO", "Your own order number, where the platform keeps one."),
-            flag("notify-url", "URL", "Where the platform shall report, where it can be told."),
+            flag("notify-url", "URL", "The address that the platform reports to, where it takes one."),
             flag("redeemer", "TEXT", "Who redeems, for the platform's books."),
             VISIT,
             CONTEXT,
@@ -314,7 +315,7 @@ pub const VERBS: &[Verb] = &[
                 "The platform's id of the goods, and how many; may be given more than once.",
             ),
             flag("trade-no", "NO", "Your own number for it, unique."),
-            flag("notify-url", "URL", "Where the platform shall report the delivery."),
+            flag("notify-url", "URL", "The address that the platform reports the delivery to."),
             EXTRA,
         ],
         account: Account::One,
@@ -330,7 +331,7 @@ pub const VERBS: &[Verb] = &[
         words: &["orders", "list"],
         also: &["order_list"],
         args: &[],
-        flags: &[FROM, TO, VENDING, EXTRA, RECORD, flag("limit", "N", "Stops after so many.")],
+        flags: &[FROM, TO, VENDING, EXTRA, RECORD, flag("limit", "N", "Stops after this many.")],
         account: Account::One,
         json: true,
         doc: "Lists the orders of a period.",
@@ -474,7 +475,7 @@ pub const VERBS: &[Verb] = &[
             CONTEXT,
             CABINET,
             flag("reason", "NAME", "Why, as the platform names it."),
-            flag("remarks", "TEXT", "The customer's words."),
+            flag("remarks", "TEXT", "The customer's message."),
             flag("phone", "NO", "The customer's phone number."),
             EXTRA,
         ],
@@ -495,7 +496,7 @@ pub const VERBS: &[Verb] = &[
             CONTEXT,
             CABINET,
             flag("reason", "NAME", "Why, as the platform names it."),
-            flag("remarks", "TEXT", "The customer's words."),
+            flag("remarks", "TEXT", "The customer's message."),
             flag("phone", "NO", "The customer's phone number."),
             EXTRA,
         ],
@@ -579,12 +580,12 @@ pub const VERBS: &[Verb] = &[
                 "URL",
                 "Post the event's JSON there. If that is not answered with 2xx, the platform is asked to come again.",
             ),
-            flag("count", "N", "Stop after so many callbacks that verified."),
+            flag("count", "N", "Stop after this many callbacks that verified."),
             flag("max-body", "BYTES", "The largest callback, at most 16777216. Default: 262144."),
             flag(
                 "max-connections",
                 "N",
-                "So many at a time; one more takes the place of whoever has waited longest with its request, of the peer that has most. Default: 16.",
+                "The most connections at a time; one more takes the place of the one that has waited longest for its request, of the peer with the most. Default: 16.",
             ),
             flag("client-timeout-ms", "MS", "The most that one connection may take. Default: 10000."),
         ],
@@ -606,7 +607,7 @@ pub const VERBS: &[Verb] = &[
         account: Account::One,
         json: true,
         doc: "Lists the commands of which it is not known what became of them, the oldest first.",
-        more: "Of an account with state_dir. mature_in_ms is the time that must pass before not done is taken from anybody; kept_for_ms the \
+        more: "Of an account with state_dir. mature_in_ms is the time that must pass before not done is accepted; kept_for_ms the \
                time in which the firmware's library may still send what could not leave, at most; mark is the \
                number by which the platform's record shows that the act is ours. Sends nothing.",
         examples: &["pending list", "pending list --all --json"],
@@ -633,7 +634,7 @@ pub const VERBS: &[Verb] = &[
         account: Account::One,
         json: true,
         doc: "Waits until it is known what the machine did.",
-        more: "Ends with 0 if it moved, with 4 if it did not, or not that anybody could tell.",
+        more: "Ends with 0 if it moved, with 4 if it did not move or if that is not known.",
         examples: &["pending wait visit-4711 --wait-ms 30000"],
         run: commands::wait,
     },
@@ -653,7 +654,7 @@ pub const VERBS: &[Verb] = &[
         account: Account::One,
         json: true,
         doc: "Decides an unknown command by what a person or a sensor saw.",
-        more: "The door is free for new commands then. What is settled already stays as it is. While the request may still take effect \
+        more: "The door is free for new commands then. What is settled already does not change. While the request may still take effect \
                not-done ends with 6 (KL_E_TOO_EARLY) and says when it is taken; done is taken at once.",
         examples: &[
             "pending settle visit-4711 not-done --note 'the seal is whole'",
@@ -681,7 +682,7 @@ pub const VERBS: &[Verb] = &[
         account: Account::One,
         json: true,
         doc: "Ends a visit: it is not listed any more.",
-        more: "Its commands stay as they are. Sends nothing.",
+        more: "Its commands do not change. Sends nothing.",
         examples: &["visits close visit-4711"],
         run: commands::visit_close,
     },
@@ -785,7 +786,7 @@ pub const EXITS: &[(u8, &str)] = &[
     (2, "A command was not done: nothing happened, trying again is safe."),
     (3, "It is not known what became of a command. Ask; never try again under another name."),
     (4, "A command was taken, but the movement is not confirmed."),
-    (5, "A check found something wrong: doctor, or a sign that could not be explained."),
+    (5, "A check found something wrong: doctor, or a signature that could not be explained."),
     (6, "Too early: the request may still take effect, and not done is not taken yet."),
     (10, "No connection: lookup, TCP, TLS, timeouts, the proxy."),
     (11, "The credentials, the signature or the account's rights were refused."),

@@ -4,6 +4,7 @@ use crate::args::Given;
 use crate::export;
 use crate::names::Named;
 use crate::out::{Cell, Done, Progress, Row, Stop, Table, card, json_of, note, quoted, say, say_of_command};
+use crate::tr;
 use kiosklink::client::{Client, Pages};
 use kiosklink::command::Command;
 use kiosklink::config::KEYS;
@@ -81,20 +82,17 @@ pub fn ping(given: &Given) -> Done {
         say(&w.finish())?;
         return Ok(0);
     }
-    say(&format!(
-        "{} answers and takes the credentials, in {ms} ms with the connection.",
-        client.platform()
-    ))?;
+    say(&tr!("{} answers and takes the credentials, in {} ms with the connection.", client.platform(), ms))?;
     say(&match ahead_s {
-        None => "It did not tell the time.".to_owned(),
+        None => tr!("It did not report the time."),
         Some(s) if s.abs() < CLOCK_OFF_S => {
-            format!("It is {}; this device's clock is right.", format_time(time_s))
+            tr!("It is {}; this device's clock is right.", format_time(time_s))
         }
-        Some(s) => format!(
+        Some(s) => tr!(
             "It is {}; this device's clock is {} s {}: set it.",
             format_time(time_s),
             s.abs(),
-            if s > 0 { "ahead" } else { "behind" }
+            if s > 0 { crate::lang::t("ahead") } else { crate::lang::t("behind") }
         ),
     })?;
     Ok(0)
@@ -219,7 +217,7 @@ pub fn query(given: &Given) -> Result<OrderQuery, Stop> {
         if given.get("to").is_some_and(|t| t.len() == 10 && t.contains('-')) { to + DAY_S - 1 } else { to };
     let from = given.time("from", to - DAY_S)?;
     if from > to {
-        return Err(Stop::Usage("--from is after --to".into()));
+        return Err(Stop::Usage(tr!("--from is after --to")));
     }
     Ok(OrderQuery { kind: kind(given), from, to, extra_json: extra(given) })
 }
@@ -316,7 +314,7 @@ fn code_kind(given: &Given) -> Result<CodeKind, Stop> {
         Some("virtual") => Ok(CodeKind::Virtual),
         Some("voucher") => Ok(CodeKind::Voucher),
         Some(other) => {
-            Err(Stop::Usage(format!("--kind takes pickup, virtual or voucher, not {}", quoted(other))))
+            Err(Stop::Usage(tr!("--kind takes pickup, virtual or voucher, not {}", quoted(other))))
         }
     }
 }
@@ -418,7 +416,7 @@ fn data(json: &str) -> Done {
 /// `kiosklink code cancel`
 pub fn code_cancel(given: &Given) -> Done {
     if given.has("all") == given.has("id") {
-        return Err(Stop::Usage("code cancel needs --id ID, or --all for all of the cabinet".into()));
+        return Err(Stop::Usage(tr!("code cancel needs --id ID, or --all for all of the cabinet")));
     }
     let request = CodeCancel { cabinet_id: given.arg(0), id: given.text("id"), extra_json: extra(given) };
     data(&client(given)?.code_cancel(&request)?)
@@ -429,9 +427,8 @@ pub fn order_create(given: &Given) -> Done {
     let mut lines = Vec::new();
     for item in given.all("item") {
         let (id, count) = item.rsplit_once(':').unwrap_or((item, "1"));
-        let count = count
-            .parse()
-            .map_err(|_| Stop::Usage(format!("--item takes ID or ID:N, not {}", quoted(item))))?;
+        let count =
+            count.parse().map_err(|_| Stop::Usage(tr!("--item takes ID or ID:N, not {}", quoted(item))))?;
         lines.push((id.to_owned(), count));
     }
     let done = client(given)?.order_create(&OrderCreate {

@@ -391,7 +391,7 @@ fn a_time_that_nobody_tells() {
     let (sim, file) = simulator("doctor-no-date");
     sim.control("POST", "/_sim/faults", json!({"fault": "no_date", "count": null}));
     look(&file, "platform", "good", "takes the credentials");
-    look(&file, "clock", "look", "did not tell its time");
+    look(&file, "clock", "look", "did not report its time");
     look(&file, "clock", "look", "compare it with a watch");
     // Then nothing helps a signature that is out of the platform's window.
     sim.control("POST", "/_sim/clock", json!({"offset_ms": 7_200_000}));

@@ -1,6 +1,8 @@
 //! The files of an account: its folder for state and the journal in it, and the operator's table of refusals.
 
 use super::{Findings, State};
+use crate::lang::t;
+use crate::tr;
 use kiosklink::client::Client;
 use kiosklink::command::JournalInfo;
 use kiosklink::config::Config;
@@ -55,7 +57,7 @@ pub fn state<'a>(f: &mut Findings, config: &'a Config) -> Option<&'a Path> {
             return None;
         }
         Ok(m) if !m.is_dir() => {
-            f.add("state", State::Bad, format!("{dir} is no folder"), "set state_dir to a folder");
+            f.add("state", State::Bad, tr!("{} is no folder", dir), "set state_dir to a folder");
             return None;
         }
         Ok(_) => {}
@@ -78,30 +80,29 @@ pub fn state<'a>(f: &mut Findings, config: &'a Config) -> Option<&'a Path> {
                 Some(13 | 1) => "let the user that runs the firmware write there",
                 _ => "look at the file system",
             };
-            f.add("state", State::Bad, format!("{dir} cannot be written: {e}"), cure);
+            f.add("state", State::Bad, tr!("{} cannot be written: {}", dir, e), cure);
         }
         Ok(()) if took >= SYNC_BAD_MS => f.add(
             "state",
             State::Bad,
-            format!("{dir}: a write took {took} ms to reach the flash"),
+            tr!("{}: a write took {} ms to reach the flash", dir, took),
             "the flash is worn or busy: replace it, or move state_dir",
         ),
         Ok(()) if took >= SYNC_SLOW_MS => f.add(
             "state",
             State::Look,
-            format!("{dir}: a write took {took} ms to reach the flash"),
+            tr!("{}: a write took {} ms to reach the flash", dir, took),
             "every command waits that long: is the flash worn, or something else busy with it?",
         ),
-        Ok(()) => f.good("state", format!("{dir} can be written; a write reaches the flash in {took} ms")),
+        Ok(()) => f.good("state", tr!("{} can be written; a write reaches the flash in {} ms", dir, took)),
     }
     match rustix::fs::statvfs(path) {
         Err(e) => f.add("space", State::Look, format!("{dir}: {e}"), "look at the file system"),
         Ok(s) => {
             let free = s.f_bavail.saturating_mul(s.f_frsize);
             // Some file systems have no number of files.
-            let files =
-                if s.f_files > 0 { format!(", room for {} files", s.f_favail) } else { String::new() };
-            let what = format!("{} free in {dir}{files}", size(free));
+            let files = if s.f_files > 0 { tr!(", room for {} files", s.f_favail) } else { String::new() };
+            let what = tr!("{} free in {}{}", size(free), dir, files);
             if free < FREE_BAD || (s.f_files > 0 && s.f_favail == 0) {
                 f.add(
                     "space",
@@ -122,7 +123,7 @@ pub fn state<'a>(f: &mut Findings, config: &'a Config) -> Option<&'a Path> {
 /// For a person: in whole units, of which there are ten at least.
 fn size(bytes: u64) -> String {
     match bytes {
-        0..10_240 => format!("{bytes} bytes"),
+        0..10_240 => tr!("{} bytes", bytes),
         10_240..10_485_760 => format!("{} KiB", bytes >> 10),
         10_485_760..10_737_418_240 => format!("{} MiB", bytes >> 20),
         _ => format!("{} GiB", bytes >> 30),
@@ -149,7 +150,7 @@ pub fn journal(f: &mut Findings, config: &Config, folder: &Path, client: &Client
         }
     };
     let (state, cure) = on(&info.file_system);
-    f.add(NAMES[0], state, format!("{} lies on {}", folder.display(), info.file_system), cure);
+    f.add(NAMES[0], state, tr!("{} lies on {}", folder.display(), info.file_system), cure);
     let (state, what, cure) = health(&info);
     f.add(NAMES[1], state, what, cure);
     identity(f, &info);
@@ -189,9 +190,9 @@ fn on(file_system: &str) -> (State, &'static str) {
     } else if says("another machine") {
         (State::Look, "set state_dir to a local disk: two processes may not see each other's locks")
     } else if file_system.starts_with("overlay") {
-        (State::Look, "is its upper folder kept when the device is updated or the container is made anew?")
+        (State::Look, "is its upper folder kept when the device is updated or the container is made again?")
     } else if says("no owners and modes") {
-        (State::Look, "everybody on this device can write there, and so make a door open again")
+        (State::Look, "every user of this device can write there, and so make a door open again")
     } else if file_system.is_empty() || says("unknown") {
         (State::Look, "does it survive a power cut?")
     } else {
@@ -203,35 +204,34 @@ fn on(file_system: &str) -> (State, &'static str) {
 fn health(info: &JournalInfo) -> (State, String, &'static str) {
     let file = info.path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let mut what =
-        format!("{file}: {} bytes, commands: {} settled, {} not", info.bytes, info.settled, info.unsettled);
+        tr!("{}: {} bytes, commands: {} settled, {} not", file, info.bytes, info.settled, info.unsettled);
     if info.trouble != KL_OK {
         let code = status::name(info.trouble).unwrap_or("KL_E_JOURNAL");
-        what = format!("{file}: {} ({code}); commands are refused", info.trouble_words);
+        what = tr!("{}: {} ({}); commands are refused", file, info.trouble_words, code);
         return (State::Bad, what, adoptable(info.trouble));
     }
     if !info.damage.is_empty() {
-        what.push_str("; damaged: ");
-        what.push_str(&info.damage);
+        what.push_str(&tr!("; damaged: {}", info.damage));
         let cure = "keep a copy, look at the doors of its commands, then let a person decide to go on: `kiosklink repair` (kl_journal_repair)";
         return (State::Bad, what, cure);
     }
     if info.poisoned {
-        what.push_str("; a write or a sync of it failed, and it is written anew with the next command");
+        what.push_str(t("; a write or a sync of it failed, and it is written anew with the next command"));
         return (State::Look, what, "look at the kernel's log: a flash that fails once fails again");
     }
     if info.owed > 0 {
-        what.push_str(&format!("; {} records could not be written yet", info.owed));
+        what.push_str(&tr!("; {} records could not be written yet", info.owed));
         return (
             State::Look,
             what,
-            "make room, or put the file system right: they are written as soon as they can be",
+            "make room, or repair the file system: they are written as soon as possible",
         );
     }
     if info.unsettled > 0 {
         return (State::Look, what, "see `kiosklink pending list`; `pending resolve` asks the platform");
     }
     if info.bytes == 0 {
-        return (State::Good, "none yet: no command was given".to_owned(), "");
+        return (State::Good, t("none yet: no command was given").to_owned(), "");
     }
     (State::Good, what, "")
 }
@@ -257,12 +257,11 @@ fn identity(f: &mut Findings, info: &JournalInfo) {
     if info.installation.is_empty() {
         return f.good(NAME, "none yet: it is made with the first command");
     }
-    let whose = format!("installation {}, epoch {}", info.installation, info.epoch);
+    let whose = tr!("installation {}, epoch {}", info.installation, info.epoch);
     if info.bound {
-        return f.good(NAME, format!("{whose}, bound to this machine"));
+        return f.good(NAME, tr!("{}, bound to this machine", whose));
     }
-    let what =
-        format!("{whose}, not bound to this machine: a copy of it on another one would not be noticed");
+    let what = tr!("{}, not bound to this machine: a copy of it on another one would not be noticed", whose);
     f.add(NAME, State::Look, what, "never clone a card with a journal on it");
 }
 
@@ -293,7 +292,7 @@ pub fn refusals(f: &mut Findings, config: &Config) -> bool {
     let table = match std::fs::read(path) {
         Ok(table) => table,
         Err(e) => {
-            f.add(NAME, State::Bad, format!("{path}: {e}"), "put the file there, or take refusals_file out");
+            f.add(NAME, State::Bad, format!("{path}: {e}"), "put the file there, or remove refusals_file");
             return false;
         }
     };
@@ -301,21 +300,21 @@ pub fn refusals(f: &mut Findings, config: &Config) -> bool {
     let found = match Table::read(&table, platform) {
         Ok(found) => found,
         Err(why) => {
-            f.add(NAME, State::Bad, format!("{path}: {why}"), "put it right: docs/proof.md has the form");
+            f.add(NAME, State::Bad, format!("{path}: {why}"), "correct it: docs/proof.md has the format");
             return false;
         }
     };
     let what = found.words(path, platform.name());
     if !found.wrong.is_empty() {
-        let cure = "put these rows right, or take them out: nothing of the table is used before";
+        let cure = "correct these rows, or remove them: until then nothing of the table is used";
         f.add(NAME, State::Bad, format!("{what}; {}", found.wrong.join("; ")), cure);
         return false;
     }
     if std::fs::metadata(path).is_ok_and(|m| m.mode() & 0o022 != 0) {
-        let cure = format!("chmod go-w {path}: whoever writes there can make a door open again");
-        f.add(NAME, State::Look, format!("{what}; others than its owner can write to it"), cure);
+        let cure = tr!("chmod go-w {}: whoever writes there can make a door open again", path);
+        f.add(NAME, State::Look, tr!("{}; others than its owner can write to it", what), cure);
     } else if !found.look.is_empty() {
-        let cure = "is that meant so?";
+        let cure = "is that intended?";
         f.add(NAME, State::Look, format!("{what}; {}", found.look.join("; ")), cure);
     } else {
         f.good(NAME, what);
@@ -365,7 +364,7 @@ impl Table {
             let taken = match judge(row.text()) {
                 Ok(table) => table.own_rows() == 1,
                 Err(why) => {
-                    found.wrong.push(format!("row {number}: {why}"));
+                    found.wrong.push(tr!("row {}: {}", number, why));
                     continue;
                 }
             };
@@ -375,7 +374,7 @@ impl Table {
                 found.others += 1;
                 let of = text("platform");
                 if !platform::Kind::ALL.iter().any(|k| k.name() == of) {
-                    found.look.push(format!("row {number} is of an unknown platform {of}"));
+                    found.look.push(tr!("row {} is of an unknown platform {}", number, of));
                 }
                 continue;
             }
@@ -383,9 +382,9 @@ impl Table {
             found.taken += 1;
             found.prove += usize::from(text("means") == "not_done");
             if seen.contains(&(name.clone(), http)) {
-                found.look.push(format!("row {number} says {name} once more: the first one counts"));
+                found.look.push(tr!("row {} says {} once more: the first one counts", number, name));
             } else if own.meaning(u16::try_from(http).unwrap_or(0), &name).is_some() {
-                found.look.push(format!("row {number} is laid over the platform's own row for {name}"));
+                found.look.push(tr!("row {} replaces the platform's own row for {}", number, name));
             }
             seen.push((name, http));
         }
@@ -393,12 +392,15 @@ impl Table {
     }
 
     fn words(&self, path: &str, platform: &str) -> String {
-        let mut text = format!(
-            "{path}: {} rows taken for {platform}, {} of them prove that nothing was done",
-            self.taken, self.prove
+        let mut text = tr!(
+            "{}: {} rows taken for {}, {} of them prove that nothing was done",
+            path,
+            self.taken,
+            platform,
+            self.prove
         );
         if self.others > 0 {
-            text.push_str(&format!("; {} rows of other platforms", self.others));
+            text.push_str(&tr!("; {} rows of other platforms", self.others));
         }
         text
     }

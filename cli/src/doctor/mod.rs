@@ -4,7 +4,9 @@ mod certificates;
 mod files;
 
 use crate::args::Given;
-use crate::out::{Done, WRONG, name_of, say};
+use crate::lang::{language, t};
+use crate::out::{Done, WRONG, name_of, padded, say, width, wrapped};
+use crate::tr;
 use crate::verbs::{CLOCK_OFF_S, system_ms};
 use certificates::{Certificate, chain};
 use files::{handed_over, journal, names_in, refusals, state, wants_folder};
@@ -17,6 +19,7 @@ use kiosklink::platform;
 use kiosklink::status::*;
 use kiosklink::time::clock::{BUILD_TIME, Source, format_time};
 use kiosklink::transport::{Scheme, Url};
+use kiosklink::wording::{self, Language};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::sync::mpsc;
@@ -48,6 +51,15 @@ struct Check {
     cure: String,
 }
 
+/// An error in a line: in Chinese the meaning of its code before the library's own message.
+fn said(error: &Error) -> String {
+    let own = format!("{} ({})", error.message(), name_of(error));
+    match language() {
+        Language::English => own,
+        Language::Chinese => format!("{}{own}", wording::of_status(error.status(), Language::Chinese)),
+    }
+}
+
 /// What was found, line by line.
 struct Findings {
     json: bool,
@@ -59,8 +71,8 @@ impl Findings {
         self.all.push(Check {
             name,
             state,
-            what: mask(&what.into()).into_owned(),
-            cure: mask(&cure.into()).into_owned(),
+            what: mask(t(&what.into())).into_owned(),
+            cure: mask(t(&cure.into())).into_owned(),
         });
     }
 
@@ -69,7 +81,7 @@ impl Findings {
     }
 
     fn error(&mut self, name: &'static str, error: &Error, cure: &str) {
-        self.add(name, State::Bad, format!("{} ({})", error.message(), name_of(error)), cure);
+        self.add(name, State::Bad, said(error), cure);
     }
 
     fn skip(&mut self, names: &[&'static str]) {
@@ -81,6 +93,12 @@ impl Findings {
     /// Prints all of it and ends.
     fn end(self) -> Done {
         let bad = self.all.iter().any(|c| c.state == State::Bad);
+        let shown = |state| match state {
+            State::Good => t("good"),
+            State::Look => t("look"),
+            State::Bad => t("bad"),
+            State::Skipped => "-",
+        };
         let word = |state| match state {
             State::Good => "good",
             State::Look => "look",
@@ -104,12 +122,17 @@ impl Findings {
             say(&w.finish())?;
         } else {
             for c in &self.all {
-                say(&format!("{:4}  {:<11}  {}", word(c.state), c.name, c.what))?;
+                // Both languages' words are four columns wide.
+                let head = format!("{}  {:<11}  ", padded(shown(c.state), 4), c.name);
+                say(&wrapped(&format!("{head}{}", c.what), 19, width()))?;
                 if !c.cure.is_empty() {
-                    say(&format!("{:19}-> {}", "", c.cure))?;
+                    say(&wrapped(&format!("{:19}-> {}", "", c.cure), 22, width()))?;
                 }
             }
-            say(if bad { "\nSomething is bad: see above." } else { "\nNothing is bad." })?;
+            say(&format!(
+                "\n{}",
+                if bad { t("Something is bad: see above.") } else { t("Nothing is bad.") }
+            ))?;
         }
         Ok(if bad { WRONG } else { 0 })
     }
@@ -129,7 +152,7 @@ pub fn run(given: &Given) -> Done {
     let config = match given.config_of(account) {
         Ok(config) => config,
         Err(crate::out::Stop::Failed(e)) => {
-            f.error("settings", &e, "put the accounts file right; `kiosklink accounts` shows what is read");
+            f.error("settings", &e, "correct the accounts file; `kiosklink accounts` shows what is read");
             f.skip(&["state", "dns", "tcp", "tls", "platform", "clock"]);
             return f.end();
         }
@@ -187,7 +210,7 @@ fn settings(f: &mut Findings, given: &Given, config: &Config, error: Option<&Err
         return f.error(
             "settings",
             e,
-            "put the account's settings right; `kiosklink accounts` shows what is read",
+            "correct the account's settings; `kiosklink accounts` shows what is read",
         );
     }
     let name = config.platform().name();
@@ -197,12 +220,12 @@ fn settings(f: &mut Findings, given: &Given, config: &Config, error: Option<&Err
             return f.add(
                 "settings",
                 State::Look,
-                format!("{name}; every user of this device can read the secrets in {path}"),
+                tr!("{}; every user of this device can read the secrets in {}", name, path),
                 format!("chmod 600 {path}"),
             );
         }
     }
-    f.good("settings", format!("{name}, complete"));
+    f.good("settings", tr!("{}, complete", name));
 }
 
 fn network(f: &mut Findings, config: &Config, origin: &Url, client: &Client) {
@@ -225,7 +248,7 @@ fn network(f: &mut Findings, config: &Config, origin: &Url, client: &Client) {
             }
         };
         let list: Vec<String> = addresses.iter().map(|a| a.ip().to_string()).collect();
-        f.good("dns", format!("{} is {}", origin.host, list.join(", ")));
+        f.good("dns", tr!("{} is {}", origin.host, list.join(", ")));
         let started = Instant::now();
         let mut reached = Err(String::new());
         for address in &addresses {
@@ -238,9 +261,7 @@ fn network(f: &mut Findings, config: &Config, origin: &Url, client: &Client) {
             }
         }
         match reached {
-            Ok(address) => {
-                f.good("tcp", format!("{address} answers in {} ms", started.elapsed().as_millis()))
-            }
+            Ok(address) => f.good("tcp", tr!("{} answers in {} ms", address, started.elapsed().as_millis())),
             Err(why) => {
                 f.add(
                     "tcp",
@@ -277,15 +298,12 @@ fn lookup(host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Str
     std::thread::Builder::new()
         .name("doctor-dns".into())
         .spawn(job)
-        .map_err(|e| format!("no thread for the lookup: {e}"))?;
+        .map_err(|e| tr!("no thread for the lookup: {}", e))?;
     match told.recv_timeout(limit) {
-        Ok(Ok(all)) if all.is_empty() => Err(format!("{host} has no address: the answer is empty")),
+        Ok(Ok(all)) if all.is_empty() => Err(tr!("{} has no address: the answer is empty", host)),
         Ok(Ok(all)) => Ok(all),
-        Ok(Err(e)) => Err(format!("{host} has no address: {e}")),
-        Err(_) => Err(format!(
-            "no answer within {} ms to the question for the address of {host}",
-            limit.as_millis()
-        )),
+        Ok(Err(e)) => Err(tr!("{} has no address: {}", host, e)),
+        Err(_) => Err(tr!("no answer within {} ms to the lookup of {}", limit.as_millis(), host)),
     }
 }
 
@@ -313,7 +331,7 @@ fn tls(f: &mut Findings, client: &Client, way: &str, chain: impl FnOnce() -> Vec
             KL_E_TLS_UNTRUSTED => {
                 "is ca_file the right one? Or does something between here and there (a portal, a filter) answer in its place?"
             }
-            KL_E_TLS_PIN => "the key is not the pinned one: a new certificate, or somebody in between",
+            KL_E_TLS_PIN => "the key is not the pinned one: a new certificate, or a man in the middle",
             KL_E_TLS_CLIENT_CERT => CLIENT_CERT,
             KL_E_CLOCK => "set this device's clock",
             KL_E_TIMEOUT_TLS => {
@@ -324,9 +342,9 @@ fn tls(f: &mut Findings, client: &Client, way: &str, chain: impl FnOnce() -> Vec
             _ => way,
         };
         let shown = chain.first().map(|c| {
-            format!("; the server shows {} by {}, until {}", c.subject, c.issuer, format_time(c.not_after))
+            tr!("; the server shows {} by {}, until {}", c.subject, c.issuer, format_time(c.not_after))
         });
-        let what = format!("{} ({}){}", e.message(), name_of(&e), shown.unwrap_or_default());
+        let what = format!("{}{}", said(&e), shown.unwrap_or_default());
         f.add("tls", State::Bad, what, cure);
         return false;
     }
@@ -334,31 +352,27 @@ fn tls(f: &mut Findings, client: &Client, way: &str, chain: impl FnOnce() -> Vec
     let now = (system_ms() / 1000).max(BUILD_TIME);
     let (ended, valid): (Vec<&Certificate>, Vec<&Certificate>) =
         chain.iter().partition(|c| c.not_after < now);
-    let described: Vec<String> = chain.iter().map(|c| format!("{} by {}", c.subject, c.issuer)).collect();
+    let described: Vec<String> = chain.iter().map(|c| tr!("{} by {}", c.subject, c.issuer)).collect();
     let soonest = valid.iter().min_by_key(|c| c.not_after);
     let days = soonest.map(|c| (c, (c.not_after - now) / 86_400));
     match (days, ended.first()) {
         (Some((c, days)), _) if days < DAYS_LEFT => f.add(
             "tls",
             State::Look,
-            format!("verified in {took} ms; the certificate of {} ends in {days} days, {}", c.subject, format_time(c.not_after)),
+            tr!("verified in {} ms; the certificate of {} ends in {} days, {}", took, c.subject, days, format_time(c.not_after)),
             "then nothing works any more: tell whoever runs the server",
         ),
         // It would have been refused if it were needed.
         (_, Some(c)) => f.add(
             "tls",
             State::Look,
-            format!(
-                "verified in {took} ms; the server shows the certificate of {} too, which ended {} and is not needed",
-                c.subject,
-                format_time(c.not_after)
-            ),
+            tr!("verified in {} ms; the server shows the certificate of {} too, which ended {} and is not needed", took, c.subject, format_time(c.not_after)),
             "tell whoever runs the server: other devices may stumble over it",
         ),
         (Some((_, days)), None) => {
-            f.good("tls", format!("verified in {took} ms; {days} days left: {}", described.join(", ")))
+            f.good("tls", tr!("verified in {} ms; {} days left: {}", took, days, described.join(", ")))
         }
-        (None, None) => f.good("tls", format!("verified in {took} ms")),
+        (None, None) => f.good("tls", tr!("verified in {} ms", took)),
     }
     true
 }
@@ -372,9 +386,7 @@ fn spoke_tls(words: &str) -> bool {
 fn platform_says(f: &mut Findings, client: &Client) {
     let started = Instant::now();
     match client.ping() {
-        Ok(()) => {
-            f.good("platform", format!("takes the credentials, in {} ms", started.elapsed().as_millis()))
-        }
+        Ok(()) => f.good("platform", tr!("takes the credentials, in {} ms", started.elapsed().as_millis())),
         Err(e) => {
             let cure = match e.status() {
                 KL_E_HTTP | KL_E_PROTOCOL
@@ -390,7 +402,7 @@ fn platform_says(f: &mut Findings, client: &Client) {
                 KL_E_AUTH => {
                     "the id or the secret is wrong: compare with the vendor's console; `kiosklink sign explain` shows what is signed"
                 }
-                KL_E_TIMESTAMP => "set this device's clock: the answers do not tell the platform's time",
+                KL_E_TIMESTAMP => "set this device's clock: the answers do not contain the platform's time",
                 KL_E_TOKEN => "a person must renew the authorisation or the access token",
                 KL_E_PERMISSION | KL_E_ACCOUNT => "the account's owner must see to it",
                 KL_E_TLS_CLIENT_CERT => CLIENT_CERT,
@@ -408,21 +420,22 @@ fn platform_says(f: &mut Findings, client: &Client) {
         return f.add(
             "clock",
             State::Look,
-            format!("it is {} here; the platform did not tell its time", format_time(system)),
+            tr!("it is {} here; the platform did not report its time", format_time(system)),
             "compare it with a watch",
         );
     }
     let ahead = system - client.now_ms() / 1000;
     let what = |side: &str| {
-        format!(
-            "this device says {}, which is {} s {side} the platform's time",
+        tr!(
+            "this device says {}, which is {} s {} the platform's time",
             format_time(system),
-            ahead.abs()
+            ahead.abs(),
+            side
         )
     };
-    let side = if ahead > 0 { "ahead of" } else { "behind" };
+    let side = if ahead > 0 { t("ahead of") } else { t("behind") };
     match ahead.abs() {
-        0..=CLOCK_OFF_S => f.good("clock", format!("{}, as the platform has it", format_time(system))),
+        0..=CLOCK_OFF_S => f.good("clock", tr!("{}, as the platform has it", format_time(system))),
         s if s <= CLOCK_BAD_S => {
             f.add("clock", State::Look, what(side), "set the clock, and keep it set (NTP)")
         }

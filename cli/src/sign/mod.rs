@@ -8,6 +8,7 @@ mod zhiyun;
 
 use crate::args::Given;
 use crate::out::{Done, Stop, WRONG, quoted, say};
+use crate::tr;
 use base64::Engine;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD, URL_SAFE_NO_PAD};
 use kiosklink::config::{Config, KEYS};
@@ -88,7 +89,7 @@ fn settings(given: &Given) -> Result<Config, Stop> {
         config.set(main_secret(config.platform()), &secret)?;
     }
     if config.get(main_secret(config.platform())).is_none() {
-        return Err(Stop::Usage(format!(
+        return Err(Stop::Usage(tr!(
             "the {} of {} is needed: --accounts FILE, or --secret @FILE",
             main_secret(config.platform()),
             config.platform().name()
@@ -958,12 +959,12 @@ pub fn explain(given: &Given) -> Done {
     let config = if given.names_account() {
         given.config()?
     } else if named.is_empty() {
-        return Err(Stop::Usage("sign explain needs a PLATFORM, or an account".into()));
+        return Err(Stop::Usage(tr!("sign explain needs a PLATFORM, or an account")));
     } else {
         sample(&named)?
     };
     if !named.is_empty() && config.platform().name() != named {
-        return Err(Stop::Usage(format!("the account is of {}, not of {named}", config.platform().name())));
+        return Err(Stop::Usage(tr!("the account is of {}, not of {}", config.platform().name(), named)));
     }
     config.secrets().for_each(|s| given.hide(s));
     let now = std::time::SystemTime::now()

@@ -53,6 +53,8 @@ pub fn change(path: &Path, account: &str, key: &str, value: Value) {
 pub fn command(file: &Path, account: &str, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kiosklink"));
     command.args(args).arg("--accounts").arg(file).args(["--account", account]);
+    // Whatever language the machine speaks.
+    command.env("LC_ALL", "C").env_remove("COLUMNS");
     command
 }
 
