@@ -29,10 +29,12 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo test crashtest soak soak-without oldest model model-mutants disks tsan mutants platforms bench crowd lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs preloads install install-built uninstall dist ship debug-ship clean FORCE
+.PHONY: help demo hub hub-test test crashtest soak soak-without oldest model model-mutants disks tsan mutants platforms bench crowd lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs preloads install install-built uninstall dist ship debug-ship clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
+	@echo "make hub       a hub, the simulator and one kiosk: enrolled, a door, a callback, a kill, a stolen kiosk revoked"
+	@echo "make hub-test  the hub's own suite: format, clippy, tests over TLS, kills"
 	@echo "make test      the whole suite: lint, header, Rust, C, C++, Python, valgrind"
 	@echo "make crashtest the examples killed at every step, restarted: no door twice; without a journal they must open twice"
 	@echo "make disks     the store on real file systems: cut, filled, shut down, read-only; root only  (FILESYSTEMS=...)"
@@ -63,6 +65,19 @@ demo:
 	@$(MAKE) --no-print-directory -s $(OUT)/lib/libkiosklink.so $(OUT)/bin/open_door $(OUT)/bin/stock $(OUT)/bin/pickup
 	@$(CARGO) build -q -p kiosklink-sim
 	@scripts/demo
+
+# A workspace of its own: `make test` does not build it.
+hub:
+	@scripts/need hub
+	@$(CARGO) build -q -p kiosklink-sim
+	@cd hub && $(CARGO) build -q
+	@scripts/hub
+
+hub-test:
+	@scripts/need hub
+	cd hub && $(CARGO) fmt --check
+	cd hub && $(CARGO) clippy -q --all-targets -- -D warnings
+	cd hub && $(CARGO) test
 
 test:
 	@scripts/need test
