@@ -70,14 +70,14 @@ demo:
 hub:
 	@scripts/need hub
 	@$(CARGO) build -q -p kiosklink-sim
-	@cd hub && $(CARGO) build -q
+	@cd hub && $(CARGO) build -q --target-dir "$(abspath $(BUILT))/hub"
 	@scripts/hub
 
 hub-test:
 	@scripts/need hub
 	cd hub && $(CARGO) fmt --check
-	cd hub && $(CARGO) clippy -q --all-targets -- -D warnings
-	cd hub && $(CARGO) test
+	cd hub && $(CARGO) clippy -q --all-targets --target-dir "$(abspath $(BUILT))/hub" -- -D warnings
+	cd hub && $(CARGO) test --target-dir "$(abspath $(BUILT))/hub"
 
 test:
 	@scripts/need test
