@@ -8,6 +8,20 @@ pub(crate) fn lower(bytes: &[u8]) -> String {
     String::from_utf8(digits.collect()).unwrap_or_default()
 }
 
+/// The bytes that so many lower-case hexadecimal digits stand for.
+pub(crate) fn from_lower<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digit = |b: u8| if b.is_ascii_uppercase() { None } else { char::from(b).to_digit(16) };
+    let mut out = [0; N];
+    let pairs = text.as_bytes().chunks_exact(2);
+    if text.len() != 2 * N {
+        return None;
+    }
+    for (byte, pair) in out.iter_mut().zip(pairs) {
+        *byte = (digit(pair[0])? << 4 | digit(pair[1])?) as u8;
+    }
+    Some(out)
+}
+
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// In base64 (RFC 4648, section 4), padded.

@@ -16,7 +16,6 @@ use super::*;
 use super::{Known, Span};
 use crate::cancel::CancelToken;
 use crate::error::Result;
-use crate::json::Json;
 use crate::log::log_line;
 use crate::process::{self, PerProcess};
 use crate::store::file::Folder;
@@ -36,10 +35,10 @@ const IN_MEMORY: usize = 16_384;
 /// Without a journal: the rules forget when there are so many more.
 const MEMORY_STEP: usize = 4096;
 /// The journal is written anew when it is this long, and so much longer for each done name that is remembered.
-const COMPACT_AT: u64 = 208 * 1024;
-const BYTES_A_NAME: u64 = 64;
+const COMPACT_AT: u64 = 352 * 1024;
+const BYTES_A_NAME: u64 = 30;
 /// And not again before it has grown by so much.
-const COMPACT_STEP: u64 = 64 * 1024;
+const COMPACT_STEP: u64 = 256 * 1024;
 /// So many commands may be unsettled: more is a fault that a person must see.
 const UNSETTLED_MAX: usize = 512;
 /// Reports of movement that came before the answer to their command.
@@ -292,6 +291,8 @@ impl Commands {
                 mark: mark.clone(),
                 mark_is_ours: r.own_number.is_empty(),
                 hold_ms: if off("maturity") { 0 } else { r.hold_ms },
+                // The first command of a folder makes its key.
+                print: print.or_else(|| book.log.print(id)),
                 earlier: None,
                 keep: None,
             };
@@ -706,7 +707,7 @@ impl Commands {
     /// nothing was damaged.
     pub(crate) fn repair(&self, wait: Wait<'_>) -> Result<Option<PathBuf>> {
         self.inside(wait, |book, pass| {
-            let records = lines(&book.state);
+            let records = rules::texts(&book.state, book.now().at);
             let damaged = book.trouble.is_some();
             let (Log::File(journal), Some(pass)) = (&mut book.log, pass) else { return Ok(None) };
             if journal.damage().is_none() && !damaged {
@@ -722,7 +723,7 @@ impl Commands {
     /// Goes on with a journal that is missing, older than it was, or copied, when a person has decided so.
     pub(crate) fn adopt(&self, note: &str, wait: Wait<'_>) -> Result<()> {
         self.inside(wait, |book, pass| {
-            let records = lines(&book.state);
+            let records = rules::texts(&book.state, book.now().at);
             match (&mut book.log, pass) {
                 (Log::File(journal), Some(pass)) => journal.adopt(pass, note, &records)?,
                 _ => return Ok(()),
@@ -1080,12 +1081,7 @@ impl Drop for InHand {
 impl Book {
     /// Runs the rules in these surroundings.
     fn now(&self) -> Now<'_> {
-        Now {
-            at: At { wall_s: wall_s(), up_ms: sys::boot_ms() },
-            boot: process::boot_id(),
-            owner: self.log.own(),
-            held: &|_, _| true,
-        }
+        Now { at: now_at(), boot: process::boot_id(), owner: self.log.own(), held: &|_, _| true }
     }
 
     /// Reads what others wrote.
@@ -1094,16 +1090,14 @@ impl Book {
         let (journal, pass) = match (&mut self.log, pass) {
             (Log::File(journal), Some(pass)) => (journal, pass),
             (Log::Ledger { ledger, last, .. }, _) => {
-                let highest = ledger.read(*last, &mut |text| match Json::parse(text.as_bytes())
-                    .and_then(Record::from_json)
-                {
+                let highest = ledger.read(*last, &mut |text| match Record::from_text(text) {
                     Ok((n, record)) => rules::apply(state, n, record),
                     Err(bad) => *trouble = Some(bad.sentence("a record of the ledger")),
                 })?;
                 *last = highest.max(*last);
                 if ledger.has_lost() {
                     // What fails now fails when a record is appended too, and is told there.
-                    let _ = ledger.replace(numbered(state));
+                    let _ = ledger.replace(rules::numbered(state, now_at()));
                 }
                 return Ok(());
             }
@@ -1116,12 +1110,13 @@ impl Book {
                 *trouble = None;
                 anew = true;
             }
-            Found::Record(json) => match Record::from_json(json) {
+            Found::Record(text) => match Record::from_text(text) {
                 Ok((n, record)) => rules::apply(state, n, record),
                 Err(bad) => *trouble = Some(bad.sentence("a record")),
             },
         });
         if anew {
+            self.room_until = 0;
             for record in &self.debt {
                 rules::apply(&mut self.state, 0, record.clone());
             }
@@ -1154,11 +1149,11 @@ impl Book {
         match (&mut self.log, pass) {
             (Log::Memory { last, .. }, _) => *last = n,
             (Log::File(journal), Some(pass)) => {
-                let state = &self.state;
-                journal.append(pass, &record.to_json(n), &|| lines(state))?;
+                let (state, now) = (&self.state, now_at());
+                journal.append(pass, &record.to_text(n, now), &|| rules::texts(state, now))?;
             }
             (Log::Ledger { ledger, last, .. }, _) => {
-                ledger.append(n, &record.to_json(n))?;
+                ledger.append(n, &record.to_text(n, now_at()))?;
                 *last = n;
             }
             _ => return Err(gone()),
@@ -1208,6 +1203,7 @@ impl Book {
             mark: e.mark.clone(),
             mark_is_ours: e.mark_is_ours,
             hold_ms: e.hold_ms,
+            print: e.print,
             earlier: None,
             keep: e.keep.clone(),
         })
@@ -1244,16 +1240,15 @@ impl Book {
         if let Log::Ledger { ledger, identity, .. } = &self.log {
             if ledger.has_grown() && self.debt.is_empty() {
                 rules::forget_beyond(&mut self.state, ledger.limits(), &|name| identity.print(name));
-                ledger.replace(numbered(&self.state)).map_err(not_done)?;
+                ledger.replace(rules::numbered(&self.state, now_at())).map_err(not_done)?;
             }
             return Ok(());
         }
         let (Log::File(journal), Some(pass)) = (&mut self.log, pass) else { return Ok(()) };
-        // Counted only when it may matter.
-        if journal.size() < COMPACT_AT.max(self.room_until)
-            || journal.size() < COMPACT_AT + self.state.names() as u64 * BYTES_A_NAME
-            || !self.debt.is_empty()
-        {
+        if self.room_until == 0 && journal.size() >= COMPACT_AT {
+            self.room_until = full_at(&self.state);
+        }
+        if journal.size() < COMPACT_AT.max(self.room_until) || !self.debt.is_empty() {
             return Ok(());
         }
         let identity = journal.identity(pass)?;
@@ -1261,9 +1256,10 @@ impl Book {
         if left > 0 {
             log_line!(Warn, "{left} visits that were not closed are not listed any more (kl_visit_close)");
         }
-        journal.replace(pass, &lines(&self.state)).map_err(not_done)?;
+        let now = At { wall_s: wall_s(), up_ms: sys::boot_ms() };
+        journal.replace(pass, &rules::texts(&self.state, now)).map_err(not_done)?;
         // What is large because much is to be kept would not be smaller the next time.
-        self.room_until = journal.size() + COMPACT_STEP;
+        self.room_until = (journal.size() + COMPACT_STEP).max(full_at(&self.state));
         Ok(())
     }
 
@@ -1636,7 +1632,7 @@ fn printed(id: &str, act: Act, print: Print) -> Command {
         status: KL_OK,
         message: "it was done long ago; only that is remembered".to_owned(),
         refusal: Refused::default(),
-        sequence: print.claim,
+        sequence: print.claim(),
         started_at: 0,
         sent_at: 0,
         ended_at: 0,
@@ -1663,12 +1659,14 @@ fn forgotten_act() -> Act {
     }
 }
 
-fn lines(state: &State) -> Vec<String> {
-    numbered(state).into_iter().map(|(_, line)| line).collect()
+/// Now, as records have it.
+fn now_at() -> At {
+    At { wall_s: wall_s(), up_ms: sys::boot_ms() }
 }
 
-fn numbered(state: &State) -> Vec<(u64, String)> {
-    rules::snapshot(state).into_iter().map(|(n, record)| (n, record.to_json(n))).collect()
+/// The journal is written anew from this length on.
+fn full_at(state: &State) -> u64 {
+    COMPACT_AT + state.names() as u64 * BYTES_A_NAME
 }
 
 fn small(ms: u64) -> u32 {

@@ -34,7 +34,7 @@ fn elsewhere<T>(path: &Path, work: impl FnOnce(&mut Journal, &crate::store::gate
 fn append(path: &Path, record: impl FnOnce(u64) -> Record) -> u64 {
     elsewhere(path, |journal, pass| {
         let n = journal.next();
-        journal.append(pass, &record(n).to_json(n), &Vec::new).unwrap();
+        journal.append(pass, &record(n).to_text(n, At::default()), &Vec::new).unwrap();
         n
     })
 }
@@ -49,6 +49,7 @@ fn intent(id: &str, act: Act, owner: u64) -> Record {
         mark: "1".into(),
         mark_is_ours: true,
         hold_ms: HOLD,
+        print: None,
         earlier: None,
         keep: None,
     })
@@ -255,7 +256,7 @@ fn a_record_of_a_newer_library_stops_commands() {
     let commands = made(&path);
     elsewhere(&path, |journal, pass| {
         let n = journal.next();
-        journal.append(pass, &format!(r#"{{"n":{n},"k":"novel"}}"#), &Vec::new).unwrap();
+        journal.append(pass, &format!("{n}\t1732250000\t81422\tnovel"), &Vec::new).unwrap();
     });
     assert_eq!(status(begin_act(&commands, "a", door("1"), 0)), (KL_E_JOURNAL_DAMAGED, Outcome::Unknown));
 }
@@ -366,22 +367,19 @@ fn a_journal_that_has_grown_is_written_anew_when_nothing_is_owed() {
     let size = || commands.info(soon(&token)).unwrap().bytes;
     let json = "x".repeat(2000);
     let mut largest = 0;
-    for n in 0..200 {
+    for n in 0..400 {
         let id = format!("d{n}");
         let claim = claim(&commands, &id, "1");
         let receipt = Receipt { json: json.clone(), ..receipt("o", "") };
         claim.finish(Ok(receipt), false, SettledBy::Answer).unwrap();
         largest = largest.max(size());
     }
-    assert!(largest < 300_000 && size() < largest, "{largest}");
+    assert!(largest > 360_000 && largest < 500_000 && size() < largest, "{largest}");
     // As large as before, and something is owed: that is written first.
-    while size() < 240_000 {
+    while size() < 300_000 {
         let id = format!("e{}", size());
         let receipt = Receipt { json: json.clone(), ..receipt("o", "") };
         claim(&commands, &id, "1").finish(Ok(receipt), false, SettledBy::Answer).unwrap();
-        if size() < 100_000 {
-            break;
-        }
     }
     assert_eq!(get(&commands, "d0").unwrap().outcome, Outcome::Done);
 }
@@ -508,7 +506,7 @@ fn nobody_is_buried_while_a_record_cannot_be_understood() {
     append(&path, |_| intent("x", door("1"), DEAD));
     elsewhere(&path, |journal, pass| {
         let n = journal.next().to_string();
-        let newer = ["{\"n\":", &n, ",\"k\":\"mystery\",\"id\":\"x\"}"].concat();
+        let newer = [&n, "\t1732250000\t81422\tmystery\tx"].concat();
         journal.append(pass, &newer, &Vec::new).unwrap();
     });
     // The record may be how it ended.
@@ -534,9 +532,9 @@ fn what_an_adopted_journal_shows_under_way_is_unknown() {
     done(claim(&commands, "a", "1"), "order", "");
     commands.flush();
     // A card lost what followed: also that it was sent.
-    cut_after(&path, "\"intent\",\"id\":\"a\"");
+    cut_after(&path, "\tintent\ta\t");
     let text = std::fs::read_to_string(path.join("commands-test.journal")).unwrap();
-    assert!(!text.contains("receipt_no"), "the end is lost");
+    assert!(!text.contains("\tend\ta\t"), "the end is lost");
     assert_eq!(status(begin_door(&commands, "b", "2")).0, KL_E_JOURNAL_OLDER);
     let token = CancelToken::never();
     commands.adopt("by a test", soon(&token)).unwrap();

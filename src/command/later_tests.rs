@@ -36,6 +36,7 @@ fn claim_kept(w: &mut World, id: &str, keep: Option<Keep>) -> u64 {
         mark: e.mark,
         mark_is_ours: e.mark_is_ours,
         hold_ms: e.hold_ms,
+        print: None,
         earlier: None,
         keep: keep.map(Box::new).or(e.keep),
     }))

@@ -1,10 +1,10 @@
-//! The records of the journal, typed: written once, never parsed back by the writer. Their form on the disk is in
+//! The records of the journal, typed: written once, never read back by the writer. Their form on the disk is in
 //! `docs/journal.md`.
 
 use super::Span;
 use super::{Act, Physical, SettledBy};
 use crate::error::Outcome;
-use crate::json::{Bad, Json, Object, Writer};
+use crate::json::Bad;
 use crate::log;
 use crate::model::*;
 use crate::status::kl_status;
@@ -40,6 +40,8 @@ pub struct Intent {
     pub mark_is_ours: bool,
     /// How long after the call's end it may still take effect, in milliseconds.
     pub hold_ms: u32,
+    /// The fingerprint of its name, if it was made.
+    pub print: Option<[u8; 12]>,
     /// It is the repetition by which the platform is asked: an earlier try of the same name, sent then, may have happened.
     pub earlier: Option<Earlier>,
     /// What is needed to send it later, if the call that wanted it has ended.
@@ -159,25 +161,109 @@ pub struct Was {
     pub act: Act,
     /// Its claim.
     pub claim: u64,
-    /// When it was begun, and when it was settled.
+    /// When it was begun.
     pub begun: At,
+    /// When it was settled.
+    pub ended: At,
     /// The mark that was sent.
     pub mark: String,
+    /// The fingerprint of its name, if it was made.
+    pub print: Option<[u8; 12]>,
     /// How it ended.
     pub end: End,
     /// What the machine did, as told later, with its words.
     pub moved: Option<(Physical, String)>,
 }
 
-/// The fingerprint of a done command that was forgotten.
+/// The fingerprint of a done command that was forgotten, as it stands in the journal and in memory: 16 characters of its name,
+/// keyed, so that the name is not to be found out from it; 6 of what it was about; 7 of its claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Print {
-    /// Of its name, keyed: the name is not to be found out from it.
-    pub name: [u8; 12],
+pub struct Print([u8; PRINT]);
+
+/// The length of one.
+const PRINT: usize = 29;
+/// Six bits each, in the order of their values: what is greater as a text is greater.
+const SEXTETS: &[u8; 64] = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
+
+impl Print {
+    /// Of a command.
+    pub fn new(name: &[u8; 12], act: u32, claim: u64) -> Print {
+        let mut print = [0; PRINT];
+        print[..16].copy_from_slice(&sextets(name));
+        put(&mut print[16..22], act.into());
+        put(&mut print[22..], claim.min((1 << 42) - 1));
+        Print(print)
+    }
+
+    /// Those of a record.
+    fn all(text: &str) -> Result<Vec<Print>, Bad> {
+        let prints = text.as_bytes().chunks_exact(PRINT);
+        if !prints.remainder().is_empty() || !text.is_ascii() {
+            return Err(Bad::new("prints", "has a wrong length"));
+        }
+        let print = |bytes: &[u8]| {
+            let mut print = Print([0; PRINT]);
+            print.0.copy_from_slice(bytes);
+            print
+        };
+        Ok(prints.map(print).collect())
+    }
+
+    /// Of its name, see [`Print::key`].
+    pub fn name(&self) -> &[u8] {
+        &self.0[..16]
+    }
+
+    /// How a name's fingerprint is found.
+    pub fn key(name: &[u8; 12]) -> [u8; 16] {
+        sextets(name)
+    }
+
     /// Of what it was about.
-    pub act: u32,
+    pub fn act(&self) -> u32 {
+        taken(&self.0[16..22]) as u32
+    }
+
     /// Its claim.
-    pub claim: u64,
+    pub fn claim(&self) -> u64 {
+        taken(&self.0[22..])
+    }
+
+    /// Whose claim is the older one.
+    pub(super) fn by_claim(&self, other: &Print) -> std::cmp::Ordering {
+        self.0[22..].cmp(&other.0[22..])
+    }
+}
+
+fn sextets(bytes: &[u8; 12]) -> [u8; 16] {
+    let mut out = [0; 16];
+    for (four, three) in out.chunks_exact_mut(4).zip(bytes.chunks_exact(3)) {
+        put(four, u64::from(three[0]) << 16 | u64::from(three[1]) << 8 | u64::from(three[2]));
+    }
+    out
+}
+
+fn unsextets(text: &[u8]) -> Option<[u8; 12]> {
+    let mut out = [0; 12];
+    if text.len() != 16 || !text.iter().all(|c| SEXTETS.contains(c)) {
+        return None;
+    }
+    for (three, four) in out.chunks_exact_mut(3).zip(text.chunks_exact(4)) {
+        three.copy_from_slice(&(taken(four) as u32).to_be_bytes()[1..]);
+    }
+    Some(out)
+}
+
+fn put(out: &mut [u8], mut bits: u64) {
+    for place in out.iter_mut().rev() {
+        *place = SEXTETS[(bits & 63) as usize];
+        bits >>= 6;
+    }
+}
+
+fn taken(text: &[u8]) -> u64 {
+    let value = |c: &u8| SEXTETS.iter().position(|s| s == c).unwrap_or(0) as u64;
+    text.iter().fold(0, |all, c| all << 6 | value(c))
 }
 
 /// One record.
@@ -203,9 +289,6 @@ pub enum Record {
     VisitClosed(String, At),
 }
 
-/// How the parts of a request are called that is kept.
-const REST: [&str; 4] = ["k_1", "k_2", "k_3", "k_4"];
-
 const KINDS: [&str; 9] = ["intent", "sent", "end", "moved", "was", "prints", "forgotten", "seen", "visit"];
 
 impl Record {
@@ -224,392 +307,516 @@ impl Record {
         }]
     }
 
-    /// As a line of the journal, with its number.
-    pub fn to_json(&self, n: u64) -> String {
-        let mut w = Writer::new();
-        w.int("n", n as i64).text("k", self.kind());
+    /// When that was of which it tells; `None` if only the time of its writing is kept.
+    pub fn at(&self) -> Option<At> {
+        match self {
+            Record::Intent(i) => Some(i.at),
+            Record::Sent(s) => Some(s.at),
+            Record::Ended(e) => Some(e.at),
+            Record::Moved(m) => Some(m.at),
+            Record::Was(was) => Some(was.ended),
+            Record::VisitClosed(_, at) => Some(*at),
+            Record::Prints(_) | Record::Forgotten(_) | Record::Seen(..) => None,
+        }
+    }
+
+    /// As it stands in the journal, with its number. `now`: when it is written.
+    pub fn to_text(&self, n: u64, now: At) -> String {
+        let mut w = Fields::new(n, self.at().unwrap_or(now), self.kind());
         match self {
             Record::Intent(i) => {
-                w.text("id", &i.id);
-                write_act(&i.act, &mut w);
-                write_at(i.at, &mut w);
-                w.text("boot", &i.boot).int("owner", i.owner as i64).int("hold", i.hold_ms.into());
-                write_mark(&i.mark, i.mark_is_ours, &mut w);
+                w.text(&i.id).number(i.owner).text(&i.boot).number(i.hold_ms.into());
+                w.text(&i.mark).flag(i.mark_is_ours).print(i.print);
+                w.flag(i.earlier.is_some());
                 if let Some(e) = &i.earlier {
-                    w.int("e_t", e.at.wall_s).int("e_up", e.at.up_ms as i64).text("e_boot", &e.boot);
-                    w.int("e_left", e.left_ms.into());
-                    write_span(e.platform, ["e_from", "e_to"], &mut w);
+                    w.at(e.at).text(&e.boot).number(e.left_ms.into()).span(e.platform);
                 }
+                w.number(i.keep.as_ref().map_or(0, |keep| if keep.rest.is_some() { 2 } else { 1 }));
                 if let Some(keep) = &i.keep {
-                    write_keep(keep, &mut w);
+                    w.at(keep.since).text(&keep.boot).number(keep.within_ms.into()).maybe(keep.platform_ms);
+                    keep.rest.iter().flatten().for_each(|text| {
+                        w.text(text);
+                    });
                 }
+                w.act(&i.act);
             }
             Record::Sent(s) => {
-                w.text("id", &s.id).int("claim", s.claim as i64);
-                write_at(s.at, &mut w);
-                w.int("left", s.left_ms.into());
-                write_span(s.platform, ["from", "to"], &mut w);
+                w.text(&s.id).number(s.claim).number(s.left_ms.into()).span(s.platform);
             }
             Record::Ended(e) => {
-                w.text("id", &e.id).int("claim", e.claim as i64);
-                write_at(e.at, &mut w);
-                write_end(&e.end, &mut w);
+                w.text(&e.id).number(e.claim).end(&e.end);
             }
             Record::Moved(m) => {
-                w.text("id", &m.id).int("claim", m.claim as i64);
-                write_at(m.at, &mut w);
-                w.int("physical", m.physical as i64).text("error", &log::mask(&m.error));
+                w.text(&m.id).number(m.claim).number(m.physical as u64).text(&log::mask(&m.error));
             }
             Record::Was(was) => {
-                w.text("id", &was.id).int("claim", was.claim as i64);
-                write_act(&was.act, &mut w);
-                write_at(was.begun, &mut w);
-                write_mark(&was.mark, true, &mut w);
-                write_end(&was.end, &mut w);
-                if let Some((physical, error)) = &was.moved {
-                    w.int("moved", *physical as i64).text("error", error);
-                }
+                let moved = was.moved.as_ref().map(|(physical, error)| (*physical, error.as_str()));
+                w.was(&was.id, was.claim, was.begun, &was.mark, was.print, moved, &was.end, &was.act);
             }
             Record::Prints(prints) => {
-                let mut bytes = Vec::with_capacity(prints.len() * 24);
-                for p in prints {
-                    bytes.extend_from_slice(&p.name);
-                    bytes.extend_from_slice(&p.act.to_le_bytes());
-                    bytes.extend_from_slice(&p.claim.to_le_bytes());
-                }
-                w.text("prints", &crate::hex::lower(&bytes));
+                w.0.push(b'\t');
+                w.0.reserve(prints.len() * PRINT);
+                prints.iter().for_each(|p| w.0.extend_from_slice(&p.0));
             }
             Record::Forgotten(below) => {
-                w.int("below", *below as i64);
+                w.number(*below);
             }
             Record::Seen(identity, at) => {
-                w.text("identity", &crate::hex::lower(identity)).int("t", *at);
+                w.text(&crate::hex::lower(identity)).int(*at);
             }
-            Record::VisitClosed(id, at) => {
-                w.text("id", id);
-                write_at(*at, &mut w);
+            Record::VisitClosed(id, _) => {
+                w.text(id);
             }
         }
         w.finish()
     }
 
-    /// From a line of the journal, with its number. What is not understood is an error: it is never passed over.
-    pub fn from_json(json: Json<'_>) -> Result<(u64, Record), Bad> {
-        let o = json.object()?;
-        let fields = Fields(&o);
-        let n = fields.number("n")?;
-        let record = match fields.text("k").as_str() {
-            "intent" => Record::Intent(Intent {
-                id: fields.text("id"),
-                act: read_act(&fields)?,
-                owner: fields.number("owner")?,
-                boot: fields.text("boot"),
-                at: fields.at()?,
-                mark: fields.text("mark"),
-                mark_is_ours: fields.int("ours")? != 0,
-                hold_ms: fields.small("hold")?,
-                earlier: match o.int(&["e_left"])? {
-                    None => None,
-                    Some(_) => Some(Earlier {
-                        at: At { wall_s: fields.int("e_t")?, up_ms: fields.number("e_up")? },
-                        boot: fields.text("e_boot"),
-                        left_ms: fields.small("e_left")?,
-                        platform: read_span(&o, ["e_from", "e_to"])?,
-                    }),
-                },
-                keep: read_keep(&o, &fields)?,
-            }),
-            "sent" => Record::Sent(Sent {
-                id: fields.text("id"),
-                claim: fields.number("claim")?,
-                at: fields.at()?,
-                left_ms: fields.small("left")?,
-                platform: read_span(&o, ["from", "to"])?,
-            }),
-            "end" => Record::Ended(Ended {
-                id: fields.text("id"),
-                claim: fields.number("claim")?,
-                at: fields.at()?,
-                end: read_end(&fields)?,
-            }),
-            "moved" => Record::Moved(Movement {
-                id: fields.text("id"),
-                claim: fields.number("claim")?,
-                at: fields.at()?,
-                physical: physical(fields.int("physical")?)?,
-                error: fields.text("error"),
-            }),
-            "was" => Record::Was(Was {
-                id: fields.text("id"),
-                act: read_act(&fields)?,
-                claim: fields.number("claim")?,
-                begun: fields.at()?,
-                mark: fields.text("mark"),
-                end: read_end(&fields)?,
-                moved: match o.int(&["moved"])? {
-                    Some(number) => Some((physical(number)?, fields.text("error"))),
-                    None => None,
-                },
-            }),
-            "prints" => Record::Prints(read_prints(&fields.text("prints"))?),
-            "forgotten" => Record::Forgotten(fields.number("below")?),
-            "seen" => {
-                let bytes = unhex(&fields.text("identity"))?;
-                let identity = bytes.try_into().map_err(|_| Bad::new("identity", "has a wrong length"))?;
-                Record::Seen(identity, fields.int("t")?)
+    /// From the text of the journal, with its number. What is not understood is an error: it is never passed over.
+    pub fn from_text(text: &str) -> Result<(u64, Record), Bad> {
+        let mut r = Reader(Some(text));
+        let n = r.number("n")?;
+        let at = r.at()?;
+        let record = match r.next() {
+            "intent" => {
+                let id = r.text()?;
+                let owner = r.number("owner")?;
+                let boot = r.text()?;
+                let hold_ms = r.small("hold")?;
+                let mark = r.text()?;
+                let mark_is_ours = r.flag("ours")?;
+                let print = r.print()?;
+                let earlier = if r.flag("earlier")? {
+                    let (at, boot, left_ms) = (r.at()?, r.text()?, r.small("left")?);
+                    Some(Earlier { at, boot, left_ms, platform: r.span()? })
+                } else {
+                    None
+                };
+                let keep = match r.number("kept")? {
+                    0 => None,
+                    kept @ (1 | 2) => {
+                        let (since, boot, within_ms) = (r.at()?, r.text()?, r.small("within")?);
+                        let platform_ms = r.maybe("from")?;
+                        let rest =
+                            if kept == 2 { Some([r.text()?, r.text()?, r.text()?, r.text()?]) } else { None };
+                        Some(Box::new(Keep { since, boot, within_ms, platform_ms, rest }))
+                    }
+                    _ => return Err(Bad::new("kept", "is neither")),
+                };
+                let act = r.act(&id, &mark)?;
+                Record::Intent(Intent {
+                    id,
+                    act,
+                    owner,
+                    boot,
+                    at,
+                    mark,
+                    mark_is_ours,
+                    hold_ms,
+                    print,
+                    earlier,
+                    keep,
+                })
             }
-            "visit" => Record::VisitClosed(fields.text("id"), fields.at()?),
+            "sent" => Record::Sent(Sent {
+                id: r.text()?,
+                claim: r.number("claim")?,
+                at,
+                left_ms: r.small("left")?,
+                platform: r.span()?,
+            }),
+            "end" => Record::Ended(Ended { id: r.text()?, claim: r.number("claim")?, at, end: r.end()? }),
+            "moved" => Record::Moved(Movement {
+                id: r.text()?,
+                claim: r.number("claim")?,
+                at,
+                physical: physical(r.int("physical")?)?,
+                error: r.text()?,
+            }),
+            "was" => {
+                let (id, claim, begun, mark) = (r.text()?, r.number("claim")?, r.at()?, r.text()?);
+                let print = r.print()?;
+                let moved = match (r.next(), r.text()?) {
+                    ("", _) => None,
+                    (number, error) => Some((physical(int(number, "moved")?)?, error)),
+                };
+                let end = r.end()?;
+                let act = r.act(&id, &mark)?;
+                Record::Was(Was { id, act, claim, begun, ended: at, mark, print, end, moved })
+            }
+            "prints" => Record::Prints(Print::all(r.next())?),
+            "forgotten" => Record::Forgotten(r.number("below")?),
+            "seen" => {
+                let identity =
+                    crate::hex::from_lower(r.next()).ok_or_else(|| Bad::new("identity", "is none"))?;
+                Record::Seen(identity, r.int("t")?)
+            }
+            "visit" => Record::VisitClosed(r.text()?, at),
             _ => return Err(Bad::new("k", "is no kind of record")),
         };
-        Ok((n, record))
-    }
-}
-
-/// The fields of a record as they are read.
-struct Fields<'o, 'a>(&'o Object<'a>);
-
-impl Fields<'_, '_> {
-    fn text(&self, key: &str) -> String {
-        self.0.string(&[key]).ok().flatten().unwrap_or_default()
-    }
-
-    fn int(&self, key: &str) -> Result<i64, Bad> {
-        Ok(self.0.int(&[key])?.unwrap_or(0))
-    }
-
-    fn number(&self, key: &str) -> Result<u64, Bad> {
-        u64::try_from(self.int(key)?).map_err(|_| Bad::new(key, "is negative"))
-    }
-
-    fn small(&self, key: &str) -> Result<u32, Bad> {
-        u32::try_from(self.int(key)?).map_err(|_| Bad::new(key, "does not fit"))
-    }
-
-    fn at(&self) -> Result<At, Bad> {
-        Ok(At { wall_s: self.int("t")?, up_ms: self.number("up")? })
-    }
-}
-
-fn write_at(at: At, w: &mut Writer) {
-    w.int("t", at.wall_s).int("up", at.up_ms as i64);
-}
-
-fn write_span(span: Option<Span>, keys: [&str; 2], w: &mut Writer) {
-    if let Some(span) = span {
-        w.int(keys[0], span.earliest_ms).int(keys[1], span.latest_ms);
-    }
-}
-
-fn read_span(o: &Object<'_>, keys: [&str; 2]) -> Result<Option<Span>, Bad> {
-    Ok(match (o.int(&[keys[0]])?, o.int(&[keys[1]])?) {
-        (Some(earliest_ms), Some(latest_ms)) => Some(Span { earliest_ms, latest_ms }),
-        _ => None,
-    })
-}
-
-fn write_keep(keep: &Keep, w: &mut Writer) {
-    w.int("k_t", keep.since.wall_s).int("k_up", keep.since.up_ms as i64).text("k_boot", &keep.boot);
-    w.int("k_within", keep.within_ms.into());
-    if let Some(ms) = keep.platform_ms {
-        w.int("k_from", ms);
-    }
-    if let Some(rest) = &keep.rest {
-        w.int("k_waits", 1);
-        REST.iter().zip(rest).for_each(|(key, text)| {
-            w.text(key, text);
-        });
-    }
-}
-
-fn read_keep(o: &Object<'_>, f: &Fields<'_, '_>) -> Result<Option<Box<Keep>>, Bad> {
-    if o.int(&["k_within"])?.is_none() {
-        return Ok(None);
-    }
-    Ok(Some(Box::new(Keep {
-        since: At { wall_s: f.int("k_t")?, up_ms: f.number("k_up")? },
-        boot: f.text("k_boot"),
-        within_ms: f.small("k_within")?,
-        platform_ms: o.int(&["k_from"])?,
-        rest: if f.int("k_waits")? == 0 { None } else { Some(REST.map(|key| f.text(key))) },
-    })))
-}
-
-fn write_mark(mark: &str, ours: bool, w: &mut Writer) {
-    if !mark.is_empty() {
-        w.text("mark", mark);
-        if ours {
-            w.int("ours", 1);
+        match r.0 {
+            None => Ok((n, record)),
+            Some(_) => Err(Bad::new("k", "has more than its kind has")),
         }
     }
 }
 
-fn write_act(act: &Act, w: &mut Writer) {
-    match act {
-        Act::Door(r) => {
-            w.text("act", "door")
-                .text("cabinet_id", &r.cabinet_id)
-                .text("door", &r.door)
-                .text("user_id", &r.user_id)
-                .text("order_no", &r.order_no)
-                .text("item_no", &r.item_no)
-                .text("notify_url", &r.notify_url)
-                .text("extra_json", r.extra_json.as_deref().unwrap_or_default());
+/// A settled command in one record, written without a copy of it.
+#[allow(clippy::too_many_arguments)]
+pub(super) fn was_text(
+    id: &str,
+    claim: u64,
+    begun: At,
+    ended: At,
+    mark: &str,
+    print: Option<[u8; 12]>,
+    moved: Option<(Physical, &str)>,
+    end: &End,
+    act: &Act,
+) -> String {
+    let mut w = Fields::new(claim, ended, KINDS[4]);
+    w.was(id, claim, begun, mark, print, moved, end, act);
+    w.finish()
+}
+
+/// The fields of a record as they are written, each behind a tab. What is nothing at its end is left out.
+struct Fields(Vec<u8>);
+
+impl Fields {
+    fn new(n: u64, at: At, kind: &str) -> Fields {
+        let mut w = Fields(Vec::with_capacity(256));
+        push_number(&mut w.0, n);
+        w.at(at).plain(kind);
+        w
+    }
+
+    /// For what has no control character.
+    fn plain(&mut self, text: &str) -> &mut Fields {
+        self.0.push(b'\t');
+        if !text.is_empty() {
+            self.0.extend_from_slice(text.as_bytes());
         }
-        Act::Redeem(r) => {
-            w.text("act", "redeem")
-                .int("kind", r.kind as i64)
-                .text("code", &r.code)
-                .text("cabinet_id", &r.cabinet_id)
-                .text("product_id", &r.product_id)
-                .text("trade_no", &r.trade_no)
-                .text("notify_url", &r.notify_url)
-                .text("redeemer", &r.redeemer)
-                .text("extra_json", r.extra_json.as_deref().unwrap_or_default());
+        self
+    }
+
+    fn text(&mut self, text: &str) -> &mut Fields {
+        let special = |b: &u8| *b <= b'\n' || *b == b'\\';
+        if !text.as_bytes().iter().any(special) {
+            return self.plain(text);
         }
-        Act::Write { verb, order_no, cabinet_id, paid, trade_no, digest, .. } => {
-            w.text("act", verb)
-                .text("order_no", order_no)
-                .text("cabinet_id", cabinet_id)
-                .text("trade_no", trade_no)
-                .text("digest", digest);
-            if *paid {
-                w.int("paid", 1);
+        self.0.push(b'\t');
+        for byte in text.bytes() {
+            match byte {
+                b'\t' => self.0.extend_from_slice(b"\\t"),
+                b'\n' => self.0.extend_from_slice(b"\\n"),
+                0 => self.0.extend_from_slice(b"\\0"),
+                b'\\' => self.0.extend_from_slice(b"\\\\"),
+                byte => self.0.push(byte),
+            }
+        }
+        self
+    }
+
+    /// Nothing stands for 0.
+    fn number(&mut self, n: u64) -> &mut Fields {
+        self.0.push(b'\t');
+        if n != 0 {
+            push_number(&mut self.0, n);
+        }
+        self
+    }
+
+    fn int(&mut self, n: i64) -> &mut Fields {
+        if n >= 0 {
+            return self.number(n as u64);
+        }
+        self.plain("-");
+        push_number(&mut self.0, n.unsigned_abs());
+        self
+    }
+
+    fn flag(&mut self, set: bool) -> &mut Fields {
+        self.number(set.into())
+    }
+
+    fn maybe(&mut self, n: Option<i64>) -> &mut Fields {
+        match n {
+            Some(0) => self.plain("0"),
+            Some(n) => self.int(n),
+            None => self.plain(""),
+        }
+    }
+
+    fn at(&mut self, at: At) -> &mut Fields {
+        self.int(at.wall_s).number(at.up_ms)
+    }
+
+    /// The earliest, and how much later the latest is.
+    fn span(&mut self, span: Option<Span>) -> &mut Fields {
+        let width = span.map(|s| s.latest_ms.saturating_sub(s.earliest_ms));
+        self.maybe(span.map(|s| s.earliest_ms)).maybe(width)
+    }
+
+    fn print(&mut self, print: Option<[u8; 12]>) -> &mut Fields {
+        self.0.push(b'\t');
+        if let Some(print) = print {
+            self.0.extend_from_slice(&sextets(&print));
+        }
+        self
+    }
+
+    fn end(&mut self, end: &End) -> &mut Fields {
+        let outcome = match end.outcome {
+            Outcome::Done => "done",
+            Outcome::NotDone => "not_done",
+            _ => "unknown",
+        };
+        let r = &end.receipt;
+        self.plain(outcome).number(end.by as u64).int(end.status.into()).number(end.physical as u64);
+        self.text(&r.order_no).text(&r.item_no).text(&r.delivery_no).text(&r.report_url);
+        self.text(if r.json.len() <= JSON_KEPT { &r.json } else { "" });
+        // Whatever a platform repeated in its words: no secret comes to rest on the disk.
+        self.masked(&end.message).int(end.refusal.http.into());
+        if end.refusal.http != 0 {
+            self.masked(&end.refusal.name).masked(&end.refusal.words)
+        } else {
+            self.plain("\t")
+        }
+    }
+
+    fn masked(&mut self, text: &str) -> &mut Fields {
+        if text.is_empty() { self.plain("") } else { self.text(&log::mask(text)) }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn was(
+        &mut self,
+        id: &str,
+        claim: u64,
+        begun: At,
+        mark: &str,
+        print: Option<[u8; 12]>,
+        moved: Option<(Physical, &str)>,
+        end: &End,
+        act: &Act,
+    ) {
+        self.text(id).number(claim).at(begun).text(mark).print(print);
+        self.maybe(moved.map(|(physical, _)| physical as i64)).text(moved.map_or("", |(_, error)| error));
+        self.end(end).act(act);
+    }
+
+    fn act(&mut self, act: &Act) {
+        match act {
+            Act::Door(r) => {
+                self.plain("door").text(&r.cabinet_id).text(&r.door).text(&r.user_id).text(&r.order_no);
+                self.text(&r.item_no).text(&r.notify_url).text(r.extra_json.as_deref().unwrap_or_default());
+            }
+            Act::Redeem(r) => {
+                self.plain("redeem").number(r.kind as u64).text(&r.code).text(&r.cabinet_id);
+                self.text(&r.product_id).text(&r.trade_no).text(&r.notify_url).text(&r.redeemer);
+                self.text(r.extra_json.as_deref().unwrap_or_default());
+            }
+            Act::Write { verb, order_no, cabinet_id, paid, trade_no, digest, .. } => {
+                self.text(verb).text(order_no).text(cabinet_id).flag(*paid).text(trade_no).text(digest);
+            }
+        }
+        let (visit_id, context) = act.visit();
+        self.text(visit_id).text(context);
+    }
+
+    fn finish(mut self) -> String {
+        while self.0.last() == Some(&b'\t') {
+            self.0.pop();
+        }
+        // Of texts, digits and tabs.
+        String::from_utf8(self.0).unwrap_or_default()
+    }
+}
+
+fn push_number(out: &mut Vec<u8>, mut n: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (n % 10) as u8;
+        n /= 10;
+        if n == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// The fields of a record as they are read; nothing behind the last.
+struct Reader<'a>(Option<&'a str>);
+
+impl<'a> Reader<'a> {
+    fn next(&mut self) -> &'a str {
+        let Some(rest) = self.0 else { return "" };
+        match rest.split_once('\t') {
+            Some((field, rest)) => {
+                self.0 = Some(rest);
+                field
+            }
+            None => {
+                self.0 = None;
+                rest
             }
         }
     }
-    let (visit_id, context) = act.visit();
-    w.text("visit", visit_id).text("context", context);
-}
 
-fn read_act(f: &Fields<'_, '_>) -> Result<Act, Bad> {
-    let extra_json = Some(f.text("extra_json")).filter(|t| !t.is_empty());
-    let (visit_id, context) = (f.text("visit"), f.text("context"));
-    Ok(match f.text("act").as_str() {
-        "" => return Err(Bad::new("act", "is missing")),
-        "door" => Act::Door(DoorRequest {
-            request_id: f.text("id"),
-            cabinet_id: f.text("cabinet_id"),
-            door: f.text("door"),
-            user_id: f.text("user_id"),
-            order_no: f.text("order_no"),
-            item_no: f.text("item_no"),
-            notify_url: f.text("notify_url"),
-            ttl_ms: 0,
-            extra_json,
-            visit_id,
-            context,
-            mark: f.text("mark"),
-        }),
-        "redeem" => Act::Redeem(RedeemRequest {
-            request_id: f.text("id"),
-            kind: match f.int("kind")? {
-                0 => CodeKind::Pickup,
-                1 => CodeKind::Virtual,
-                2 => CodeKind::Voucher,
-                _ => return Err(Bad::new("kind", "is no kind of code")),
+    fn text(&mut self) -> Result<String, Bad> {
+        let field = self.next();
+        if !field.contains('\\') {
+            return Ok(field.to_owned());
+        }
+        let mut out = String::with_capacity(field.len());
+        let mut chars = field.chars();
+        while let Some(c) = chars.next() {
+            out.push(match c {
+                '\\' => match chars.next() {
+                    Some('t') => '\t',
+                    Some('n') => '\n',
+                    Some('0') => '\0',
+                    Some('\\') => '\\',
+                    _ => return Err(Bad::new("", "is no text")),
+                },
+                c => c,
+            });
+        }
+        Ok(out)
+    }
+
+    fn int(&mut self, what: &str) -> Result<i64, Bad> {
+        int(self.next(), what)
+    }
+
+    fn maybe(&mut self, what: &str) -> Result<Option<i64>, Bad> {
+        match self.next() {
+            "" => Ok(None),
+            field => int(field, what).map(Some),
+        }
+    }
+
+    fn number(&mut self, what: &str) -> Result<u64, Bad> {
+        match self.next() {
+            "" => Ok(0),
+            field => field.parse().map_err(|_| Bad::new(what, "is no number")),
+        }
+    }
+
+    fn small(&mut self, what: &str) -> Result<u32, Bad> {
+        u32::try_from(self.number(what)?).map_err(|_| Bad::new(what, "does not fit"))
+    }
+
+    fn flag(&mut self, what: &str) -> Result<bool, Bad> {
+        match self.next() {
+            "" => Ok(false),
+            "1" => Ok(true),
+            _ => Err(Bad::new(what, "is neither")),
+        }
+    }
+
+    fn at(&mut self) -> Result<At, Bad> {
+        Ok(At { wall_s: self.int("t")?, up_ms: self.number("up")? })
+    }
+
+    fn span(&mut self) -> Result<Option<Span>, Bad> {
+        let (earliest, width) = (self.maybe("from")?, self.maybe("width")?);
+        Ok(earliest
+            .zip(width)
+            .map(|(earliest_ms, width)| Span { earliest_ms, latest_ms: earliest_ms.saturating_add(width) }))
+    }
+
+    fn print(&mut self) -> Result<Option<[u8; 12]>, Bad> {
+        match self.next() {
+            "" => Ok(None),
+            field => unsextets(field.as_bytes()).map(Some).ok_or_else(|| Bad::new("print", "is none")),
+        }
+    }
+
+    fn end(&mut self) -> Result<End, Bad> {
+        let outcome = match self.next() {
+            "done" => Outcome::Done,
+            "not_done" => Outcome::NotDone,
+            "unknown" => Outcome::Unknown,
+            _ => return Err(Bad::new("outcome", "is none")),
+        };
+        let (by, status) = (settled_by(self.int("by")?)?, self.int32("status")?);
+        let physical = physical(self.int("physical")?)?;
+        let receipt = Receipt {
+            order_no: self.text()?,
+            item_no: self.text()?,
+            delivery_no: self.text()?,
+            report_url: self.text()?,
+            json: self.text()?,
+        };
+        let message = self.text()?;
+        let refusal = Refused { http: self.int32("http")?, name: self.text()?, words: self.text()? };
+        Ok(End { outcome, by, receipt, physical, status, message, refusal })
+    }
+
+    fn int32(&mut self, what: &str) -> Result<i32, Bad> {
+        i32::try_from(self.int(what)?).map_err(|_| Bad::new(what, "does not fit"))
+    }
+
+    fn act(&mut self, id: &str, mark: &str) -> Result<Act, Bad> {
+        let (request_id, mark) = (id.to_owned(), mark.to_owned());
+        let given = |t: String| Some(t).filter(|t| !t.is_empty());
+        Ok(match self.text()?.as_str() {
+            "" => return Err(Bad::new("act", "is missing")),
+            "door" => Act::Door(DoorRequest {
+                request_id,
+                cabinet_id: self.text()?,
+                door: self.text()?,
+                user_id: self.text()?,
+                order_no: self.text()?,
+                item_no: self.text()?,
+                notify_url: self.text()?,
+                ttl_ms: 0,
+                extra_json: given(self.text()?),
+                visit_id: self.text()?,
+                context: self.text()?,
+                mark,
+            }),
+            "redeem" => Act::Redeem(RedeemRequest {
+                request_id,
+                kind: match self.number("kind")? {
+                    0 => CodeKind::Pickup,
+                    1 => CodeKind::Virtual,
+                    2 => CodeKind::Voucher,
+                    _ => return Err(Bad::new("kind", "is no kind of code")),
+                },
+                code: self.text()?,
+                cabinet_id: self.text()?,
+                product_id: self.text()?,
+                trade_no: self.text()?,
+                notify_url: self.text()?,
+                redeemer: self.text()?,
+                ttl_ms: 0,
+                extra_json: given(self.text()?),
+                visit_id: self.text()?,
+                context: self.text()?,
+                mark,
+            }),
+            verb => Act::Write {
+                verb: verb.to_owned(),
+                order_no: self.text()?,
+                cabinet_id: self.text()?,
+                paid: self.flag("paid")?,
+                trade_no: self.text()?,
+                digest: self.text()?,
+                visit_id: self.text()?,
+                context: self.text()?,
             },
-            code: f.text("code"),
-            cabinet_id: f.text("cabinet_id"),
-            product_id: f.text("product_id"),
-            trade_no: f.text("trade_no"),
-            notify_url: f.text("notify_url"),
-            redeemer: f.text("redeemer"),
-            ttl_ms: 0,
-            extra_json,
-            visit_id,
-            context,
-            mark: f.text("mark"),
-        }),
-        verb => Act::Write {
-            verb: verb.to_owned(),
-            order_no: f.text("order_no"),
-            cabinet_id: f.text("cabinet_id"),
-            paid: f.int("paid")? != 0,
-            trade_no: f.text("trade_no"),
-            digest: f.text("digest"),
-            visit_id,
-            context,
-        },
-    })
-}
-
-fn write_end(end: &End, w: &mut Writer) {
-    let outcome = match end.outcome {
-        Outcome::Done => "done",
-        Outcome::NotDone => "not_done",
-        _ => "unknown",
-    };
-    let r = &end.receipt;
-    w.text("outcome", outcome).int("by", end.by as i64);
-    if end.status != 0 {
-        w.int("status", end.status.into());
-    }
-    // Whatever a platform repeated in its words: no secret comes to rest on the disk.
-    w.text("message", &log::mask(&end.message))
-        .text("receipt_no", &r.order_no)
-        .text("receipt_item", &r.item_no)
-        .text("delivery_no", &r.delivery_no)
-        .text("report_url", &r.report_url)
-        .text("json", if r.json.len() <= JSON_KEPT { &r.json } else { "" });
-    if end.physical != Physical::None {
-        w.int("physical", end.physical as i64);
-    }
-    if end.refusal.http != 0 {
-        w.int("http", end.refusal.http.into())
-            .text("refusal", &log::mask(&end.refusal.name))
-            .text("words", &log::mask(&end.refusal.words));
-    }
-}
-
-fn read_end(f: &Fields<'_, '_>) -> Result<End, Bad> {
-    let outcome = match f.text("outcome").as_str() {
-        "done" => Outcome::Done,
-        "not_done" => Outcome::NotDone,
-        "unknown" => Outcome::Unknown,
-        _ => return Err(Bad::new("outcome", "is none")),
-    };
-    let number = |key: &str| i32::try_from(f.int(key)?).map_err(|_| Bad::new(key, "does not fit"));
-    Ok(End {
-        outcome,
-        by: settled_by(f.int("by")?)?,
-        receipt: Receipt {
-            order_no: f.text("receipt_no"),
-            item_no: f.text("receipt_item"),
-            delivery_no: f.text("delivery_no"),
-            report_url: f.text("report_url"),
-            json: f.text("json"),
-        },
-        physical: physical(f.int("physical")?)?,
-        status: number("status")?,
-        message: f.text("message"),
-        refusal: Refused { http: number("http")?, name: f.text("refusal"), words: f.text("words") },
-    })
-}
-
-fn read_prints(text: &str) -> Result<Vec<Print>, Bad> {
-    let bytes = unhex(text)?;
-    if bytes.len() % 24 != 0 {
-        return Err(Bad::new("prints", "has a wrong length"));
-    }
-    let number = |part: &[u8]| part.iter().rev().fold(0u64, |n, b| n << 8 | u64::from(*b));
-    Ok(bytes
-        .chunks_exact(24)
-        .map(|c| {
-            let mut name = [0; 12];
-            name.copy_from_slice(&c[..12]);
-            Print { name, act: number(&c[12..16]) as u32, claim: number(&c[16..]) }
         })
-        .collect())
+    }
 }
 
-fn unhex(text: &str) -> Result<Vec<u8>, Bad> {
-    let digit = |b: u8| (b as char).to_digit(16).map(|d| d as u8);
-    let pair = |p: &[u8]| Some(digit(p[0])? << 4 | digit(*p.get(1)?)?);
-    text.as_bytes()
-        .chunks(2)
-        .map(pair)
-        .collect::<Option<Vec<u8>>>()
-        .ok_or_else(|| Bad::new("", "is not hexadecimal"))
+fn int(field: &str, what: &str) -> Result<i64, Bad> {
+    if field.is_empty() {
+        return Ok(0);
+    }
+    field.parse().map_err(|_| Bad::new(what, "is no number"))
 }
 
 fn physical(number: i64) -> Result<Physical, Bad> {
@@ -640,6 +847,8 @@ fn settled_by(number: i64) -> Result<SettledBy, Bad> {
 mod tests {
     use super::*;
 
+    const NOW: At = At { wall_s: 1_800_000_000, up_ms: 77 };
+
     /// Every field another than its default, so that a forgotten one is seen.
     fn samples() -> Vec<Record> {
         let at = At { wall_s: 1_700_000_000, up_ms: 5 };
@@ -655,7 +864,7 @@ mod tests {
             },
             physical: Physical::Pending,
             status: 401,
-            message: "m \"\n".into(),
+            message: "m \t\n\\\0".into(),
             refusal: Refused { http: 400, name: "ERR_X".into(), words: "w".into() },
         };
         let door = DoorRequest {
@@ -707,6 +916,7 @@ mod tests {
                 mark: "7".into(),
                 mark_is_ours: true,
                 hold_ms: 60_000,
+                print: Some([3; 12]),
                 earlier: Some(Earlier {
                     at,
                     boot: "b0".into(),
@@ -756,14 +966,13 @@ mod tests {
                 act: Act::Door(door),
                 claim: 9,
                 begun: at,
+                ended: At { wall_s: 1_700_000_001, up_ms: 6 },
                 mark: "7".into(),
+                print: Some([4; 12]),
                 end,
                 moved: Some((Physical::Confirmed, "e".into())),
             }),
-            Record::Prints(vec![
-                Print { name: [7; 12], act: 0xfedc_ba98, claim: 1 << 40 },
-                Print { name: [0; 12], act: 0, claim: 0 },
-            ]),
+            Record::Prints(vec![Print::new(&[7; 12], 0xfedc_ba98, 1 << 40), Print::new(&[0; 12], 0, 0)]),
             Record::Forgotten(12),
             Record::Seen([9; 16], 1_700_000_000),
             Record::VisitClosed("v".into(), at),
@@ -773,31 +982,70 @@ mod tests {
     #[test]
     fn what_is_written_is_read_back_whole() {
         for record in samples() {
-            let text = record.to_json(41);
-            let (n, read) = Record::from_json(Json::parse(text.as_bytes()).unwrap()).unwrap();
+            let text = record.to_text(41, NOW);
+            let (n, read) = Record::from_text(&text).unwrap();
             assert_eq!((n, format!("{read:?}")), (41, format!("{record:?}")), "{text}");
         }
     }
 
     #[test]
-    fn what_is_not_understood_is_an_error() {
+    fn every_record_bears_its_time() {
         for record in samples() {
-            let text = record.to_json(41);
+            let text = record.to_text(41, NOW);
+            let mut fields = text.split('\t').skip(1);
+            let at = At {
+                wall_s: fields.next().unwrap().parse().unwrap(),
+                up_ms: fields.next().unwrap().parse().unwrap(),
+            };
+            assert_eq!(at, record.at().unwrap_or(NOW), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_an_error() {
+        let mut tried = 0;
+        for record in samples() {
+            let text = record.to_text(41, NOW);
             for (from, to) in [
-                ("\"k\":\"", "\"k\":\"x"),
-                ("\"outcome\":\"unknown\"", "\"outcome\":\"maybe\""),
-                ("\"by\":2", "\"by\":9"),
-                ("\"physical\":", "\"physical\":9"),
-                ("\"claim\":9", "\"claim\":-9"),
-                ("\"identity\":\"09", "\"identity\":\"0x"),
-                ("\"prints\":\"07", "\"prints\":\"7"),
+                ("\tend\t", "\txend\t"),
+                ("\tunknown\t", "\tmaybe\t"),
+                ("\tunknown\t2", "\tunknown\t9"),
+                ("\t9\t3\te", "\t9\t93\te"),
+                ("\ta\t9", "\ta\t-9"),
+                ("\t09090909", "\t0x090909"),
+                ("\tprints\t", "\tprints\t-"),
+                ("\t7\t1\t", "\t7\t2\t"),
+                ("\t2\t1600", "\t3\t1600"),
+                ("{}", "{\\x}"),
+                ("1700000000\t5", "1700000000\t5x"),
             ] {
                 let broken = text.replacen(from, to, 1);
                 if broken != text {
-                    assert!(Record::from_json(Json::parse(broken.as_bytes()).unwrap()).is_err(), "{broken}");
+                    tried += 1;
+                    assert!(Record::from_text(&broken).is_err(), "{broken}");
                 }
             }
+            // A field more than its kind has, and as a text with an end of a record in it.
+            let longer = [&text, "\t\t\t\t\t\t\t\t\t\t\t\tx"].concat();
+            assert!(Record::from_text(&longer).is_err(), "{longer}");
+            assert!(!text.contains(['\n', '\0']));
         }
+        assert!(tried > 30, "{tried}");
+    }
+
+    #[test]
+    fn a_fingerprint_is_its_text() {
+        let name = [1, 2, 3, 250, 251, 252, 0, 0, 0, 255, 255, 255];
+        let print = Print::new(&name, 0xfedc_ba98, 123_456_789_012);
+        assert_eq!((print.act(), print.claim()), (0xfedc_ba98, 123_456_789_012));
+        assert_eq!(print.name(), Print::key(&name));
+        assert_eq!(unsextets(print.name()), Some(name));
+        let later = Print::new(&name, 0, 123_456_789_013);
+        assert!(print.by_claim(&later).is_lt() && later.by_claim(&print).is_gt());
+        assert_eq!(
+            Print::all(std::str::from_utf8(&[print.0, later.0].concat()).unwrap()).unwrap(),
+            [print, later]
+        );
     }
 
     #[test]
@@ -817,7 +1065,7 @@ mod tests {
             Record::Ended(Ended { id: id.clone(), claim: 1, at, end }),
             Record::Moved(Movement { id, claim: 1, at, physical: Physical::Failed, error }),
         ] {
-            let text = record.to_json(1);
+            let text = record.to_text(1, NOW);
             assert!(text.contains("***") && !text.contains("s3cret"), "{text}");
         }
     }
@@ -827,7 +1075,7 @@ mod tests {
         let written = |bytes: usize| {
             let receipt = Receipt { json: "x".repeat(bytes), ..Receipt::default() };
             let end = End { receipt, ..End::nothing() };
-            Record::Ended(Ended { id: "a".into(), claim: 1, at: At::default(), end }).to_json(1).len()
+            Record::Ended(Ended { id: "a".into(), claim: 1, at: At::default(), end }).to_text(1, NOW).len()
         };
         assert!(written(JSON_KEPT) > JSON_KEPT && written(JSON_KEPT + 1) < 400);
     }

@@ -80,6 +80,10 @@ pub struct Entry {
     pub moved: Option<(Physical, String)>,
     /// What is needed to send it later.
     pub keep: Option<Box<Keep>>,
+    /// When that was heard of.
+    pub moved_at: At,
+    /// The fingerprint of its name, if it was made.
+    pub print: Option<[u8; 12]>,
     /// Only what answers a repetition is left of it.
     pub short: bool,
     /// The numbers of its records beside the intent; 0 for none.
@@ -103,12 +107,95 @@ pub struct State {
     entries: HashMap<String, Entry>,
     /// The names that are not settled, in the order of their claims: nothing is looked for among all.
     open: Vec<(u64, String)>,
-    prints: HashMap<[u8; 12], Print>,
+    prints: Prints,
     forgotten: u64,
     forgotten_n: u64,
     seen: VecDeque<(u64, [u8; 16], i64)>,
     /// The record by which each visit was closed last; of those that have commands.
     closed_visits: HashMap<String, (u64, At)>,
+}
+
+/// The fingerprints of done commands, the oldest first, and where each is: a table of places, each at its name or behind it.
+#[derive(Clone, Debug, Default)]
+struct Prints {
+    all: Vec<Print>,
+    /// A place counts from 1; 0 is none. The length is a power of two, and some of it is free.
+    places: Vec<u32>,
+}
+
+impl Prints {
+    fn get(&self, name: &[u8; 12]) -> Option<Print> {
+        match self.slot(&Print::key(name)) {
+            Some(slot) => self.at(slot),
+            None => None,
+        }
+    }
+
+    fn at(&self, slot: usize) -> Option<Print> {
+        self.all.get((self.places[slot] as usize).checked_sub(1)?).copied()
+    }
+
+    /// Where this name is in the table, or would be.
+    fn slot(&self, name: &[u8]) -> Option<usize> {
+        let last = self.places.len().checked_sub(1)?;
+        // The characters are of a keyed hash; each has six bits.
+        let hash = name.iter().take(8).fold(0u32, |h, c| h.rotate_left(5) ^ u32::from(*c));
+        let mut slot = hash.wrapping_mul(0x9E37_79B1) as usize >> 7 & last;
+        while self.at(slot).is_some_and(|p| p.name() != name) {
+            slot = (slot + 1) & last;
+        }
+        Some(slot)
+    }
+
+    /// More of them; some may be known.
+    fn add(&mut self, more: &[Print]) {
+        let before = self.all.len();
+        for print in more {
+            if (self.all.len() + 1) * 4 > self.places.len() * 3 {
+                self.places = vec![0; (self.all.len() * 2).max(64).next_power_of_two()];
+                self.find_places();
+            }
+            let Some(slot) = self.slot(print.name()) else { continue };
+            match self.places[slot] {
+                0 => {
+                    self.all.push(*print);
+                    self.places[slot] = self.all.len() as u32;
+                }
+                known => self.all[known as usize - 1] = *print,
+            }
+        }
+        // Mostly the newest come last.
+        let mut moved = false;
+        for place in before.max(1)..self.all.len() {
+            let (earlier, print) = (&self.all[..place], self.all[place]);
+            if print.by_claim(&earlier[place - 1]).is_lt() {
+                let at = earlier.partition_point(|other| other.by_claim(&print).is_lt());
+                self.all[at..=place].rotate_right(1);
+                moved = true;
+            }
+        }
+        if moved {
+            self.find_places();
+        }
+    }
+
+    fn find_places(&mut self) {
+        self.places.fill(0);
+        for place in 0..self.all.len() {
+            if let Some(slot) = self.slot(self.all[place].name()) {
+                self.places[slot] = place as u32 + 1;
+            }
+        }
+    }
+
+    /// Leaves the newest so many; gives the newest of those that are gone.
+    fn leave(&mut self, most: usize) -> Option<Print> {
+        let last = self.all.len().checked_sub(most + 1)?;
+        let gone = self.all[last];
+        self.all.drain(..=last);
+        self.find_places();
+        Some(gone)
+    }
 }
 
 /// The surroundings of a decision.
@@ -213,12 +300,12 @@ impl State {
 
     /// How many done commands are remembered, whole, short or by their fingerprints.
     pub fn names(&self) -> usize {
-        self.prints.len() + self.entries.values().filter(|e| e.stage == Stage::Done).count()
+        self.prints.all.len() + self.entries.values().filter(|e| e.stage == Stage::Done).count()
     }
 
     /// The fingerprint of a done command that was forgotten.
     pub fn print(&self, print: &[u8; 12]) -> Option<Print> {
-        self.prints.get(print).copied()
+        self.prints.get(print)
     }
 
     /// Whether anything may have been done under this name.
@@ -226,7 +313,7 @@ impl State {
         match self.entries.get(id) {
             Some(e) => e.stage != Stage::NotDone,
             None => {
-                print.is_some_and(|print| self.prints.contains_key(print))
+                print.is_some_and(|print| self.prints.get(print).is_some())
                     || issued_at(id).is_some_and(|n| n < self.forgotten)
             }
         }
@@ -460,8 +547,8 @@ pub fn begin(state: &State, id: &str, print: Option<&[u8; 12]>, act: &Act, now: 
         };
     }
     if let Some(known) = print.and_then(|print| state.prints.get(print)) {
-        return if known.act == act.print() {
-            Decision::Printed(*known)
+        return if known.act() == act.print() {
+            Decision::Printed(known)
         } else {
             Decision::Refuse(Refusal::OtherAct)
         };
@@ -843,6 +930,7 @@ pub fn apply(state: &mut State, n: u64, record: Record) {
         Record::Moved(m) => {
             let Some(e) = state.entries.get_mut(&m.id).filter(|e| e.claim == m.claim) else { return };
             e.moved = Some((m.physical, m.error));
+            e.moved_at = m.at;
             e.numbers.moved = e.numbers.moved.max(n);
         }
         Record::Was(was) => {
@@ -861,8 +949,10 @@ pub fn apply(state: &mut State, n: u64, record: Record) {
                 span: None,
                 stage,
                 end: Some(was.end),
-                ended_at: was.begun,
+                ended_at: was.ended,
                 moved: was.moved,
+                moved_at: was.ended,
+                print: was.print,
                 keep: None,
                 short: true,
                 numbers: Numbers { end: n, ..Numbers::default() },
@@ -871,7 +961,7 @@ pub fn apply(state: &mut State, n: u64, record: Record) {
                 close(&mut state.open, before.claim);
             }
         }
-        Record::Prints(prints) => state.prints.extend(prints.into_iter().map(|p| (p.name, p))),
+        Record::Prints(prints) => state.prints.add(&prints),
         Record::Forgotten(below) => {
             state.forgotten = state.forgotten.max(below);
             state.forgotten_n = n;
@@ -931,6 +1021,8 @@ fn begun(state: &mut State, n: u64, i: Intent) {
         end: None,
         ended_at: At::default(),
         moved: None,
+        moved_at: At::default(),
+        print: i.print,
         keep: i.keep,
         short: false,
         numbers: Numbers::default(),
@@ -979,39 +1071,59 @@ pub fn forget_beyond(state: &mut State, limits: Limits, print_of: &dyn Fn(&str) 
     let (listed, newest) = (open.len(), open.iter().rev().take(visits));
     let of_visits: HashSet<String> = newest.map(|visit| (*visit).to_owned()).collect();
     let is_of_visit = |e: &Entry| of_visits.contains(e.act.visit().0);
-    let mut settled: Vec<(bool, bool, u64, String)> = state
-        .entries
-        .iter()
-        .filter(|(_, e)| e.stage.settled())
-        .map(|(id, e)| (e.stage == Stage::Done, is_of_visit(e), e.claim, id.clone()))
-        .collect();
     // The done ones first, of them those of open visits, of each the newest first.
-    settled.sort_unstable_by(|a, b| b.cmp(a));
-    let mut newest: Vec<u64> = settled.iter().map(|(_, _, claim, _)| *claim).collect();
-    newest.sort_unstable_by(|a, b| b.cmp(a));
-    let whole_from = newest.get(whole.saturating_sub(1)).copied().unwrap_or(0);
-    let mut bytes = 0;
-    for (place, (done, of_visit, claim, id)) in settled.into_iter().enumerate() {
-        if place < keep {
-            let Some(e) = state.entries.get_mut(&id) else { continue };
-            if claim < whole_from || bytes + e.extra_bytes() > WHOLE_BYTES {
-                e.shorten(of_visit);
-            }
-            bytes += e.extra_bytes();
-        } else if let Some(e) = state.entries.remove(&id).filter(|_| done) {
-            let print = Print { name: print_of(&id), act: e.act.print(), claim: e.claim };
-            state.prints.insert(print.name, print);
+    let rank = |e: &Entry| {
+        u64::from(e.stage == Stage::Done) << 63 | u64::from(is_of_visit(e)) << 62 | e.claim & (1 << 62) - 1
+    };
+    let settled = state.entries.values().filter(|e| e.stage.settled());
+    let (mut ranks, mut claims): (Vec<u64>, Vec<u64>) = settled.map(|e| (rank(e), e.claim)).unzip();
+    ranks.sort_unstable();
+    claims.sort_unstable();
+    let nth = |sorted: &[u64], n: usize| sorted.len().checked_sub(n).map_or(0, |at| sorted[at]);
+    let kept_from = if keep == 0 { u64::MAX } else { nth(&ranks, keep) };
+    let whole_from = nth(&claims, whole.max(1));
+    let mut gone = Vec::new();
+    state.entries.retain(|id, e| {
+        let stays = !e.stage.settled() || rank(e) >= kept_from;
+        if !stays && e.stage == Stage::Done {
+            let name = e.print.unwrap_or_else(|| print_of(id));
+            gone.push(Print::new(&name, e.act.print(), e.claim));
+        }
+        stays
+    });
+    // What is large is shortened before what comes after it in that order, and pushes out no other.
+    let mut large: Vec<(u64, usize)> = Vec::new();
+    for e in state.entries.values_mut().filter(|e| e.stage.settled()) {
+        if e.claim >= whole_from {
+            large.push((rank(e), e.extra_bytes()));
+        } else {
+            e.shorten(is_of_visit(e));
         }
     }
-    let with_commands: HashSet<&str> = state.entries.values().map(|e| e.act.visit().0).collect();
-    state.closed_visits.retain(|visit, _| with_commands.contains(visit.as_str()));
-    if state.prints.len() > prints {
-        let mut claims: Vec<u64> = state.prints.values().map(|p| p.claim).collect();
-        claims.sort_unstable();
-        let gone = claims[claims.len() - prints - 1];
-        state.prints.retain(|_, p| p.claim > gone);
-        state.forgotten = state.forgotten.max(gone + 1);
-        state.forgotten_n = gone;
+    let mut bytes = 0;
+    let mut too_large = Vec::new();
+    while let Some(first) = (0..large.len()).max_by_key(|i| large[*i].0) {
+        let (rank, extra) = large.swap_remove(first);
+        if bytes + extra > WHOLE_BYTES {
+            too_large.push(rank);
+        } else {
+            bytes += extra;
+        }
+    }
+    if !too_large.is_empty() {
+        for e in state.entries.values_mut().filter(|e| e.stage.settled() && too_large.contains(&rank(e))) {
+            e.shorten(is_of_visit(e));
+        }
+    }
+    gone.sort_unstable_by(Print::by_claim);
+    state.prints.add(&gone);
+    if !state.closed_visits.is_empty() {
+        let with_commands: HashSet<&str> = state.entries.values().map(|e| e.act.visit().0).collect();
+        state.closed_visits.retain(|visit, _| with_commands.contains(visit.as_str()));
+    }
+    if let Some(gone) = state.prints.leave(prints) {
+        state.forgotten = state.forgotten.max(gone.claim() + 1);
+        state.forgotten_n = gone.claim();
     }
     listed - state.open_visits().len()
 }
@@ -1023,20 +1135,49 @@ pub fn snapshot(state: &State) -> Vec<(u64, Record)> {
     for (id, e) in &state.entries {
         entry_records(id, e, &mut all);
     }
-    let mut prints: Vec<Print> = state.prints.values().copied().collect();
-    prints.sort_unstable_by_key(|p| p.claim);
-    for part in prints.chunks(PRINTS_A_RECORD) {
+    other_records(state, &mut all);
+    all.retain(|(n, _)| *n != 0);
+    all.sort_by_key(|(n, _)| *n);
+    all
+}
+
+/// The same as texts, as they are written now.
+pub(crate) fn texts(state: &State, now: At) -> Vec<String> {
+    numbered(state, now).into_iter().map(|(_, text)| text).collect()
+}
+
+/// The same with the number of each.
+pub(crate) fn numbered(state: &State, now: At) -> Vec<(u64, String)> {
+    let mut some = Vec::new();
+    let mut all: Vec<(u64, String)> = Vec::with_capacity(state.entries.len() + PRINTS / PRINTS_A_RECORD);
+    for (id, e) in &state.entries {
+        match &e.end {
+            // Most of them, and none is copied.
+            Some(end) if e.short => {
+                let moved = e.moved.as_ref().map(|(physical, words)| (*physical, words.as_str()));
+                let text = was_text(id, e.claim, e.begun, e.ended_at, &e.mark, e.print, moved, end, &e.act);
+                all.push((e.claim, text));
+            }
+            _ => entry_records(id, e, &mut some),
+        }
+    }
+    other_records(state, &mut some);
+    all.extend(some.iter().map(|(n, record)| (*n, record.to_text(*n, now))));
+    all.retain(|(n, _)| *n != 0);
+    all.sort_unstable_by_key(|(n, _)| *n);
+    all
+}
+
+fn other_records(state: &State, all: &mut Vec<(u64, Record)>) {
+    for part in state.prints.all.chunks(PRINTS_A_RECORD) {
         // The number of a command that is gone is free.
-        all.push((part[part.len() - 1].claim, Record::Prints(part.to_vec())));
+        all.push((part[part.len() - 1].claim(), Record::Prints(part.to_vec())));
     }
     if state.forgotten_n != 0 {
         all.push((state.forgotten_n, Record::Forgotten(state.forgotten)));
     }
     all.extend(state.seen.iter().map(|(n, identity, at)| (*n, Record::Seen(*identity, *at))));
     all.extend(state.closed_visits.iter().map(|(id, (n, at))| (*n, Record::VisitClosed(id.clone(), *at))));
-    all.retain(|(n, _)| *n != 0);
-    all.sort_by_key(|(n, _)| *n);
-    all
 }
 
 fn entry_records(id: &str, e: &Entry, all: &mut Vec<(u64, Record)>) {
@@ -1047,7 +1188,9 @@ fn entry_records(id: &str, e: &Entry, all: &mut Vec<(u64, Record)>) {
             act: e.act.clone(),
             claim: e.claim,
             begun: e.begun,
+            ended: e.ended_at,
             mark: e.mark.clone(),
+            print: e.print,
             end: end.clone(),
             moved: e.moved.clone(),
         };
@@ -1063,6 +1206,7 @@ fn entry_records(id: &str, e: &Entry, all: &mut Vec<(u64, Record)>) {
         mark: e.mark.clone(),
         mark_is_ours: e.mark_is_ours,
         hold_ms: e.hold_ms,
+        print: e.print,
         earlier: e.earlier.as_ref().map(|(sent, boot)| Earlier {
             at: sent.at,
             boot: boot.clone(),
@@ -1083,7 +1227,7 @@ fn entry_records(id: &str, e: &Entry, all: &mut Vec<(u64, Record)>) {
     }
     if let Some((physical, error)) = &e.moved {
         let moved =
-            Movement { id, claim: e.claim, at: e.ended_at, physical: *physical, error: error.clone() };
+            Movement { id, claim: e.claim, at: e.moved_at, physical: *physical, error: error.clone() };
         all.push((e.numbers.moved, Record::Moved(moved)));
     }
 }

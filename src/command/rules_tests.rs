@@ -45,6 +45,7 @@ fn repeat(w: &mut World, id: &str, platform: Option<Span>) -> u64 {
         mark: id.into(),
         mark_is_ours: true,
         hold_ms,
+        print: None,
         earlier: Some(earlier),
         keep: None,
     }));
@@ -82,7 +83,7 @@ fn a_name_is_known_if_anything_may_have_been_done_under_it() {
     let claim = w.intent("no", door("1"));
     w.end("no", claim, Outcome::NotDone).unwrap();
     w.intent("yes", door("1"));
-    w.apply(Record::Prints(vec![Print { name: print("old"), act: 1, claim: 1 }]));
+    w.apply(Record::Prints(vec![Print::new(&print("old"), 1, 1)]));
     w.apply(Record::Forgotten(5));
     let knows = |id: &str| w.state.knows(id, Some(&print(id)));
     assert!(!knows("no") && knows("yes") && knows("old") && !knows("new"));
@@ -494,6 +495,7 @@ fn a_repetition_that_was_not_sent_yet_keeps_the_first_try_in_a_file_written_anew
         mark: "T".into(),
         mark_is_ours: false,
         hold_ms: HOLD,
+        print: None,
         earlier: Some(Earlier { at: sent.at, boot, left_ms: sent.left_ms, platform: None }),
         keep: None,
     }));
@@ -523,6 +525,7 @@ fn a_claim_that_was_replaced_is_in_nobodys_way() {
         mark: String::new(),
         mark_is_ours: true,
         hold_ms: HOLD,
+        print: None,
         earlier: None,
         keep: None,
     }));
@@ -559,7 +562,8 @@ fn what_the_machine_did_is_told_once() {
     assert!(!told(&w, "a", Physical::Pending), "that nothing is known is no news");
     assert!(told(&w, "a", Physical::Confirmed) && told(&w, "a", Physical::Failed));
     let moved = w.with(|s, now| movement(s, "a", Physical::Failed, "jam", now)).unwrap();
-    w.apply(Record::Moved(moved));
+    let at = At { wall_s: 9, up_ms: 99_713 };
+    w.apply(Record::Moved(Movement { at, ..moved }));
     assert!(!told(&w, "a", Physical::Confirmed), "a later contrary report changes nothing");
     // In a file written anew too, whole and short.
     let mut copy = State::default();
@@ -567,6 +571,7 @@ fn what_the_machine_did_is_told_once() {
         apply(&mut copy, n, record);
     }
     let e = copy.get("a").unwrap();
+    assert_eq!(e.moved_at, at);
     assert_eq!((current_physical(e), e.moved.clone().unwrap().1.as_str()), (Physical::Failed, "jam"));
     // What is not done moves nothing, whatever its last word was.
     let claim = w.intent("b", door("2"));
@@ -746,6 +751,35 @@ fn what_is_owed_is_in_no_rewritten_file_and_takes_nothing_out_of_it() {
     assert_eq!((w.stage("a"), w.state.was_seen(&[1; 16])), (Stage::Done, true));
     let kinds: Vec<_> = snapshot(&w.state).iter().map(|(n, record)| (*n, record.kind())).collect();
     assert_eq!(kinds, [(1, "intent"), (2, "sent")]);
+    assert_eq!(texts(&w.state, at).len(), 2);
+}
+
+#[test]
+fn fingerprints_are_found_however_they_came() {
+    let mut state = State::default();
+    let name = |i: u64| print(&format!("n{i}"));
+    for (n, part) in [500..900, 0..500, 900..1000, 100..110, 950..955].into_iter().enumerate() {
+        let prints = part.map(|i| Print::new(&name(i), i as u32, i + 1)).collect();
+        apply(&mut state, n as u64 + 1, Record::Prints(prints));
+    }
+    let known = |state: &State, i: u64| state.print(&name(i)).map(|p| (p.act(), p.claim()));
+    for i in 0..1000 {
+        assert_eq!(known(&state, i), Some((i as u32, i + 1)));
+    }
+    assert_eq!((known(&state, 1000), state.names()), (None, 1000));
+    let claims: Vec<u64> = snapshot(&state)
+        .into_iter()
+        .flat_map(|(_, record)| match record {
+            Record::Prints(prints) => prints.iter().map(Print::claim).collect(),
+            _ => Vec::new(),
+        })
+        .collect();
+    assert_eq!(claims, (1..=1000).collect::<Vec<_>>(), "the oldest first");
+    forget_beyond(&mut state, Limits { whole: 1, keep: 1, prints: 10, visits: 9 }, &print);
+    assert_eq!((state.names(), state.low_water()), (10, 991));
+    for i in 0..1000 {
+        assert_eq!(known(&state, i).is_some(), i >= 990, "{i}");
+    }
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl Writer {
         let number = self.journal.next();
         let name = format!("visit-{number}");
         let fill = env::var("DISKS_FILL").map_or(200, |n| n.parse().unwrap());
-        let record = format!(r#"{{"n":{number},"id":"{name}","fill":"{}"}}"#, "x".repeat(fill));
+        let record = format!("{number}\t{name}\t{}", "x".repeat(fill));
         let known = self.known.clone();
         self.journal.append(&pass, &record, &|| known.clone())?;
         self.known.push(record);
@@ -57,7 +57,7 @@ impl Writer {
         let known = &mut self.known;
         self.journal.read(pass, &mut |found| match found {
             Found::Anew => known.clear(),
-            Found::Record(json) => known.push(json.text().to_owned()),
+            Found::Record(text) => known.push(text.to_owned()),
         })
     }
 }

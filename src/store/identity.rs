@@ -213,7 +213,7 @@ impl Kept {
             .text("print", &hex::lower(&i.print_key));
         w.int("made", self.made.into()).int("floor", i64::try_from(self.floor).unwrap_or(i64::MAX));
         w.raw("bound", &bound);
-        folder.replace(name, super::journal::framed(&w.finish()).as_bytes()).map(drop)
+        folder.replace(name, &super::journal::framed(&w.finish())).map(drop)
     }
 
     /// How it fits the machine it is read on.
@@ -358,7 +358,7 @@ impl HighWater {
         w.int("last", i64::try_from(self.last).unwrap_or(i64::MAX));
         let text = super::journal::framed(&w.finish());
         let file = folder.open_file(name, libc::O_RDWR | libc::O_CREAT)?;
-        file.write_all_at(text.as_bytes(), 0)?;
+        file.write_all_at(&text, 0)?;
         file.set_len(text.len() as u64)
     }
 }

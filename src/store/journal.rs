@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The form of the file. A library refuses a higher number than its own.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// Whether an open file still begins as it did is looked at again after this, in milliseconds.
 const LOOK_AGAIN: u64 = 1000;
 /// How the first record calls itself.
@@ -47,7 +47,7 @@ pub(crate) enum Found<'a> {
     /// Everything read before is void: the file is another one now.
     Anew,
     /// The next record.
-    Record(Json<'a>),
+    Record(&'a str),
 }
 
 /// One account's journal. Used by one thread at a time, inside its gate.
@@ -329,7 +329,7 @@ impl Journal {
         self.open.as_ref().map_or(0, |o| o.last).max(self.floor)
     }
 
-    /// The number for the next record; it stands in the record as `{"n":<number>,`.
+    /// The number for the next record; it stands at the record's beginning, before a tab.
     pub(crate) fn next(&self) -> u64 {
         self.last().saturating_add(1)
     }
@@ -474,9 +474,9 @@ impl Journal {
             let e = io::Error::from_raw_os_error(libc::EROFS);
             return Err(failed("it cannot be written", &self.shared.shown(), &e));
         }
-        let mut text = String::with_capacity(records.iter().map(|r| r.len() + 24).sum());
+        let mut text = Vec::with_capacity(records.iter().map(|r| r.len() + 24).sum());
         for (record, number) in records.iter().zip(next..) {
-            if leading_number(record) != Some(number) {
+            if self::number(record.as_bytes()) != Some(number) {
                 return Err(Error::new(
                     KL_E_INTERNAL,
                     "a record for the journal has another number than the next",
@@ -494,7 +494,7 @@ impl Journal {
             if open.size != open.read_to {
                 open.held.file.set_len(open.read_to)?;
             }
-            open.held.file.write_all_at(text.as_bytes(), open.read_to)
+            open.held.file.write_all_at(&text, open.read_to)
         })();
         if let Err(e) = written {
             // Half a record must not be taken for more than that, here or by another process.
@@ -767,14 +767,12 @@ impl Journal {
                     return Err(Error::new(KL_E_JOURNAL, words.concat()));
                 }
                 self.low = self.low.max(head.head.low);
-                open.begins = framed(&head.head.json).into_bytes();
+                open.begins = framed(&head.head.json);
                 open.head = Some(head.head.clone());
             }
         }
         for place in &scanned.records {
-            if let Ok(json) = Json::parse(&bytes[place.clone()]) {
-                found(Found::Record(json));
-            }
+            found(Found::Record(std::str::from_utf8(&bytes[place.clone()]).unwrap_or_default()));
         }
         open.seen = scanned.last;
         open.last = open.seen.max(open.head.as_ref().map_or(0, |h| h.at));
@@ -903,7 +901,7 @@ impl Journal {
         let generation = u64::from_le_bytes(random()?);
         let json = head(&self.account, identity, generation, last, self.low);
         let mut text =
-            String::with_capacity(2 * json.len() + records.iter().map(|r| r.len() + 24).sum::<usize>());
+            Vec::with_capacity(2 * json.len() + records.iter().map(|r| r.len() + 24).sum::<usize>());
         // Twice: without its generation nothing of a file can be checked.
         push_line(&mut text, &json, None);
         push_line(&mut text, &json, None);
@@ -911,7 +909,7 @@ impl Journal {
         for record in records {
             let at = text.len() as u64;
             // Out of its order a record would be read as damage.
-            seen = leading_number(record).filter(|n| *n > seen && *n <= last).ok_or_else(|| {
+            seen = number(record.as_bytes()).filter(|n| *n > seen && *n <= last).ok_or_else(|| {
                 Error::new(KL_E_INTERNAL, "the records for the journal are not in the order of their numbers")
             })?;
             push_line(&mut text, record, Some((generation, at)));
@@ -920,8 +918,7 @@ impl Journal {
             return Err(Error::new(KL_E_JOURNAL_FULL, "the journal: it has reached its bound"));
         }
         let name = &self.shared.journal;
-        let written =
-            self.shared.folder.replace(name, text.as_bytes()).and_then(|f| Ok((sys::status(&f)?.id, f)));
+        let written = self.shared.folder.replace(name, &text).and_then(|f| Ok((sys::status(&f)?.id, f)));
         match written {
             Ok((id, file)) => {
                 self.open = Some(Open {
@@ -929,7 +926,7 @@ impl Journal {
                     read_only: false,
                     id,
                     head: parse_head(json.as_bytes()).map(|h| h.head),
-                    begins: framed(&json).into_bytes(),
+                    begins: framed(&json),
                     looked: sys::boot_ms(),
                     size: text.len() as u64,
                     read_to: text.len() as u64,
@@ -1203,14 +1200,10 @@ impl Scanned {
     }
 }
 
-/// The number a record was written with: `{"n":7,`.
-fn leading_number(record: &str) -> Option<u64> {
-    record.strip_prefix("{\"n\":")?.split_once(',')?.0.parse().ok()
-}
-
-fn number(json: &[u8]) -> Option<u64> {
-    let number = Json::parse(json).ok()?.object().ok()?.int(&["n"]).ok()??;
-    u64::try_from(number).ok()
+/// The number that a record was written with, before its first tab.
+fn number(record: &[u8]) -> Option<u64> {
+    let digits = record.iter().take(20).position(|b| *b == b'\t')?;
+    std::str::from_utf8(&record[..digits]).ok()?.parse().ok()
 }
 
 /// The first whole head of a file: the one at its beginning, or the second copy.
@@ -1240,7 +1233,7 @@ fn body(bytes: &[u8], seed: Option<(u64, u64)>) -> Option<Frame> {
     let length = usize::from_str_radix(std::str::from_utf8(&rest[..digits]).ok()?, 16).ok()?;
     let end = (digits + 1).checked_add(length)?;
     let covered = rest.get(..end)?;
-    if sum != hex::lower(&sum_of(covered, seed).to_be_bytes()).as_bytes() {
+    if sum != hexadecimal(sum_of(covered, seed)) {
         return None;
     }
     Some(Frame { json: 9 + digits + 1..9 + end, length: 9 + end + 1 })
@@ -1262,21 +1255,28 @@ fn is_torn(rest: &[u8], seed: Option<(u64, u64)>) -> bool {
     !rest.contains(&b'\n') || rest.windows(HOLE.len()).any(|w| w == HOLE)
 }
 
-/// `<crc32> <length> <json>`: the sum covers the length too, and with a seed the file's generation and the place in it.
-fn push_line(out: &mut String, json: &str, seed: Option<(u64, u64)>) {
-    let length = u32::try_from(json.len()).unwrap_or(u32::MAX).to_be_bytes();
-    let length = hex::lower(&length);
-    let trimmed = length.trim_start_matches('0');
-    let body = [trimmed, " ", json].concat();
-    out.push_str(&hex::lower(&sum_of(body.as_bytes(), seed).to_be_bytes()));
-    out.push(' ');
-    out.push_str(&body);
-    out.push('\n');
+/// `<crc32> <length> <text>`: the sum covers the length too, and with a seed the file's generation and the place in it.
+fn push_line(out: &mut Vec<u8>, text: &str, seed: Option<(u64, u64)>) {
+    let begin = out.len();
+    out.extend_from_slice(b"00000000 ");
+    let length = hexadecimal(u32::try_from(text.len()).unwrap_or(u32::MAX));
+    out.extend_from_slice(&length[length.iter().position(|d| *d != b'0').unwrap_or(8)..]);
+    out.push(b' ');
+    out.extend_from_slice(text.as_bytes());
+    let sum = hexadecimal(sum_of(&out[begin + 9..], seed));
+    out[begin..begin + 8].copy_from_slice(&sum);
+    out.push(b'\n');
+}
+
+/// Eight hexadecimal digits.
+fn hexadecimal(number: u32) -> [u8; 8] {
+    let digit = |i: usize| b"0123456789abcdef"[(number >> (28 - 4 * i) & 15) as usize];
+    std::array::from_fn(digit)
 }
 
 /// One line with a plain sum: what the small files beside the journal are.
-pub(super) fn framed(json: &str) -> String {
-    let mut out = String::new();
+pub(super) fn framed(json: &str) -> Vec<u8> {
+    let mut out = Vec::new();
     push_line(&mut out, json, None);
     out
 }
@@ -1294,25 +1294,47 @@ fn sum_of(body: &[u8], seed: Option<(u64, u64)>) -> u32 {
     }
 }
 
-/// The CRC of Ethernet and zip.
-fn crc32(parts: &[&[u8]]) -> u32 {
-    const TABLE: [u32; 256] = {
-        let mut table = [0; 256];
-        let mut i = 0;
-        while i < 256 {
-            let mut crc = i as u32;
-            let mut bit = 0;
-            while bit < 8 {
-                crc = crc >> 1 ^ 0xEDB8_8320 & (crc & 1).wrapping_neg();
-                bit += 1;
-            }
-            table[i] = crc;
-            i += 1;
+/// What becomes of a byte with none, one, two and three bytes behind it.
+static CRC: [[u32; 256]; 4] = {
+    let mut table = [[0; 256]; 4];
+    let mut i = 0;
+    while i < 256 {
+        let mut crc = i as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = crc >> 1 ^ 0xEDB8_8320 & (crc & 1).wrapping_neg();
+            bit += 1;
         }
-        table
-    };
-    let bytes = parts.iter().flat_map(|p| p.iter());
-    !bytes.fold(!0, |crc: u32, byte| crc >> 8 ^ TABLE[usize::from(crc as u8 ^ byte)])
+        table[0][i] = crc;
+        i += 1;
+    }
+    let mut behind = 256;
+    while behind < 4 * 256 {
+        let before = table[behind / 256 - 1][behind % 256];
+        table[behind / 256][behind % 256] = before >> 8 ^ table[0][(before & 255) as usize];
+        behind += 1;
+    }
+    table
+};
+
+/// The CRC of Ethernet and zip, four bytes at a time.
+fn crc32(parts: &[&[u8]]) -> u32 {
+    let mut crc = !0;
+    for part in parts {
+        let fours = part.chunks_exact(4);
+        let rest = fours.remainder();
+        for four in fours {
+            crc ^= u32::from_le_bytes([four[0], four[1], four[2], four[3]]);
+            crc = CRC[3][(crc & 255) as usize]
+                ^ CRC[2][(crc >> 8 & 255) as usize]
+                ^ CRC[1][(crc >> 16 & 255) as usize]
+                ^ CRC[0][(crc >> 24) as usize];
+        }
+        for byte in rest {
+            crc = crc >> 8 ^ CRC[0][usize::from(crc as u8 ^ byte)];
+        }
+    }
+    !crc
 }
 
 fn read_from(file: &File, mut at: u64, into: &mut Vec<u8>, name: &str) -> io::Result<()> {

@@ -1,9 +1,8 @@
 //! Journals and what their readers make of them. Every journal that comes up in a search is kept once, with the state that
 //! the real rules make of its records; a record goes through its written form first.
 
-use kiosklink::command::record::Record;
+use kiosklink::command::record::{At, Record};
 use kiosklink::command::rules::{self, Limits, State};
-use kiosklink::json::Json;
 use std::collections::HashMap;
 
 /// A journal as one reader sees it.
@@ -75,12 +74,11 @@ impl Books {
 
     /// Keeps a record as it is read back.
     pub fn intern(&mut self, record: &Record) -> u32 {
-        let text = record.to_json(0);
+        let text = record.to_text(0, At::default());
         if let Some(id) = self.texts.get(&text) {
             return *id;
         }
-        let json = Json::parse(text.as_bytes()).ok().and_then(|json| Record::from_json(json).ok());
-        let (_, record) = json.expect("a record is read back");
+        let (_, record) = Record::from_text(&text).ok().expect("a record is read back");
         let id = self.records.len() as u32;
         self.records.push(record);
         self.texts.insert(text, id);

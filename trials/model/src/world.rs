@@ -270,6 +270,7 @@ impl<'a> Play<'a> {
                     mark: String::new(),
                     mark_is_ours: true,
                     hold_ms: 0,
+                    print: None,
                     earlier: None,
                     keep: None,
                 }),
@@ -576,6 +577,7 @@ impl<'a> Play<'a> {
                 mark: id.into(),
                 mark_is_ours: true,
                 hold_ms,
+                print: None,
                 earlier,
                 keep: None,
             }),
@@ -633,6 +635,7 @@ impl<'a> Play<'a> {
             mark: id.into(),
             mark_is_ours: true,
             hold_ms: self.plan.hold.into(),
+            print: None,
             earlier: None,
             keep,
         };
