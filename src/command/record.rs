@@ -210,8 +210,14 @@ impl Print {
     }
 
     /// Of its name, see [`Print::key`].
-    pub fn name(&self) -> &[u8] {
-        &self.0[..16]
+    pub fn name(&self) -> &[u8; 16] {
+        self.0.first_chunk().unwrap_or(&[0; 16])
+    }
+
+    /// A number that is another one for another name, mostly: the characters are of a keyed hash.
+    pub(super) fn hash(name: &[u8; 16]) -> usize {
+        let part = |at: usize| u32::from_le_bytes([name[at], name[at + 1], name[at + 2], name[at + 3]]);
+        ((part(0) ^ part(4).rotate_left(13)).wrapping_mul(0x9E37_79B1) >> 7) as usize
     }
 
     /// How a name's fingerprint is found.
@@ -245,7 +251,7 @@ fn sextets(bytes: &[u8; 12]) -> [u8; 16] {
 
 fn unsextets(text: &[u8]) -> Option<[u8; 12]> {
     let mut out = [0; 12];
-    if text.len() != 16 || !text.iter().all(|c| SEXTETS.contains(c)) {
+    if text.len() != 16 || text.iter().any(|c| sextet(*c).is_none()) {
         return None;
     }
     for (three, four) in out.chunks_exact_mut(3).zip(text.chunks_exact(4)) {
@@ -262,8 +268,19 @@ fn put(out: &mut [u8], mut bits: u64) {
 }
 
 fn taken(text: &[u8]) -> u64 {
-    let value = |c: &u8| SEXTETS.iter().position(|s| s == c).unwrap_or(0) as u64;
-    text.iter().fold(0, |all, c| all << 6 | value(c))
+    text.iter().fold(0, |all, c| all << 6 | u64::from(sextet(*c).unwrap_or(0)))
+}
+
+/// Its place in [`SEXTETS`].
+fn sextet(c: u8) -> Option<u8> {
+    Some(match c {
+        b'-' => 0,
+        b'0'..=b'9' => c - b'0' + 1,
+        b'A'..=b'Z' => c - b'A' + 11,
+        b'_' => 37,
+        b'a'..=b'z' => c - b'a' + 38,
+        _ => return None,
+    })
 }
 
 /// One record.
@@ -652,21 +669,17 @@ struct Reader<'a>(Option<&'a str>);
 impl<'a> Reader<'a> {
     fn next(&mut self) -> &'a str {
         let Some(rest) = self.0 else { return "" };
-        match rest.split_once('\t') {
-            Some((field, rest)) => {
-                self.0 = Some(rest);
-                field
-            }
-            None => {
-                self.0 = None;
-                rest
-            }
-        }
+        let end = rest.bytes().position(|b| b == b'\t').unwrap_or(rest.len());
+        self.0 = rest.get(end + 1..);
+        rest.get(..end).unwrap_or_default()
     }
 
     fn text(&mut self) -> Result<String, Bad> {
         let field = self.next();
-        if !field.contains('\\') {
+        if field.is_empty() {
+            return Ok(String::new());
+        }
+        if !field.bytes().any(|b| b == b'\\') {
             return Ok(field.to_owned());
         }
         let mut out = String::with_capacity(field.len());
@@ -698,10 +711,7 @@ impl<'a> Reader<'a> {
     }
 
     fn number(&mut self, what: &str) -> Result<u64, Bad> {
-        match self.next() {
-            "" => Ok(0),
-            field => field.parse().map_err(|_| Bad::new(what, "is no number")),
-        }
+        number(self.next()).ok_or_else(|| Bad::new(what, "is no number"))
     }
 
     fn small(&mut self, what: &str) -> Result<u32, Bad> {
@@ -813,10 +823,22 @@ impl<'a> Reader<'a> {
 }
 
 fn int(field: &str, what: &str) -> Result<i64, Bad> {
-    if field.is_empty() {
-        return Ok(0);
-    }
-    field.parse().map_err(|_| Bad::new(what, "is no number"))
+    let n = match field.strip_prefix('-') {
+        Some(digits) => number(digits).and_then(|n| 0i64.checked_sub_unsigned(n)),
+        None => number(field).and_then(|n| i64::try_from(n).ok()),
+    };
+    n.ok_or_else(|| Bad::new(what, "is no number"))
+}
+
+/// Nothing is 0.
+fn number(digits: &str) -> Option<u64> {
+    digits.bytes().try_fold(0u64, |n, digit| {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        n.checked_mul(10)?.checked_add(digit.into())
+    })
 }
 
 fn physical(number: i64) -> Result<Physical, Bad> {
@@ -1038,7 +1060,11 @@ mod tests {
         let name = [1, 2, 3, 250, 251, 252, 0, 0, 0, 255, 255, 255];
         let print = Print::new(&name, 0xfedc_ba98, 123_456_789_012);
         assert_eq!((print.act(), print.claim()), (0xfedc_ba98, 123_456_789_012));
-        assert_eq!(print.name(), Print::key(&name));
+        assert_eq!(print.name(), &Print::key(&name));
+        for (value, c) in SEXTETS.iter().enumerate() {
+            assert_eq!(sextet(*c), Some(value as u8));
+        }
+        assert_eq!(b".:@[`{~".map(sextet), [None; 7]);
         assert_eq!(unsextets(print.name()), Some(name));
         let later = Print::new(&name, 0, 123_456_789_013);
         assert!(print.by_claim(&later).is_lt() && later.by_claim(&print).is_gt());

@@ -126,21 +126,19 @@ struct Prints {
 impl Prints {
     fn get(&self, name: &[u8; 12]) -> Option<Print> {
         match self.slot(&Print::key(name)) {
-            Some(slot) => self.at(slot),
+            Some(slot) => self.at(slot).copied(),
             None => None,
         }
     }
 
-    fn at(&self, slot: usize) -> Option<Print> {
-        self.all.get((self.places[slot] as usize).checked_sub(1)?).copied()
+    fn at(&self, slot: usize) -> Option<&Print> {
+        self.all.get((self.places[slot] as usize).wrapping_sub(1))
     }
 
     /// Where this name is in the table, or would be.
-    fn slot(&self, name: &[u8]) -> Option<usize> {
+    fn slot(&self, name: &[u8; 16]) -> Option<usize> {
         let last = self.places.len().checked_sub(1)?;
-        // The characters are of a keyed hash; each has six bits.
-        let hash = name.iter().take(8).fold(0u32, |h, c| h.rotate_left(5) ^ u32::from(*c));
-        let mut slot = hash.wrapping_mul(0x9E37_79B1) as usize >> 7 & last;
+        let mut slot = Print::hash(name) & last;
         while self.at(slot).is_some_and(|p| p.name() != name) {
             slot = (slot + 1) & last;
         }
@@ -152,7 +150,7 @@ impl Prints {
         let before = self.all.len();
         for print in more {
             if (self.all.len() + 1) * 4 > self.places.len() * 3 {
-                self.places = vec![0; (self.all.len() * 2).max(64).next_power_of_two()];
+                self.places = vec![0; (self.all.len() * 4).max(64).next_power_of_two()];
                 self.find_places();
             }
             let Some(slot) = self.slot(print.name()) else { continue };
@@ -1077,11 +1075,13 @@ pub fn forget_beyond(state: &mut State, limits: Limits, print_of: &dyn Fn(&str) 
     };
     let settled = state.entries.values().filter(|e| e.stage.settled());
     let (mut ranks, mut claims): (Vec<u64>, Vec<u64>) = settled.map(|e| (rank(e), e.claim)).unzip();
-    ranks.sort_unstable();
-    claims.sort_unstable();
-    let nth = |sorted: &[u64], n: usize| sorted.len().checked_sub(n).map_or(0, |at| sorted[at]);
-    let kept_from = if keep == 0 { u64::MAX } else { nth(&ranks, keep) };
-    let whole_from = nth(&claims, whole.max(1));
+    // The smallest of the so many largest.
+    let least = |all: &mut [u64], of: usize| match all.len().checked_sub(of) {
+        Some(at) => *all.select_nth_unstable(at).1,
+        None => 0,
+    };
+    let kept_from = if keep == 0 { u64::MAX } else { least(&mut ranks, keep) };
+    let whole_from = least(&mut claims, whole.max(1));
     let mut gone = Vec::new();
     state.entries.retain(|id, e| {
         let stays = !e.stage.settled() || rank(e) >= kept_from;
