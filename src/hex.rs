@@ -3,9 +3,12 @@
 /// In lower-case hexadecimal digits.
 pub(crate) fn lower(bytes: &[u8]) -> String {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|b| [HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]);
+    let mut digits = vec![0; bytes.len() * 2];
+    for (two, b) in digits.chunks_exact_mut(2).zip(bytes) {
+        two.copy_from_slice(&[HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]);
+    }
     // Digits are characters.
-    String::from_utf8(digits.collect()).unwrap_or_default()
+    String::from_utf8(digits).unwrap_or_default()
 }
 
 /// The bytes that so many lower-case hexadecimal digits stand for.

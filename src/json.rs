@@ -11,6 +11,8 @@ use crate::status::KL_E_PROTOCOL;
 pub use crate::text::push_string;
 use crate::text::special;
 use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::ops::Range;
 
 /// What is wrong with a document, and where. One word wide: it passes through hundreds of `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,10 +119,10 @@ pub struct Tape(Vec<Node>);
 #[derive(Clone, Copy, Debug)]
 struct Node {
     start: u32,
-    /// Behind it; with [`Node::UNREAD`] set if the text must be looked at again: it is a string with escapes, or the parts of
-    /// an object or array are not on the tape.
+    /// Behind it; with [`Node::UNREAD`] set if the text must be looked at again: it is a string with escapes, an object with
+    /// such a name, or its parts are not on the tape.
     end: u32,
-    /// The part behind it and all that is in it.
+    /// The part behind it and all that is in it; of a name, the one behind its value.
     next: u32,
 }
 
@@ -146,9 +148,62 @@ impl Tape {
     }
 }
 
-/// An object, opened: its fields in the order of the text.
+/// An object, opened.
 #[derive(Clone, Debug)]
-pub struct Object<'a>(Vec<(Cow<'a, str>, Json<'a>)>);
+pub struct Object<'a> {
+    /// Where it is on the tape, by which fields are found without a list of them.
+    taped: Option<Taped<'a>>,
+    /// Its fields in the order of the text.
+    fields: OnceCell<Vec<(Cow<'a, str>, Json<'a>)>>,
+}
+
+/// An object or array whose parts are on the tape.
+#[derive(Clone, Copy, Debug)]
+struct Taped<'a> {
+    text: &'a str,
+    tape: &'a Tape,
+    /// Its first part, and the one behind its last.
+    first: u32,
+    end: u32,
+    /// Where it begins in the document.
+    base: u32,
+}
+
+impl<'a> Taped<'a> {
+    #[inline(always)]
+    fn range(&self, node: &Node) -> Range<usize> {
+        (node.start - self.base) as usize..((node.end & !Node::UNREAD) - self.base) as usize
+    }
+
+    /// The part that is here on the tape, if it is one of its own.
+    fn part(&self, at: usize) -> Option<Json<'a>> {
+        let node = self.tape.0.get(..self.end as usize)?.get(at)?;
+        Some(Json { text: self.text.get(self.range(node))?, place: Some((self.tape, at as u32)) })
+    }
+
+    /// Where the part behind this one is.
+    fn behind(&self, at: usize) -> usize {
+        self.tape.0.get(at).map_or(usize::MAX, |node| node.next as usize)
+    }
+
+    /// The values of a key. Names with escapes are on no tape.
+    #[inline(always)]
+    fn each(&self, key: &str, mut take: impl FnMut(Json<'a>)) {
+        let wanted = key.len() as u32 + 2;
+        let nodes = self.tape.0.get(..self.end as usize).unwrap_or_default();
+        let mut at = self.first as usize;
+        while let Some(name) = nodes.get(at) {
+            // Most are of another length.
+            if name.end.wrapping_sub(name.start) == wanted {
+                let Range { start, end } = self.range(name);
+                if self.text.as_bytes().get(start + 1..end - 1) == Some(key.as_bytes()) {
+                    self.part(at + 1).into_iter().for_each(&mut take);
+                }
+            }
+            at = name.next as usize;
+        }
+    }
+}
 
 /// The text of a document that is one, without what stands around it.
 fn checked<'a>(text: &'a str, tape: Option<&mut Tape>) -> std::result::Result<&'a str, Bad> {
@@ -200,10 +255,17 @@ impl<'a> Json<'a> {
         self.text
     }
 
-    /// Whether the tape says that it needs no second look.
-    fn is_read(self) -> bool {
-        let node = self.place.and_then(|(tape, at)| tape.node(at));
-        node.is_some_and(|node| node.end & Node::UNREAD == 0)
+    /// What the tape says of it, if it says all.
+    #[inline(always)]
+    fn node(self) -> Option<&'a Node> {
+        let (tape, at) = self.place?;
+        tape.node(at).filter(|node| node.end & Node::UNREAD == 0)
+    }
+
+    /// Its parts on the tape.
+    fn taped(self) -> Option<Taped<'a>> {
+        let ((tape, at), node) = (self.place?, self.node()?);
+        Some(Taped { text: self.text, tape, first: at + 1, end: node.next, base: node.start })
     }
 
     /// Which kind of value it is.
@@ -228,16 +290,16 @@ impl<'a> Json<'a> {
         if self.kind() != Kind::Object {
             return Err(self.wrong("an object"));
         }
-        let mut parts = Parts::of(self);
-        let Some(first) = parts.next() else { return Ok(Object(Vec::new())) };
-        // Room for most records: to grow is dearer than to read.
-        let mut fields = Vec::with_capacity(16);
-        let mut key = Some(first);
-        while let (Some(name), Some(value)) = (key, parts.next()) {
-            fields.push((name.string()?, value));
-            key = parts.next();
+        let taped = self.taped();
+        let fields = OnceCell::new();
+        if taped.is_none() {
+            let (mut parts, mut all) = (Parts::of(self), Vec::new());
+            while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+                all.push((name.string()?, value));
+            }
+            let _ = fields.set(all);
         }
-        Ok(Object(fields))
+        Ok(Object { taped, fields })
     }
 
     /// Opens an array.
@@ -260,7 +322,7 @@ impl<'a> Json<'a> {
         }
         let inner = self.inner();
         // What is special inside a string is an escape.
-        if self.is_read() || special(inner.as_bytes(), 0) == inner.len() {
+        if self.node().is_some() || special(inner.as_bytes(), 0) == inner.len() {
             return Ok(Cow::Borrowed(inner));
         }
         match unescaped(inner, None) {
@@ -312,29 +374,46 @@ impl<'a> Json<'a> {
 impl<'a> Object<'a> {
     /// The fields in their order.
     pub fn fields(&self) -> &[(Cow<'a, str>, Json<'a>)] {
-        &self.0
+        self.fields.get_or_init(|| {
+            let mut all = Vec::new();
+            let Some(taped) = self.taped else { return all };
+            let mut at = taped.first as usize;
+            while let (Some(name), Some(value)) = (taped.part(at), taped.part(at + 1)) {
+                all.push((Cow::Borrowed(name.inner()), value));
+                at = taped.behind(at);
+            }
+            all
+        })
+    }
+
+    /// The values of a key.
+    #[inline(always)]
+    fn each(&self, key: &str, mut take: impl FnMut(Json<'a>)) {
+        match &self.taped {
+            Some(taped) => taped.each(key, take),
+            None => self.fields().iter().filter(|(name, _)| name == key).for_each(|(_, value)| take(*value)),
+        }
     }
 
     /// The value of a key; `None` if it is missing or null. A key that occurs twice with two values is an error.
     pub fn get(&self, key: &str) -> std::result::Result<Option<Json<'a>>, Bad> {
         let mut found: Option<Json<'a>> = None;
-        for (name, value) in &self.0 {
-            // Most are of another length, which is seen without a call.
-            if name.len() == key.len() && name == key {
-                match found {
-                    Some(before) if before != *value => {
-                        return Err(Bad::here("occurs twice with different values").under(key));
-                    }
-                    _ => found = Some(*value),
-                }
-            }
+        let mut differ = false;
+        self.each(key, |value| {
+            differ |= found.is_some_and(|before| before != value);
+            found = Some(value);
+        });
+        if differ {
+            return Err(Bad::here("occurs twice with different values").under(key));
         }
         Ok(found.filter(|v| v.kind() != Kind::Null))
     }
 
     /// The last value of a key that the platform is known to repeat.
     pub fn last(&self, key: &str) -> Option<Json<'a>> {
-        self.0.iter().rev().find(|(name, _)| name == key).map(|(_, v)| *v).filter(|v| v.kind() != Kind::Null)
+        let mut found = None;
+        self.each(key, |value| found = Some(value));
+        found.filter(|v| v.kind() != Kind::Null)
     }
 
     /// The value of the first of several spellings that is there.
@@ -478,23 +557,30 @@ fn unit(text: &[u8]) -> Option<u32> {
 struct Check<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// Values beside others.
+    /// Values beside others, and how many there may be.
     values: usize,
+    most_values: usize,
     /// Objects and arrays that begin behind the end of another: depth alone makes no records.
     containers: usize,
+    most_containers: usize,
     closed: bool,
 }
 
 impl Check<'_> {
     fn new(bytes: &[u8]) -> Check<'_> {
-        Check { bytes, at: 0, values: 0, containers: 0, closed: false }
+        let size = bytes.len();
+        let (most_values, most_containers) = match size > SPARSE {
+            true => (SPARSE / 4 + size / BYTES_A_VALUE, MAX_CONTAINERS),
+            false => (size, size),
+        };
+        Check { bytes, at: 0, values: 0, most_values, containers: 0, most_containers, closed: false }
     }
 
     /// One value and nothing else; its parts are put on the tape.
     fn document(&mut self, tape: Option<&mut Tape>) -> Option<()> {
         let mut nothing = Tape::default();
         // Where no tape is wanted, no depth is on it.
-        let (tape, depth) = match tape {
+        let (tape, mut depth) = match tape {
             Some(tape) if self.bytes.len() < Node::UNREAD as usize => (tape, TAPED_DEPTH),
             Some(tape) => (tape, 0),
             None => (&mut nothing, 0),
@@ -505,28 +591,35 @@ impl Check<'_> {
         // The opening brackets of what is not closed yet, and the nodes of those that are on the tape.
         let mut open = Vec::new();
         let mut nodes = [0; TAPED_DEPTH];
+        // And of their last names.
+        let mut names = [0; TAPED_DEPTH];
+        let mut at_key = false;
         loop {
             self.blanks();
             let from = self.at;
+            let byte = self.next()?;
             let mut escaped = false;
-            match self.next()? {
+            match byte {
                 b'"' => escaped = self.string()?,
-                bracket @ (b'{' | b'[') => {
+                _ if at_key => return None,
+                b'{' | b'[' => {
                     self.containers += usize::from(std::mem::take(&mut self.closed));
+                    if self.is_dense() {
+                        // It will be refused, and needs no memory until then.
+                        depth = 0;
+                    }
                     self.at += 1;
                     self.blanks();
                     // `]` and `}` stand two behind their brackets.
-                    if self.next()? == bracket + 2 {
+                    if self.next()? == byte + 2 {
                         self.at += 1;
                         self.closed = true;
                     } else {
                         if open.len() < depth {
                             nodes[open.len()] = tape.push(from, 0, open.len() + 1 == depth);
                         }
-                        open.push(bracket);
-                        if bracket == b'{' {
-                            self.key(tape, open.len() < depth)?;
-                        }
+                        open.push(byte);
+                        at_key = byte == b'{';
                         continue;
                     }
                 }
@@ -536,20 +629,39 @@ impl Check<'_> {
                 _ => self.number()?,
             }
             if open.len() < depth {
-                tape.push(from, self.at, escaped);
+                let node = tape.push(from, self.at, escaped);
+                if at_key {
+                    names[open.len()] = node;
+                }
+            }
+            self.blanks();
+            if at_key {
+                if self.next()? != b':' {
+                    return None;
+                }
+                self.at += 1;
+                at_key = false;
+                if escaped && open.len() < depth {
+                    tape.0.get_mut(nodes[open.len() - 1] as usize)?.end |= Node::UNREAD;
+                }
+                continue;
             }
             loop {
-                self.blanks();
                 let Some(&bracket) = open.last() else {
                     return (self.at == self.bytes.len()).then_some(());
                 };
                 let next = self.next()?;
+                if bracket == b'{' && open.len() < depth {
+                    let behind = tape.0.len() as u32;
+                    tape.0.get_mut(names[open.len()] as usize)?.next = behind;
+                }
                 if next == b',' {
                     self.at += 1;
                     self.values += 1;
-                    if bracket == b'{' {
-                        self.key(tape, open.len() < depth)?;
+                    if self.is_dense() {
+                        depth = 0;
                     }
+                    at_key = bracket == b'{';
                     break;
                 }
                 if next != bracket + 2 {
@@ -564,16 +676,16 @@ impl Check<'_> {
                     node.end |= self.at as u32;
                     node.next = behind;
                 }
+                self.blanks();
             }
         }
     }
 
     /// Whether the document has so many parts that what is made of them could be much larger than its text: 4 MiB of
     /// `[{},{},...]` would become a million records.
+    #[inline(always)]
     fn is_dense(&self) -> bool {
-        let size = self.bytes.len();
-        let most = SPARSE / 4 + size / BYTES_A_VALUE;
-        size > SPARSE && (self.containers > MAX_CONTAINERS || self.values > most)
+        self.values > self.most_values || self.containers > self.most_containers
     }
 
     #[inline(always)]
@@ -583,7 +695,8 @@ impl Check<'_> {
 
     #[inline(always)]
     fn blanks(&mut self) {
-        while matches!(self.next(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+        // One comparison where there is none, which is nearly everywhere.
+        while self.next().is_some_and(|b| b <= b' ' && matches!(b, b' ' | b'\t' | b'\n' | b'\r')) {
             self.at += 1;
         }
     }
@@ -599,27 +712,8 @@ impl Check<'_> {
         Some(())
     }
 
-    /// A key with its colon.
-    #[inline(always)]
-    fn key(&mut self, tape: &mut Tape, taped: bool) -> Option<()> {
-        self.blanks();
-        if self.next()? != b'"' {
-            return None;
-        }
-        let from = self.at;
-        let escaped = self.string()?;
-        if taped {
-            tape.push(from, self.at, escaped);
-        }
-        self.blanks();
-        if self.next()? != b':' {
-            return None;
-        }
-        self.at += 1;
-        Some(())
-    }
-
     /// A string, whose quote is there. Says whether escapes are in it.
+    #[inline(never)]
     fn string(&mut self) -> Option<bool> {
         let mut escaped = false;
         self.at += 1;
@@ -745,34 +839,21 @@ fn guess_charset(bytes: &[u8]) -> &'static str {
 /// Cuts one level into its parts: by the tape, or else by the text. It was found to be well formed, so only the ends are looked
 /// for.
 struct Parts<'a> {
-    level: Json<'a>,
-    tape: Option<&'a Tape>,
+    taped: Option<Taped<'a>>,
+    text: &'a str,
     /// Where the next part is: on the tape, or else in the text.
     at: usize,
-    /// Behind the last one on the tape, and where the level begins in the document.
-    end: usize,
-    base: usize,
 }
 
 impl<'a> Parts<'a> {
     /// Of an object or an array.
     fn of(level: Json<'a>) -> Parts<'a> {
-        let node = level.place.and_then(|(tape, at)| Some((tape, at, tape.node(at)?)));
-        match node {
-            Some((tape, at, node)) if node.end & Node::UNREAD == 0 => Parts {
-                level,
-                tape: Some(tape),
-                at: at as usize + 1,
-                end: node.next as usize,
-                base: node.start as usize,
-            },
-            _ => Parts { level, tape: None, at: 1, end: 0, base: 0 },
-        }
+        let taped = level.taped();
+        Parts { taped, text: level.text, at: taped.map_or(1, |taped| taped.first as usize) }
     }
 
     fn scan(&mut self) -> Option<Json<'a>> {
-        let text = self.level.text;
-        let bytes = text.as_bytes();
+        let bytes = self.text.as_bytes();
         let between = |b: u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':');
         let mut from = self.at;
         while between(*bytes.get(from)?) {
@@ -790,25 +871,19 @@ impl<'a> Parts<'a> {
             }
         }
         self.at = end;
-        text.get(from..end).map(|text| Json { text, place: None })
+        self.text.get(from..end).map(|text| Json { text, place: None })
     }
 }
 
-/// Every value, and in an object every key before its value.
+/// Every value; by the text, in an object every key before its value.
 impl<'a> Iterator for Parts<'a> {
     type Item = Json<'a>;
 
-    #[inline(always)]
     fn next(&mut self) -> Option<Json<'a>> {
-        let Some(tape) = self.tape else { return self.scan() };
-        if self.at >= self.end {
-            return None;
-        }
-        let (at, node) = (self.at as u32, tape.0.get(self.at)?);
-        self.at = node.next as usize;
-        let (from, to) = (node.start as usize, (node.end & !Node::UNREAD) as usize);
-        let text = self.level.text.get(from - self.base..to - self.base)?;
-        Some(Json { text, place: Some((tape, at)) })
+        let Some(taped) = &self.taped else { return self.scan() };
+        let part = taped.part(self.at)?;
+        self.at = taped.behind(self.at);
+        Some(part)
     }
 }
 
@@ -890,12 +965,12 @@ impl Writer {
         let mut out = Writer::new();
         let own = self.finish();
         let own = Json::parse(own.as_bytes()).and_then(Json::object).map_err(|b| b.error("own JSON"))?;
-        for (key, value) in &own.0 {
-            if !extra.0.iter().any(|(k, _)| k == key) {
+        for (key, value) in own.fields() {
+            if !extra.fields().iter().any(|(k, _)| k == key) {
                 out.raw(key, value.text());
             }
         }
-        for (key, value) in &extra.0 {
+        for (key, value) in extra.fields() {
             out.raw(key, value.text());
         }
         Ok(out.finish())
@@ -912,8 +987,8 @@ impl Writer {
 pub fn params<'a>(text: &'a str, name: &str) -> Result<Object<'a>> {
     let refuse = |b: Bad| Error::new(crate::status::KL_E_ARGUMENT, b.sentence(name));
     let object = Json::parse(text.as_bytes()).and_then(Json::object).map_err(refuse)?;
-    for (i, (key, _)) in object.0.iter().enumerate() {
-        if object.0[..i].iter().any(|(k, _)| k == key) {
+    for (i, (key, _)) in object.fields().iter().enumerate() {
+        if object.fields()[..i].iter().any(|(k, _)| k == key) {
             return Err(refuse(Bad::here("occurs twice").under(key)));
         }
     }
@@ -1005,10 +1080,32 @@ mod tests {
 
     #[test]
     fn a_key_that_occurs_twice_with_two_values_is_refused() {
-        let o = parse(r#"{"error_code":-1,"error_code":0,"same":1,"same":1}"#).object().unwrap();
-        assert_eq!(o.get("error_code").unwrap_err().at(), "error_code");
-        assert_eq!(o.int(&["same"]).unwrap(), Some(1));
-        assert_eq!(o.last("error_code").unwrap().int().unwrap(), 0);
+        let text = r#"{"error_code":-1,"error_code":0,"same":1,"same":1,"none":null,"":7,"deep":{"x":[]}}"#;
+        // A name with an escape is the same name.
+        let escaped = text.replace("error_code\":0", "error\\u005fcode\":0");
+        let mut tapes = [Tape::default(), Tape::default()];
+        let [one, two] = &mut tapes;
+        for json in [
+            parse(text),
+            parse(&escaped),
+            Json::parse_all(text, one).unwrap(),
+            Json::parse_all(&escaped, two).unwrap(),
+        ] {
+            let o = json.object().unwrap();
+            assert_eq!(o.get("error_code").unwrap_err().at(), "error_code");
+            assert_eq!(o.int(&["same"]).unwrap(), Some(1));
+            assert_eq!(o.last("error_code").unwrap().int().unwrap(), 0);
+            assert_eq!(
+                (o.get("none").unwrap(), o.get("rror_code").unwrap(), o.last("none")),
+                (None, None, None)
+            );
+            assert_eq!(o.int(&["absent", ""]).unwrap(), Some(7));
+            assert_eq!(o.object(&["deep"]).unwrap().unwrap().get("x").unwrap().unwrap().text(), "[]");
+            let names: Vec<_> = o.fields().iter().map(|(name, _)| name.as_ref()).collect();
+            assert_eq!(names, ["error_code", "error_code", "same", "same", "none", "", "deep"]);
+        }
+        let mut tape = Tape::default();
+        assert!(Json::parse_all(r#"{"\ud800":1}"#, &mut tape).unwrap().object().is_err());
     }
 
     #[test]
@@ -1034,6 +1131,9 @@ mod tests {
             let e = Json::parse(list(part, LARGEST).as_bytes()).unwrap_err();
             assert!(e.sentence("the answer").contains("more parts"), "{part}");
             assert!(Json::parse(list(part, SPARSE - 2).as_bytes()).is_ok(), "{part}");
+            let mut tape = Tape::default();
+            assert!(Json::parse_all(&list(part, LARGEST), &mut tape).is_err(), "{part}");
+            assert!(tape.0.capacity() * size_of::<Node>() < 4 * LARGEST, "{part}: {}", tape.0.capacity());
         }
         let map = list(r#""1":{}"#, LARGEST).replace(['[', ']'], "");
         assert!(Json::parse(["{", &map, "}"].concat().as_bytes()).is_err());
@@ -1125,6 +1225,24 @@ mod tests {
     fn what_is_json_is_what_another_reader_takes() {
         use serde::de::IgnoredAny;
         use serde_json::from_str;
+        /// The same value, by its text and by a tape.
+        fn alike(json: Json<'_>, taped: Json<'_>) {
+            assert_eq!(json, taped);
+            assert_eq!((json.string(), json.array()), (taped.string(), taped.array()));
+            match (json.object(), taped.object()) {
+                (Ok(json), Ok(taped)) => {
+                    assert_eq!(json.fields(), taped.fields());
+                    for ((name, value), (_, same)) in json.fields().iter().zip(taped.fields()) {
+                        assert_eq!((json.get(name), json.last(name)), (taped.get(name), taped.last(name)));
+                        alike(*value, *same);
+                    }
+                }
+                (json, taped) => assert_eq!(json.err(), taped.err()),
+            }
+            for (value, same) in json.array().into_iter().flatten().zip(taped.array().into_iter().flatten()) {
+                alike(value, same);
+            }
+        }
         fn well_formed(text: &str) -> std::result::Result<(), usize> {
             let mut check = Check::new(text.as_bytes());
             check.document(None).ok_or(check.at)
@@ -1143,9 +1261,10 @@ mod tests {
             let (ours, theirs) = (well_formed(text), from_str::<IgnoredAny>(text));
             assert_eq!(ours.is_ok(), theirs.is_ok(), "{text:?}");
             // Another document's tape is written over.
-            let taped = Json::parse_all(text, &mut tape);
-            assert_eq!(taped.as_ref().ok(), Json::parse(text.as_bytes()).as_ref().ok());
-            if let Ok(json) = taped {
+            let (taped, json) = (Json::parse_all(text, &mut tape), Json::parse(text.as_bytes()));
+            assert_eq!(taped, json);
+            if let (Ok(taped), Ok(json)) = (taped, json) {
+                alike(json, taped);
                 if json.kind() == Kind::String {
                     let quoted = json.text();
                     assert_eq!(json.string().ok().as_deref(), from_str::<String>(quoted).ok().as_deref());

@@ -7,13 +7,11 @@ pub(crate) fn special(bytes: &[u8], mut at: usize) -> usize {
     const ONES: usize = usize::MAX / 255;
     while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
         let word = usize::from_le_bytes(*word);
-        let quote = word ^ (ONES * b'"' as usize);
+        // With this bit turned a quote is a blank, what is below a blank stays there, and nothing else comes there.
+        let quote = word ^ (ONES * 2);
         let backslash = word ^ (ONES * b'\\' as usize);
-        // A byte's top bit is set if it is the wanted one or, in the last, below a blank. Carries make that wrong only
-        // behind the first such byte.
-        let found = (quote.wrapping_sub(ONES) & !quote)
-            | (backslash.wrapping_sub(ONES) & !backslash)
-            | (word.wrapping_sub(ONES * 0x20) & !word);
+        // A byte's top bit is set if it is one of them. Carries make that wrong only behind the first such byte.
+        let found = (quote.wrapping_sub(ONES * 0x21) & !quote) | (backslash.wrapping_sub(ONES) & !backslash);
         let found = found & (ONES << 7);
         if found != 0 {
             return at + found.trailing_zeros() as usize / 8;

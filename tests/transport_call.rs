@@ -667,7 +667,7 @@ fn what_cannot_be_sent_is_refused_with_nothing_sent() {
     ] {
         let mut request = post(&url, "hello");
         request.method = method;
-        request.url.path_and_query = path.into();
+        Arc::make_mut(&mut request.url).path_and_query = path.into();
         let outcome = call(&t, &url, Purpose::Command, &mut || Ok(request.clone()));
         assert_eq!(failed(outcome), ("KL_E_ARGUMENT", false));
     }

@@ -496,8 +496,8 @@ impl Server {
                     &mut || {
                         Ok(Request {
                             method: "POST",
-                            url: url.clone(),
-                            headers: vec![("Content-Type", "application/json".to_owned())],
+                            url: url.clone().into(),
+                            headers: vec![("Content-Type", "application/json".into())],
                             body: line.as_bytes().to_vec(),
                         })
                     },

@@ -360,7 +360,7 @@ fn over_https_and_ended_by_a_signal() {
             &mut || {
                 Ok(Request {
                     method: "POST",
-                    url: url.clone(),
+                    url: url.clone().into(),
                     headers: Vec::new(),
                     body: callback("VI3").into_bytes(),
                 })

@@ -309,7 +309,7 @@ impl<'a> Call<'a> {
     ) -> std::result::Result<(Reply, Signed), Failure> {
         let inner = self.inner();
         let origin = draft.url.clock();
-        let mut signed = Signed { time: inner.clock.signing_time(origin), at: 0, checked_ms: 0 };
+        let mut signed = Signed { time: SigningTime::FLOOR, at: 0, checked_ms: 0 };
         let reply = inner.transport.call(&draft.url, purpose, self.deadline, &self.token, &mut || {
             if let Some(claim) = claim {
                 claim.sending(self.deadline.remaining(), self.platform_time(), &self.token)?;

@@ -91,6 +91,9 @@ pub(super) fn place(err: *mut kl_error) -> Option<Place> {
 
 /// Writes how a call ended and returns its status. `worked` is its outcome if it did.
 pub(super) fn report(place: Place, result: Result<()>, worked: Outcome) -> kl_status {
+    if place.0.is_null() {
+        return result.err().map_or(KL_OK, |error| error.status());
+    }
     let mut fresh = kl_error {
         struct_size: 0,
         status: KL_OK,
@@ -118,11 +121,9 @@ pub(super) fn report(place: Place, result: Result<()>, worked: Outcome) -> kl_st
         text::copy(&mut fresh.message, &crate::log::mask(&d.message));
     }
     let Place(at, size) = place;
-    if !at.is_null() {
-        // The size stays as the caller wrote it.
-        // SAFETY: `size` bytes are the caller's, by what `place` read.
-        unsafe { text::store_behind_size(&fresh, at, size) };
-    }
+    // The size stays as the caller wrote it.
+    // SAFETY: `size` bytes are the caller's, by what `place` read, and `at` is not NULL.
+    unsafe { text::store_behind_size(&fresh, at, size) };
     fresh.status
 }
 

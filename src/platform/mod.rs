@@ -13,6 +13,7 @@ pub use crate::settings::Kind;
 use crate::settings::Settings;
 use crate::status::*;
 use crate::transport::{Reply, Request, Scheme, Url};
+use std::sync::Arc;
 
 pub mod dingshang;
 pub mod fields;
@@ -156,7 +157,7 @@ pub struct Maturity {
 /// A request that only lacks what is known when it is sent.
 pub struct Draft<'a> {
     /// Where it goes.
-    pub url: Url,
+    pub url: Arc<Url>,
     /// Signs it.
     pub seal: Box<dyn Fn(&Moment<'_>) -> Request + 'a>,
 }

@@ -98,6 +98,11 @@ pub struct SigningTime {
     at_ms: u64,
 }
 
+impl SigningTime {
+    /// Where nothing is known.
+    pub const FLOOR: SigningTime = SigningTime { ms: BUILD_TIME * 1000, source: Source::Floor, at_ms: 0 };
+}
+
 /// When a certificate begins and ends, Unix seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
@@ -424,7 +429,7 @@ impl Clock {
         let known = lock(&self.known);
         let key = key(origin);
         let (ms, source) = candidate(&known, key, &now)
-            .map_or((BUILD_TIME * 1000, Source::Floor), |(offset_ms, source, _)| {
+            .map_or((SigningTime::FLOOR.ms, Source::Floor), |(offset_ms, source, _)| {
                 (offset_ms.saturating_add(now.mono_ms as i64), source)
             });
         SigningTime { ms, source, at_ms: now.mono_ms }
@@ -686,8 +691,10 @@ fn candidate(all: &[Known], key: u64, now: &Readings) -> Option<Candidate> {
         .rev()
         .filter(|known| known.key != key)
         .find_map(|known| known.accepted.map(|a| a.offset_ms).or(known.seen.map(|seen| seen.offset_ms)));
-    let new = Known::new(key);
-    all.iter().find(|known| known.key == key).unwrap_or(&new).candidate(now, elsewhere)
+    match all.iter().find(|known| known.key == key) {
+        Some(known) => known.candidate(now, elsewhere),
+        None => Known::new(key).candidate(now, elsewhere),
+    }
 }
 
 fn may_tell(known: &mut Known, mono_ms: u64) -> bool {

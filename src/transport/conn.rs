@@ -3,14 +3,13 @@
 //! While it carries a command ([`Conn::fence`]), the kernel delivers nothing of it after the call, the process or its
 //! time: what is queued is dropped when the connection ends, when the process dies, and when the time left is over.
 
-use super::url::Scheme;
-use super::{Deadline, FirstWrite};
+use super::{Deadline, FirstWrite, Url};
 use crate::cancel::{CancelToken, Registration, Wake};
 use crate::log::log_line;
 use crate::process;
 use crate::switch::off;
 use crate::sys::{self, NotForChildren, Ready};
-use crate::time::clock;
+use crate::time::clock::{self, Validity};
 use rustls::ClientConnection;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::fmt;
@@ -139,14 +138,6 @@ impl Bound<'_> {
     }
 }
 
-/// Which server a connection leads to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Key {
-    pub(super) scheme: Scheme,
-    pub(super) host: String,
-    pub(super) port: u16,
-}
-
 /// Sends without ever raising SIGPIPE: the host has not promised to ignore it.
 struct Quiet<'a>(&'a Socket, i32);
 
@@ -180,7 +171,9 @@ const INPUT: usize = 8 * 1024;
 
 /// A standing connection.
 pub(super) struct Conn {
-    pub(super) key: Key,
+    /// Which server it leads to, and what the `Host` header calls it.
+    pub(super) origin: Url,
+    pub(super) authority: String,
     socket: Arc<Socket>,
     tls: Option<Box<ClientConnection>>,
     input: Vec<u8>,
@@ -195,6 +188,8 @@ pub(super) struct Conn {
     pub(super) connect_ms: u64,
     /// How long the server said that it keeps an idle connection.
     pub(super) kept_ms: Option<u64>,
+    /// When the server's certificate begins and ends.
+    pub(super) certificate: Option<Validity>,
     /// Whether it carries a command.
     fenced: bool,
     /// From its first moment to its last, for a child may be forked long before the command: idle connections are
@@ -251,10 +246,10 @@ impl Attempt {
 /// The first TCP connection that stands, and to which of the addresses: each is tried in its turn, a little after the
 /// one before it or at once when that one fails, and all go on until one is there.
 pub(super) fn connect(
-    key: &Key,
+    origin: &Url,
     addresses: &[SocketAddr],
     bound: &Bound<'_>,
-) -> Result<(Conn, Busy, usize), Fault> {
+) -> Result<(Box<Conn>, Busy, usize), Fault> {
     // With little time each still gets its turn.
     let step = NEXT_ADDRESS.min(bound.remaining() / (addresses.len() as u32 + 1));
     let mut pending: Vec<Attempt> = Vec::new();
@@ -275,7 +270,7 @@ pub(super) fn connect(
         let now = Instant::now();
         if next < addresses.len() && (pending.is_empty() || now >= next_at) {
             match Attempt::begin(addresses[next], next, bound) {
-                Ok((attempt, true)) => return Ok(Conn::new(key, attempt)),
+                Ok((attempt, true)) => return Ok(Conn::new(origin, attempt)),
                 Ok((attempt, false)) => {
                     pending.push(attempt);
                     next_at = now + step;
@@ -302,7 +297,7 @@ pub(super) fn connect(
         for at in (0..ready.len()).rev().filter(|at| ready[*at]) {
             let attempt = pending.remove(at);
             match attempt.outcome() {
-                Ok(()) => return Ok(Conn::new(key, attempt)),
+                Ok(()) => return Ok(Conn::new(origin, attempt)),
                 Err(fault) => {
                     failed(&addresses[attempt.index], fault);
                     next_at = now;
@@ -313,10 +308,12 @@ pub(super) fn connect(
 }
 
 impl Conn {
-    fn new(key: &Key, attempt: Attempt) -> (Conn, Busy, usize) {
+    /// In a box: it goes from hand to hand at every call.
+    fn new(origin: &Url, attempt: Attempt) -> (Box<Conn>, Busy, usize) {
         let Attempt { ours_alone, socket, busy, index, began } = attempt;
-        let conn = Conn {
-            key: key.clone(),
+        let conn = Box::new(Conn {
+            origin: origin.without_path(),
+            authority: origin.authority(),
             socket,
             tls: None,
             input: Vec::new(),
@@ -327,9 +324,10 @@ impl Conn {
             request_follows: false,
             connect_ms: began.elapsed().as_millis() as u64,
             kept_ms: None,
+            certificate: None,
             fenced: false,
             ours_alone,
-        };
+        });
         conn.limit_unacknowledged(UNACKNOWLEDGED);
         (conn, busy, index)
     }

@@ -8,6 +8,7 @@ use crate::status::*;
 use crate::time::clock;
 use std::fmt;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::time::Instant;
 
 /// An answer's head may have this many bytes, those of the interim answers before it included.
@@ -23,22 +24,25 @@ const FIRST_ROOM: usize = 64 * 1024;
 const COMPRESSIONS: [&str; 11] =
     ["gzip", "x-gzip", "deflate", "br", "zstd", "compress", "x-compress", "exi", "dcb", "dcz", "aes128gcm"];
 
+/// The headers of a request that are not the caller's to set.
+const OWN_HEADERS: [&str; 7] =
+    ["host", "content-length", "transfer-encoding", "connection", "expect", "te", "upgrade"];
+
 /// The headers of an answer.
 #[derive(Clone, Default)]
 pub struct Headers {
-    /// Names and values, one behind the other.
+    /// The head that they stand in.
     text: Vec<u8>,
-    /// Where each name and each value ends in it.
-    ends: Vec<(u16, u16)>,
+    /// Where each name and each value is in it. A head is shorter than 64 KiB.
+    places: Vec<(Range<u16>, Range<u16>)>,
 }
 
 impl Headers {
     /// An answer's type alone, for the tests of what answers mean.
     #[cfg(test)]
     pub fn of_type(content_type: &str) -> Headers {
-        let mut headers = Headers::default();
-        headers.push("Content-Type", content_type.as_bytes());
-        headers
+        let head = ["HTTP/1.1 200 OK\r\nContent-Type: ", content_type, "\r\n\r\n"].concat();
+        read_head(head.as_bytes()).unwrap().unwrap().1.headers
     }
 
     /// The first header of this name, in whatever case; `None` as well if it is not visible ASCII.
@@ -52,39 +56,21 @@ impl Headers {
     }
 
     /// The values of all headers of this name.
-    fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        // There are few; hashing a name costs more than looking at all.
-        self.pairs().filter(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+    fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        // There are few, and most names have another length; hashing one costs more than looking at all.
+        self.places
+            .iter()
+            .filter(move |(n, _)| usize::from(n.end - n.start) == name.len() && same_name(self.part(n), name))
+            .map(|(_, value)| self.part(value))
+    }
+
+    #[inline(always)]
+    fn part(&self, place: &Range<u16>) -> &[u8] {
+        self.text.get(place.start.into()..place.end.into()).unwrap_or_default()
     }
 
     fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let mut from = 0;
-        self.ends.iter().map(move |(name, value)| {
-            let (name, value) = (usize::from(*name), usize::from(*value));
-            let pair = (&self.text[from..name], &self.text[name..value]);
-            from = value;
-            pair
-        })
-    }
-
-    /// Adds one. True if the value goes over several lines, which become one. A head is shorter than 64 KiB, so what
-    /// does not fit is not there.
-    fn push(&mut self, name: &str, value: &[u8]) -> bool {
-        let name_end = self.text.len() + name.len();
-        let (Ok(name_end), Ok(value_end)) = (u16::try_from(name_end), u16::try_from(name_end + value.len()))
-        else {
-            return false;
-        };
-        self.text.extend_from_slice(name.as_bytes());
-        let folded = value.contains(&b'\n');
-        if folded {
-            self.text
-                .extend(value.iter().map(|b| if matches!(b, b'\r' | b'\n' | b'\t') { b' ' } else { *b }));
-        } else {
-            self.text.extend_from_slice(value);
-        }
-        self.ends.push((name_end, value_end));
-        folded
+        self.places.iter().map(|(name, value)| (self.part(name), self.part(value)))
     }
 }
 
@@ -92,6 +78,12 @@ impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
     }
+}
+
+/// Two of one length; most are not, which is seen without a call.
+#[inline(always)]
+fn same_name(name: &[u8], other: &str) -> bool {
+    name.len() == other.len() && name.eq_ignore_ascii_case(other.as_bytes())
 }
 
 fn visible(bytes: &[u8]) -> Option<&str> {
@@ -173,11 +165,11 @@ fn kept_ms(headers: &Headers) -> Option<u64> {
     Some(u64::from(seconds) * 1000)
 }
 
-/// The bytes of the request, its body included: they go out together, in one TLS record and one packet if they fit.
+/// The bytes of the request to this authority, its body included: they go out together, in one TLS record and one packet if they fit.
 ///
 /// Written by hand: header names keep their spelling, which some gateways are picky about, and no formatting
 /// machinery runs. Whatever could break out of its line is refused.
-pub(super) fn encode(request: &Request, user_agent: &str) -> Result<Vec<u8>, Fault> {
+pub(super) fn encode(request: &Request, authority: &str, user_agent: &str) -> Result<Vec<u8>, Fault> {
     let refuse = |what: &[&str]| Err(Fault::Final(Error::new(KL_E_ARGUMENT, what.concat())));
     let Request { method, url, headers, body } = request;
     if !method.bytes().all(|b| b.is_ascii_uppercase()) || matches!(*method, "" | "CONNECT") {
@@ -189,51 +181,52 @@ pub(super) fn encode(request: &Request, user_agent: &str) -> Result<Vec<u8>, Fau
     }
     let room: usize = headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum();
     let mut out =
-        Vec::with_capacity(room + path.len() + url.host.len() + user_agent.len() + body.len() + 128);
-    let mut line = |parts: &[&[u8]]| {
-        parts.iter().for_each(|part| out.extend_from_slice(part));
-        out.extend_from_slice(b"\r\n");
-    };
-    line(&[method.as_bytes(), b" ", path, b" HTTP/1.1"]);
-    line(&[b"Host: ", url.authority().as_bytes()]);
+        Vec::with_capacity(room + path.len() + authority.len() + user_agent.len() + body.len() + 128);
+    let mut parts = |parts: &[&[u8]]| parts.iter().for_each(|part| out.extend_from_slice(part));
+    parts(&[method.as_bytes(), b" ", path, b" HTTP/1.1\r\nHost: ", authority.as_bytes(), b"\r\n"]);
     let mut has_agent = false;
     for (name, value) in headers {
         if name.is_empty() || !name.bytes().all(is_token) {
             return refuse(&[name, " is not the name of a header"]);
         }
-        if ["host", "content-length", "transfer-encoding", "connection", "expect", "te", "upgrade"]
-            .iter()
-            .any(|own| name.eq_ignore_ascii_case(own))
-        {
+        if OWN_HEADERS.iter().any(|own| same_name(name.as_bytes(), own)) {
             return refuse(&["the header ", name, " is not the caller's to set"]);
         }
         if value.bytes().any(|b| (b < b' ' && b != b'\t') || b == 0x7f) {
             return refuse(&["the value of the header ", name, " holds a control character"]);
         }
-        has_agent |= name.eq_ignore_ascii_case("user-agent");
-        line(&[name.as_bytes(), b": ", value.as_bytes()]);
+        has_agent |= same_name(name.as_bytes(), "user-agent");
+        parts(&[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
     }
     if !has_agent {
-        line(&[b"User-Agent: ", user_agent.as_bytes()]);
+        parts(&[b"User-Agent: ", user_agent.as_bytes(), b"\r\n"]);
     }
     if !body.is_empty() || !matches!(*method, "GET" | "HEAD" | "DELETE") {
-        let mut digits = [b'0'; 20];
-        let (mut at, mut rest) = (digits.len() - 1, body.len());
-        while rest > 9 {
-            digits[at] = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            at -= 1;
-        }
-        digits[at] = b'0' + rest as u8;
-        line(&[b"Content-Length: ", &digits[at..]]);
+        parts(&[b"Content-Length: ", body.len().to_string().as_bytes(), b"\r\n"]);
     }
-    line(&[]);
-    out.extend_from_slice(body);
+    parts(&[b"\r\n", body]);
     Ok(out)
 }
 
 pub(crate) fn is_token(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)
+    b.is_ascii_alphanumeric()
+        || matches!(
+            b,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        )
 }
 
 /// The first lines of an answer.
@@ -276,14 +269,31 @@ fn head_of(input: &[u8], past_odd: bool) -> Result<Option<(usize, Head)>, Fault>
     let (Some(status @ 100..), Some(minor)) = (response.code, response.version) else {
         return Err(protocol("the answer is not valid HTTP: its status is no number from 100 on"));
     };
-    let mut kept = Headers::default();
+    let mut text = input.get(..length).unwrap_or_default().to_vec();
+    let mut places = Vec::with_capacity(response.headers.len());
     let mut odd = past_odd;
     for header in response.headers.iter() {
-        let behind = header.name.as_ptr() as usize + header.name.len() - input.as_ptr() as usize;
-        odd |= input.get(behind) != Some(&b':');
-        odd |= kept.push(header.name, header.value);
+        let name = place(input, header.name.as_bytes());
+        let value = if header.value.is_empty() { name.end..name.end } else { place(input, header.value) };
+        odd |= text.get(usize::from(name.end)) != Some(&b':');
+        // A value that goes over several lines becomes one.
+        if header.value.contains(&b'\n') {
+            odd = true;
+            let lines = text.get_mut(value.start.into()..value.end.into()).unwrap_or_default();
+            lines.iter_mut().filter(|b| matches!(b, b'\r' | b'\n' | b'\t')).for_each(|b| *b = b' ');
+        }
+        places.push((name, value));
     }
-    Ok(Some((length, Head { status, minor, headers: kept, odd })))
+    Ok(Some((length, Head { status, minor, headers: Headers { text, places }, odd })))
+}
+
+/// Where a part of the input is in it; nowhere, if that is not in its first 64 KiB.
+fn place(input: &[u8], part: &[u8]) -> Range<u16> {
+    let start = (part.as_ptr() as usize).wrapping_sub(input.as_ptr() as usize);
+    match (u16::try_from(start), u16::try_from(start.wrapping_add(part.len()))) {
+        (Ok(start), Ok(end)) => start..end,
+        _ => 0..0,
+    }
 }
 
 fn bad_head(error: httparse::Error) -> Fault {

@@ -1,7 +1,7 @@
 //! How a connection comes about: TCP to an address, through a proxy or not, TLS over it or not. Each is a link that takes
 //! what stands and makes more of it.
 
-use super::conn::{self, Bound, Busy, Conn, Fault, Key};
+use super::conn::{self, Bound, Busy, Conn, Fault};
 use super::dns::Found;
 use super::failure::Phase;
 use super::url::{Scheme, Url};
@@ -22,11 +22,10 @@ impl Transport {
     pub(super) fn open(
         &self,
         origin: &Url,
-        key: &Key,
         bound: &Bound<'_>,
         request_follows: bool,
         timing: &mut Timing,
-    ) -> Result<(Conn, Busy), Broken> {
+    ) -> Result<(Box<Conn>, Busy), Broken> {
         let bound = &bound.at_most(self.options.connect_timeout);
         let (host, port) = match &self.options.proxy {
             Some(proxy) => (proxy.host.as_str(), proxy.port),
@@ -35,7 +34,7 @@ impl Transport {
         let addresses = timed(&mut timing.dns_ms, || self.addresses(host, bound))?;
         let (conn, busy) = loop {
             let (mut conn, busy) = timed(&mut timing.connect_ms, || {
-                let (mut conn, busy) = self.tcp(key, host, port, &addresses, bound)?;
+                let (mut conn, busy) = self.tcp(origin, host, port, &addresses, bound)?;
                 self.through_proxy(&mut conn, origin, bound)?;
                 Ok((conn, busy))
             })?;
@@ -81,14 +80,14 @@ impl Transport {
     /// A TCP connection to the first of the addresses that answers, each being tried in its turn.
     fn tcp(
         &self,
-        key: &Key,
+        origin: &Url,
         host: &str,
         port: u16,
         addresses: &[IpAddr],
         bound: &Bound<'_>,
-    ) -> Result<(Conn, Busy), Broken> {
+    ) -> Result<(Box<Conn>, Busy), Broken> {
         let list: Vec<SocketAddr> = addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
-        match conn::connect(key, &list, bound) {
+        match conn::connect(origin, &list, bound) {
             Ok((conn, busy, index)) => {
                 count(&self.counters.connects);
                 self.dns.prefer(host, addresses[index]);
@@ -131,6 +130,7 @@ impl Transport {
             ClientConnection::new(config.clone(), name).map_err(|error| broken(Fault::tls(error)))?;
         tls::begin();
         conn.handshake(session, request_follows, bound).map_err(broken)?;
+        conn.certificate = conn.tls().and_then(tls::validity);
         count(&self.counters.handshakes);
         let Some(tls) = conn.tls().filter(|tls| tls.handshake_kind() == Some(HandshakeKind::Resumed)) else {
             return Ok(true);

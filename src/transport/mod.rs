@@ -39,12 +39,13 @@ use crate::status::*;
 use crate::sys;
 pub use crate::time::Deadline;
 use crate::time::clock::{self, Clock, Validity, Witness};
-use conn::{Bound, Busy, Conn, Fault, Key};
+use conn::{Bound, Busy, Conn, Fault};
 use dns::Dns;
 use failure::Phase;
 use http::Progress;
 use pool::Pool;
 use rustls::ClientConfig;
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -162,9 +163,9 @@ pub struct Request {
     /// `GET`, `POST`, ...
     pub method: &'static str,
     /// Where to; scheme, host and port must be those of the call's origin.
-    pub url: Url,
+    pub url: Arc<Url>,
     /// Names and values.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
     /// The body, or nothing.
     pub body: Vec<u8>,
 }
@@ -327,8 +328,8 @@ impl Transport {
     pub fn warm(&self, origin: &Url, deadline: Deadline, token: &CancelToken) -> Result<()> {
         let bound = Bound { deadline, token };
         let call = Call { origin, purpose: Purpose::Command, bound, started: Instant::now() };
-        let key = self.key(origin)?;
-        if let Some(taken) = self.pool.take(&key, Purpose::Command) {
+        self.admit(origin)?;
+        if let Some(taken) = self.pool.take(origin, Purpose::Command) {
             let good_for_ms = taken.good_until_ms.saturating_sub(clock::monotonic_ms());
             self.pool.put(taken.conn);
             // One that is about to be too old is none for the command that follows.
@@ -338,7 +339,7 @@ impl Transport {
         }
         let mut timing = Timing::default();
         let (conn, busy) = self
-            .open(origin, &key, &call.bound, false, &mut timing)
+            .open(origin, &call.bound, false, &mut timing)
             .map_err(|(phase, fault)| self.error(&call, phase, fault, false))?;
         if !busy.done() {
             return Err(self.error(&call, Phase::Tls, Fault::Cancelled, false));
@@ -363,17 +364,16 @@ impl Transport {
     ) -> std::result::Result<Reply, Failure> {
         let call = Call { origin, purpose, bound: Bound { deadline, token }, started: Instant::now() };
         let nothing_left = FirstWrite::default();
-        let key = match self.key(origin) {
-            Ok(key) => key,
-            Err(error) => return Err(Failure { error, left: false, first_write: nothing_left }),
-        };
+        if let Err(error) = self.admit(origin) {
+            return Err(Failure { error, left: false, first_write: nothing_left });
+        }
         let _place = self.pool.enter();
-        let mut idle = self.pool.take(&key, purpose);
+        let mut idle = self.pool.take(origin, purpose);
         let mut left = false;
         loop {
             let taken = idle.take();
             let reused = taken.is_some();
-            let lost = match self.attempt(&call, &key, taken, prepare) {
+            let lost = match self.attempt(&call, taken, prepare) {
                 Ok(reply) => return Ok(reply),
                 Err(lost) => lost,
             };
@@ -391,7 +391,6 @@ impl Transport {
     fn attempt(
         &self,
         call: &Call<'_>,
-        key: &Key,
         taken: Option<pool::Taken>,
         prepare: &mut dyn FnMut() -> Result<Request>,
     ) -> std::result::Result<Reply, Lost> {
@@ -403,7 +402,7 @@ impl Transport {
                 let entered = call.bound.check().and_then(|_| taken.conn.enlist(&call.bound));
                 entered.map(|busy| (taken.conn, busy)).map_err(|fault| (Phase::Send, fault))
             }
-            None => self.open(call.origin, key, &call.bound, true, &mut timing),
+            None => self.open(call.origin, &call.bound, true, &mut timing),
         };
         let (mut conn, busy) = opened.map_err(|(phase, fault)| self.nothing_left(call, phase, fault))?;
         let idle_ms = clock::monotonic_ms().saturating_sub(conn.heard_ms);
@@ -452,7 +451,7 @@ impl Transport {
             Ok(answer) => {
                 conn.unfence();
                 conn.kept_ms = answer.kept_ms;
-                let certificate = conn.tls().and_then(tls::validity);
+                let certificate = conn.certificate;
                 let host = &call.origin.host;
                 let refused = tls::refused_over_http(answer.status, &answer.body, host);
                 if let Some(error) = refused.filter(|_| conn.tls().is_some()) {
@@ -467,7 +466,7 @@ impl Transport {
                 let fault = call.bound.blame(fault);
                 let died_idle = timing.reused && progress.first_byte.is_none() && fault.is_loss();
                 if died_idle {
-                    self.pool.died(key, idle_ms);
+                    self.pool.died(call.origin, idle_ms);
                 }
                 // A command's connection ends here, and with it all that is queued in it.
                 drop(busy);
@@ -496,12 +495,12 @@ impl Transport {
             let error = Error::new(KL_E_INTERNAL, "the request is for another server than the call");
             return Err(Fault::Final(error));
         }
-        let bytes = http::encode(&request, &self.options.user_agent)?;
+        let bytes = http::encode(&request, &conn.authority, &self.options.user_agent)?;
         Ok((request.method, bytes))
     }
 
     /// Gives a connection back that nothing is left in, unless a cancel has hit it.
-    fn keep(&self, mut conn: Conn, busy: Busy) {
+    fn keep(&self, mut conn: Box<Conn>, busy: Busy) {
         if busy.done() {
             conn.unfence();
             self.pool.put(conn);
@@ -565,12 +564,13 @@ impl Transport {
         }
     }
 
-    fn key(&self, origin: &Url) -> Result<Key> {
+    /// Refuses what may not be spoken to.
+    fn admit(&self, origin: &Url) -> Result<()> {
         if origin.scheme == Scheme::Http && !self.options.allow_http {
             let message = format!("{origin} is not https, and plain http is not allowed");
             return Err(Error::new(KL_E_CONFIG_VALUE, message));
         }
-        Ok(Key { scheme: origin.scheme, host: origin.host.clone(), port: origin.port })
+        Ok(())
     }
 }
 

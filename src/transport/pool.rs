@@ -1,7 +1,7 @@
 //! Idle connections, and for how long each may still be used.
 
-use super::conn::{Conn, Key};
-use super::{Purpose, lock};
+use super::conn::Conn;
+use super::{Purpose, Url, lock};
 use crate::time::clock;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -29,7 +29,9 @@ pub(super) struct Pool {
 
 #[derive(Default)]
 struct State {
-    idle: Vec<Conn>,
+    // Each goes from hand to hand at every call.
+    #[allow(clippy::vec_box)]
+    idle: Vec<Box<Conn>>,
     habits: Vec<Habit>,
     /// Calls that are under way.
     calls: usize,
@@ -50,7 +52,7 @@ impl Drop for Underway<'_> {
 
 /// When the idle connections to an origin were found dead.
 struct Habit {
-    key: Key,
+    origin: Url,
     /// The shortest time that one had been idle.
     died_ms: u64,
     at_ms: u64,
@@ -58,7 +60,7 @@ struct Habit {
 
 /// An idle connection, taken out to be used.
 pub(super) struct Taken {
-    pub(super) conn: Conn,
+    pub(super) conn: Box<Conn>,
     /// On the monotonic clock: afterwards it is too old for its purpose.
     pub(super) good_until_ms: u64,
 }
@@ -76,13 +78,13 @@ impl Pool {
     }
 
     /// The idle connection used last that is fit for the purpose.
-    pub(super) fn take(&self, key: &Key, purpose: Purpose) -> Option<Taken> {
+    pub(super) fn take(&self, origin: &Url, purpose: Purpose) -> Option<Taken> {
         let mut dead = Vec::new();
         loop {
             let now = clock::monotonic_ms();
             let (mut conn, limit) = {
                 let mut state = lock(&self.state);
-                let died = state.died_ms(key, now);
+                let died = state.died_ms(origin, now);
                 let State { idle, .. } = &mut *state;
                 let mut i = 0;
                 while i < idle.len() {
@@ -94,7 +96,8 @@ impl Pool {
                     }
                 }
                 let limit = |conn: &Conn| self.limit_ms(purpose, conn.kept_ms, conn.connect_ms, died);
-                let at = idle.iter().rposition(|c| c.key == *key && age_ms(c, now) < limit(c))?;
+                let at =
+                    idle.iter().rposition(|c| c.origin.same_origin(origin) && age_ms(c, now) < limit(c))?;
                 let limit = limit(&idle[at]);
                 (idle.remove(at), limit)
             };
@@ -103,7 +106,7 @@ impl Pool {
                 let good_until_ms = conn.heard_ms.saturating_add(limit);
                 return Some(Taken { conn, good_until_ms });
             }
-            self.died(key, age_ms(&conn, now));
+            self.died(origin, age_ms(&conn, now));
         }
     }
 
@@ -126,7 +129,7 @@ impl Pool {
     }
 
     /// Keeps a connection that nothing is left in.
-    pub(super) fn put(&self, conn: Conn) {
+    pub(super) fn put(&self, conn: Box<Conn>) {
         let mut state = lock(&self.state);
         state.idle.push(conn);
         let room = self.max_idle.max(state.most.min(MAX_IDLE));
@@ -136,15 +139,15 @@ impl Pool {
     }
 
     /// An idle connection to this origin was found dead after so long.
-    pub(super) fn died(&self, key: &Key, age_ms: u64) {
+    pub(super) fn died(&self, origin: &Url, age_ms: u64) {
         let at_ms = clock::monotonic_ms();
         let mut state = lock(&self.state);
-        let died_ms = state.died_ms(key, at_ms).map_or(age_ms, |before| before.min(age_ms));
-        state.habits.retain(|habit| habit.key != *key);
+        let died_ms = state.died_ms(origin, at_ms).map_or(age_ms, |before| before.min(age_ms));
+        state.habits.retain(|habit| !habit.origin.same_origin(origin));
         if state.habits.len() >= MAX_HABITS {
             state.habits.remove(0);
         }
-        state.habits.push(Habit { key: key.clone(), died_ms, at_ms });
+        state.habits.push(Habit { origin: origin.without_path(), died_ms, at_ms });
     }
 
     /// Closes all.
@@ -163,8 +166,9 @@ impl State {
         }
     }
 
-    fn died_ms(&self, key: &Key, now: u64) -> Option<u64> {
-        let recent = |habit: &&Habit| habit.key == *key && now.saturating_sub(habit.at_ms) < HABIT_MS;
+    fn died_ms(&self, origin: &Url, now: u64) -> Option<u64> {
+        let recent =
+            |habit: &&Habit| habit.origin.same_origin(origin) && now.saturating_sub(habit.at_ms) < HABIT_MS;
         self.habits.iter().find(recent).map(|habit| habit.died_ms)
     }
 }

@@ -77,22 +77,31 @@ impl Url {
         self.scheme == other.scheme && self.port == other.port && self.host == other.host
     }
 
+    /// The server alone.
+    pub(super) fn without_path(&self) -> Url {
+        Url { scheme: self.scheme, host: self.host.clone(), port: self.port, path_and_query: String::new() }
+    }
+
     /// `host` or `host:port`, as the `Host` header has it.
     pub fn authority(&self) -> String {
-        let mut text = bracketed(&self.host);
         if self.port != self.scheme.default_port() {
-            text.push(':');
-            text.push_str(&self.port.to_string());
+            return self.host_port();
         }
-        text
+        match self.brackets() {
+            ["", ""] => self.host.clone(),
+            [open, close] => [open, &self.host, close].concat(),
+        }
     }
 
     /// `host:port`, always with the port.
     pub(super) fn host_port(&self) -> String {
-        let mut text = bracketed(&self.host);
-        text.push(':');
-        text.push_str(&self.port.to_string());
-        text
+        let [open, close] = self.brackets();
+        [open, &self.host, close, ":", &self.port.to_string()].concat()
+    }
+
+    /// What an IPv6 address stands between.
+    fn brackets(&self) -> [&'static str; 2] {
+        if self.host.contains(':') { ["[", "]"] } else { ["", ""] }
     }
 }
 
@@ -102,10 +111,6 @@ impl fmt::Display for Url {
         f.write_str(if self.scheme == Scheme::Https { "https://" } else { "http://" })?;
         f.write_str(&self.authority())
     }
-}
-
-fn bracketed(host: &str) -> String {
-    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
 /// Splits `host[:port]`, `[v6][:port]`.

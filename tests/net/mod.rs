@@ -283,7 +283,7 @@ pub fn transport(options: Options) -> Transport {
 pub fn post(url: &Url, body: &str) -> Request {
     Request {
         method: "POST",
-        url: url.clone(),
+        url: url.clone().into(),
         headers: vec![("Content-Type", "application/json".into())],
         body: body.as_bytes().to_vec(),
     }

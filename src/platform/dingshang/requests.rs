@@ -10,6 +10,7 @@ use crate::time::calendar::to_wall;
 use crate::transport::Request;
 use md5::{Digest, Md5};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// What `PUT /orders/{order_id}` can report.
 const PAID: &str = "1";
@@ -104,6 +105,7 @@ impl Dingshang {
         let Plan { method, path, body } = plan(op)?;
         let mut url = self.base.clone();
         url.path_and_query.push_str(&path);
+        let url = Arc::new(url);
         let to = url.clone();
         let seal = move |moment: &Moment<'_>| {
             let body = match &body {
@@ -112,12 +114,12 @@ impl Dingshang {
                 Body::Payload(fields) => self.payload(fields, moment.now_ms),
             };
             let mut headers = vec![
-                ("Appid", self.app_id.clone()),
-                ("AppSecret", self.app_secret.clone()),
-                ("Accept", "application/json".to_owned()),
+                ("Appid", self.app_id.clone().into()),
+                ("AppSecret", self.app_secret.clone().into()),
+                ("Accept", "application/json".into()),
             ];
             if !body.is_empty() {
-                headers.push(("Content-Type", "application/json".to_owned()));
+                headers.push(("Content-Type", "application/json".into()));
             }
             Request { method, url: to.clone(), headers, body: body.into_bytes() }
         };

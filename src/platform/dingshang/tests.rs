@@ -131,7 +131,7 @@ fn codes_for_one_product_are_asked_for_as_the_vendor_does() {
     assert_eq!(field(&fields, "expired_at"), "2024-12-31 23:59:59");
     assert_eq!(field(&fields, "timestamp"), "1714185061");
     assert_eq!(field(&fields, "sign"), "6C73E1EE2B92089A61DC721E72BB3139");
-    let headers: Vec<_> = request.headers.iter().map(|(n, v)| (*n, v.as_str())).collect();
+    let headers: Vec<_> = request.headers.iter().map(|(n, v)| (*n, &**v)).collect();
     assert!(headers.contains(&("Appid", "ds0123456789")) && headers.contains(&("AppSecret", "a-secret")));
 
     let mut encoded = config();
@@ -1318,7 +1318,7 @@ fn driven(op: &Op<'_>, answers: Vec<Result<Answer>>) -> (Result<Answer>, Vec<Str
             Step::Ask(query) => {
                 let op = query.op();
                 assert_eq!(p.nature(&op).unwrap(), Nature::Read, "asking never acts");
-                let path = sealed(&p, &op, 0).url.path_and_query;
+                let path = sealed(&p, &op, 0).url.path_and_query.clone();
                 steps.push(path.trim_start_matches("/api/openapi/v1").to_owned());
             }
             Step::Send => steps.push("send".to_owned()),

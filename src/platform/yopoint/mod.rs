@@ -14,12 +14,13 @@ mod requests;
 mod tests;
 
 use super::refusals::Refusals;
-use super::{Answer, Draft, Kind, Nature, Op, Speaks, address, toolbox, unsupported};
+use super::{Answer, Draft, Kind, Nature, Op, Speaks, address, form, toolbox, unsupported};
 use crate::error::Result;
 use crate::settings::Settings;
 use crate::transport::{Reply, Url};
 use md5::{Digest, Md5};
 pub use recovery::PROOF;
+use std::sync::Arc;
 
 const GATEWAY: &str = "https://api.yopoint.com";
 const GATEWAY_PATH: &str = "/api/gateway/index";
@@ -33,9 +34,11 @@ const READ_ENDINGS: &[&str] = &[".get", ".list"];
 
 /// One account on Yopoint.
 pub(super) struct Yopoint {
-    gateway: Url,
+    gateway: Arc<Url>,
     app_id: String,
     app_secret: String,
+    /// What every form begins with: `appid=…&biz_content=`.
+    form_head: String,
     pay_key: Option<String>,
     milliseconds: bool,
     json: bool,
@@ -52,9 +55,11 @@ impl Yopoint {
         // The vendor's page gives the whole address; people paste it.
         let given = gateway.path_and_query.trim_end_matches('/');
         gateway.path_and_query = [given.strip_suffix(GATEWAY_PATH).unwrap_or(given), GATEWAY_PATH].concat();
+        let app_id = config.need("app_id")?.to_owned();
         Ok(Yopoint {
-            gateway,
-            app_id: config.need("app_id")?.to_owned(),
+            gateway: Arc::new(gateway),
+            form_head: ["appid=", &form::escaped(&app_id), "&biz_content="].concat(),
+            app_id,
             app_secret: config.need("app_secret")?.to_owned(),
             pay_key: config.get("pay_key").map(str::to_owned),
             milliseconds: config.get("timestamp_unit") == Some("ms"),
@@ -119,13 +124,14 @@ fn call_nature(method: &str) -> Result<Nature> {
 /// `lower(md5(k=v&k=v…&secret))` over the fields in the order of their names, values as they are.
 fn sign<V: AsRef<[u8]>>(fields: &mut [(&str, V)], secret: &str) -> String {
     fields.sort_unstable_by(|a, b| a.0.cmp(b.0));
-    let mut md5 = Md5::new();
+    let room: usize = fields.iter().map(|(name, value)| name.len() + value.as_ref().len() + 2).sum();
+    let mut text = Vec::with_capacity(room + secret.len());
     for (name, value) in fields {
-        md5.update(name.as_bytes());
-        md5.update(b"=");
-        md5.update(value.as_ref());
-        md5.update(b"&");
+        text.extend_from_slice(name.as_bytes());
+        text.push(b'=');
+        text.extend_from_slice(value.as_ref());
+        text.push(b'&');
     }
-    md5.update(secret.as_bytes());
-    crate::hex::lower(&md5.finalize())
+    text.extend_from_slice(secret.as_bytes());
+    crate::hex::lower(&Md5::digest(&text))
 }

@@ -287,11 +287,8 @@ impl Youzan {
 pub(super) fn post(url: Url, body: String) -> Request {
     Request {
         method: "POST",
-        url,
-        headers: vec![
-            ("Content-Type", "application/json".to_owned()),
-            ("Accept", "application/json".to_owned()),
-        ],
+        url: url.into(),
+        headers: vec![("Content-Type", "application/json".into()), ("Accept", "application/json".into())],
         body: body.into_bytes(),
     }
 }

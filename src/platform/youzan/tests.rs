@@ -40,7 +40,7 @@ fn sent(op: &Op<'_>) -> (String, String) {
     let y = youzan();
     let draft = Speaks::draft(&y, op).unwrap();
     let request = (draft.seal)(&Moment { now_ms: 0, token: "t/1" });
-    (request.url.path_and_query, String::from_utf8(request.body).unwrap())
+    (request.url.path_and_query.clone(), String::from_utf8(request.body).unwrap())
 }
 
 fn refused(op: &Op<'_>) -> (kl_status, String) {

@@ -91,8 +91,8 @@ impl Zhiyun {
         let accept = if self.xml { "application/xml" } else { "application/json" };
         Request {
             method: "GET",
-            url,
-            headers: vec![("Authorization", self.basic.clone()), ("Accept", accept.to_owned())],
+            url: url.into(),
+            headers: vec![("Authorization", self.basic.clone().into()), ("Accept", accept.into())],
             body: Vec::new(),
         }
     }
@@ -157,7 +157,7 @@ impl Speaks for Zhiyun {
             _ => return Err(unsupported(self.kind(), op)),
         };
         let seal = move |moment: &Moment<'_>| self.request(method, &more, moment);
-        Ok(Draft { url: self.base.clone(), seal: Box::new(seal) })
+        Ok(Draft { url: self.base.clone().into(), seal: Box::new(seal) })
     }
 
     fn answer(&self, op: &Op<'_>, reply: &Reply) -> Result<Answer> {
@@ -216,7 +216,7 @@ impl TokenSource for Zhiyun {
 
     fn draft<'a>(&'a self, _way: Way, _old: Option<&'a Token>) -> Result<Draft<'a>> {
         let seal = move |moment: &Moment<'_>| self.request(AUTHORIZE, &[], moment);
-        Ok(Draft { url: self.base.clone(), seal: Box::new(seal) })
+        Ok(Draft { url: self.base.clone().into(), seal: Box::new(seal) })
     }
 
     fn answer(&self, reply: &Reply, sent_ms: i64) -> Result<Token> {
