@@ -329,6 +329,7 @@ async fn enrolled(hub: &Arc<Hub>, request: Request) -> Answered {
     match done {
         Ok((device, number)) => {
             tracing::info!(device = device.id, account = device.account, key = number, "enrolled");
+            learn_names(hub, &device);
             Ok(Reply::ok(about(hub, &device, number)))
         }
         Err(trouble) => {
@@ -338,6 +339,50 @@ async fn enrolled(hub: &Arc<Hub>, request: Request) -> Answered {
             tracing::warn!(reason = %trouble, "an enrolment was refused");
             Err(trouble.into())
         }
+    }
+}
+
+/// Callbacks may name a cabinet otherwise than calls do: the platform is asked for its other names.
+fn learn_names(hub: &Arc<Hub>, device: &Device) {
+    /// Cabinets of an account that are looked through.
+    const MOST: usize = 20_000;
+    let (own, device) = (hub.clone(), device.clone());
+    let Some(account) = hub.accounts.get(&device.account).filter(|a| a.client.can(Verb::CabinetList)) else {
+        return;
+    };
+    let client = account.client.clone();
+    let learn = move || {
+        let mut left = device.policy.cabinets.len();
+        let mut all = client.cabinets(0);
+        for _ in 0..MOST {
+            let cabinet = match all.next_item() {
+                Ok(Some(cabinet)) => cabinet,
+                Ok(None) => break,
+                Err(e) => {
+                    tracing::warn!(
+                        device = device.id,
+                        reason = e.message(),
+                        "its cabinets' other names are not known"
+                    );
+                    break;
+                }
+            };
+            if !device.policy.sees(&cabinet.id) {
+                continue;
+            }
+            let names = [cabinet.device_code, cabinet.code].into_iter().filter(|n| !n.is_empty()).collect();
+            if own.store.also_called(&device.account, &device.id, names).wait() == Ok(true) {
+                own.wake(&device.id);
+            }
+            left -= 1;
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // A pool that is full is busy with customers: what is not routed then is listed.
+    if hub.pool.run(&account.name, learn).is_err() {
+        tracing::warn!("the hub is busy: the other names of a kiosk's cabinets are not known");
     }
 }
 

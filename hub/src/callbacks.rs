@@ -13,7 +13,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use kiosklink::event::{Event, EventKind, SignedWith};
-use kiosklink::status::{KL_E_EVENT, KL_E_EVENT_SIGNATURE, KL_E_EVENT_TIME};
+use kiosklink::status::{KL_E_BUSY, KL_E_EVENT, KL_E_EVENT_SIGNATURE, KL_E_EVENT_TIME};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -112,6 +112,11 @@ fn take(hub: &Hub, account: &Account, came: &Came) -> Reply {
                 KL_E_EVENT_SIGNATURE => (403, "signature"),
                 KL_E_EVENT_TIME => (403, "time"),
                 KL_E_EVENT => (400, "form"),
+                // The platform repeats it while its first one is being handled: it comes again.
+                KL_E_BUSY => {
+                    hub.metrics.callback(&account.name, "busy");
+                    return Reply { status: 503, body: client.event_refusal() };
+                }
                 _ => (503, "trouble"),
             };
             tracing::warn!(account = account.name, reason = e.message(), "a callback was refused");
@@ -178,7 +183,7 @@ fn new_event(account: &Account, event: &Event, content: &[u8]) -> NewEvent {
         digest,
         at: now_s(),
         about,
-        cabinet: event.cabinet_id.clone(),
+        cabinets: cabinets_of(event),
         // Where a payment is reported to is nobody's choice but the platform's.
         report_url: if event.signed_with == SignedWith::Nothing {
             String::new()
@@ -187,6 +192,18 @@ fn new_event(account: &Account, event: &Event, content: &[u8]) -> NewEvent {
         },
         body: kiosklink::log::mask(&show::event(event).to_string()).into_owned(),
     }
+}
+
+/// A notice may name a cabinet by what is painted on it.
+fn cabinets_of(event: &Event) -> Vec<String> {
+    let mut names = vec![event.cabinet_id.clone()];
+    if let Some(c) = &event.cabinet {
+        names.extend([c.id.clone(), c.device_code.clone(), c.code.clone()]);
+    }
+    names.retain(|n| !n.is_empty());
+    names.sort();
+    names.dedup();
+    names
 }
 
 fn aside(hub: &Hub, account: &Account, came: &Came, reason: &str) {

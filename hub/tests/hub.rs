@@ -387,3 +387,112 @@ fn no_secret_of_a_platform_leaves_the_hub() {
         assert!(!said.contains(&secret), "{secret} was told");
     }
 }
+
+/// Somebody holds the database: whatever the hub writes is refused after five seconds.
+fn hold(w: &World) -> rusqlite::Connection {
+    let db = rusqlite::Connection::open(w.data().join("hub.sqlite")).unwrap();
+    db.busy_timeout(Duration::from_secs(10)).unwrap();
+    db.execute_batch("BEGIN IMMEDIATE").unwrap();
+    db
+}
+
+#[test]
+fn without_the_database_nothing_is_sent_and_no_callback_is_acknowledged() {
+    let w = World::new("away");
+    let hub = w.hub();
+    w.callbacks_to(&hub, "yopoint");
+    assert_eq!(w.sim.control("POST", "/_sim/callbacks", json!({"retry_ms": vec![200; 300]})).0, 200);
+    let mut kiosk = w.kiosk(&hub, USUAL);
+    kiosk.good("ping", json!({}));
+    let held = hold(&w);
+    let refused = kiosk.good("door_open", json!({"request_id": "a", "door": "1"}));
+    assert_eq!((&refused["outcome"], w.openings()), (&json!("not_done"), 0), "{refused}");
+    w.sim.control(
+        "POST",
+        "/_sim/yopoint/notify",
+        json!({"method": "notify.cabinet.changed", "cabinet": CABINET}),
+    );
+    let until = Instant::now() + Duration::from_secs(30);
+    while hub.admin("/readyz").0 == 200 || !hub.admin("/metrics").1.contains("result=\"database\"") {
+        assert!(Instant::now() < until, "{}", hub.admin("/metrics").1);
+    }
+    assert_eq!(
+        w.sim.control("GET", "/_sim/callbacks?progress=delivered", Value::Null).1["deliveries"],
+        json!([])
+    );
+    // It may do no more than refuse: who is nobody is still told so.
+    assert_eq!(request(hub.port, "POST", "/v1/ping", "", b"{}").unwrap().status, 401);
+    drop(held);
+    let (status, events) = kiosk.ask("inbox", json!({"wait_s": 30}));
+    assert_eq!((status, &events["events"][0]["event"]["kind"]), (200, &json!("cabinet_changed")), "{events}");
+    let done = kiosk.good("door_open", json!({"request_id": "a", "door": "1"}));
+    assert_eq!(
+        (&done["outcome"], &done["recorded"], w.openings()),
+        (&json!("done"), &json!(false), 1),
+        "{done}"
+    );
+    let until = Instant::now() + Duration::from_secs(30);
+    while hub.admin("/readyz").0 != 200 {
+        assert!(Instant::now() < until);
+    }
+}
+
+#[test]
+fn done_is_not_told_before_it_is_durable() {
+    let w = World::new("durable");
+    let mut hub = w.hub();
+    let mut kiosk = w.kiosk(&hub, USUAL);
+    kiosk.good("ping", json!({}));
+    let late = json!({"method": "cabinet.open.door", "fault": "late", "ms": 2000});
+    assert_eq!(w.sim.control("POST", "/_sim/faults", late).0, 200);
+    let opening = std::thread::spawn(move || {
+        let answer = kiosk.good("door_open", json!({"request_id": "a", "door": "1"}));
+        (kiosk, answer)
+    });
+    let until = Instant::now() + Duration::from_secs(10);
+    while w.openings() == 0 {
+        assert!(Instant::now() < until);
+    }
+    let held = hold(&w);
+    let (mut kiosk, answer) = opening.join().unwrap();
+    assert_eq!(answer["outcome"], "unknown", "{answer}");
+    drop(held);
+    let known = kiosk.good("door_open", json!({"request_id": "a", "door": "1"}));
+    assert_eq!(
+        (&known["outcome"], &known["recorded"], w.openings()),
+        (&json!("done"), &json!(true), 1),
+        "{known}"
+    );
+    hub.kill();
+    let _hub = w.hub_on(hub.port);
+    assert_eq!(kiosk.good("command_get", json!({"request_id": "a"}))["outcome"], "done");
+}
+
+#[test]
+fn a_command_goes_on_when_its_kiosk_is_gone() {
+    let w = World::new("gone");
+    let hub = w.hub();
+    let mut kiosk = w.kiosk(&hub, USUAL);
+    kiosk.good("ping", json!({}));
+    let late = json!({"method": "cabinet.open.door", "fault": "late", "ms": 1000});
+    assert_eq!(w.sim.control("POST", "/_sim/faults", late).0, 200);
+    let (path, body) = ("/v1/door_open", json!({"request_id": "a", "door": "1"}).to_string());
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: hub\r\nContent-Length: {}\r\n{}\r\n{body}",
+        body.len(),
+        kiosk.header(path, &body, "0123456789abcdef")
+    );
+    let mut stream = connect(hub.port).unwrap();
+    std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
+    let until = Instant::now() + Duration::from_secs(10);
+    while w.openings() == 0 {
+        assert!(Instant::now() < until);
+    }
+    drop(stream);
+    let until = Instant::now() + Duration::from_secs(10);
+    while kiosk.good("command_get", json!({"request_id": "a"}))["outcome"] != "done" {
+        assert!(Instant::now() < until);
+    }
+    assert_eq!(kiosk.good("door_open", json!({"request_id": "a", "door": "1"}))["recorded"], true);
+    assert_eq!(w.openings(), 1);
+}

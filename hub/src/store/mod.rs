@@ -144,8 +144,8 @@ pub struct NewEvent {
     pub at: i64,
     /// What it is about, the surest first: `order`, `trade`, `code`, and its text.
     pub about: Vec<(&'static str, String)>,
-    /// The cabinet that it names; empty for none.
-    pub cabinet: String,
+    /// The cabinet that it names, by all names that it has there.
+    pub cabinets: Vec<String>,
     /// Where the payment of its order is reported to, which is noted with the order; empty for none.
     pub report_url: String,
     /// As the kiosk gets it.
@@ -258,6 +258,8 @@ pub trait Store: Send + Sync {
     fn event_take(&self, event: NewEvent) -> Coming<Taken>;
     /// What this is about belongs to a device from now on; events of it that nobody owned go there. Gives whether there were any.
     fn own(&self, account: &str, device: &str, about: Vec<(&'static str, String)>, now: i64) -> Coming<bool>;
+    /// The cabinets of a device are also called so by their platform. Gives whether events waited for that.
+    fn also_called(&self, account: &str, device: &str, names: Vec<String>) -> Coming<bool>;
     /// Whose this is.
     fn owner(&self, account: &str, kind: &str, value: &str) -> Answer<Option<String>>;
     /// What is kept with something that is owned.

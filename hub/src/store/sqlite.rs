@@ -20,6 +20,8 @@ const QUEUE: usize = 16_384;
 const LOG_MAX: u64 = 64 << 20;
 /// How long somebody else's transaction is waited for: the commands of the operator write too.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The same when the last one was waited for in vain: a database that is away is away at once.
+const NO_PATIENCE: Duration = Duration::from_millis(50);
 /// Refused callbacks that are kept for each account.
 const ASIDE: i64 = 1000;
 /// How long events are kept that every owner has taken, so that a repetition is known: in seconds.
@@ -40,7 +42,7 @@ CREATE TABLE cabinets(account TEXT NOT NULL, cabinet TEXT NOT NULL, device TEXT 
 CREATE TABLE owners(account TEXT NOT NULL, kind TEXT NOT NULL, value TEXT NOT NULL, device TEXT NOT NULL, at INTEGER NOT NULL,
   note TEXT, PRIMARY KEY(account, kind, value)) STRICT, WITHOUT ROWID;
 CREATE TABLE events(id INTEGER PRIMARY KEY AUTOINCREMENT, account TEXT NOT NULL, identity BLOB, digest BLOB NOT NULL,
-  at INTEGER NOT NULL, owned INTEGER NOT NULL, cabinet TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+  at INTEGER NOT NULL, owned INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
 CREATE UNIQUE INDEX events_identity ON events(account, identity) WHERE identity IS NOT NULL;
 CREATE INDEX events_unowned ON events(account, id) WHERE owned = 0;
 CREATE INDEX events_at ON events(at);
@@ -238,7 +240,7 @@ impl From<rusqlite::Error> for Stop {
 }
 
 fn write(mut db: Connection, jobs: &Receiver<Work>, commits: &AtomicU64, log: &Path) {
-    let mut count = 0u64;
+    let (mut count, mut sound) = (0u64, true);
     while let Ok(first) = jobs.recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH {
@@ -247,8 +249,13 @@ fn write(mut db: Connection, jobs: &Receiver<Work>, commits: &AtomicU64, log: &P
                 Err(_) => break,
             }
         }
-        if run(&mut db, batch) {
+        let stands = run(&mut db, batch);
+        if stands {
             commits.fetch_add(1, Ordering::Relaxed);
+        }
+        if stands != sound {
+            sound = stands;
+            let _ = db.busy_timeout(if sound { PATIENCE } else { NO_PATIENCE });
         }
         count += 1;
         if count.is_multiple_of(64) && fs::metadata(log).is_ok_and(|m| m.len() > LOG_MAX) {
@@ -402,8 +409,7 @@ fn enrol(t: &Transaction<'_>, hash: &[u8], point: &[u8], id: &str, now: i64) -> 
                 code_tries: 0,
             });
             for cabinet in &policy.cabinets {
-                t.prepare_cached("INSERT OR IGNORE INTO cabinets VALUES(?1, ?2, ?3)")?
-                    .execute(params![account, cabinet, id])?;
+                call(t, &account, id, cabinet)?;
             }
             id.to_owned()
         }
@@ -451,17 +457,21 @@ fn take(t: &Transaction<'_>, event: &NewEvent) -> Result<Taken, Stop> {
             break;
         }
     }
-    if owners.is_empty() && !event.cabinet.is_empty() {
-        let mut found = t.prepare_cached(
-            "SELECT c.device FROM cabinets c JOIN devices d ON d.id = c.device AND d.revoked_at = 0
-             WHERE c.account = ?1 AND c.cabinet = ?2",
-        )?;
-        let rows = found.query_map(params![event.account, event.cabinet], |r| r.get(0))?;
-        owners = rows.collect::<rusqlite::Result<_>>()?;
+    if owners.is_empty() {
+        for cabinet in &event.cabinets {
+            let mut found = t.prepare_cached(
+                "SELECT c.device FROM cabinets c JOIN devices d ON d.id = c.device AND d.revoked_at = 0
+                 WHERE c.account = ?1 AND c.cabinet = ?2",
+            )?;
+            let rows = found.query_map(params![event.account, cabinet], |r| r.get(0))?;
+            owners.extend(rows.collect::<rusqlite::Result<Vec<String>>>()?);
+        }
+        owners.sort();
+        owners.dedup();
     }
     let identity = event.identity.map(|i| i.to_vec());
     t.prepare_cached(
-        "INSERT INTO events(account, identity, digest, at, owned, cabinet, body) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO events(account, identity, digest, at, owned, body) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
     )?
     .execute(params![
         event.account,
@@ -469,7 +479,6 @@ fn take(t: &Transaction<'_>, event: &NewEvent) -> Result<Taken, Stop> {
         event.digest,
         event.at,
         !owners.is_empty(),
-        event.cabinet,
         event.body
     ])?;
     let id = t.last_insert_rowid();
@@ -483,7 +492,8 @@ fn take(t: &Transaction<'_>, event: &NewEvent) -> Result<Taken, Stop> {
         deliver(t, owner, id)?;
     }
     if owners.is_empty() {
-        for (kind, value) in &event.about {
+        let cabinets = event.cabinets.iter().map(|c| ("cabinet", c));
+        for (kind, value) in event.about.iter().map(|(kind, value)| (*kind, value)).chain(cabinets) {
             t.prepare_cached("INSERT OR IGNORE INTO unowned VALUES(?1, ?2, ?3, ?4)")?.execute(params![
                 event.account,
                 kind,
@@ -499,6 +509,41 @@ fn take(t: &Transaction<'_>, event: &NewEvent) -> Result<Taken, Stop> {
     )?
     .execute([event.at - KNOWN_S])?;
     Ok(Taken::New(owners))
+}
+
+/// Events of this that nobody owned are the device's now. Gives whether there were any.
+fn adopt(
+    t: &Transaction<'_>,
+    account: &str,
+    device: &str,
+    kind: &str,
+    value: &str,
+) -> rusqlite::Result<bool> {
+    let mut any = false;
+    let waiting: Vec<i64> = t
+        .prepare_cached(
+            "SELECT event FROM unowned WHERE account = ?1 AND kind = ?2 AND value = ?3 ORDER BY event",
+        )?
+        .query_map(params![account, kind, value], |r| r.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for event in waiting {
+        let free =
+            t.prepare_cached("UPDATE events SET owned = 1 WHERE id = ?1 AND owned = 0")?.execute([event])?;
+        if free == 1 {
+            deliver(t, device, event)?;
+            any = true;
+        }
+    }
+    t.prepare_cached("DELETE FROM unowned WHERE account = ?1 AND kind = ?2 AND value = ?3")?
+        .execute(params![account, kind, value])?;
+    Ok(any)
+}
+
+/// A name of a cabinet that a device has.
+fn call(t: &Transaction<'_>, account: &str, device: &str, name: &str) -> rusqlite::Result<bool> {
+    t.prepare_cached("INSERT OR IGNORE INTO cabinets VALUES(?1, ?2, ?3)")?
+        .execute(params![account, name, device])?;
+    adopt(t, account, device, "cabinet", name)
 }
 
 fn own(
@@ -519,23 +564,7 @@ fn own(
         if owner != device {
             continue;
         }
-        let waiting: Vec<i64> = t
-            .prepare_cached(
-                "SELECT event FROM unowned WHERE account = ?1 AND kind = ?2 AND value = ?3 ORDER BY event",
-            )?
-            .query_map(params![account, kind, value], |r| r.get(0))?
-            .collect::<rusqlite::Result<_>>()?;
-        for event in waiting {
-            let free = t
-                .prepare_cached("UPDATE events SET owned = 1 WHERE id = ?1 AND owned = 0")?
-                .execute([event])?;
-            if free == 1 {
-                deliver(t, device, event)?;
-                any = true;
-            }
-        }
-        t.prepare_cached("DELETE FROM unowned WHERE account = ?1 AND kind = ?2 AND value = ?3")?
-            .execute(params![account, kind, value])?;
+        any |= adopt(t, account, device, kind, value)?;
     }
     Ok(any)
 }
@@ -741,6 +770,17 @@ impl Store for Sqlite {
     fn own(&self, account: &str, device: &str, about: Vec<(&'static str, String)>, now: i64) -> Coming<bool> {
         let (account, device) = (account.to_owned(), device.to_owned());
         self.change(move |t| own(t, &account, &device, &about, now))
+    }
+
+    fn also_called(&self, account: &str, device: &str, names: Vec<String>) -> Coming<bool> {
+        let (account, device) = (account.to_owned(), device.to_owned());
+        self.change(move |t| {
+            let mut any = false;
+            for name in &names {
+                any |= call(t, &account, &device, name)?;
+            }
+            Ok(any)
+        })
     }
 
     fn owner(&self, account: &str, kind: &str, value: &str) -> Answer<Option<String>> {
