@@ -699,6 +699,9 @@ async fn command(asked: Asked, f: Fields) -> Answered {
     // What belongs to the kiosk is written in the same thread, also if the kiosk is gone.
     let result = asked.call(move |client, waited| {
         let result = own.carry_out(client, &name, waited);
+        if result.as_ref().is_err_and(|e| e.details().outcome == Outcome::Unknown) {
+            perhaps_belongs(client, &hub, &device, &name, &own)?;
+        }
         // What is answered as done is durable first. Of others less may be known after a crash, and nothing else.
         if let Ok(command) = &result {
             belongs(&hub, &device, command)?;
@@ -747,6 +750,30 @@ fn as_command(result: Result<Command, Error>, request_id: &str, device: &str) ->
             body
         }
     }
+}
+
+/// Of a command that may have been done, the number that only we can have sent.
+fn perhaps_belongs(
+    client: &Client,
+    hub: &Hub,
+    device: &Device,
+    id: &str,
+    work: &Work,
+) -> Result<(), Trouble> {
+    let ours = match work {
+        Work::Door(r) => r.order_no.is_empty(),
+        Work::Redeem(r) => r.trade_no.is_empty(),
+        Work::Create(r) => r.trade_no.is_empty(),
+        _ => false,
+    };
+    let mark = client.command_get(id).map(|c| c.mark).unwrap_or_default();
+    if ours
+        && !mark.is_empty()
+        && hub.store.own(&device.account, &device.id, vec![("trade", mark)], now_s()).wait()?
+    {
+        hub.wake(&device.id);
+    }
+    Ok(())
 }
 
 /// Callbacks about this belong to the device.

@@ -39,9 +39,10 @@ fn a_door_opens_once_under_one_name_and_what_was_answered_survives_a_kill() {
 }
 
 #[test]
-fn a_lost_answer_is_unknown_until_the_platform_tells() {
+fn a_lost_answer_is_unknown_until_the_platform_tells_and_its_callbacks_come_all_the_same() {
     let w = World::new("lost");
     let hub = w.hub();
+    w.callbacks_to(&hub, "yopoint");
     let mut kiosk = w.kiosk(&hub, USUAL);
     let fault = json!({"method": "cabinet.open.door", "fault": "act_then_drop"});
     assert_eq!(w.sim.control("POST", "/_sim/faults", fault).0, 200);
@@ -50,6 +51,14 @@ fn a_lost_answer_is_unknown_until_the_platform_tells() {
     assert_eq!(kiosk.good("commands_pending", json!({}))["items"][0]["request_id"], "a");
     let found = kiosk.good("command_resolve", json!({"request_id": "a"}));
     assert_eq!((&found["outcome"], &found["settled_by"]), (&json!("done"), &json!("query")), "{found}");
+    // The first callback names an order that the hub was never told of; by the second it is known whose it is.
+    let (status, answer) = w.sim.control("POST", "/_sim/wait", json!({"for": "quiet", "timeout_ms": 20000}));
+    assert_eq!(status, 200, "{answer}");
+    let events = kiosk.good("inbox", json!({}));
+    let kinds: Vec<&Value> =
+        events["events"].as_array().unwrap().iter().map(|e| &e["event"]["kind"]).collect();
+    assert_eq!(kinds, ["door_closed", "recognized"]);
+    assert!(w.lines(&["unowned"]).is_empty());
     assert_eq!(w.openings(), 1);
 }
 
@@ -495,4 +504,23 @@ fn a_command_goes_on_when_its_kiosk_is_gone() {
     }
     assert_eq!(kiosk.good("door_open", json!({"request_id": "a", "door": "1"}))["recorded"], true);
     assert_eq!(w.openings(), 1);
+}
+
+#[test]
+fn callbacks_of_an_unknown_command_are_routed_before_it_is_settled() {
+    let w = World::new("early");
+    let hub = w.hub();
+    w.callbacks_to(&hub, "yopoint");
+    let mut kiosk = w.kiosk(&hub, USUAL);
+    let fault = json!({"method": "cabinet.open.door", "fault": "act_then_drop"});
+    assert_eq!(w.sim.control("POST", "/_sim/faults", fault).0, 200);
+    assert_eq!(kiosk.good("door_open", json!({"request_id": "a", "door": "1"}))["outcome"], "unknown");
+    assert_eq!(w.sim.control("POST", "/_sim/wait", json!({"for": "quiet", "timeout_ms": 20000})).0, 200);
+    let events = kiosk.good("inbox", json!({}));
+    let kinds: Vec<&Value> =
+        events["events"].as_array().unwrap().iter().map(|e| &e["event"]["kind"]).collect();
+    assert_eq!(kinds, ["door_closed", "recognized"]);
+    // A signed callback is proof: nobody had to ask.
+    let known = kiosk.good("command_get", json!({"request_id": "a"}));
+    assert_eq!((&known["outcome"], &known["settled_by"]), (&json!("done"), &json!("event")), "{known}");
 }
