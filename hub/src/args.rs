@@ -14,6 +14,10 @@ kiosklink-hub: one server for a fleet of kiosks
   kiosklink-hub devices --data DIR                      all kiosks, with their policy and when they were heard of
   kiosklink-hub revoke --data DIR --device D            this kiosk may do nothing any more, within the second
   kiosklink-hub expire --data DIR --device D --days N   its right to act ends then; 0: now; it may still change its key
+  kiosklink-hub unsettled --data DIR                    commands that are unknown or under way, one JSON a line
+  kiosklink-hub settle --data DIR --device D --request R --outcome done|not_done --who NAME --note TEXT [--overrule]
+                                                        a person's word about an unknown command; --overrule: not done
+                                                        although it may still come
   kiosklink-hub unowned --data DIR                      callbacks that belong to no kiosk, one JSON a line
   kiosklink-hub aside --data DIR                        callbacks that were refused, one JSON a line, the newest first
 
@@ -41,7 +45,7 @@ pub struct Args {
 }
 
 /// Options that have no value.
-const FLAGS: &[&str] = &["plain-http", "help", "version"];
+const FLAGS: &[&str] = &["overrule", "plain-http", "help", "version"];
 
 /// What each command takes.
 const COMMANDS: &[(&str, &[&str])] = &[
@@ -64,6 +68,8 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("devices", &["data"]),
     ("revoke", &["data", "device"]),
     ("expire", &["data", "device", "days"]),
+    ("unsettled", &["data"]),
+    ("settle", &["data", "device", "request", "outcome", "who", "note", "overrule"]),
     ("unowned", &["data"]),
     ("aside", &["data"]),
 ];

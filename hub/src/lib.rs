@@ -5,7 +5,7 @@
 //! - [`auth`], [`enrol`] and [`policy`] say who may ask what.
 //! - [`accounts`] has a client of the library for each account; [`ledger`] keeps the records of its commands.
 //! - [`store`] is the boundary to the database.
-//! - [`operator`] is the command line beside the hub.
+//! - [`operator`] is the command line beside the hub, [`desk`] what it asks of the hub itself.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -15,6 +15,7 @@ pub mod api;
 pub mod args;
 pub mod auth;
 pub mod callbacks;
+pub mod desk;
 pub mod enrol;
 pub mod hub;
 pub mod json;

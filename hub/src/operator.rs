@@ -5,8 +5,10 @@ use crate::hub::now_s;
 use crate::policy::{CODE_TRIES, USUAL, VERBS};
 use crate::store::sqlite::Sqlite;
 use crate::store::{Invitation, Policy, Store};
-use crate::{accounts, enrol, tls};
-use serde_json::json;
+use crate::{accounts, desk, enrol, tls};
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 /// Does what the command says.
@@ -14,6 +16,11 @@ pub fn run(args: &Args) -> Result<(), String> {
     let data = args.path("data")?;
     if !data.join("hub.sqlite").exists() && args.command != "enrol" {
         return Err(format!("{}: there is no hub", data.display()));
+    }
+    match args.command.as_str() {
+        "unsettled" => return unsettled(&data),
+        "settle" => return settle(args, &data),
+        _ => {}
     }
     let store = Sqlite::open(&data, false).map_err(|e| e.to_string())?;
     match args.command.as_str() {
@@ -49,6 +56,53 @@ pub fn run(args: &Args) -> Result<(), String> {
             Ok(())
         }
     }
+}
+
+/// Asks the hub that runs.
+fn ask(data: &Path, method: &str, path: &str, body: &str) -> Result<Value, String> {
+    let socket = desk::socket(data);
+    let mut stream =
+        UnixStream::connect(&socket).map_err(|e| format!("{}: {e}; does the hub run?", socket.display()))?;
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut text = String::new();
+    stream
+        .write_all([&head, body].concat().as_bytes())
+        .and_then(|()| stream.read_to_string(&mut text))
+        .map_err(|e| format!("{}: {e}", socket.display()))?;
+    let (head, body) = text.split_once("\r\n\r\n").ok_or("the hub gave no answer")?;
+    let answer: Value = serde_json::from_str(body).map_err(|_| "the hub's answer cannot be read")?;
+    match head.split(' ').nth(1) {
+        Some("200") => Ok(answer),
+        _ => Err(answer["message"].as_str().unwrap_or("it was refused").to_owned()),
+    }
+}
+
+fn unsettled(data: &Path) -> Result<(), String> {
+    let all = ask(data, "GET", "/unsettled", "")?;
+    all.as_array().into_iter().flatten().for_each(|c| println!("{c}"));
+    Ok(())
+}
+
+fn settle(args: &Args, data: &Path) -> Result<(), String> {
+    let done = match args.need("outcome")? {
+        "done" => true,
+        "not_done" => false,
+        _ => return Err("--outcome is done or not_done".into()),
+    };
+    let word = desk::Word {
+        device: args.need("device")?.into(),
+        request_id: args.need("request")?.into(),
+        done,
+        who: args.need("who")?.into(),
+        note: args.need("note")?.into(),
+        overrule: args.has("overrule"),
+    };
+    let body = serde_json::to_string(&word).map_err(|e| e.to_string())?;
+    println!("{}", ask(data, "POST", "/settle", &body)?);
+    Ok(())
 }
 
 fn invite(args: &Args, store: &Sqlite, data: &Path) -> Result<(), String> {

@@ -43,7 +43,7 @@ pub fn serve(args: &Args) -> Result<(), String> {
         .map_err(|e| format!("threads: {e}"))?;
     let listen = args.get("listen").unwrap_or("0.0.0.0:8443").to_owned();
     let admin = args.get("admin").unwrap_or("127.0.0.1:9443").to_owned();
-    let served = runtime.block_on(live(hub.clone(), tls, &listen, &admin));
+    let served = runtime.block_on(live(hub.clone(), tls, &listen, &admin, &data));
     // What still blocks a thread is fenced by its claim, not by us.
     runtime.shutdown_timeout(Duration::from_secs(2));
     served
@@ -67,7 +67,13 @@ fn tls_of(args: &Args, data: &std::path::Path) -> Result<Option<tls::Tls>, Strin
     }
 }
 
-async fn live(hub: Arc<Hub>, tls: Option<tls::Tls>, listen: &str, admin: &str) -> Result<(), String> {
+async fn live(
+    hub: Arc<Hub>,
+    tls: Option<tls::Tls>,
+    listen: &str,
+    admin: &str,
+    data: &std::path::Path,
+) -> Result<(), String> {
     let bind = async |address: &str| TcpListener::bind(address).await.map_err(|e| format!("{address}: {e}"));
     let (public, operators) = (bind(listen).await?, bind(admin).await?);
     let address = |l: &TcpListener| l.local_addr().map(|a| a.to_string()).unwrap_or_default();
@@ -79,6 +85,7 @@ async fn live(hub: Arc<Hub>, tls: Option<tls::Tls>, listen: &str, admin: &str) -
     let acceptor = tls.map(|t| t.acceptor);
     let mut serving = tokio::spawn(server::serve(hub.clone(), public, acceptor, server::public(hub.clone())));
     let admins = tokio::spawn(server::serve(hub.clone(), operators, None, server::operators(hub.clone())));
+    let desk = tokio::spawn(crate::desk::serve(hub.clone(), data.to_owned()));
     // One line for scripts; all else goes to the log.
     println!(
         "{}",
@@ -100,6 +107,9 @@ async fn live(hub: Arc<Hub>, tls: Option<tls::Tls>, listen: &str, admin: &str) -
         tracing::warn!("commands were still under way; they are unknown at the next start");
     }
     let _ = attending.await;
+    if let Ok(Err(e)) = desk.await {
+        tracing::error!(error = %e, "the operator's socket");
+    }
     drop(admins);
     // Answers that are ready get a moment to leave.
     tokio::time::sleep(Duration::from_millis(200)).await;

@@ -116,7 +116,8 @@ async fn connection(
     }
 }
 
-async fn requests<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+/// One request after the other on a connection.
+pub async fn requests<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     hub: &Arc<Hub>,
     stream: S,
     peer: SocketAddr,

@@ -524,3 +524,51 @@ fn callbacks_of_an_unknown_command_are_routed_before_it_is_settled() {
     let known = kiosk.good("command_get", json!({"request_id": "a"}));
     assert_eq!((&known["outcome"], &known["settled_by"]), (&json!("done"), &json!("event")), "{known}");
 }
+
+#[test]
+fn a_person_settles_what_nobody_can_tell() {
+    let w = World::new("person");
+    let hub = w.hub();
+    let mut kiosk = w.kiosk(&hub, USUAL);
+    let device = kiosk.device.clone();
+    // The request is lost, and so is every question.
+    for (fault, method) in [("drop_before_acting", "cabinet.open.door"), ("rate_limit", "cabinet.order.get")]
+    {
+        let fault = json!({"method": method, "fault": fault, "count": null});
+        assert_eq!(w.sim.control("POST", "/_sim/faults", fault).0, 200);
+    }
+    assert_eq!(kiosk.good("door_open", json!({"request_id": "a", "door": "1"}))["outcome"], "unknown");
+    let listed = w.lines(&["unsettled"]);
+    assert_eq!(
+        (listed.len(), &listed[0]["device"], &listed[0]["request_id"]),
+        (1, &json!(device), &json!("a"))
+    );
+    let word = [
+        "settle",
+        "--device",
+        &device,
+        "--request",
+        "a",
+        "--outcome",
+        "not_done",
+        "--who",
+        "Li",
+        "--note",
+        "it is shut",
+    ];
+    let early = w.operator(&word);
+    assert!(!early.status.success());
+    assert!(String::from_utf8_lossy(&early.stderr).contains("may still take effect"), "{early:?}");
+    let overruled = w.lines(&[&word[..], &["--overrule"]].concat());
+    assert_eq!(
+        (&overruled[0]["outcome"], &overruled[0]["message"]),
+        (&json!("not_done"), &json!("Li: it is shut"))
+    );
+    assert!(w.lines(&["unsettled"]).is_empty());
+    let known = kiosk.good("command_get", json!({"request_id": "a"}));
+    assert_eq!((&known["outcome"], &known["settled_by"]), (&json!("not_done"), &json!("person")));
+    // A kiosk speaks for a sensor, and for no person.
+    let (_, person) =
+        kiosk.ask("command_settle", json!({"request_id": "a", "outcome": "done", "by": "person"}));
+    assert_eq!(person["status_name"], "KL_E_PERMISSION", "{person}");
+}
