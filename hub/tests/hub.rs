@@ -556,6 +556,7 @@ fn a_person_settles_what_nobody_can_tell() {
         "--note",
         "it is shut",
     ];
+    assert_eq!(listed[0]["about"]["cabinet_id"], CABINET);
     let early = w.operator(&word);
     assert!(!early.status.success());
     assert!(String::from_utf8_lossy(&early.stderr).contains("may still take effect"), "{early:?}");
