@@ -94,7 +94,11 @@ pub fn parse(given: impl Iterator<Item = String>) -> Result<Wish, String> {
             Some(first) => VERBS.iter().filter(|v| v.words[0] == first).map(|v| v.words.join(" ")).collect(),
         };
         if known.is_empty() {
-            return Err(tr!("unknown command {}; --help lists the known ones", words.join(" ")));
+            let said = words.join(" ");
+            return Err(match nearest(&words) {
+                Some(verb) => tr!("unknown command {}; did you mean {}?", said, verb),
+                None => tr!("unknown command {}; --help lists the known ones", said),
+            });
         }
         return Err(tr!("{}: which of {}?", words.join(" "), known.join(", ")));
     };
@@ -114,7 +118,13 @@ pub fn parse(given: impl Iterator<Item = String>) -> Result<Wish, String> {
             return Err(tr!("{} has no --{}; kiosklink help {} lists what it has", name, flag, name));
         }
     }
-    let flags = flags.into_iter().map(|(n, v)| (n, v.unwrap_or_default())).collect();
+    let flags: Vec<(String, String)> = flags.into_iter().map(|(n, v)| (n, v.unwrap_or_default())).collect();
+    if let Some((_, zone)) = flags.iter().rev().find(|(n, _)| n == "tz") {
+        let seconds = parse_zone(zone);
+        crate::out::set_zone(
+            seconds.ok_or_else(|| tr!("--tz takes a zone like +08:00 or Z, not {}", quoted(zone)))?,
+        );
+    }
     Ok(Wish::Run(Given { verb, args, flags, _masked: std::cell::RefCell::default() }))
 }
 
@@ -129,6 +139,45 @@ fn find(words: &[String]) -> Option<(&'static Verb, usize)> {
             let first = words.first()?.replace('-', "_");
             VERBS.iter().find(|v| v.also.contains(&first.as_str())).map(|v| (v, 1))
         })
+}
+
+/// The command whose name is the nearest to the first words, if one is near.
+fn nearest(words: &[String]) -> Option<String> {
+    let near = |name: &str, said: &str| {
+        let far = distance(name, said);
+        (far <= 1 + name.len() / 4).then_some(far)
+    };
+    let names = VERBS.iter().map(|verb| verb.words.join(" "));
+    let firsts = VERBS.iter().filter(|v| v.words.len() > 1).map(|v| v.words[0].to_owned());
+    let whole = words.iter().take(2).map(String::as_str).collect::<Vec<_>>().join(" ");
+    let first = words.first()?;
+    names
+        .chain(firsts)
+        .filter_map(|name| {
+            let said = if name.contains(' ') { &whole } else { first };
+            near(&name, said).map(|far| (far, name))
+        })
+        .min_by_key(|(far, _)| *far)
+        .map(|(_, name)| name)
+}
+
+/// How many letters are to be changed, put in or left out; two that changed places count once.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for k in 1..=b.len() {
+            let changed = rows[i - 1][k - 1] + usize::from(a[i - 1] != b[k - 1]);
+            let mut least = changed.min(rows[i - 1][k] + 1).min(row[k - 1] + 1);
+            if i > 1 && k > 1 && a[i - 1] == b[k - 2] && a[i - 2] == b[k - 1] {
+                least = least.min(rows[i - 2][k - 2] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
 }
 
 /// Whether a flag takes a value; `None` if nobody knows it.
@@ -163,7 +212,9 @@ pub fn flags_of(verb: &'static Verb) -> impl Iterator<Item = String> {
         .chain(if verb.account == Account::One { ACCOUNT } else { &[] })
         .collect();
     let settings = if verb.account == Account::One { setting_flags() } else { Vec::new() };
-    fixed.into_iter().map(|f| f.name.to_owned()).chain(settings)
+    let own: Vec<String> = fixed.into_iter().map(|f| f.name.to_owned()).collect();
+    let settings: Vec<String> = settings.into_iter().filter(|name| !own.contains(name)).collect();
+    own.into_iter().chain(settings)
 }
 
 impl Given {
@@ -211,9 +262,9 @@ impl Given {
     pub fn time(&self, name: &str, default: i64) -> Result<i64, Stop> {
         match self.get(name) {
             None => Ok(default),
-            Some(text) => parse_time(text).ok_or_else(|| {
+            Some(text) => parse_time(text, crate::out::zone()).ok_or_else(|| {
                 Stop::Usage(tr!(
-                    "--{} takes a time like 2026-01-31, 2026-01-31T12:00:00Z or Unix seconds, not {}",
+                    "--{} takes a time like 2026-01-31, 2026-01-31T12:00:00+08:00 or Unix seconds, not {}",
                     name,
                     quoted(text)
                 ))
@@ -308,13 +359,42 @@ fn read_all(from: impl Read, most: u64, name: &str) -> Answer<Vec<u8>> {
     Ok(bytes)
 }
 
-/// `2026-01-31`, the same with `T12:00:00Z` or a blank, or Unix seconds.
-pub fn parse_time(text: &str) -> Option<i64> {
+/// A zone, `+08:00`, `+0800`, `+8` or `Z`, in seconds east of UTC.
+pub fn parse_zone(text: &str) -> Option<i64> {
+    if matches!(text, "Z" | "z" | "UTC") {
+        return Some(0);
+    }
+    let (sign, rest) = match text.split_at_checked(1)? {
+        ("+", rest) => (1, rest),
+        ("-", rest) => (-1, rest),
+        _ => return None,
+    };
+    let (hours, minutes) = match rest.split_once(':') {
+        Some(parts) => parts,
+        None if rest.len() == 4 => rest.split_at_checked(2)?,
+        None => (rest, "00"),
+    };
+    let digits = |t: &str, most: i64| {
+        let fits = (1..=2).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_digit());
+        t.parse::<i64>().ok().filter(|n| fits && *n <= most)
+    };
+    Some(sign * (digits(hours, 14)? * 3600 + digits(minutes, 59)? * 60))
+}
+
+/// `2026-01-31`, the same with `T12:00:00` or `T12:00`, `Z`, a zone like `+08:00` or none, or Unix seconds. What names no zone is in
+/// the zone that is given, in seconds east of UTC.
+pub fn parse_time(text: &str, zone_s: i64) -> Option<i64> {
     if let Ok(unix) = text.parse::<i64>() {
         return (unix >= 0).then_some(unix);
     }
-    let text = text.trim_end_matches('Z').replace(' ', "T");
-    let (date, clock) = text.split_once('T').unwrap_or((&text, "00:00:00"));
+    let text = text.trim().replacen(' ', "T", 1);
+    let (date, rest) = text.split_once('T').unwrap_or((&text, ""));
+    let (clock, zone) = match rest.find(['Z', 'z', '+', '-']) {
+        Some(at) => (rest[..at].trim_end(), Some(&rest[at..])),
+        None => (rest, None),
+    };
+    let zone_s = zone.map_or(Some(zone_s), parse_zone)?;
+    let clock = if rest.is_empty() { "00:00:00" } else { clock };
     let part = |t: &str, width: usize| {
         (t.len() == width && t.bytes().all(|b| b.is_ascii_digit())).then(|| t.parse::<usize>().ok())?
     };
@@ -329,6 +409,7 @@ pub fn parse_time(text: &str) -> Option<i64> {
     // The library reads the form of HTTP, which names the weekday too.
     ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"].iter().find_map(|weekday| {
         parse_http_date(&format!("{weekday}, {day:02} {month} {year:04} {h:02}:{m:02}:{s:02} GMT"))
+            .map(|utc| utc - zone_s)
     })
 }
 
@@ -338,12 +419,47 @@ mod tests {
 
     #[test]
     fn times_are_read_in_three_forms() {
-        assert_eq!(parse_time("1700000000"), Some(1_700_000_000));
-        assert_eq!(parse_time("2023-11-14T22:13:20Z"), Some(1_700_000_000));
-        assert_eq!(parse_time("2023-11-14 22:13:20"), Some(1_700_000_000));
-        assert_eq!(parse_time("2023-11-14"), Some(1_699_920_000));
+        assert_eq!(parse_time("1700000000", 0), Some(1_700_000_000));
+        assert_eq!(parse_time("2023-11-14T22:13:20Z", 0), Some(1_700_000_000));
+        assert_eq!(parse_time("2023-11-14 22:13:20", 0), Some(1_700_000_000));
+        assert_eq!(parse_time("2023-11-14", 0), Some(1_699_920_000));
+        // A day in China begins eight hours before it does in Greenwich.
+        const EAST: i64 = 8 * 3600;
+        assert_eq!(parse_time("2023-11-14", EAST), Some(1_699_920_000 - EAST));
+        assert_eq!(parse_time("1700000000", EAST), Some(1_700_000_000));
+        assert_eq!(parse_time("2023-11-15T06:13:20+08:00", 0), Some(1_700_000_000));
+        assert_eq!(parse_time("2023-11-15 06:13", EAST), Some(1_699_999_980));
+        assert_eq!(parse_time("2023-11-14T22:13:20Z", EAST), Some(1_700_000_000));
+        assert_eq!(parse_time("2023-11-14T16:13:20-0600", EAST), Some(1_700_000_000));
+        for (zone, seconds) in
+            [("+08:00", EAST), ("+0800", EAST), ("+8", EAST), ("-03:30", -12_600), ("Z", 0)]
+        {
+            assert_eq!(parse_zone(zone), Some(seconds), "{zone}");
+        }
+        for wrong in ["", "8", "+", "+15", "+08:60", "Berlin", "+08:000"] {
+            assert_eq!(parse_zone(wrong), None, "{wrong}");
+        }
         for wrong in ["", "-1", "2023-13-01", "2023-1-1", "yesterday", "2023-11-14T25"] {
-            assert_eq!(parse_time(wrong), None, "{wrong}");
+            assert_eq!(parse_time(wrong, 0), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_is_nearly_right_is_suggested() {
+        let said = |line: &str| {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            nearest(&words).unwrap_or_default()
+        };
+        for (line, meant) in [
+            ("stok", "stock"),
+            ("stok x", "stock"),
+            ("odrers list", "orders list"),
+            ("opne", "open"),
+            ("pendign", "pending"),
+            ("xyzzy", ""),
+            ("a", ""),
+        ] {
+            assert_eq!(said(line), meant, "{line}");
         }
     }
 

@@ -7,7 +7,7 @@
 
 use crate::args::Given;
 use crate::names::Named;
-use crate::out::{Done, Progress, Row, Stop, json_of, note, quoted, say};
+use crate::out::{Cell, Done, Progress, Row, Stop, json_of, note, quoted, say};
 use crate::tr;
 use crate::verbs::order_row;
 use kiosklink::client::Client;
@@ -182,8 +182,9 @@ pub fn run(given: &Given, client: &Client, query: &OrderQuery) -> Done {
             }
             let mut file = fresh(path)?;
             if form == Form::Csv {
-                let head: Vec<&str> = order_row(&Order::default()).iter().map(|(n, _)| *n).collect();
-                file.write_all(format!("{}\r\n", head.join(",")).as_bytes())
+                let head: Vec<&str> = in_csv(&order_row(&Order::default())).map(|(n, _)| *n).collect();
+                let mark = if given.has("bom") { "\u{feff}" } else { "" };
+                file.write_all(format!("{mark}{}\r\n", head.join(",")).as_bytes())
                     .map_err(|e| failed(path, "cannot be written", &e))?;
             }
             let length = file.stream_position().map_err(|e| failed(path, "cannot be written", &e))?;
@@ -272,14 +273,19 @@ fn numbers_in(path: &Path, form: Form) -> Answer<HashSet<String>> {
     Ok(all)
 }
 
+/// What a line of CSV holds of a record: what is JSON is for programs.
+fn in_csv(row: &Row) -> impl Iterator<Item = &(&'static str, Cell)> {
+    row.iter().filter(|(_, cell)| !matches!(cell, Cell::Json(_)))
+}
+
 /// One line, as RFC 4180 has it. A text that a spreadsheet would take for a formula gets a quote before it.
 fn csv_line(out: &mut String, row: &Row) {
-    for (i, (_, cell)) in row.iter().enumerate() {
+    for (i, (_, cell)) in in_csv(row).enumerate() {
         if i > 0 {
             out.push(',');
         }
         let mut text = cell.plain();
-        if matches!(cell, crate::out::Cell::Text(_)) && text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        if matches!(cell, Cell::Text(_)) && text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
             text.insert(0, '\'');
         }
         if text.contains([',', '"', '\n', '\r']) {
@@ -316,7 +322,6 @@ fn csv_records(text: &str) -> impl Iterator<Item = Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::out::Cell;
 
     #[test]
     fn a_line_is_read_back() {

@@ -9,7 +9,7 @@ use crate::lang::t;
 use crate::out::{Done, Stop, json_of, note, say};
 use crate::signals;
 use crate::tr;
-use crate::verbs::event_row;
+use crate::verbs::{event_row, system_ms};
 use kiosklink::callback::{Bounds, Connection, NextStep, Then};
 use kiosklink::cancel::CancelToken;
 use kiosklink::client::Client;
@@ -22,20 +22,29 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// So many refused requests are kept at most.
+const MOST_SAVED: usize = 100;
+
 struct Server {
     client: Client,
     json: bool,
     path: Option<String>,
+    /// Where refused requests are kept, and how many are.
+    save: Option<PathBuf>,
+    saved: AtomicUsize,
     exec: Option<String>,
     forward: Option<(Url, Transport)>,
     bounds: Bounds,
@@ -178,10 +187,16 @@ pub fn run(given: &Given) -> Done {
     let (wake, woken) = UnixStream::pair().map_err(resource)?;
     signals::watch(wake.try_clone().map_err(resource)?).map_err(resource)?;
     let timeout_ms = given.number("client-timeout-ms", 10_000)?;
+    let save = given.get("save").map(PathBuf::from);
+    if let Some(folder) = save.as_ref().filter(|folder| !folder.is_dir()) {
+        return Err(Stop::Usage(tr!("--save takes a folder, and {} is none", folder.display())));
+    }
     let server = Arc::new(Server {
         client,
         json: given.json(),
         path: given.get("path").map(str::to_owned),
+        save,
+        saved: AtomicUsize::new(0),
         exec: given.get("exec").map(str::to_owned),
         forward,
         bounds: Bounds {
@@ -344,7 +359,13 @@ impl Server {
         let last = match &self.tls {
             None => self.talk(timed, &from, number, &mut under_way),
             Some(config) => match ServerConnection::new(config.clone()) {
-                Ok(session) => self.talk(StreamOwned::new(session, timed), &from, number, &mut under_way),
+                Ok(session) => {
+                    let mut stream = StreamOwned::new(session, timed);
+                    match self.shaken(&mut stream, &from, number) {
+                        true => self.talk(stream, &from, number, &mut under_way),
+                        false => false,
+                    }
+                }
                 Err(_) => false,
             },
         };
@@ -358,6 +379,43 @@ impl Server {
         drop(under_way);
         if last || self.over() {
             self.wake();
+        }
+    }
+
+    /// Finishes the TLS handshake, or says why there is none.
+    fn shaken(&self, stream: &mut StreamOwned<ServerConnection, Timed>, from: &str, number: u64) -> bool {
+        while stream.conn.is_handshaking() {
+            let Err(e) = stream.conn.complete_io(&mut stream.sock) else { continue };
+            if !self.callers.has_place(number) {
+                note(&tr!("{}: its place was needed before its request had come", from));
+            } else if !self.over() {
+                note(&tr!("{}: no TLS: {}", from, handshake_failure(&e)));
+            }
+            return false;
+        }
+        true
+    }
+
+    /// Keeps a request that was refused, for `sign diagnose`. What cannot be kept is said, and harms nothing else.
+    fn keep(&self, request: &[u8], number: u64) -> Option<PathBuf> {
+        let folder = self.save.as_ref()?;
+        // Whoever sends rubbish must not fill the disk.
+        if self.saved.fetch_add(1, Ordering::SeqCst) >= MOST_SAVED {
+            return None;
+        }
+        let path = folder.join(format!("refused-{}-{number}.http", system_ms() / 1000));
+        let kept = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|mut file| file.write_all(request));
+        match kept {
+            Ok(()) => Some(path),
+            Err(e) => {
+                note(&tr!("{} cannot be written: {}", path.display(), e));
+                None
+            }
         }
     }
 
@@ -377,8 +435,13 @@ impl Server {
     ) -> bool {
         let Ok(mut connection) = self.connection() else { return false };
         let mut piece = [0; 4096];
+        let mut request = Vec::new();
         loop {
             let came = stream.read(&mut piece);
+            if let (Ok(n), true) = (&came, self.save.is_some()) {
+                // The connection's own bounds end it.
+                request.extend_from_slice(&piece[..*n]);
+            }
             // Counted before it is known whether the request is whole, so that nobody ends in between.
             let counted = self.begin();
             let step = match came {
@@ -404,8 +467,12 @@ impl Server {
                 (step, last) = self.answer(&mut connection, from);
             } else if let Some(why) = step.refused.as_ref().filter(|why| why.details().http_status != 0) {
                 note(&format!("{from}: {}", why.message()));
-                if why.status() == KL_E_EVENT_SIGNATURE {
-                    note(t("save it and ask: kiosklink sign diagnose FILE"));
+                match self.keep(&request, number) {
+                    Some(path) => note(&tr!("saved; ask: kiosklink sign diagnose {}", path.display())),
+                    None if why.status() == KL_E_EVENT_SIGNATURE && self.save.is_none() => {
+                        note(t("listen --save FOLDER keeps it, for kiosklink sign diagnose FILE"));
+                    }
+                    None => {}
                 }
             }
             let over = step.then != Then::Read;
@@ -509,6 +576,43 @@ impl Server {
         }
         Ok(())
     }
+}
+
+/// Why there was no TLS, and what helps. Alerts are written out: small builds print no names of variants.
+fn handshake_failure(e: &io::Error) -> String {
+    use rustls::{AlertDescription as Alert, Error as Tls};
+    let inner = e.get_ref().and_then(|inner| inner.downcast_ref::<Tls>());
+    let text = match inner {
+        Some(Tls::AlertReceived(Alert::UnknownCA)) => t(
+            "the caller does not know our CA: does --cert hold the whole chain, and does the caller trust its root?",
+        ),
+        Some(Tls::AlertReceived(Alert::CertificateExpired)) => {
+            t("the caller says that our certificate has expired")
+        }
+        Some(Tls::AlertReceived(
+            Alert::BadCertificate
+            | Alert::CertificateUnknown
+            // The signature does not fit: a CA of the same name with another key.
+            | Alert::DecryptError
+            | Alert::UnsupportedCertificate,
+        )) => t("the caller does not accept our certificate: is it for this host name, and no CA's own?"),
+        Some(Tls::AlertReceived(Alert::ProtocolVersion)) => t("the caller wants another version of TLS"),
+        Some(Tls::AlertReceived(Alert::HandshakeFailure)) => t("the caller found no cipher that both know"),
+        Some(Tls::AlertReceived(_)) => t("the caller refused the handshake"),
+        Some(Tls::PeerIncompatible(_)) => t("the caller knows no version or cipher of TLS that we do"),
+        Some(Tls::InvalidMessage(_)) => t("this is not TLS: does the caller use http:// with this port?"),
+        Some(other) => return other.to_string(),
+        None => match e.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                t("the caller did not finish the handshake in time")
+            }
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => t(
+                "the caller left during the handshake: some do that when they do not accept the certificate",
+            ),
+            _ => return e.to_string(),
+        },
+    };
+    text.to_owned()
 }
 
 /// A callback on one line.

@@ -3,7 +3,7 @@
 use crate::args::{Given, flags_of, setting_flags, spelled};
 use crate::lang::t;
 use crate::out::{Done, Stop, columns, padded, quoted, say, width, wrapped};
-use crate::table::{ACCOUNT, ALWAYS, Account, EXITS, Flag, JSON, VERBS, Verb};
+use crate::table::{ACCOUNT, ALWAYS, Account, CHOICES, EXITS, Flag, JSON, VERBS, Verb};
 use crate::tr;
 use kiosklink::config::KEYS;
 
@@ -140,17 +140,56 @@ fn flag_words(verb: &'static Verb) -> String {
     flags_of(verb).map(|f| format!("--{f}")).collect::<Vec<_>>().join(" ")
 }
 
+/// The flags whose values are known, each with them.
+fn valued() -> impl Iterator<Item = (&'static str, Vec<&'static str>)> {
+    let mut seen: Vec<&str> = Vec::new();
+    let all = VERBS.iter().flat_map(|v| v.flags).chain(ALWAYS).chain(ACCOUNT);
+    all.filter(move |f| {
+        let new = f.value.contains('|') && !seen.contains(&f.name);
+        seen.push(f.name);
+        new
+    })
+    .map(|f| (f.name, f.value.split('|').collect()))
+}
+
+/// The values of a command's arguments, where there are few.
+fn arguments(verb: &Verb) -> Vec<&'static str> {
+    let choices = |name: &str| CHOICES.iter().find(|(arg, _)| *arg == name).map_or(&[][..], |(_, all)| *all);
+    verb.args.iter().flat_map(|a| choices(a.name)).copied().collect()
+}
+
+/// How fish completes a flag: values that are known, files, anything, or nothing.
+fn fish_value(flag: &Flag) -> String {
+    match flag.value {
+        "" => String::new(),
+        value if value.contains('|') => format!(" -x -a '{}'", value.replace('|', " ")),
+        "FILE" | "@FILE" => " -r -F".to_owned(),
+        _ => " -x".to_owned(),
+    }
+}
+
 fn bash() -> String {
     let firsts: Vec<String> = tree().into_iter().map(|(first, _)| first).collect();
+    let values: Vec<String> = valued()
+        .map(|(name, all)| {
+            format!("  --{name}) COMPREPLY=($(compgen -W '{}' -- \"$cur\")); return ;;\n    ", all.join(" "))
+        })
+        .collect();
     let mut text = format!(
         "# kiosklink: completion for bash\n_kiosklink() {{\n  local cur=${{COMP_WORDS[COMP_CWORD]}} one=${{COMP_WORDS[1]:-}} two=${{COMP_WORDS[2]:-}} words=\n  \
          case ${{COMP_WORDS[COMP_CWORD-1]}} in\n    --accounts|--*-file|--output|--headers|--cert|--key) COMPREPLY=($(compgen -f -- \"$cur\")); return ;;\n    \
-         --platform) COMPREPLY=($(compgen -W 'yopoint dingshang youzan zhiyun' -- \"$cur\")); return ;;\n  esac\n  \
+         {}esac\n  \
          if [ \"$COMP_CWORD\" = 1 ]; then words='{} help --help --version'\n  else case \"$one $two\" in\n",
+        values.concat(),
         firsts.join(" ")
     );
     for verb in VERBS {
-        text.push_str(&format!("    {}) words='{}' ;;\n", pattern(verb), flag_words(verb)));
+        text.push_str(&format!(
+            "    {}) words='{} {}' ;;\n",
+            pattern(verb),
+            arguments(verb).join(" "),
+            flag_words(verb)
+        ));
     }
     for (first, more) in tree().iter().filter(|(_, more)| !more.is_empty()) {
         text.push_str(&format!("    \"{first} \"*) words='{}' ;;\n", more.join(" ")));
@@ -173,9 +212,18 @@ fn zsh() -> String {
     for (first, more) in tree() {
         text.push_str(&format!("    '{first}:{}'\n", single(&purpose(&first, &more)).replace(':', "\\:")));
     }
-    text.push_str("  )\n  if (( CURRENT == 2 )); then _describe command firsts; return; fi\n  case \"$words[2] $words[3]\" in\n");
+    text.push_str("  )\n  if (( CURRENT == 2 )); then _describe command firsts; return; fi\n  case \"$words[CURRENT-1]\" in\n");
+    for (name, all) in valued() {
+        text.push_str(&format!("    --{name}) compadd {}; return ;;\n", all.join(" ")));
+    }
+    text.push_str("  esac\n  case \"$words[2] $words[3]\" in\n");
     for verb in VERBS {
-        text.push_str(&format!("    {}) flags=({}) ;;\n", pattern(verb), flag_words(verb)));
+        text.push_str(&format!(
+            "    {}) seconds=({}); flags=({}) ;;\n",
+            pattern(verb),
+            arguments(verb).join(" "),
+            flag_words(verb)
+        ));
     }
     for (first, more) in tree().iter().filter(|(_, more)| !more.is_empty()) {
         text.push_str(&format!("    \"{first} \"*) seconds=({}) ;;\n", more.join(" ")));
@@ -187,7 +235,8 @@ fn zsh() -> String {
 }
 
 fn fish() -> String {
-    let mut text = String::from("# kiosklink: completion for fish\n");
+    // No file unless something takes one.
+    let mut text = String::from("# kiosklink: completion for fish\ncomplete -c kiosklink -f\n");
     for (first, more) in tree() {
         text.push_str(&format!(
             "complete -c kiosklink -n __fish_use_subcommand -a {first} -d '{}'\n",
@@ -206,8 +255,15 @@ fn fish() -> String {
                 verb.doc.replace('\\', "\\\\").replace('\'', "\\'")
             ));
         }
+        let choices = arguments(verb);
+        if !choices.is_empty() {
+            text.push_str(&format!("complete -c kiosklink -n '{when}' -a '{}'\n", choices.join(" ")));
+        }
+        if verb.args.iter().any(|a| a.name == "FILE") {
+            text.push_str(&format!("complete -c kiosklink -n '{when}' -F\n"));
+        }
         for flag in verb.flags {
-            let value = if flag.value.is_empty() { "" } else { " -r" };
+            let value = fish_value(flag);
             text.push_str(&format!(
                 "complete -c kiosklink -n '{when}' -l {}{value} -d '{}'\n",
                 flag.name,
@@ -216,15 +272,18 @@ fn fish() -> String {
         }
     }
     for flag in ALWAYS.iter().chain([&JSON]).chain(ACCOUNT) {
-        let value = if flag.value.is_empty() { "" } else { " -r" };
+        let value = fish_value(flag);
         text.push_str(&format!(
             "complete -c kiosklink -l {}{value} -d '{}'\n",
             flag.name,
             flag.doc.replace('\'', "\\'")
         ));
     }
-    for name in setting_flags() {
-        text.push_str(&format!("complete -c kiosklink -l {name} -r\n"));
+    // A command's own flag may have the name of a setting.
+    let own = |name: &str| VERBS.iter().flat_map(|v| v.flags).any(|f| f.name == name);
+    for name in setting_flags().iter().filter(|name| !own(name)) {
+        let files = if name.ends_with("-file") || name.ends_with("-dir") { " -r -F" } else { " -x" };
+        text.push_str(&format!("complete -c kiosklink -l {name}{files}\n"));
     }
     text
 }

@@ -9,6 +9,7 @@ use kiosklink::status::{self, *};
 use kiosklink::time::clock::format_time;
 use kiosklink::wording::{self, Language};
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicI64, Ordering};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// How a command ended that could do its work: the exit code.
@@ -208,7 +209,7 @@ impl Cell {
             Cell::Money(Some(fen)) => {
                 format!("{}{}.{:02}", if *fen < 0 { "-" } else { "" }, fen.abs() / 100, fen.abs() % 100)
             }
-            Cell::Time(unix) => format_time(*unix),
+            Cell::Time(unix) => moment(*unix),
             Cell::Bool(Some(yes)) => (if *yes { "yes" } else { "no" }).to_owned(),
             Cell::Json(json) => json.clone(),
         }
@@ -223,6 +224,29 @@ impl Cell {
             other => other.words(),
         }
     }
+}
+
+static ZONE: AtomicI64 = AtomicI64::new(0);
+
+/// The zone of times that name none, and of those that are shown: seconds east of UTC.
+pub fn zone() -> i64 {
+    ZONE.load(Ordering::Relaxed)
+}
+
+/// Chooses it, once, before anything is read or shown.
+pub fn set_zone(seconds: i64) {
+    ZONE.store(seconds, Ordering::Relaxed);
+}
+
+/// A time for a person, in the chosen zone.
+pub fn moment(unix: i64) -> String {
+    let zone = zone();
+    let text = format_time(unix.saturating_add(zone));
+    if zone == 0 {
+        return text;
+    }
+    let (sign, s) = (if zone < 0 { '-' } else { '+' }, zone.abs());
+    format!("{}{sign}{:02}:{:02}", text.trim_end_matches("UTC"), s / 3600, s % 3600 / 60)
 }
 
 /// A span of time for a person, in its two largest units; a part of a second counts as a whole one.
@@ -281,8 +305,22 @@ pub fn card(row: &Row) -> String {
         .filter(|(_, text)| !text.is_empty())
         .collect();
     let wide = told.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let lines: Vec<String> = told.iter().map(|(name, text)| format!("{name:wide$}  {text}")).collect();
-    lines.join("\n")
+    let lines = told.iter().map(|(name, text)| {
+        let line = format!("{name:wide$}  {text}");
+        // Where nobody looks no line is broken.
+        terminal().map_or(line.clone(), |columns| wrapped(&line, wide + 2, columns))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The marks of a colour around a text: only on a terminal, and not if NO_COLOR says so.
+pub fn coloured(text: &str, colour: &str) -> String {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    let dumb = std::env::var_os("TERM").is_none_or(|v| v == "dumb");
+    if unwanted || dumb || !io::stdout().is_terminal() {
+        return text.to_owned();
+    }
+    format!("\x1b[{colour}m{text}\x1b[0m")
 }
 
 /// Prints records as they come: a table in pieces for a person, a line each for a program.
@@ -292,6 +330,7 @@ pub struct Table {
     rows: Vec<Row>,
     printed: u64,
     widths: Vec<usize>,
+    cards: bool,
 }
 
 impl Table {
@@ -300,7 +339,7 @@ impl Table {
 
     /// For a person or for a program; `raw` for the platform's own records.
     pub fn new(json: bool, raw: bool) -> Table {
-        Table { json, raw, rows: Vec::new(), printed: 0, widths: Vec::new() }
+        Table { json, raw, rows: Vec::new(), printed: 0, widths: Vec::new(), cards: false }
     }
 
     /// One more.
@@ -313,7 +352,20 @@ impl Table {
         if self.rows.len() == Table::PIECE { self.print() } else { Ok(()) }
     }
 
+    /// A record below the other, a line for each value: where the table is wider than the terminal.
+    fn print_cards(&mut self, cards: &[String]) -> Result<(), Stop> {
+        for card in cards {
+            if self.printed > 0 {
+                say("")?;
+            }
+            say(card)?;
+            self.printed += 1;
+        }
+        Ok(())
+    }
+
     fn print(&mut self) -> Result<(), Stop> {
+        let cards: Vec<String> = self.rows.iter().map(card).collect();
         let shown: Vec<Vec<(&str, String)>> = self
             .rows
             .drain(..)
@@ -324,6 +376,9 @@ impl Table {
                     .collect()
             })
             .collect();
+        if self.cards {
+            return self.print_cards(&cards);
+        }
         let Some(first) = shown.first() else { return Ok(()) };
         let head: Vec<&str> = first.iter().map(|(name, _)| *name).collect();
         self.widths.resize(head.len(), 0);
@@ -345,6 +400,13 @@ impl Table {
             text.trim_end().to_owned()
         };
         if self.printed == 0 {
+            // The first rows decide for all.
+            let rows = shown.iter().map(|row| row.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>());
+            let widest = rows.chain([head.clone()]).map(|cells| columns(&line(&cells))).max().unwrap_or(0);
+            if terminal().is_some_and(|most| widest > most) {
+                self.cards = true;
+                return self.print_cards(&cards);
+            }
             say(&line(&head))?;
         }
         for row in &shown {

@@ -87,7 +87,11 @@ pub const ACCOUNT: &[Flag] = &[
         "The JSON file of accounts that the firmware uses. Default: /etc/kiosklink/accounts.json.",
     ),
     flag("account", "NAME", "Which of its accounts; not needed if it holds one."),
-    flag("platform", "NAME", "No file: yopoint, dingshang, youzan or zhiyun, with its settings as flags."),
+    flag(
+        "platform",
+        "yopoint|dingshang|youzan|zhiyun",
+        "No file: yopoint, dingshang, youzan or zhiyun, with its settings as flags.",
+    ),
     flag(
         "secrets-in-arguments",
         "",
@@ -102,9 +106,15 @@ const RECORD: Flag = flag("raw", "", "The platform's own records instead of the 
 const FROM: Flag = flag(
     "from",
     "TIME",
-    "From this time on: 2026-01-31, 2026-01-31T12:00:00Z or Unix seconds. Default: 24 hours ago.",
+    "From this time on: 2026-01-31, 2026-01-31T12:00:00+08:00 or Unix seconds. Default: 24 hours ago.",
 );
-const TO: Flag = flag("to", "TIME", "To this time, itself included. Default: now.");
+const TZ: Flag = flag(
+    "tz",
+    "+HH:MM",
+    "The zone of times and days that name none, and of those that are shown: +08:00 for China. Default: UTC.",
+);
+const TO: Flag =
+    flag("to", "TIME", "To this time, itself included; a day is meant to its end. Default: now.");
 const REQUEST_ID: Flag = flag(
     "request-id",
     "NAME",
@@ -121,7 +131,8 @@ const CONTEXT: Flag = flag("context", "TEXT", "Your own text, kept with it.");
 const NOTE: Flag = flag("note", "TEXT", "Who decides, and how they know. Needed.");
 const YES: Flag = flag("yes", "", "Does not ask; needed without a terminal.");
 const TTL: Flag = flag("ttl-ms", "MS", "Not to be sent later than this.");
-const KIND: Flag = flag("kind", "KIND", "pickup, virtual or voucher (Youzan). Default: pickup.");
+const KIND: Flag =
+    flag("kind", "pickup|virtual|voucher", "pickup, virtual or voucher (Youzan). Default: pickup.");
 
 /// Every command.
 pub const VERBS: &[Verb] = &[
@@ -331,12 +342,15 @@ pub const VERBS: &[Verb] = &[
         words: &["orders", "list"],
         also: &["order_list"],
         args: &[],
-        flags: &[FROM, TO, VENDING, EXTRA, RECORD, flag("limit", "N", "Stops after this many.")],
+        flags: &[FROM, TO, TZ, VENDING, EXTRA, RECORD, flag("limit", "N", "Stops after this many.")],
         account: Account::One,
         json: true,
         doc: "Lists the orders of a period.",
         more: "",
-        examples: &["orders list --from 2026-01-01 --to 2026-01-31", "orders list --json --limit 10"],
+        examples: &[
+            "orders list --from 2026-11-28 --to 2026-11-28 --tz +08:00",
+            "orders list --json --limit 10",
+        ],
         run: verbs::orders_list,
     },
     Verb {
@@ -346,6 +360,7 @@ pub const VERBS: &[Verb] = &[
         flags: &[
             FROM,
             TO,
+            TZ,
             VENDING,
             EXTRA,
             flag(
@@ -358,6 +373,7 @@ pub const VERBS: &[Verb] = &[
                 "FILE",
                 "Where to. The same command again continues where it was stopped. Needed.",
             ),
+            flag("bom", "", "Begins CSV with a byte order mark, by which Excel knows UTF-8."),
             flag("restart", "", "Throws away what an earlier export left in the file."),
         ],
         account: Account::One,
@@ -414,6 +430,7 @@ pub const VERBS: &[Verb] = &[
             flag("count", "N", "How many. Default: 1."),
             flag("length", "N", "How many digits."),
             flag("expires", "TIME", "When they end. Default: never."),
+            TZ,
             EXTRA,
             RECORD,
         ],
@@ -579,6 +596,11 @@ pub const VERBS: &[Verb] = &[
                 "forward",
                 "URL",
                 "Post the event's JSON there. If that is not answered with 2xx, the platform is asked to come again.",
+            ),
+            flag(
+                "save",
+                "FOLDER",
+                "Keep each refused request there as a file, at most 100, for sign diagnose and event parse.",
             ),
             flag("count", "N", "Stop after this many callbacks that verified."),
             flag("max-body", "BYTES", "The largest callback, at most 16777216. Default: 262144."),
@@ -777,6 +799,13 @@ pub const VERBS: &[Verb] = &[
         examples: &["man > kiosklink.1"],
         run: manual::man,
     },
+];
+
+/// The values of arguments that have few.
+pub const CHOICES: &[(&str, &[&str])] = &[
+    ("SHELL", &["bash", "zsh", "fish"]),
+    ("OUTCOME", &["done", "not-done"]),
+    ("PLATFORM", &["yopoint", "dingshang", "youzan", "zhiyun"]),
 ];
 
 /// How commands end, for scripts.

@@ -185,6 +185,18 @@ pub fn order_row(o: &Order) -> Row {
             if l.quantity > 1 { format!("{} x {name}", l.quantity) } else { name.clone() }
         })
         .collect();
+    let lines: Vec<String> = o
+        .lines
+        .iter()
+        .map(|l| {
+            json_of(&vec![
+                ("name", text(&l.name)),
+                ("barcode", text(&l.barcode)),
+                ("quantity", Cell::Number(Some(l.quantity.into()))),
+                ("price", money(l.price)),
+            ])
+        })
+        .collect();
     vec![
         ("order_no", text(&o.order_no)),
         ("trade_no", text(&o.trade_no)),
@@ -201,6 +213,10 @@ pub fn order_row(o: &Order) -> Row {
         ("state", text(&o.state_text)),
         ("user_id", text(&o.user_id)),
         ("goods", Cell::Text(goods.join(", "))),
+        (
+            "lines",
+            Cell::Json(if lines.is_empty() { String::new() } else { format!("[{}]", lines.join(",")) }),
+        ),
     ]
 }
 

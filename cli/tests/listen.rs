@@ -251,6 +251,118 @@ fn idle_connections_silence_nobody() {
     assert!(said.starts_with("HTTP/1.1 503"), "{said}");
 }
 
+/// A thousand that say nothing, all held open: the thousand-and-first callback is answered, and the program is there for the next.
+#[test]
+fn a_thousand_idle_peers_silence_nobody() {
+    let (soft, hard) = {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        (limit.current.unwrap_or(u64::MAX), limit.maximum)
+    };
+    let wanted = soft.max(4096).min(hard.unwrap_or(u64::MAX));
+    let raised = rustix::process::Rlimit { current: Some(wanted), maximum: hard };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).unwrap();
+    let file = account("listen-thousand");
+    let mut listener = Listener::start(&file, "yopoint", &["--client-timeout-ms", "60000"]);
+    // Each that loses its place is a line, which must be read or the pipe is full.
+    std::thread::scope(|scope| {
+        let address = listener.address.clone();
+        let errors = &mut listener.errors;
+        let reader = scope.spawn(move || std::io::copy(errors, &mut std::io::sink()).unwrap());
+        let connect = || {
+            let socket = TcpStream::connect(&address).unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+            socket
+        };
+        let idle: Vec<TcpStream> = (0..1000).map(|_| connect()).collect();
+        for receipt in ["VI1", "VI2"] {
+            let body = callback(receipt);
+            let mut socket = connect();
+            write!(socket, "POST /cb HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+                .unwrap();
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"error_code\":0"), "{answer}");
+        }
+        drop(idle);
+        listener.child.kill().unwrap();
+        assert!(reader.join().unwrap() > 0);
+    });
+}
+
+#[test]
+fn what_was_refused_is_kept_for_diagnosis() {
+    let file = account("listen-save");
+    let kept = file.parent().unwrap().join("kept");
+    let wrong = command(&file, "yopoint", &["listen", "--save", kept.to_str().unwrap()]).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(64), "there is no such folder");
+    std::fs::create_dir(&kept).unwrap();
+    let listener = Listener::start(&file, "yopoint", &["--save", kept.to_str().unwrap()]);
+    // Signed by a program that sorts nothing.
+    let right = callback("VI1");
+    let (rest, _) = right.rsplit_once("sign=").unwrap();
+    let answer = listener.post(&format!("{rest}sign=0123456789abcdef0123456789abcdef"));
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    assert!(listener.post(&right).starts_with("HTTP/1.1 200"));
+    let files: Vec<PathBuf> = std::fs::read_dir(&kept).unwrap().map(|e| e.unwrap().path()).collect();
+    assert_eq!(files.len(), 1, "only what was refused: {files:?}");
+    use std::os::unix::fs::PermissionsExt;
+    assert_eq!(files[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    listener.signal("TERM");
+    let (_, _, err) = listener.end();
+    assert!(err.contains(&format!("kiosklink sign diagnose {}", files[0].display())), "{err}");
+    // The file is what diagnose reads: it finds the very text that should have been signed.
+    let (code, out, _) = run(&file, "yopoint", &["sign", "diagnose", files[0].to_str().unwrap(), "--json"]);
+    let said: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, said["explained"].as_bool()), (5, Some(false)), "{out}");
+    assert!(right.ends_with(said["right_sign"].as_str().unwrap()), "{out}");
+}
+
+#[test]
+fn why_there_was_no_tls_is_said() {
+    let file = account("listen-no-tls");
+    let folder = file.parent().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
+    std::fs::write(folder.join("key.pem"), made.key_pair.serialize_pem()).unwrap();
+    let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    let args =
+        ["--cert", cert.to_str().unwrap(), "--key", key.to_str().unwrap(), "--client-timeout-ms", "1000"];
+    let mut listener = Listener::start(&file, "yopoint", &args);
+    let mut said = || {
+        let mut line = String::new();
+        listener.errors.read_line(&mut line).unwrap();
+        line
+    };
+    let address = listener.address.clone();
+    let connect = || TcpStream::connect(&address).unwrap();
+    // One that trusts another CA.
+    let other = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let options = Options { roots: Roots::Pem(other.cert.pem().into_bytes()), ..Options::default() };
+    let transport = Transport::new(options, Arc::new(Clock::new())).unwrap();
+    let url = Url::parse(&format!("https://localhost:{}/cb", address.rsplit_once(':').unwrap().1)).unwrap();
+    let refused = transport.call(
+        &url,
+        Purpose::Command,
+        Deadline::after(Duration::from_secs(20)),
+        &CancelToken::never(),
+        &mut || Ok(Request { method: "GET", url: url.clone(), headers: Vec::new(), body: Vec::new() }),
+    );
+    assert!(refused.is_err());
+    let line = said();
+    assert!(line.contains("no TLS: the caller does not "), "{line}");
+    // One that speaks plain HTTP.
+    write!(connect(), "GET / HTTP/1.1\r\n\r\n").unwrap();
+    let line = said();
+    assert!(line.contains("this is not TLS"), "{line}");
+    // One that leaves, and one that says nothing.
+    drop(connect());
+    let line = said();
+    assert!(line.contains("the caller left during the handshake"), "{line}");
+    let _silent = connect();
+    let line = said();
+    assert!(line.contains("did not finish the handshake in time"), "{line}");
+}
+
 #[test]
 fn a_callback_under_way_keeps_its_place() {
     let file = account("listen-place");

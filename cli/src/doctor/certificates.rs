@@ -164,7 +164,7 @@ fn time_of(tag: u8, text: &[u8]) -> Option<i64> {
         part(10, 12)?,
         part(12, 14)?
     );
-    crate::args::parse_time(&iso)
+    crate::args::parse_time(&iso, 0)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ mod files;
 
 use crate::args::Given;
 use crate::lang::{language, t};
-use crate::out::{Done, WRONG, name_of, padded, say, width, wrapped};
+use crate::out::{Done, WRONG, coloured, name_of, padded, say, width, wrapped};
 use crate::tr;
 use crate::verbs::{CLOCK_OFF_S, system_ms};
 use certificates::{Certificate, chain};
@@ -121,12 +121,21 @@ impl Findings {
             w.raw("ok", if bad { "false" } else { "true" }).raw("checks", &format!("[{}]", all.join(",")));
             say(&w.finish())?;
         } else {
+            let indent = if width() < 60 { 2 } else { 19 };
             for c in &self.all {
                 // Both languages' words are four columns wide.
-                let head = format!("{}  {:<11}  ", padded(shown(c.state), 4), c.name);
-                say(&wrapped(&format!("{head}{}", c.what), 19, width()))?;
+                let head = padded(shown(c.state), 4);
+                let line = wrapped(&format!("{head}  {:<11}  {}", c.name, c.what), indent, width());
+                let colour = match c.state {
+                    State::Good => "32",
+                    State::Look => "33",
+                    State::Bad => "31;1",
+                    State::Skipped => "2",
+                };
+                // Only the word: the columns are counted without the marks.
+                say(&line.replacen(&head, &coloured(&head, colour), 1))?;
                 if !c.cure.is_empty() {
-                    say(&wrapped(&format!("{:19}-> {}", "", c.cure), 22, width()))?;
+                    say(&wrapped(&format!("{:indent$}-> {}", "", c.cure), indent + 3, width()))?;
                 }
             }
             say(&format!(
