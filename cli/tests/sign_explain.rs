@@ -104,13 +104,13 @@ fn a_right_request_is_said_to_be_right() {
     let good = "appid=100000000001&biz_content=%7B%22Page%22%3A1%2C%22PageSize%22%3A5%7D&method=cabinet.list&sign_type=md5&timestamp=1700000000&version=1.0.0&sign=e8acd748960cb6a9d910dad993569f20";
     let (code, out, _) = kiosklink(&args, good);
     assert!(
-        code == 0 && out.starts_with("The sign is right") && out.contains("behind this device's clock"),
+        code == 0 && out.starts_with("The signature is right") && out.contains("behind this device's clock"),
         "{out}"
     );
     // The documented callback has no version, and is right without.
     let callback = "appid=100000000001&biz_content=%7B%22Status%22%3A1%2C%22ReceiptNo%22%3A%22VI231114221320000001%22%2C%22Msg%22%3A%22%22%7D&method=notify.close.door&sign_type=md5&timestamp=1700000000&sign=0f157afa1e409cec24997d5c211c8ac7";
     let (code, out, _) = kiosklink(&args, callback);
-    assert!(code == 0 && out.starts_with("The sign is right"), "{out}");
+    assert!(code == 0 && out.starts_with("The signature is right"), "{out}");
     // One bit of the sign, and nobody can say why.
     let (code, out, _) = kiosklink(&args, &good.replace("9f20", "9f21"));
     assert!(code == 5 && out.starts_with("No known mistake"), "{out}");

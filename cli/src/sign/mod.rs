@@ -54,6 +54,8 @@ struct Sent {
     found: Vec<Found>,
     notes: Vec<String>,
     plus: Fields,
+    /// How many of its fields have a name that the platform knows.
+    recognised: usize,
 }
 
 /// `kiosklink sign mistakes`
@@ -152,13 +154,13 @@ impl Verdict {
         let mut text = String::new();
         match (self.explained, self.found.len()) {
             (true, 0) => text.push_str(
-                "The sign is right for this request and this secret.\nIf it was refused all the same: is the clock right, \
+                "The signature is right for this request and this secret.\nIf it was refused all the same: is the clock right, \
                  does the secret belong to this id, may the account make this call?\n",
             ),
             (true, 1) => text.push_str("One mistake explains it:\n"),
             (true, n) => text.push_str(&format!("{n} mistakes together explain it:\n")),
-            (false, 0) => text.push_str("No known mistake, and no pair of them, gives this sign.\n"),
-            (false, _) => text.push_str("This is wrong with the request, but it does not explain the sign:\n"),
+            (false, 0) => text.push_str("No known mistake, and no pair of them, gives this signature.\n"),
+            (false, _) => text.push_str("This is wrong with the request, but it does not explain the signature:\n"),
         }
         for (i, found) in self.found.iter().enumerate() {
             text.push_str(&format!("\n{}. {} ({})\n   {}\n", i + 1, found.what(), found.id, found.cure()));
@@ -177,7 +179,7 @@ impl Verdict {
             text.push_str(&format!("which gives\n  {}\n", self.right_sign));
         }
         if !self.right_request.is_empty() && !self.found.is_empty() {
-            text.push_str(&format!("\nThe request, put right:\n{}\n", self.right_request));
+            text.push_str(&format!("\nThe request, corrected:\n{}\n", self.right_request));
         }
         self.notes.iter().for_each(|n| text.push_str(&format!("\nNote: {n}.\n")));
         text.trim_end().to_owned()
@@ -442,6 +444,7 @@ fn yopoint(message: &Message, config: &Config, given: Option<&str>) -> Result<Ve
         found: Vec::new(),
         notes: Vec::new(),
         plus: Vec::new(),
+        recognised: 0,
     };
     let known: Vec<&str> =
         GATEWAY_FIELDS.iter().chain(REPORT_FIELDS).chain(&["sign", "price"]).copied().collect();
@@ -468,6 +471,7 @@ fn yopoint(message: &Message, config: &Config, given: Option<&str>) -> Result<Ve
     if sent.fields.is_empty() {
         return Err("there are no fields in it: a form, a JSON body or multipart is expected".into());
     }
+    sent.recognised = sent.fields.iter().filter(|(n, _)| known.contains(&n.as_str())).count();
     sent.sign = get(&sent.repaired, "sign").map(str::to_owned);
     sent.fields.retain(|(n, _)| n != "sign");
     sent.repaired.retain(|(n, _)| n != "sign");
@@ -576,7 +580,7 @@ fn yopoint(message: &Message, config: &Config, given: Option<&str>) -> Result<Ve
             body.join("&")
         )
     };
-    Ok(finish(sent, given, &readings, &right_recipe, &clues, right_request, false))
+    finish(sent, given, &readings, &right_recipe, &clues, right_request, false)
 }
 
 /// The business parameters, which some sign beside what holds them.
@@ -596,7 +600,12 @@ fn first_line(message: &Message) -> String {
 
 /// A word about a time that is far from this device's.
 fn age(timestamp: &str) -> Option<String> {
-    let t: i64 = timestamp.parse().ok()?;
+    let Ok(t) = timestamp.parse::<i64>() else {
+        return Some(format!(
+            "the timestamp {} is no Unix time: whole seconds are expected",
+            quoted(timestamp)
+        ));
+    };
     let t = if t >= 100_000_000_000 { t / 1000 } else { t };
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?.as_secs() as i64;
     let off = now - t;
@@ -619,7 +628,7 @@ fn finish(
     clues: &Clues,
     right_request: String,
     capitals: bool,
-) -> Verdict {
+) -> Result<Verdict, String> {
     let sign = right.sign();
     let right_sign = if capitals { sign.to_uppercase() } else { sign };
     let verdict = |explained, found, signed| Verdict {
@@ -633,22 +642,35 @@ fn finish(
     };
     let Some(given) = given.map(str::to_owned).or(sent.sign.clone()).filter(|s| !s.is_empty()) else {
         sent.found.push(Found::new("sign-missing", ""));
-        return verdict(true, std::mem::take(&mut sent.found), None);
+        // Without a sign nothing confirms what is said: more must be there than is missing.
+        if sent.recognised <= sent.found.len() {
+            return Err(format!(
+                "it does not look like one of this platform: {} of its fields are there, and {} things are wrong",
+                sent.recognised,
+                sent.found.len()
+            ));
+        }
+        return Ok(verdict(true, std::mem::take(&mut sent.found), None));
     };
     let given = given.trim();
     match best(readings, given, clues) {
         Some((searched, recipe)) => {
             let mut found = together(std::mem::take(&mut sent.found), searched);
             sign_form(given, capitals, &mut found);
-            if recipe.digest == rules::Digest::Md5 {
+            let bytes = search::Given::new(given).written(&recipe.sign());
+            if bytes.is_some() {
+                // Its letters were not meant so.
+                found.retain(|f| f.id != "sign-case");
+                found.extend(bytes);
+            } else if recipe.digest == rules::Digest::Md5 {
                 sign_cut(given, &mut found);
             }
-            verdict(true, found, Some(recipe.text("***")))
+            Ok(verdict(true, found, Some(recipe.text("***"))))
         }
         None => {
             let mut found = std::mem::take(&mut sent.found);
             sign_form(given, capitals, &mut found);
-            verdict(false, found, None)
+            Ok(verdict(false, found, None))
         }
     }
 }
@@ -661,6 +683,7 @@ fn dingshang(message: &Message, config: &Config, given: Option<&str>) -> Result<
         found: Vec::new(),
         notes: Vec::new(),
         plus: Vec::new(),
+        recognised: 0,
     };
     let (text, gbk) = body_text(message);
     let trimmed = text.trim();
@@ -745,6 +768,7 @@ fn dingshang(message: &Message, config: &Config, given: Option<&str>) -> Result<
     if numbers {
         sent.notes.push("send every value as a text: the vendor reads numbers as floats, and signs a large one in another spelling".into());
     }
+    sent.recognised = sent.fields.iter().filter(|(n, v)| is_name(n) && !v.is_empty()).count();
     sent.sign = get(&sent.repaired, "sign").map(str::to_owned);
     sent.fields.retain(|(n, _)| n != "sign");
     sent.repaired.retain(|(n, _)| n != "sign");
@@ -805,7 +829,7 @@ fn dingshang(message: &Message, config: &Config, given: Option<&str>) -> Result<
         config.get("app_id").unwrap_or("..."),
         STANDARD.encode(&object)
     );
-    Ok(finish(sent, given, &readings, &right_recipe, &clues, right_request, true))
+    finish(sent, given, &readings, &right_recipe, &clues, right_request, true)
 }
 
 /// Base64 in whatever form.
@@ -857,6 +881,7 @@ fn youzan(message: &Message, config: &Config, given: Option<&str>) -> Result<Ver
         found: Vec::new(),
         notes: Vec::new(),
         plus: Vec::new(),
+        recognised: 0,
     };
     let (body, gbk) = body_text(message);
     let object = object_of(body.trim()).ok_or(
@@ -872,6 +897,9 @@ fn youzan(message: &Message, config: &Config, given: Option<&str>) -> Result<Ver
         header.is_empty() && (given.is_none() || !body_sign.is_empty() && message.headers.is_empty());
     let id = config.get("client_id").unwrap_or(&addressed).to_owned();
     let secret = config.get("client_secret").unwrap_or("");
+    const NAMES: &[&str] =
+        &["client_id", "id", "kdt_id", "mode", "msg", "msg_id", "sign", "status", "type", "version"];
+    sent.recognised = object.fields().iter().filter(|(n, _)| NAMES.contains(&n.as_ref())).count();
     sent.sign = [header.clone(), body_sign.clone()].into_iter().find(|s| !s.is_empty());
     if !addressed.is_empty() && addressed != id {
         sent.found.push(Found::new("wrong-app-id", "client_id"));
@@ -916,7 +944,7 @@ fn youzan(message: &Message, config: &Config, given: Option<&str>) -> Result<Ver
         "Event-Sign: MD5 of client_id, the body, client_secret"
     };
     let right_request = format!("{name}\n{}", right.sign());
-    let mut verdict = finish(sent, given, &readings, &right, &clues, right_request, false);
+    let mut verdict = finish(sent, given, &readings, &right, &clues, right_request, false)?;
     // It is compared without regard to the letters' case.
     verdict.found.retain(|f| f.id != "sign-case" || given.is_some());
     Ok(verdict)

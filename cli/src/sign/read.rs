@@ -59,6 +59,7 @@ pub fn read(input: &[u8]) -> Result<Message, String> {
     let input = input.strip_prefix(b"\xef\xbb\xbf").unwrap_or(input);
     let start = input.iter().position(|b| !b.is_ascii_whitespace()).ok_or("the input is empty")?;
     let input = &input[start..];
+    let input = without_log_prefix(input);
     let lossy = String::from_utf8_lossy(input);
     let first = lossy.lines().next().unwrap_or("").trim_end();
     let first_word = first.split_whitespace().next().unwrap_or("");
@@ -99,6 +100,34 @@ pub fn read(input: &[u8]) -> Result<Message, String> {
         body,
         parts: None,
     })
+}
+
+/// A line of a log without what the logger puts before a form or a JSON text: time, level, file and line.
+fn without_log_prefix(input: &[u8]) -> &[u8] {
+    let line = input.trim_ascii_end();
+    if line.contains(&b'\n') || line.starts_with(b"curl ") || line.starts_with(b"$ ") {
+        return input;
+    }
+    let name_byte = |b: &u8| b.is_ascii_alphanumeric() || b"_.-".contains(b);
+    let separates = |b: &u8| b.is_ascii_whitespace() || b">[]\"'".contains(b);
+    if let (Some(equals), true) = (line.iter().position(|b| *b == b'='), line.contains(&b'&')) {
+        let front = &line[..equals];
+        let start = front.iter().rposition(|b| !name_byte(b)).map_or(0, |at| at + 1);
+        let prefix = &front[..start];
+        let address = front.windows(3).any(|w| w == b"://") || prefix.contains(&b'?');
+        if start > 0 && start < equals && prefix.iter().any(separates) && !prefix.contains(&b'{') && !address
+        {
+            let rest = &line[start..];
+            return if prefix.ends_with(b"\"") { rest.strip_suffix(b"\"").unwrap_or(rest) } else { rest };
+        }
+        return input;
+    }
+    match line.windows(2).position(|w| w == b"{\"") {
+        Some(at) if at > 0 && line.ends_with(b"}") && line[..at].iter().any(u8::is_ascii_whitespace) => {
+            &line[at..]
+        }
+        _ => input,
+    }
 }
 
 /// An editor ends a file with a line break that was never sent.
@@ -413,6 +442,22 @@ pub fn text_of(bytes: &[u8]) -> (String, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_logger_puts_before_a_request_is_left_out() {
+        let left = |text: &str| String::from_utf8(without_log_prefix(text.as_bytes()).to_vec()).unwrap();
+        for (line, request) in [
+            ("[13:20:01] DEBUG http.c:212 -> appid=1&sign=2", "appid=1&sign=2"),
+            ("2026-11-30 09:00:00 send: \"appid=1&sign=2\"", "appid=1&sign=2"),
+            ("I/http ( 212): {\"payload\":\"x\"}", "{\"payload\":\"x\"}"),
+            ("appid=1&biz_content={\"a\": \"b=c\"}&sign=2", "appid=1&biz_content={\"a\": \"b=c\"}&sign=2"),
+            ("{\"a\": {\"b\": 1}}", "{\"a\": {\"b\": 1}}"),
+            ("POST /x?a=1&b=2 HTTP/1.1", "POST /x?a=1&b=2 HTTP/1.1"),
+            ("https://host/x?a=1&b=2", "https://host/x?a=1&b=2"),
+        ] {
+            assert_eq!(left(line), request, "{line}");
+        }
+    }
 
     #[test]
     fn reads_what_people_save() {

@@ -12,6 +12,7 @@
 
 use kiosklink::json::{Json, Kind};
 use md5::{Digest as _, Md5};
+use unicode_normalization::UnicodeNormalization;
 
 /// In which order the fields stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,8 +67,10 @@ pub enum Place {
     Field(&'static str),
     /// As the key of an HMAC.
     Hmac,
-    /// Behind the text as usual, and as the key of an HMAC.
-    HmacToo,
+    /// Behind the text and this, and as the key of an HMAC.
+    HmacToo(&'static str),
+    /// As the text of an HMAC whose key is the text.
+    HmacSwapped,
 }
 
 /// Into which bytes the text is turned.
@@ -117,6 +120,12 @@ pub struct JsonForm {
     pub sorted: bool,
     /// Whether numbers are written as texts, or texts of digits as numbers.
     pub numbers: Option<bool>,
+    /// How many digits a number with a point has behind it; 0 for no more than it needs.
+    pub decimals: Option<usize>,
+    /// The signs that are written like `\u0026`: Gson's are `&=<>'`, Go's `&<>`.
+    pub html_safe: Option<&'static str>,
+    /// Printed as Python prints a dict.
+    pub python: bool,
 }
 
 /// Blanks between the parts of JSON.
@@ -147,6 +156,34 @@ pub enum Whole {
     Upper,
     /// URL-encoded.
     Escaped(Escape),
+    /// In another normalization of Unicode.
+    Normal(Normal),
+    /// `＆` and `＝` for `&` and `=`.
+    FullWidth,
+}
+
+/// The normalizations of Unicode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Normal {
+    /// Letters and their marks together.
+    Nfc,
+    /// Letters and their marks apart.
+    Nfd,
+    /// Together, and what looks alike is alike.
+    Nfkc,
+}
+
+/// Of how many bytes the digest is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// As many as there are.
+    Right,
+    /// Cut after so many.
+    Cut(usize),
+    /// The text before the secret is cut after so many.
+    CutBefore(usize),
+    /// Filled up with zeros to this many, as a buffer is.
+    Filled(usize),
 }
 
 /// Text and sign, as somebody makes them.
@@ -182,6 +219,8 @@ pub struct Recipe {
     pub whole: Vec<Whole>,
     /// Into which bytes it is turned.
     pub charset: Charset,
+    /// How many of them.
+    pub length: Length,
     /// How it is condensed.
     pub digest: Digest,
 }
@@ -205,6 +244,7 @@ impl Recipe {
             place: Place::After("&"),
             whole: Vec::new(),
             charset: Charset::Utf8,
+            length: Length::Right,
             digest: Digest::Md5,
         }
     }
@@ -283,12 +323,16 @@ impl Recipe {
             })
             .collect();
         let mut text = parts.join(self.between);
+        if let Length::CutBefore(most) = self.length {
+            let most = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+            text.truncate(most);
+        }
         text = match self.place {
             Place::After(between) => [&text, between, secret].concat(),
-            Place::HmacToo => [&text, "&", secret].concat(),
+            Place::HmacToo(between) => [&text, between, secret].concat(),
             Place::Before(between) => [secret, between, &text].concat(),
             Place::Both => [secret, &text, secret].concat(),
-            Place::Nowhere | Place::Field(_) | Place::Hmac => text,
+            Place::Nowhere | Place::Field(_) | Place::Hmac | Place::HmacSwapped => text,
         };
         for change in &self.whole {
             text = match change {
@@ -299,6 +343,10 @@ impl Recipe {
                 Whole::Lower => text.to_lowercase(),
                 Whole::Upper => text.to_uppercase(),
                 Whole::Escaped(escape) => escaped(&text, *escape),
+                Whole::Normal(Normal::Nfc) => text.nfc().collect(),
+                Whole::Normal(Normal::Nfd) => text.nfd().collect(),
+                Whole::Normal(Normal::Nfkc) => text.nfkc().collect(),
+                Whole::FullWidth => text.replace('&', "＆").replace('=', "＝"),
             };
         }
         text
@@ -307,20 +355,28 @@ impl Recipe {
     /// The bytes that are condensed.
     pub fn bytes(&self) -> Vec<u8> {
         let text = self.text(&self.secret);
-        match self.charset {
+        let mut bytes = match self.charset {
             Charset::Utf8 => text.into_bytes(),
             Charset::Gbk => encoding_rs::GBK.encode(&text).0.into_owned(),
             Charset::Twice => text.bytes().map(char::from).collect::<String>().into_bytes(),
             Charset::Questions => text.chars().map(|c| if c.is_ascii() { c as u8 } else { b'?' }).collect(),
             Charset::Utf16 => text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+        };
+        match self.length {
+            Length::Cut(most) => bytes.truncate(most),
+            Length::Filled(size) if bytes.len() < size => bytes.resize(size, 0),
+            _ => {}
         }
+        bytes
     }
 
     /// The sign, hex in lower case.
     pub fn sign(&self) -> String {
         let bytes = self.bytes();
-        if matches!(self.place, Place::Hmac | Place::HmacToo) {
-            return hmac(self.digest, self.secret.as_bytes(), &bytes);
+        match self.place {
+            Place::Hmac | Place::HmacToo(_) => return hmac(self.digest, self.secret.as_bytes(), &bytes),
+            Place::HmacSwapped => return hmac(self.digest, &bytes, self.secret.as_bytes()),
+            _ => {}
         }
         match self.digest {
             Digest::Md5 => hex(&Md5::digest(&bytes)),
@@ -519,8 +575,7 @@ fn style(text: &str) -> JsonForm {
         space: Some(space),
         slashes: Some(text.contains("\\/")),
         unicode: Some(text.contains("\\u")),
-        sorted: false,
-        numbers: None,
+        ..JsonForm::default()
     }
 }
 
@@ -535,12 +590,76 @@ pub fn reformed(text: &str, form: &JsonForm) -> String {
         space: form.space.or(own.space),
         slashes: form.slashes.or(own.slashes),
         unicode: form.unicode.or(own.unicode),
-        sorted: form.sorted,
-        numbers: form.numbers,
+        ..*form
     };
     let mut out = String::new();
+    if form.python {
+        write_python(&mut out, json);
+        return out;
+    }
     write_json(&mut out, json, &form, 0);
-    out
+    // These stand in texts only.
+    let safe = form.html_safe.unwrap_or("");
+    safe.chars().fold(out, |all, c| all.replace(c, &format!("\\u{:04x}", c as u32)))
+}
+
+/// As Python prints a dict, a list and what is in them.
+fn write_python(out: &mut String, json: Json<'_>) {
+    let text = |out: &mut String, text: &str| {
+        let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+        out.push(quote);
+        for c in text.chars() {
+            match c {
+                '\\' => out.push_str("\\\\"),
+                '\n' => out.push_str("\\n"),
+                c if c == quote => out.extend(['\\', c]),
+                c => out.push(c),
+            }
+        }
+        out.push(quote);
+    };
+    match json.kind() {
+        Kind::Object => {
+            out.push('{');
+            for (i, (name, value)) in json.object().iter().flat_map(|o| o.fields()).enumerate() {
+                out.push_str(if i == 0 { "" } else { ", " });
+                text(out, name);
+                out.push_str(": ");
+                write_python(out, *value);
+            }
+            out.push('}');
+        }
+        Kind::Array => {
+            out.push('[');
+            for (i, value) in json.array().unwrap_or_default().iter().enumerate() {
+                out.push_str(if i == 0 { "" } else { ", " });
+                write_python(out, *value);
+            }
+            out.push(']');
+        }
+        Kind::String => text(out, &json.string().unwrap_or_default()),
+        _ => out.push_str(match json.text() {
+            "true" => "True",
+            "false" => "False",
+            "null" => "None",
+            other => other,
+        }),
+    }
+}
+
+/// A number with a point, with so many digits behind it.
+fn decimal(number: &str, digits: usize) -> Option<String> {
+    let (whole, rest) = number.split_once('.')?;
+    if !rest.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let rest = rest.trim_end_matches('0');
+    Some(match digits {
+        0 if rest.is_empty() => whole.to_owned(),
+        0 => format!("{whole}.{rest}"),
+        n if rest.len() <= n => format!("{whole}.{rest:0<n$}"),
+        _ => return None,
+    })
 }
 
 fn write_json(out: &mut String, json: Json<'_>, form: &JsonForm, depth: usize) {
@@ -597,6 +716,10 @@ fn write_json(out: &mut String, json: Json<'_>, form: &JsonForm, depth: usize) {
             out.push('"');
             out.push_str(json.text());
             out.push('"');
+        }
+        Kind::Number => {
+            let other = form.decimals.and_then(|digits| decimal(json.text(), digits));
+            out.push_str(other.as_deref().unwrap_or(json.text()));
         }
         _ => out.push_str(json.text()),
     }

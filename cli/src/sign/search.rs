@@ -1,7 +1,8 @@
 //! Tries known mistakes, alone and together, until one gives the sign that was received.
 
 use super::mistakes::Found;
-use super::rules::{Charset, Digest, Escape, JsonForm, Order, Place, Recipe, Space, Whole};
+use super::rules::{Charset, Digest, Escape, JsonForm, Length, Normal, Order, Place, Recipe, Space, Whole};
+use kiosklink::json::Json;
 
 /// Mistakes of one class exclude each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +16,7 @@ enum Class {
     JsonSlash,
     JsonUnicode,
     JsonNumber,
+    JsonHtml,
     Escape,
     Order,
     Join,
@@ -22,6 +24,7 @@ enum Class {
     Secret,
     Text,
     Tail,
+    Length,
     Charset,
     Digest,
 }
@@ -46,6 +49,78 @@ pub struct Clues {
     pub contents: Vec<(Found, String)>,
 }
 
+/// Ways to write the bytes of a digest that only move them: name and the digits, as they are moved.
+fn moved(digits: &str) -> Vec<(&'static str, String)> {
+    let bytes: Vec<&str> = (0..digits.len() / 2).filter_map(|i| digits.get(2 * i..2 * i + 2)).collect();
+    let words =
+        |size: usize| bytes.chunks(size.max(1)).flat_map(|w| w.iter().rev().copied()).collect::<String>();
+    let nibbles = bytes.iter().map(|b| b.chars().rev().collect::<String>()).collect::<String>();
+    vec![
+        ("words of 4 bytes in the other order", words(4)),
+        ("words of 8 bytes in the other order", words(8)),
+        ("from the last byte to the first", words(bytes.len())),
+        ("the halves of each byte swapped", nibbles),
+    ]
+}
+
+/// Ways that change how long it is.
+fn stretched(right: &str) -> Vec<(&'static str, String)> {
+    let bytes: Vec<&str> = (0..right.len() / 2).filter_map(|i| right.get(2 * i..2 * i + 2)).collect();
+    let spaced = |b: &&str| b.strip_prefix('0').map_or_else(|| (*b).to_owned(), |digit| format!(" {digit}"));
+    let signed = |b: &&str| if *b >= "80" { format!("ffffff{b}") } else { (*b).to_owned() };
+    let spaced: String = bytes.iter().map(spaced).collect();
+    let long: String = bytes.iter().map(signed).collect();
+    vec![
+        // A form field loses the blank that it begins with.
+        ("%2x without a zero", spaced.trim().to_owned()),
+        ("%2x without a zero", spaced),
+        ("signed char with %02x, then cut", long.chars().take(right.len()).collect()),
+        ("signed char with %02x, then cut", long.chars().take(right.len() - 1).collect()),
+        ("signed char with %02x", long),
+    ]
+}
+
+/// A sign that is to be explained, with the digests that it may be a wrong writing of.
+pub struct Given<'a> {
+    text: &'a str,
+    moved: Vec<(&'static str, String)>,
+    odd: bool,
+}
+
+impl Given<'_> {
+    /// Looks at it once.
+    pub fn new(text: &str) -> Given<'_> {
+        let low = text.to_ascii_lowercase();
+        let hex = low.len() >= 32 && low.bytes().all(|b| b.is_ascii_hexdigit());
+        // Each of them undoes itself.
+        let moved = if hex { moved(&low) } else { Vec::new() };
+        Given { text, moved, odd: low.contains(' ') || low.contains("ffffff") }
+    }
+
+    /// In which wrong way the bytes of this digest were written, if that gives the sign.
+    pub fn written(&self, right: &str) -> Option<Found> {
+        if right.eq_ignore_ascii_case(self.text) || right.len() < 32 || !right.is_ascii() {
+            return None;
+        }
+        if self.text.len() + 1 == right.len()
+            && right.get(..self.text.len()).is_some_and(|r| r.eq_ignore_ascii_case(self.text))
+        {
+            return Some(Found::new("sign-cut", "its buffer has no room for the NUL"));
+        }
+        if let Some((what, _)) = self.moved.iter().find(|(_, text)| text == right) {
+            return Some(Found::new("digest-bytes", *what));
+        }
+        let all = if self.odd { stretched(right) } else { Vec::new() };
+        let found = all.into_iter().find(|(_, text)| text != right && text.eq_ignore_ascii_case(self.text));
+        found.map(|(what, _)| Found::new("digest-bytes", what))
+    }
+
+    /// Whether this digest is the sign, or a known wrong writing of it.
+    pub fn fits(&self, right: &str) -> bool {
+        same_sign(right, self.text) || self.written(right).is_some()
+    }
+}
+
 /// Whether a sign is the one given, in whatever letters, even if zeros of it were lost on the way.
 pub fn same_sign(right: &str, given: &str) -> bool {
     let unpadded = || -> String {
@@ -66,7 +141,8 @@ pub fn same_sign(right: &str, given: &str) -> bool {
 /// The mistakes that turn the recipe's sign into the one given, and the recipe that makes them; none if it is right as
 /// it is, `None` if nothing known explains it.
 pub fn search(base: &Recipe, given: &str, clues: &Clues) -> Option<(Vec<Found>, Recipe)> {
-    let fits = |recipe: &Recipe| same_sign(&recipe.sign(), given);
+    let wanted = Given::new(given);
+    let fits = |recipe: &Recipe| wanted.fits(&recipe.sign());
     if fits(base) {
         return Some((Vec::new(), base.clone()));
     }
@@ -80,7 +156,7 @@ pub fn search(base: &Recipe, given: &str, clues: &Clues) -> Option<(Vec<Found>, 
             Digest::Sha256 => given.len() == 64,
             Digest::Md5Middle => given.len() == 16,
             Digest::Md5Base64 => given.len() == 24,
-            _ => given.len() <= 32,
+            _ => given.len() <= 32 || given.to_ascii_lowercase().contains("ffffff"),
         }
     });
     let plain = (base.bytes(), base.sign());
@@ -128,7 +204,8 @@ pub fn search(base: &Recipe, given: &str, clues: &Clues) -> Option<(Vec<Found>, 
     for a in useful.iter().filter(|c| c.usual()) {
         for b in many
             .iter()
-            .filter(|b| together(a, b) && b.class != Class::Order && b.found.id != "timestamp-drift")
+            .filter(|b| together(a, b) && b.class != Class::Order)
+            .filter(|b| !matches!(b.found.id, "timestamp-drift" | "secret-letter"))
         {
             let mut recipe = base.clone();
             (b.make)(&mut recipe);
@@ -138,7 +215,23 @@ pub fn search(base: &Recipe, given: &str, clues: &Clues) -> Option<(Vec<Found>, 
             }
         }
     }
-    pair(&|a, b| a.rare() && b.rare())
+    if let Some(found) = pair(&|a, b| a.rare() && b.rare()) {
+        return Some(found);
+    }
+    // Three at a time only of the few.
+    let usual: Vec<&Change> = useful.iter().copied().filter(|c| c.usual()).collect();
+    for (i, a) in usual.iter().enumerate() {
+        for (k, b) in usual[..i].iter().enumerate().filter(|(_, b)| together(a, b)) {
+            for c in usual[..k].iter().filter(|c| together(a, c) && together(b, c)) {
+                let mut recipe = base.clone();
+                [*c, *b, a].iter().for_each(|change| (change.make)(&mut recipe));
+                if fits(&recipe) {
+                    return Some((named(&[c, b, a]), recipe));
+                }
+            }
+        }
+    }
+    None
 }
 
 /// The names, each once. A change that stands for several fields left out is told as several.
@@ -173,6 +266,11 @@ impl Change {
                 | "separator"
                 | "no-equals"
                 | "trailing-blank"
+                | "text-cut"
+                | "text-length"
+                | "secret-cut"
+                | "value-case"
+                | "unicode-form"
         )
     }
 
@@ -258,11 +356,12 @@ fn changes(base: &Recipe, clues: &Clues) -> Vec<Change> {
         on!(Order, "sorted-ignoring-case", "", |r| r.order = Order::IgnoringCase);
         on!(Order, "not-sorted", "from the end", |r| r.order = Order::Backwards);
         on!(Order, "not-sorted", "by value", |r| r.order = Order::ByValue);
-        for between in ["", ",", ";", "|", "\n", " ", "&&", "?", ":"] {
+        on!(Join, "separator", "＆", |r| r.whole.push(Whole::FullWidth));
+        for between in ["", ",", ";", "|", "\n", " ", "&&", "?", ":", "＆"] {
             let name = match between {
                 "" => "nothing",
                 "\n" => "line breaks",
-                " " => "blanks",
+                " " => "spaces",
                 other => other,
             };
             on!(Join, "separator", name, |r| r.between = between);
@@ -408,12 +507,28 @@ fn changes(base: &Recipe, clues: &Clues) -> Vec<Change> {
         });
     }
 
+    for (name, text) in base.fields.clone() {
+        for other in [text.to_uppercase(), text.to_lowercase()] {
+            if other != text && text.len() <= 40 {
+                let name = name.clone();
+                on!(Content, "value-case", &name.clone(), |r| set(r, &name, &other));
+            }
+        }
+    }
+    if let Some(inside) = field(base, "biz_content").and_then(inside) {
+        let flat: Vec<(String, String)> =
+            base.fields.iter().filter(|(n, _)| n != "biz_content").cloned().chain(inside.clone()).collect();
+        on!(Content, "biz-content-flattened", "", |r| r.fields.clone_from(&flat));
+        let both: Vec<(String, String)> = base.fields.iter().cloned().chain(inside).collect();
+        on!(Content, "biz-content-flattened", "beside biz_content", |r| r.fields.clone_from(&both));
+    }
+
     // JSON in values.
     for (name, space) in [
         ("{\"a\": 1, \"b\": 2}", Space::Python),
         ("{\"a\":1,\"b\":2}", Space::Compact),
-        ("one part a line, 2 blanks", Space::Lines(2)),
-        ("one part a line, 4 blanks", Space::Lines(4)),
+        ("one part a line, 2 spaces", Space::Lines(2)),
+        ("one part a line, 4 spaces", Space::Lines(4)),
     ] {
         on!(JsonSpace, "json-spaces", name, |r| r.json = JsonForm { space: Some(space), ..r.json });
     }
@@ -423,6 +538,13 @@ fn changes(base: &Recipe, clues: &Clues) -> Vec<Change> {
         on!(JsonUnicode, "json-unicode", "", |r| r.json.unicode = Some(yes));
         on!(JsonNumber, "json-numbers", "", |r| r.json.numbers = Some(yes));
     }
+    for signs in ["", "&=<>'", "&<>"] {
+        on!(JsonHtml, "json-html-safe", "", |r| r.json.html_safe = Some(signs));
+    }
+    for digits in [0, 1, 2, 3, 6] {
+        on!(JsonNumber, "json-numbers", "other digits behind the point", |r| r.json.decimals = Some(digits));
+    }
+    on!(JsonSpace, "json-python", "str(dict)", |r| r.json.python = true);
 
     // URL-encoding.
     use Escape::*;
@@ -509,15 +631,26 @@ fn changes(base: &Recipe, clues: &Clues) -> Vec<Change> {
         }
     }
     on!(Place, "hmac", "", |r| r.place = Place::Hmac);
-    if pairs {
-        on!(Place, "hmac", "the secret behind the text too", |r| r.place = Place::HmacToo);
-    }
-    for (place, digest, name) in [
-        (Place::Hmac, Digest::Sha1, "SHA-1"),
-        (Place::Hmac, Digest::Sha256, "SHA-256"),
-        (Place::HmacToo, Digest::Sha256, "SHA-256"),
-    ] {
-        on!(Place, "hmac", name, |r| (r.place, r.digest) = (place, digest));
+    let behind = if let Place::After(between) = base.place { between } else { "" };
+    for (digest, name) in [(Digest::Md5, "MD5"), (Digest::Sha1, "SHA-1"), (Digest::Sha256, "SHA-256")] {
+        on!(Place, "hmac", name, |r| (r.place, r.digest) = (Place::Hmac, digest));
+        for (place, how) in [
+            (Place::HmacToo(behind), "the secret behind the text too"),
+            (Place::HmacSwapped, "key and text swapped"),
+        ] {
+            on!(Place, "hmac", &format!("{name}, {how}"), |r| (r.place, r.digest) = (place, digest));
+        }
+        if !pairs {
+            for (place, how) in [
+                (Place::Hmac, "over the content alone"),
+                (Place::HmacSwapped, "the content alone as the key"),
+            ] {
+                on!(Place, "hmac", &format!("{name}, {how}"), |r| {
+                    r.fields.retain(|(n, _)| n == "content");
+                    (r.place, r.digest) = (place, digest);
+                });
+            }
+        }
     }
 
     // What stands at the end, where the secret usually is.
@@ -525,25 +658,25 @@ fn changes(base: &Recipe, clues: &Clues) -> Vec<Change> {
         ("trailing-newline", "\n", ""),
         ("trailing-newline", "\r\n", ""),
         ("trailing-newline", "\r", ""),
-        ("trailing-blank", " ", "a blank"),
+        ("trailing-blank", " ", "a space"),
         ("trailing-blank", "\t", "a tab"),
         ("trailing-blank", "&", "&"),
         ("trailing-blank", "\0", "a NUL"),
         ("trailing-blank", "\u{feff}", "a byte order mark"),
-        ("trailing-blank", "\u{a0}", "a blank that does not break"),
-        ("trailing-blank", "\u{200b}", "a blank of no width"),
+        ("trailing-blank", "\u{a0}", "a non-breaking space"),
+        ("trailing-blank", "\u{200b}", "a zero-width space"),
         ("trailing-blank", "\"", "a quote"),
     ] {
         on!(Tail, id, name, |r| r.whole.push(Whole::Behind(tail)));
     }
-    for (front, name) in [("\u{feff}", "a byte order mark"), (" ", "a blank"), ("\n", "a line break")] {
+    for (front, name) in [("\u{feff}", "a byte order mark"), (" ", "a space"), ("\n", "a line break")] {
         on!(Tail, "leading-text", name, |r| r.whole.push(Whole::Before(front)));
     }
     let secret = base.secret.clone();
     for (name, changed) in [
         ("a line break", format!("{secret}\n")),
-        ("a blank", format!("{secret} ")),
-        ("a blank before it", format!(" {secret}")),
+        ("a space", format!("{secret} ")),
+        ("a space before it", format!(" {secret}")),
         ("a byte order mark before it", format!("\u{feff}{secret}")),
         ("a line break before it", format!("\n{secret}")),
         ("quotes", format!("\"{secret}\"")),
@@ -559,8 +692,8 @@ fn changes(base: &Recipe, clues: &Clues) -> Vec<Change> {
     use md5::Digest as _;
     let sum = super::rules::hex(&md5::Md5::digest(&secret));
     for (name, changed) in [
-        ("condensed with MD5", sum.clone()),
-        ("condensed with MD5", sum.to_uppercase()),
+        ("hashed with MD5", sum.clone()),
+        ("hashed with MD5", sum.to_uppercase()),
         ("turned to capital letters", secret.to_uppercase()),
         ("turned to small letters", secret.to_lowercase()),
         ("encoded with Base64", base64::engine::general_purpose::STANDARD.encode(&secret)),
@@ -568,6 +701,28 @@ fn changes(base: &Recipe, clues: &Clues) -> Vec<Change> {
         ("reversed", secret.chars().rev().collect()),
     ] {
         on!(Secret, "secret-changed", name, |r| r.secret.clone_from(&changed));
+    }
+
+    for most in (4..secret.len()).rev().filter(|n| secret.is_char_boundary(*n)) {
+        let cut = secret[..most].to_owned();
+        on!(Secret, "secret-cut", &format!("{most} bytes"), |r| r.secret.clone_from(&cut));
+    }
+
+    // What a buffer of C cuts, and what its size makes of it.
+    for size in
+        [32, 48, 64, 80, 96, 100, 128, 160, 200, 256, 300, 384, 400, 500, 512, 768, 1000, 1024, 2048, 4096]
+    {
+        for most in [size - 1, size] {
+            let detail = format!("{most} bytes");
+            on!(Length, "text-cut", &detail, |r| r.length = Length::Cut(most));
+            on!(Length, "text-cut", &format!("{detail}, before the secret"), |r| r.length =
+                Length::CutBefore(most));
+        }
+        on!(Length, "text-length", &format!("the buffer of {size} bytes"), |r| r.length =
+            Length::Filled(size));
+    }
+    for (name, form) in [("NFD", Normal::Nfd), ("NFC", Normal::Nfc), ("NFKC", Normal::Nfkc)] {
+        on!(Text, "unicode-form", name, |r| r.whole.push(Whole::Normal(form)));
     }
 
     // Letters into bytes, bytes into a sign.
@@ -614,6 +769,36 @@ fn numerous(base: &Recipe) -> Vec<Change> {
             for off in (-2000..=2000).filter(|o| *o != 0) {
                 at("timestamp-drift", format!("{off:+} ms"), sent + off);
             }
+        }
+    }
+    let secret: Vec<char> = base.secret.chars().collect();
+    let mut typed = |detail: String, other: Vec<char>| {
+        let other: String = other.into_iter().collect();
+        all.push(Change {
+            found: Found::new("secret-letter", detail),
+            class: Class::Secret,
+            make: Box::new(move |r| r.secret.clone_from(&other)),
+        });
+    };
+    for at in 0..secret.len() {
+        let place = format!("the letter in place {}", at + 1);
+        for c in ('0'..='9').chain('a'..='z').chain('A'..='Z').chain("_-+/=.".chars()) {
+            if c != secret[at] {
+                let mut other = secret.clone();
+                other[at] = c;
+                typed(place.clone(), other);
+            }
+        }
+        let mut shorter = secret.clone();
+        shorter.remove(at);
+        typed(format!("{place} is missing"), shorter);
+        let mut twice = secret.clone();
+        twice.insert(at, secret[at]);
+        typed(format!("{place} is there twice"), twice);
+        if at > 0 && secret[at - 1] != secret[at] {
+            let mut swapped = secret.clone();
+            swapped.swap(at - 1, at);
+            typed(format!("{place} and the one before it are swapped"), swapped);
         }
     }
     if !base.names {
@@ -664,6 +849,13 @@ fn permutations(n: usize) -> Vec<Vec<usize>> {
 
 fn field<'a>(recipe: &'a Recipe, name: &str) -> Option<&'a str> {
     recipe.fields.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+}
+
+/// The parameters in a JSON object, as fields.
+fn inside(text: &str) -> Option<Vec<(String, String)>> {
+    let object = Json::parse(text.as_bytes()).ok()?.object().ok()?;
+    let value = |v: &Json<'_>| v.string().map_or_else(|_| v.text().to_owned(), |s| s.into_owned());
+    Some(object.fields().iter().map(|(n, v)| (n.to_string(), value(v))).collect())
 }
 
 fn value(recipe: &Recipe, at: usize) -> String {
@@ -737,6 +929,26 @@ mod tests {
             for change in changes(&base, &clues).iter().chain(&numerous(&base)) {
                 assert!(known(change.found.id).is_some(), "{}", change.found.id);
             }
+        }
+    }
+
+    #[test]
+    fn a_digest_is_known_in_each_wrong_writing() {
+        let right = "0a1b2c3d8e5f60718293a4b5c6d7e8f9";
+        for (text, what) in [
+            ("3d2c1b0a71605f8eb5a49382f9e8d7c6", "words of 4 bytes in the other order"),
+            ("f9e8d7c6b5a49382 71605f8e3d2c1b0a", ""),
+            ("a1b2c3d8e5f60718293a4b5c6d7e8f9", ""),
+            ("a01b2c3d8e5f60718293a4b5c6d7e8f9", ""),
+            ("a0b1c2d3e8f5061728394a5b6c7d8e9f", "the halves of each byte swapped"),
+            ("a1b2c3dffffff8e5f6071ffffff82ffffff93ffffffa4ffffffb5ffffffc6ffffffd7ffffffe8fffffff9", ""),
+            ("0a1b2c3dffffff8e5f6071ffffff82ff", "signed char with %02x, then cut"),
+            ("0a1b2c3d8e5f60718293a4b5c6d7e8f", "its buffer has no room for the NUL"),
+            (" a1b2c3d8e5f60718293a4b5c6d7e8f9", "%2x without a zero"),
+            (right, ""),
+        ] {
+            let found = Given::new(text).written(right);
+            assert_eq!(found.map(|f| f.detail).unwrap_or_default(), what, "{text}");
         }
     }
 
