@@ -345,7 +345,14 @@ fn why_there_was_no_tls_is_said() {
         Purpose::Command,
         Deadline::after(Duration::from_secs(20)),
         &CancelToken::never(),
-        &mut || Ok(Request { method: "GET", url: url.clone(), headers: Vec::new(), body: Vec::new() }),
+        &mut || {
+            Ok(Request {
+                method: "GET",
+                url: std::sync::Arc::new(url.clone()),
+                headers: Vec::new(),
+                body: Vec::new(),
+            })
+        },
     );
     assert!(refused.is_err());
     let line = said();
