@@ -1071,7 +1071,9 @@ pub fn forget_beyond(state: &mut State, limits: Limits, print_of: &dyn Fn(&str) 
     let is_of_visit = |e: &Entry| of_visits.contains(e.act.visit().0);
     // The done ones first, of them those of open visits, of each the newest first.
     let rank = |e: &Entry| {
-        u64::from(e.stage == Stage::Done) << 63 | u64::from(is_of_visit(e)) << 62 | e.claim & ((1 << 62) - 1)
+        u64::from(e.stage == Stage::Done) << 63
+            | u64::from(is_of_visit(e)) << 62
+            | (e.claim & ((1 << 62) - 1))
     };
     let settled = state.entries.values().filter(|e| e.stage.settled());
     let (mut ranks, mut claims): (Vec<u64>, Vec<u64>) = settled.map(|e| (rank(e), e.claim)).unzip();

@@ -78,7 +78,7 @@ impl Books {
         if let Some(id) = self.texts.get(&text) {
             return *id;
         }
-        let (_, record) = Record::from_text(&text).unwrap_or_else(|_| panic!("a record is read back"));
+        let (_, record) = Record::from_text(&text).expect("a record is read back");
         let id = self.records.len() as u32;
         self.records.push(record);
         self.texts.insert(text, id);
