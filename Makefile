@@ -41,7 +41,7 @@ help:
 	@echo "make tsan      threads, jobs, views, cancels and frees at random, everything under ThreadSanitizer  (SECONDS=60 SEED=1)"
 	@echo "make oldest    builds everything and tests with Rust 1.85 from Debian 13, which is put into the target folder"
 	@echo "make mutants   the code spoiled in some hundred places, one at a time: a test must notice each  (MUTANTS=\"NAME...\")"
-	@echo "make soak      20,000 commands on unkind platforms while processes are killed  (SEED=... COMMANDS=...)"
+	@echo "make soak      20,000 commands on faulty platforms while processes are killed  (SEED=... COMMANDS=...)"
 	@echo "make model     the rules for commands in every interleaving of a small world; make model-mutants: without each rule"
 	@echo "make soak-without  each fence and rule of proof switched off: soak and crash tester must find it  (FENCES=...)"
 	@echo "make crowd     10,000 kiosks at one simulator: its memory, descriptors and threads  (KIOSKS=... RATE=... SECONDS=...)"

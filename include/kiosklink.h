@@ -2,7 +2,7 @@
  * lockers and vending cabinets.
  *
  * The rules, in short (docs/conventions.md has them whole):
- *  1. What acts at a platform, or tells what became of an act, returns kl_outcome: KL_DONE, KL_NOT_DONE or KL_UNKNOWN.
+ *  1. What acts at a platform, or reports what became of an act, returns kl_outcome: KL_DONE, KL_NOT_DONE or KL_UNKNOWN.
  *     What reads, prepares, waits or settles returns kl_status: 0 is KL_OK. Both write err, which is yours and may be NULL.
  *  2. NULL, bad UTF-8, a freed or foreign handle: an error, never a crash. Every _free(NULL) does nothing.
  *  3. Out-pointers are NULL from the beginning of a call, and hold a handle only if it worked.
@@ -74,7 +74,7 @@ typedef int32_t kl_status;
 #define KL_OK 0
 /** A pointer that must not be NULL is NULL. */
 #define KL_E_NULL 1
-/** An argument is out of its range or has the wrong form; the message names it. */
+/** An argument is out of its range or has the wrong format; the message names it. */
 #define KL_E_ARGUMENT 2
 /** A text is not valid UTF-8. */
 #define KL_E_UTF8 3
@@ -103,11 +103,11 @@ typedef int32_t kl_status;
 #define KL_E_PLATFORM_NAME 100
 /** No such key; the message suggests the nearest. */
 #define KL_E_CONFIG_KEY 101
-/** The value of a key is not of its form. */
+/** The value of a key does not have its format. */
 #define KL_E_CONFIG_VALUE 102
 /** A key that this platform or this call needs is not set. Commands need state_dir. */
 #define KL_E_CONFIG_MISSING 103
-/** The JSON file of accounts cannot be read, is not of its form, or has no such account. */
+/** The JSON file of accounts cannot be read, does not have its format, or has no such account. */
 #define KL_E_CONFIG_FILE 104
 /** The CA roots cannot be read, do not parse, or are none. */
 #define KL_E_ROOTS 105
@@ -154,7 +154,7 @@ typedef int32_t kl_status;
 #define KL_E_CLOCK 307
 /** An HTTP status that is no answer of the platform: a redirect, a captive portal, a server error. */
 #define KL_E_HTTP 400
-/** The answer is not of the platform's form; the message says where. */
+/** The answer is not in the platform's format; the message says where. */
 #define KL_E_PROTOCOL 401
 /** The answer is larger than max_reply_bytes, or its head is larger than 16 KiB. */
 #define KL_E_TOO_LARGE 402
@@ -281,7 +281,7 @@ typedef int32_t kl_status;
 #define KL_E_KEPT 630
 /** The callback's signature is wrong or missing. */
 #define KL_E_EVENT_SIGNATURE 700
-/** The callback is not of the platform's form; the message says where. */
+/** The callback is not in the platform's format; the message says where. */
 #define KL_E_EVENT 701
 /**
  * The callback's timestamp is too old or too far ahead: Yopoint a day, its payment pages 60 s; Youzan eight days.
@@ -343,7 +343,7 @@ typedef struct kl_error {
   uint32_t retry_after_ms;
   /** The platform's own name or code of the refusal, whole (ERR_SIGN, 10025); empty if it gave none. */
   char platform_name[96];
-  /** The platform's own words. */
+  /** The platform's own message. */
   char platform_message[128];
   /** One sentence for a log or a technician. */
   char message[256];
@@ -556,12 +556,15 @@ KL_MUST_USE kl_status kl_config_load(const char *json_path, const char *account,
 
 /**
  * Sets one value; the same key again replaces it. Keys are the macros KL_KEY_*. A key that the platform does not
- * know is KL_E_CONFIG_KEY and the message names the nearest one; a value of the wrong form is KL_E_CONFIG_VALUE.
+ * know is KL_E_CONFIG_KEY and the message names the nearest one; a value of the wrong format is KL_E_CONFIG_VALUE.
  * The value is copied.
  *
  * Codes: KL_E_CONFIG_KEY, KL_E_CONFIG_VALUE.
  */
-KL_MUST_USE kl_status kl_config_set(kl_config *config, const char *key, const char *value, kl_error *err);
+KL_MUST_USE kl_status kl_config_set(kl_config *config,
+                                    const char *key,
+                                    const char *value,
+                                    kl_error *err);
 
 /** Frees settings; clients made from them keep their own copy. NULL does nothing. */
 void kl_config_free(kl_config *config);
@@ -969,7 +972,7 @@ typedef struct kl_door_request {
    */
   const char *visit_id;
   /**
-   * Your own words, at most KL_CONTEXT_MAX bytes: kept with the command and given back by it, after a restart too.
+   * Your own text, at most KL_CONTEXT_MAX bytes: kept with the command and given back by it, after a restart too.
    */
   const char *context;
 } kl_door_request;
@@ -1066,7 +1069,7 @@ typedef struct kl_command_info {
   const char *request_id;
   /** The customer's visit that it belongs to; empty for none. */
   const char *visit_id;
-  /** Your own words, as they were given with it. */
+  /** Your own text, as they were given with it. */
   const char *context;
   /**
    * The number by which the platform's record shows that it is ours; empty where the platform keeps none.
@@ -1090,7 +1093,7 @@ typedef struct kl_command_info {
   const char *cabinet_id;
   /** The door, or the lane. */
   const char *door;
-  /** Why the machine did not do it, in the platform's words. */
+  /** Why the machine did not do it, in the platform's message. */
   const char *physical_error;
   /** status as a sentence, or the note of whoever settled it. */
   const char *message;
@@ -1283,7 +1286,7 @@ typedef struct kl_order {
   const char *user_id;
   /** The payment channel's id of the customer. */
   const char *open_id;
-  /** Why a delivery failed, in the platform's words. */
+  /** Why a delivery failed, in the platform's message. */
   const char *delivery_error;
   /** Why a refund was asked for, as the platform names it. */
   const char *refund_reason;
@@ -1404,7 +1407,7 @@ typedef struct kl_payment_report_request {
   const char *request_id;
   /** The customer's visit that it belongs to, at most KL_VISIT_ID_MAX bytes; may be NULL. */
   const char *visit_id;
-  /** Your own words, kept with it and given back, at most KL_CONTEXT_MAX bytes; may be NULL. */
+  /** Your own text, kept with it and given back, at most KL_CONTEXT_MAX bytes; may be NULL. */
   const char *context;
   /**
    * If no byte of it can leave now (no network, no connection, no TLS), the library keeps it in the journal and sends it by
@@ -1448,7 +1451,7 @@ typedef struct kl_claim_request {
   const char *cabinet_id;
   /** Why, as the platform names it (Yopoint: REFUNDS_REASON_PRODUCT_NOT_MATCH, …); may be NULL. */
   const char *reason;
-  /** The customer's words; may be NULL. */
+  /** The customer's message; may be NULL. */
   const char *remarks;
   /** The customer's phone number; may be NULL. */
   const char *phone;
@@ -1461,7 +1464,7 @@ typedef struct kl_claim_request {
   const char *request_id;
   /** The customer's visit that it belongs to, at most KL_VISIT_ID_MAX bytes; may be NULL. */
   const char *visit_id;
-  /** Your own words, kept with it and given back, at most KL_CONTEXT_MAX bytes; may be NULL. */
+  /** Your own text, kept with it and given back, at most KL_CONTEXT_MAX bytes; may be NULL. */
   const char *context;
 } kl_claim_request;
 #define KL_CLAIM_REQUEST_INIT {sizeof(kl_claim_request), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
@@ -1528,7 +1531,7 @@ typedef struct kl_order_create_request {
   const char *request_id;
   /** The customer's visit that it belongs to, at most KL_VISIT_ID_MAX bytes; may be NULL. */
   const char *visit_id;
-  /** Your own words, kept with it and given back, at most KL_CONTEXT_MAX bytes; may be NULL. */
+  /** Your own text, kept with it and given back, at most KL_CONTEXT_MAX bytes; may be NULL. */
   const char *context;
 } kl_order_create_request;
 #define KL_ORDER_CREATE_REQUEST_INIT {sizeof(kl_order_create_request), 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL}
@@ -1608,7 +1611,7 @@ typedef struct kl_redeem_request {
    */
   const char *visit_id;
   /**
-   * Your own words, at most KL_CONTEXT_MAX bytes: kept with the command and given back by it, after a restart too.
+   * Your own text, at most KL_CONTEXT_MAX bytes: kept with the command and given back by it, after a restart too.
    */
   const char *context;
 } kl_redeem_request;
@@ -1834,7 +1837,7 @@ KL_MUST_USE kl_status kl_command_wait(kl_client *client,
                                       kl_error *err);
 
 /**
- * What is recorded of a command, whatever became of it: read outcome, physical and status of the result. Sends
+ * What is recorded of a command, whatever its outcome: read outcome, physical and status of the result. Sends
  * nothing. KL_E_NOT_FOUND if there is none of this name. End the result with kl_command_free.
  *
  * Codes: KL_E_NOT_FOUND, *journal*.
@@ -2285,7 +2288,7 @@ typedef int32_t kl_event_kind;
 /** What a callback was signed with: KL_SIGNED_WITH_*. */
 typedef int32_t kl_signed_with;
 /**
- * Signed with nothing (Dingshang): anybody who knows your address could have sent it. Treat it as a hint: put a token
+ * Signed with nothing (Dingshang): any sender who knows your address could have sent it. Treat it as a hint: put a token
  * that cannot be guessed into notify_url, check it in your HTTP server, and confirm with kl_order_get.
  */
 #define KL_SIGNED_WITH_NOTHING 0
@@ -2334,7 +2337,7 @@ typedef struct kl_event_info {
   const char *trade_no;
   /** The cabinet or machine. */
   const char *cabinet_id;
-  /** The platform's words about it. */
+  /** The platform's message about it. */
   const char *message;
   /** Where the payment must be reported. */
   const char *report_url;
@@ -2378,7 +2381,7 @@ typedef struct kl_event kl_event;
  * kl_http_feed.
  *
  * - KL_E_EVENT_SIGNATURE: the sign fits no secret, so answer HTTP 403 and do nothing.
- * - KL_E_EVENT: not of the platform's form.
+ * - KL_E_EVENT: not in the platform's format.
  *
  * Yopoint: doc-3787821. Dingshang signs nothing (KL_SIGNED_WITH_NOTHING): JSON or form, one kind, KL_EVENT_KIND_DELIVERY;
  * success and failure of the same item may both arrive, and neither is a duplicate of the other.
@@ -2523,8 +2526,8 @@ KL_MUST_USE kl_status kl_http_add(kl_http *http,
  * step is there with these errors too. They say why a request was refused; the answer is in step, and the connection
  * goes on unless it says otherwise:
  *
- * - KL_E_EVENT_SIGNATURE, KL_E_EVENT_TIME: it does not verify (403, in the vendor's words).
- * - KL_E_EVENT: not of the platform's form (400, in the vendor's words), or a wrong request. http_status of the error is
+ * - KL_E_EVENT_SIGNATURE, KL_E_EVENT_TIME: it does not verify (403, with the vendor's message).
+ * - KL_E_EVENT: not in the platform's format (400, with the vendor's message), or a wrong request. http_status of the error is
  *   what it was answered with, 0 if it was cut off.
  * - KL_E_BUSY: the same callback waits for its reply on another connection of this client (503, so that the platform comes
  *   again, and finds out then).

@@ -111,7 +111,7 @@ class KIOSKLINK_PUBLIC_TYPE Error : public std::exception {
   std::int32_t platform_code() const noexcept { return raw_.platform_code; }
   /// The system's errno, 0 if the system was not the reason.
   std::int32_t os_errno() const noexcept { return raw_.os_errno; }
-  /// How long to wait before the next try, in milliseconds; 0 if nobody says.
+  /// How long to wait before the next try, in milliseconds; 0 if it is not known.
   std::uint32_t retry_after_ms() const noexcept { return raw_.retry_after_ms; }
   /// The platform's own name or code of the refusal, whole, empty if it gave none. Lives as long as this object.
   const char *platform_name() const noexcept { return raw_.platform_name; }
@@ -1017,7 +1017,7 @@ class Client : public detail::Handle<kl_client, kl_client_free> {
     return Response(out);
   }
 
-  /// What is recorded of a command, whatever became of it: kl_command_get. Sends nothing.
+  /// What is recorded of a command, whatever its outcome: kl_command_get. Sends nothing.
   Command command_get(const char *request_id, Error &err) const noexcept {
     kl_command *out = nullptr;
     detail::seen(kl_command_get(get(), request_id, &out, err.raw()));

@@ -33,7 +33,7 @@ KL_TEXT_FUNCTION const char *kl_status_text(kl_status value, const char *lang) {
                 : "A pointer that must not be NULL is NULL.";
     case KL_E_ARGUMENT:
       return zh ? "参数超出范围或格式不对；错误消息指出是哪个。"
-                : "An argument is out of its range or has the wrong form; the message names it.";
+                : "An argument is out of its range or has the wrong format; the message names it.";
     case KL_E_UTF8:
       return zh ? "文本不是有效的 UTF-8。"
                 : "A text is not valid UTF-8.";
@@ -66,13 +66,13 @@ KL_TEXT_FUNCTION const char *kl_status_text(kl_status value, const char *lang) {
                 : "No such key; the message suggests the nearest.";
     case KL_E_CONFIG_VALUE:
       return zh ? "设置项的值格式不对。"
-                : "The value of a key is not of its form.";
+                : "The value of a key does not have its format.";
     case KL_E_CONFIG_MISSING:
       return zh ? "缺少这个平台或这次调用需要的设置项。执行命令需要 state_dir。"
                 : "A key that this platform or this call needs is not set. Commands need state_dir.";
     case KL_E_CONFIG_FILE:
       return zh ? "账号 JSON 文件读不了、格式不对，或没有这个账号。"
-                : "The JSON file of accounts cannot be read, is not of its form, or has no such account.";
+                : "The JSON file of accounts cannot be read, does not have its format, or has no such account.";
     case KL_E_ROOTS:
       return zh ? "CA 根证书读不了、解析不了，或一个也没有。"
                 : "The CA roots cannot be read, do not parse, or are none.";
@@ -138,7 +138,7 @@ KL_TEXT_FUNCTION const char *kl_status_text(kl_status value, const char *lang) {
                 : "An HTTP status that is no answer of the platform: a redirect, a captive portal, a server error.";
     case KL_E_PROTOCOL:
       return zh ? "应答不是平台的格式；错误消息指出在哪里。"
-                : "The answer is not of the platform's form; the message says where.";
+                : "The answer is not in the platform's format; the message says where.";
     case KL_E_TOO_LARGE:
       return zh ? "应答大于 max_reply_bytes，或应答头大于 16 KiB。"
                 : "The answer is larger than max_reply_bytes, or its head is larger than 16 KiB.";
@@ -264,7 +264,7 @@ KL_TEXT_FUNCTION const char *kl_status_text(kl_status value, const char *lang) {
                 : "The callback's signature is wrong or missing.";
     case KL_E_EVENT:
       return zh ? "回调不是平台的格式；错误消息指出在哪里。"
-                : "The callback is not of the platform's form; the message says where.";
+                : "The callback is not in the platform's format; the message says where.";
     case KL_E_EVENT_TIME:
       return zh ? "回调的时间戳太旧或太超前：友朋一天，其付款页 60 秒；有赞八天。"
                 : "The callback's timestamp is too old or too far ahead: Yopoint a day, its payment pages 60 s; Youzan eight days.";

@@ -35,7 +35,7 @@ const COMMON: &[Key] = &[
     secret(key("proxy", Form::Proxy, "", "An HTTP proxy that knows CONNECT, `http://[user:password@]host:port`.")),
     key("command_ttl_ms", Form::Millis(1, 3_600_000), "15000", "A command that could not be sent within this time is not sent any more."),
     key("state_dir", Form::Dir, "", "A folder that exists and is writable, kept across power cuts: the journal of commands is there, by which a door never opens twice for one request_id, and the token (Youzan). Processes may share it. Commands are refused without it; `none` says that a client is to remember its commands for its own life only."),
-    key("state_dir_shared", Form::YesNo, "no", "`yes` takes a `state_dir` to which others than its owner may write, as on vfat. Whoever can write there can make a door open again."),
+    key("state_dir_shared", Form::YesNo, "no", "`yes` takes a `state_dir` to which others than its owner may write, as on vfat. A user who can write there can make a door open again."),
     key("refusals_file", Form::Path, "", "JSON file with the operator's own table of refusals: which of the platform's names prove that nothing was done, each with its source and who signed it off (`docs/proof.md`)."),
     key("code_tries_per_minute", Form::Count(0, 6000), "30", "How many pickup codes may be tried at one cabinet in a minute before the next is refused (`KL_E_CODE_TRIES`), before anything is sent or written. A good code gives all tries back. 0: no bound."),
     key("task_threads", Form::Count(2, 16), "3", "How many jobs (`kl_task_start`) of this client may run at a time. One of the threads takes only jobs that act."),

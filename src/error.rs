@@ -63,7 +63,7 @@ pub struct Details {
     /// The platform's own name or code of the refusal, whole (`ERR_SIGN`, `10025`); empty if it gave none. Only by it, never by
     /// words, is a refusal looked up.
     pub platform_name: String,
-    /// The platform's own words.
+    /// The platform's own message.
     pub platform_message: String,
     /// One sentence for a log or a technician.
     pub message: String,

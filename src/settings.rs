@@ -50,7 +50,7 @@ impl Kind {
 /// What a value must look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// Any text without blanks at its ends.
+    /// Any text without spaces at its ends.
     Text,
     /// Whole milliseconds within bounds.
     Millis(u32, u32),

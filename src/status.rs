@@ -22,7 +22,7 @@ pub const KL_OK: kl_status = 0;
 
 /// A pointer that must not be NULL is NULL.
 pub const KL_E_NULL: kl_status = 1;
-/// An argument is out of its range or has the wrong form; the message names it.
+/// An argument is out of its range or has the wrong format; the message names it.
 pub const KL_E_ARGUMENT: kl_status = 2;
 /// A text is not valid UTF-8.
 pub const KL_E_UTF8: kl_status = 3;
@@ -48,11 +48,11 @@ pub const KL_E_RESOURCE: kl_status = 10;
 pub const KL_E_PLATFORM_NAME: kl_status = 100;
 /// No such key; the message suggests the nearest.
 pub const KL_E_CONFIG_KEY: kl_status = 101;
-/// The value of a key is not of its form.
+/// The value of a key does not have its format.
 pub const KL_E_CONFIG_VALUE: kl_status = 102;
 /// A key that this platform or this call needs is not set. Commands need `state_dir`.
 pub const KL_E_CONFIG_MISSING: kl_status = 103;
-/// The JSON file of accounts cannot be read, is not of its form, or has no such account.
+/// The JSON file of accounts cannot be read, does not have its format, or has no such account.
 pub const KL_E_CONFIG_FILE: kl_status = 104;
 /// The CA roots cannot be read, do not parse, or are none.
 pub const KL_E_ROOTS: kl_status = 105;
@@ -100,7 +100,7 @@ pub const KL_E_CLOCK: kl_status = 307;
 
 /// An HTTP status that is no answer of the platform: a redirect, a captive portal, a server error.
 pub const KL_E_HTTP: kl_status = 400;
-/// The answer is not of the platform's form; the message says where.
+/// The answer is not in the platform's format; the message says where.
 pub const KL_E_PROTOCOL: kl_status = 401;
 /// The answer is larger than `max_reply_bytes`, or its head is larger than 16 KiB.
 pub const KL_E_TOO_LARGE: kl_status = 402;
@@ -200,7 +200,7 @@ pub const KL_E_KEPT: kl_status = 630;
 
 /// The callback's signature is wrong or missing.
 pub const KL_E_EVENT_SIGNATURE: kl_status = 700;
-/// The callback is not of the platform's form; the message says where.
+/// The callback is not in the platform's format; the message says where.
 pub const KL_E_EVENT: kl_status = 701;
 /// The callback's timestamp is too old or too far ahead: Yopoint a day, its payment pages 60 s; Youzan eight days.
 pub const KL_E_EVENT_TIME: kl_status = 702;

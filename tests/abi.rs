@@ -491,7 +491,7 @@ fn structs_may_grow_unless_they_stand_in_arrays() {
 }
 
 #[test]
-fn what_was_padding_is_nobodys_field() {
+fn padding_belongs_to_no_field() {
     // On 64 bits four bytes follow `kind`: an older caller's struct_size includes them, whatever is in them.
     let into_padding = |name: &'static str| {
         after(move |new| {

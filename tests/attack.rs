@@ -258,7 +258,7 @@ fn a_visit_without_its_goods_is_listed() {
 
 #[test]
 // FAULTS F16: guesses are refused before the journal and the platform.
-fn somebody_who_guesses_codes_is_slowed_down() {
+fn guessing_codes_is_slowed_down() {
     let (sim, folder) = (simulator(), scratch("attack-guess"));
     let client =
         client_of(&sim, "youzan", &[("state_dir", folder.to_str().unwrap()), ("code_tries_per_minute", "5")]);

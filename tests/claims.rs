@@ -371,7 +371,7 @@ fn child_that_holds_a_lock() {
 
 // FAULTS F3: a cancel blocked for as long as another process held the journal's lock, and did not end the call.
 #[test]
-fn a_cancel_waits_for_nobody_and_ends_a_call_that_waits_for_the_lock() {
+fn a_cancel_does_not_wait_and_ends_a_call_that_waits_for_the_lock() {
     let (sim, folder) = (simulator(), scratch("claims-cancel"));
     let client = client_with(&sim, &[("state_dir", folder.to_str().unwrap())]);
     open_one(&client);

@@ -464,7 +464,7 @@ fn a_redemption_whose_answer_was_lost_is_ours_when_asked_again() {
 }
 
 #[test]
-fn a_code_that_somebody_else_used_is_not_done() {
+fn a_code_used_by_another_program_is_not_done() {
     let service = Service::start();
     let client = service.client();
     let code = client.code_create(&create(1)).unwrap().remove(0).code;

@@ -80,7 +80,7 @@ fn an_unknown_opening_that_happened_is_found_by_its_number() {
 }
 
 #[test]
-fn an_opening_that_cannot_be_found_stays_unknown_until_somebody_settles_it() {
+fn an_opening_that_cannot_be_found_stays_unknown_until_it_is_settled() {
     let (sim, folder) = (simulator(), scratch("journal-unknown"));
     lose(&sim, &kept(&sim, &folder), "visit-1", false);
     let client = kept(&sim, &folder);

@@ -76,7 +76,11 @@ fn places(text: &str, term: &str) -> Vec<(usize, usize)> {
 
 /// The terms that an English text holds and its Chinese one does not.
 fn missing<'a>(english: &str, chinese: &str, glossary: &'a [Vec<String>]) -> Vec<&'a str> {
-    let english = english.to_lowercase();
+    // A flag is no term, nor is the order of bytes.
+    let english =
+        english.to_lowercase().replace("nothing was done", "not done").replace("byte order mark", "");
+    let english: String =
+        english.split(' ').filter(|word| !word.starts_with("--")).collect::<Vec<_>>().join(" ");
     let all: Vec<(&Vec<String>, (usize, usize))> = glossary
         .iter()
         .flat_map(|row| places(&english, &row[0]).into_iter().map(move |at| (row, at)))

@@ -16,7 +16,7 @@ static CAME: AtomicBool = AtomicBool::new(false);
 static WAKE: AtomicI32 = AtomicI32::new(-1);
 
 /// From here on the first of the two ends nothing: [`came`] tells of it, and `wake` gets a byte. What is ignored, as SIGINT is in
-/// the background of a script, stays so.
+/// the background of a script, remains ignored.
 pub fn watch(wake: UnixStream) -> io::Result<()> {
     WAKE.store(wake.into_raw_fd(), Ordering::SeqCst);
     for signal in [libc::SIGINT, libc::SIGTERM] {

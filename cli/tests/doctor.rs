@@ -387,7 +387,7 @@ fn what_is_wrong_with_an_account() {
 }
 
 #[test]
-fn a_time_that_nobody_tells() {
+fn a_platform_that_reports_no_time() {
     let (sim, file) = simulator("doctor-no-date");
     sim.control("POST", "/_sim/faults", json!({"fault": "no_date", "count": null}));
     look(&file, "platform", "good", "takes the credentials");

@@ -230,7 +230,7 @@ fn bounded_in_every_direction() {
 
 // FAULTS F12: 16 idle connections silenced it.
 #[test]
-fn idle_connections_silence_nobody() {
+fn idle_connections_keep_no_callback_out() {
     let file = account("listen-idle");
     let listener = Listener::start(&file, "yopoint", &["--client-timeout-ms", "60000"]);
     // Some say nothing at all, some stop in the middle of a head, some in a body.
@@ -253,7 +253,7 @@ fn idle_connections_silence_nobody() {
 
 /// A thousand that say nothing, all held open: the thousand-and-first callback is answered, and the program is there for the next.
 #[test]
-fn a_thousand_idle_peers_silence_nobody() {
+fn a_thousand_idle_peers_keep_no_callback_out() {
     let (soft, hard) = {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
         (limit.current.unwrap_or(u64::MAX), limit.maximum)
@@ -431,7 +431,7 @@ fn callbacks_are_read_as_they_are_sent() {
 
 // FAULTS D: Expect: 100-continue.
 #[test]
-fn whoever_waits_to_go_on_is_told_so() {
+fn a_caller_that_expects_100_continue_gets_it() {
     let file = account("listen-expect");
     let listener = Listener::start(&file, "yopoint", &["--client-timeout-ms", "60000", "--max-body", "1000"]);
     let body = callback("VI1");

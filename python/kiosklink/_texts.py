@@ -17,7 +17,7 @@ TEXTS: Dict[str, Tuple[str, str, str, str]] = {
         "程序有错；错误消息指出是哪个参数。",
     ),
     "KL_E_ARGUMENT": (
-        "An argument is out of its range or has the wrong form; the message names it.",
+        "An argument is out of its range or has the wrong format; the message names it.",
         "A bug in the program, or text from outside that was not checked.",
         "参数超出范围或格式不对；错误消息指出是哪个。",
         "程序有错，或者没有检查外来的文本。",
@@ -83,7 +83,7 @@ TEXTS: Dict[str, Tuple[str, str, str, str]] = {
         "改正账号文件。",
     ),
     "KL_E_CONFIG_VALUE": (
-        "The value of a key is not of its form.",
+        "The value of a key does not have its format.",
         "Corrects the value; a space at its end is the usual fault of a pasted secret.",
         "设置项的值格式不对。",
         "改正这个值；粘贴密钥时末尾常带空格。",
@@ -95,7 +95,7 @@ TEXTS: Dict[str, Tuple[str, str, str, str]] = {
         "补上这一项；错误消息指出是哪个。",
     ),
     "KL_E_CONFIG_FILE": (
-        "The JSON file of accounts cannot be read, is not of its form, or has no such account.",
+        "The JSON file of accounts cannot be read, does not have its format, or has no such account.",
         "Corrects the file; os_errno says why it cannot be read.",
         "账号 JSON 文件读不了、格式不对，或没有这个账号。",
         "改正文件；读不了的原因见 os_errno。",
@@ -227,7 +227,7 @@ TEXTS: Dict[str, Tuple[str, str, str, str]] = {
         "稍后再试；一直如此就检查 base_url。",
     ),
     "KL_E_PROTOCOL": (
-        "The answer is not of the platform's form; the message says where.",
+        "The answer is not in the platform's format; the message says where.",
         "Keeps the message: the vendor changed something, or something between rewrites answers.",
         "应答不是平台的格式；错误消息指出在哪里。",
         "保留错误消息：厂商改了接口，或中间有设备改写了应答。",
@@ -479,7 +479,7 @@ TEXTS: Dict[str, Tuple[str, str, str, str]] = {
         "应答 HTTP 403，什么也不做。",
     ),
     "KL_E_EVENT": (
-        "The callback is not of the platform's form; the message says where.",
+        "The callback is not in the platform's format; the message says where.",
         "Answers HTTP 400 and keeps the message.",
         "回调不是平台的格式；错误消息指出在哪里。",
         "应答 HTTP 400，保留错误消息。",

@@ -616,7 +616,7 @@ class Client(_Owner):
     # ---- What became of commands; none of these does anything again ----
 
     def command_get(self, request_id: str) -> Command:
-        """What is recorded of a command, whatever became of it. Sends nothing. Raises :class:`NotFound`."""
+        """What is recorded of a command, whatever its outcome. Sends nothing. Raises :class:`NotFound`."""
         made = self._lib.make("kl_command_get", self._handle, text(request_id, "request_id"))
         return self._view(made, "kl_command", models.command)
 

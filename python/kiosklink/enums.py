@@ -209,8 +209,8 @@ class SignedWith(_Open):
     """What a callback was signed with."""
 
     NOTHING = 0
-    """Signed with nothing (Dingshang): anybody who knows your address could have sent it. Treat it as a hint: put a
-    token that cannot be guessed into notify_url, check it in your HTTP server, and confirm with kl_order_get."""
+    """Signed with nothing (Dingshang): any sender who knows your address could have sent it. Treat it as a hint: put
+    a token that cannot be guessed into notify_url, check it in your HTTP server, and confirm with kl_order_get."""
 
     APP_SECRET = 1
     """Signed with the account's secret."""
@@ -479,7 +479,7 @@ class Status(_Open):
     """A pointer that must not be NULL is NULL."""
 
     ARGUMENT = 2
-    """An argument is out of its range or has the wrong form; the message names it."""
+    """An argument is out of its range or has the wrong format; the message names it."""
 
     UTF8 = 3
     """A text is not valid UTF-8."""
@@ -515,13 +515,13 @@ class Status(_Open):
     """No such key; the message suggests the nearest."""
 
     CONFIG_VALUE = 102
-    """The value of a key is not of its form."""
+    """The value of a key does not have its format."""
 
     CONFIG_MISSING = 103
     """A key that this platform or this call needs is not set. Commands need state_dir."""
 
     CONFIG_FILE = 104
-    """The JSON file of accounts cannot be read, is not of its form, or has no such account."""
+    """The JSON file of accounts cannot be read, does not have its format, or has no such account."""
 
     ROOTS = 105
     """The CA roots cannot be read, do not parse, or are none."""
@@ -588,7 +588,7 @@ class Status(_Open):
     """An HTTP status that is no answer of the platform: a redirect, a captive portal, a server error."""
 
     PROTOCOL = 401
-    """The answer is not of the platform's form; the message says where."""
+    """The answer is not in the platform's format; the message says where."""
 
     TOO_LARGE = 402
     """The answer is larger than max_reply_bytes, or its head is larger than 16 KiB."""
@@ -728,7 +728,7 @@ class Status(_Open):
     """The callback's signature is wrong or missing."""
 
     EVENT = 701
-    """The callback is not of the platform's form; the message says where."""
+    """The callback is not in the platform's format; the message says where."""
 
     EVENT_TIME = 702
     """The callback's timestamp is too old or too far ahead: Yopoint a day, its payment pages 60 s; Youzan eight

@@ -104,13 +104,13 @@ class Error(Exception):
     """The platform's own name or code of the refusal, whole (``ERR_SIGN``, ``10025``); empty if it gave none."""
 
     platform_message: str
-    """The platform's own words."""
+    """The platform's own message."""
 
     os_errno: int
     """The system's errno, 0 if the system was not the reason."""
 
     retry_after_ms: int
-    """How long to wait before the next try, in milliseconds; 0 if nobody says."""
+    """How long to wait before the next try, in milliseconds; 0 if it is not known."""
 
     def __init__(
         self,

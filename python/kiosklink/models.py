@@ -192,7 +192,7 @@ class Order(_Record):
     open_id: str
     """The payment channel's id of the customer."""
     delivery_error: str
-    """Why a delivery failed, in the platform's words."""
+    """Why a delivery failed, in the platform's message."""
     refund_reason: str
     json: str = field(repr=False)
     lines: Tuple[OrderLine, ...]
@@ -257,7 +257,7 @@ class Command(_Record):
     visit_id: str
     """The customer's visit that it belongs to; empty for none."""
     context: str
-    """Your own words, as they were given with it."""
+    """Your own text, as they were given with it."""
     mark: str = field(repr=False)
     """The number by which the platform's record shows that it is ours; empty where the platform keeps none."""
     order_no: str
@@ -273,16 +273,16 @@ class Command(_Record):
     door: str
     """The door, or the lane."""
     physical_error: str
-    """Why the machine did not do it, in the platform's words."""
+    """Why the machine did not do it, in the platform's message."""
     message: str
-    """``status`` as a sentence, or the note of whoever settled it."""
+    """``status`` as a sentence, or the note of the person or sensor that settled it."""
     kind: CommandKind
     outcome: Outcome
     """What became of it."""
     physical: PhysicalState
-    """What the machine did, another question."""
+    """What the machine did. This is separate from the outcome of the command."""
     settled_by: SettledBy
-    """Who told what became of it."""
+    """The source of the outcome."""
     status: Status
     """Why it is not done: ``Status.IN_FLIGHT`` while it is under way, ``Status.KEPT`` while it waits to be sent, else how its call
     ended; OK for done."""
@@ -381,7 +381,7 @@ class EventInfo(_Record):
     trade_no: str
     cabinet_id: str
     message: str
-    """The platform's words about it."""
+    """The platform's message about it."""
     report_url: str = field(repr=False)
     """Where the payment must be reported."""
     voucher_id: str

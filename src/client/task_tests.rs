@@ -266,7 +266,7 @@ fn what_is_not_begun_in_its_time_is_not_begun() {
 }
 
 #[test]
-fn a_freed_job_is_given_by_nobody_and_released_once() {
+fn a_freed_job_is_not_returned_and_is_released_once() {
     let client = client();
     let pool = client.tasks(&HOOKS).unwrap();
     // While it runs.

@@ -100,7 +100,7 @@ pub enum CommandKind {
     Write = 3,
 }
 
-/// What the machine did: another question than what became of the command.
+/// What the machine did. This is separate from the outcome of the command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Physical {
@@ -157,7 +157,7 @@ pub struct Command {
     pub outcome: Outcome,
     /// What the machine did.
     pub physical: Physical,
-    /// Why it did not, in the platform's words.
+    /// Why it did not, in the platform's message.
     pub physical_error: String,
     /// Who says so.
     pub settled_by: SettledBy,

@@ -1075,7 +1075,7 @@ mod tests {
     }
 
     #[test]
-    fn no_secret_in_anybodys_words_comes_to_rest_on_the_disk() {
+    fn messages_are_masked_before_they_are_written_to_the_disk() {
         let _kept = log::Masked::new("s3cret-of-a-test");
         let end = End {
             message: "m s3cret-of-a-test".into(),

@@ -25,7 +25,7 @@ pub struct kl_command_info {
     pub request_id: *const c_char,
     /// The customer's visit that it belongs to; empty for none.
     pub visit_id: *const c_char,
-    /// Your own words, as they were given with it.
+    /// Your own text, as they were given with it.
     pub context: *const c_char,
     /// The number by which the platform's record shows that it is ours; empty where the platform keeps none.
     pub mark: *const c_char,
@@ -43,7 +43,7 @@ pub struct kl_command_info {
     pub cabinet_id: *const c_char,
     /// The door, or the lane.
     pub door: *const c_char,
-    /// Why the machine did not do it, in the platform's words.
+    /// Why the machine did not do it, in the platform's message.
     pub physical_error: *const c_char,
     /// `status` as a sentence, or the note of whoever settled it.
     pub message: *const c_char,
@@ -212,7 +212,7 @@ pub struct kl_door_request {
     pub extra_json: *const c_char,
     /// The customer's visit that it belongs to, at most `KL_VISIT_ID_MAX` bytes. Commands of one visit are found again by it.
     pub visit_id: *const c_char,
-    /// Your own words, at most `KL_CONTEXT_MAX` bytes: kept with the command and given back by it, after a restart too.
+    /// Your own text, at most `KL_CONTEXT_MAX` bytes: kept with the command and given back by it, after a restart too.
     pub context: *const c_char,
 }
 
@@ -362,7 +362,7 @@ pub struct kl_redeem_request {
     pub extra_json: *const c_char,
     /// The customer's visit that it belongs to, at most `KL_VISIT_ID_MAX` bytes. Commands of one visit are found again by it.
     pub visit_id: *const c_char,
-    /// Your own words, at most `KL_CONTEXT_MAX` bytes: kept with the command and given back by it, after a restart too.
+    /// Your own text, at most `KL_CONTEXT_MAX` bytes: kept with the command and given back by it, after a restart too.
     pub context: *const c_char,
 }
 
@@ -465,7 +465,7 @@ pub unsafe extern "C" fn kl_redeem_check(
     })
 }
 
-/// What is recorded of a command, whatever became of it: read `outcome`, `physical` and `status` of the result. Sends
+/// What is recorded of a command, whatever its outcome: read `outcome`, `physical` and `status` of the result. Sends
 /// nothing. `KL_E_NOT_FOUND` if there is none of this name. End the result with `kl_command_free`.
 ///
 /// Codes: `KL_E_NOT_FOUND`, *journal*.

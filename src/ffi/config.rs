@@ -57,7 +57,7 @@ pub unsafe extern "C" fn kl_config_load(
 }
 
 /// Sets one value; the same key again replaces it. Keys are the macros `KL_KEY_*`. A key that the platform does not
-/// know is `KL_E_CONFIG_KEY` and the message names the nearest one; a value of the wrong form is `KL_E_CONFIG_VALUE`.
+/// know is `KL_E_CONFIG_KEY` and the message names the nearest one; a value of the wrong format is `KL_E_CONFIG_VALUE`.
 /// The value is copied.
 ///
 /// Codes: `KL_E_CONFIG_KEY`, `KL_E_CONFIG_VALUE`.

@@ -54,7 +54,7 @@ pub struct kl_error {
     pub retry_after_ms: u32,
     /// The platform's own name or code of the refusal, whole (`ERR_SIGN`, `10025`); empty if it gave none.
     pub platform_name: [c_char; 96],
-    /// The platform's own words.
+    /// The platform's own message.
     pub platform_message: [c_char; 128],
     /// One sentence for a log or a technician.
     pub message: [c_char; 256],

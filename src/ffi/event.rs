@@ -59,7 +59,7 @@ pub const KL_EVENT_KIND_APP_CHANGED: kl_event_kind = 19;
 /// What a callback was signed with: `KL_SIGNED_WITH_*`.
 pub type kl_signed_with = i32;
 
-/// Signed with nothing (Dingshang): anybody who knows your address could have sent it. Treat it as a hint: put a token
+/// Signed with nothing (Dingshang): any sender who knows your address could have sent it. Treat it as a hint: put a token
 /// that cannot be guessed into `notify_url`, check it in your HTTP server, and confirm with `kl_order_get`.
 pub const KL_SIGNED_WITH_NOTHING: kl_signed_with = 0;
 /// Signed with the account's secret.
@@ -109,7 +109,7 @@ pub struct kl_event_info {
     pub trade_no: *const c_char,
     /// The cabinet or machine.
     pub cabinet_id: *const c_char,
-    /// The platform's words about it.
+    /// The platform's message about it.
     pub message: *const c_char,
     /// Where the payment must be reported.
     pub report_url: *const c_char,
@@ -218,7 +218,7 @@ fn hold(client: &Client, event: Event) -> Result<HeldEvent> {
 /// `kl_http_feed`.
 ///
 /// - `KL_E_EVENT_SIGNATURE`: the sign fits no secret, so answer HTTP 403 and do nothing.
-/// - `KL_E_EVENT`: not of the platform's form.
+/// - `KL_E_EVENT`: not in the platform's format.
 ///
 /// Yopoint: doc-3787821. Dingshang signs nothing (`KL_SIGNED_WITH_NOTHING`): JSON or form, one kind, `KL_EVENT_KIND_DELIVERY`;
 /// success and failure of the same item may both arrive, and neither is a duplicate of the other.

@@ -218,8 +218,8 @@ pub unsafe extern "C" fn kl_http_add(
 /// `step` is there with these errors too. They say why a request was refused; the answer is in `step`, and the connection
 /// goes on unless it says otherwise:
 ///
-/// - `KL_E_EVENT_SIGNATURE`, `KL_E_EVENT_TIME`: it does not verify (403, in the vendor's words).
-/// - `KL_E_EVENT`: not of the platform's form (400, in the vendor's words), or a wrong request. `http_status` of the error is
+/// - `KL_E_EVENT_SIGNATURE`, `KL_E_EVENT_TIME`: it does not verify (403, with the vendor's message).
+/// - `KL_E_EVENT`: not in the platform's format (400, with the vendor's message), or a wrong request. `http_status` of the error is
 ///   what it was answered with, 0 if it was cut off.
 /// - `KL_E_BUSY`: the same callback waits for its reply on another connection of this client (503, so that the platform comes
 ///   again, and finds out then).

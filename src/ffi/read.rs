@@ -187,7 +187,7 @@ pub struct kl_order {
     pub user_id: *const c_char,
     /// The payment channel's id of the customer.
     pub open_id: *const c_char,
-    /// Why a delivery failed, in the platform's words.
+    /// Why a delivery failed, in the platform's message.
     pub delivery_error: *const c_char,
     /// Why a refund was asked for, as the platform names it.
     pub refund_reason: *const c_char,

@@ -49,7 +49,7 @@ pub struct kl_payment_report_request {
     pub request_id: *const c_char,
     /// The customer's visit that it belongs to, at most `KL_VISIT_ID_MAX` bytes; may be NULL.
     pub visit_id: *const c_char,
-    /// Your own words, kept with it and given back, at most `KL_CONTEXT_MAX` bytes; may be NULL.
+    /// Your own text, kept with it and given back, at most `KL_CONTEXT_MAX` bytes; may be NULL.
     pub context: *const c_char,
     /// If no byte of it can leave now (no network, no connection, no TLS), the library keeps it in the journal and sends it by
     /// itself, within so many milliseconds of this call: `KL_UNKNOWN` with `KL_E_KEPT`. 0: it does not. Needs `state_dir`.
@@ -71,7 +71,7 @@ pub struct kl_claim_request {
     pub cabinet_id: *const c_char,
     /// Why, as the platform names it (Yopoint: `REFUNDS_REASON_PRODUCT_NOT_MATCH`, …); may be NULL.
     pub reason: *const c_char,
-    /// The customer's words; may be NULL.
+    /// The customer's message; may be NULL.
     pub remarks: *const c_char,
     /// The customer's phone number; may be NULL.
     pub phone: *const c_char,
@@ -82,7 +82,7 @@ pub struct kl_claim_request {
     pub request_id: *const c_char,
     /// The customer's visit that it belongs to, at most `KL_VISIT_ID_MAX` bytes; may be NULL.
     pub visit_id: *const c_char,
-    /// Your own words, kept with it and given back, at most `KL_CONTEXT_MAX` bytes; may be NULL.
+    /// Your own text, kept with it and given back, at most `KL_CONTEXT_MAX` bytes; may be NULL.
     pub context: *const c_char,
 }
 
@@ -299,7 +299,7 @@ pub struct kl_order_create_request {
     pub request_id: *const c_char,
     /// The customer's visit that it belongs to, at most `KL_VISIT_ID_MAX` bytes; may be NULL.
     pub visit_id: *const c_char,
-    /// Your own words, kept with it and given back, at most `KL_CONTEXT_MAX` bytes; may be NULL.
+    /// Your own text, kept with it and given back, at most `KL_CONTEXT_MAX` bytes; may be NULL.
     pub context: *const c_char,
 }
 

@@ -2,7 +2,7 @@
  *   http ACCOUNTS.json ACCOUNT...
  *     new MAX_HEAD MAX_BODY TIMEOUT_MS ONE_REQUEST | add NUMBER PATH (- for none) | feed FILE PIECE | end | tick |
  *     reply CODE DATA (- for none) | free | freed NUMBER | misuse
- * Each line is answered by one that says what came of it; a connection that was never made is NULL. */
+ * Each line is answered by one that says the result; a connection that was never made is NULL. */
 
 #include <inttypes.h>
 #include <kiosklink.h>

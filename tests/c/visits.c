@@ -3,7 +3,7 @@
  *     pay NAME VISIT ORDER CABINET WITHIN_MS | refund NAME VISIT ORDER CABINET WITHIN_MS | get NAME | settle NAME | resolve NAME
  *     hurry NAME VISIT ORDER CABINET WITHIN_MS: pay, cancelled while it is under way
  *     redeem NAME VISIT CODE | door NAME VISIT CABINET | list | close VISIT | event BODY_FILE | pending | journal | ping
- * Each line is answered by one that says what came of it. */
+ * Each line is answered by one that says the result. */
 
 #define _POSIX_C_SOURCE 200809L
 #include <inttypes.h>

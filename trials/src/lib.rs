@@ -2,7 +2,7 @@
 //! command is untrue.
 //!
 //! - [`crash`] runs a firmware program against the simulator, kills it at every step, restarts it and looks.
-//! - [`soak`] gives thousands of commands to platforms that do unkind things, and compares at the end.
+//! - [`soak`] gives thousands of commands to platforms with faults, and compares at the end.
 //! - [`preload`] is what both know of the shim that is loaded into a program, and of power cuts.
 //! - [`stage`] is a simulator with what is needed around it.
 

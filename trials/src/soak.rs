@@ -1,4 +1,4 @@
-//! The soak: thousands of commands in several threads and processes on platforms that do unkind things and speak in dialects,
+//! The soak: thousands of commands in several threads and processes on platforms with faults that speak in dialects,
 //! while processes are killed; then everything that was said is compared with what the simulator saw happen.
 //!
 //! Time passes in steps. Within one the threads work as fast as they can; between two of them, while nothing is under way, all

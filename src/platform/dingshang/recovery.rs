@@ -82,7 +82,7 @@ pub const PROOF: &[Row] = &[
                so many have the asked length and end",
         not_done: "a row of the table of refusals",
         movement: "",
-        unknowable: "after a lost answer: new codes may be somebody else's",
+        unknowable: "after a lost answer: new codes may be another program's",
         source: "docs/open/pickup_code_create.md, pickup_code_get.md (known); what all makes for each lane is not documented",
         to_confirm: "a number of ours in the request that the list gives back",
     },

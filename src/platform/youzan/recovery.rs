@@ -22,7 +22,7 @@ pub const PROOF: &[proof::Row] = &[
     proof::Row {
         verb: "code_redeem (self-fetch code)",
         call: "youzan.trade.selffetchcode.apply 3.0.0",
-        mark: "extra_info: the redeemer, a blank, and trade_no or the library's number",
+        mark: "extra_info: the redeemer, a space, and trade_no or the library's number",
         done: "selffetchcode.get: the code is used and its extra_info ends with the library's number",
         not_done: "a refusal with proves in the table; selffetchcode.get after maturity: the code is unused and not periodic, or used with the number of another installation",
         movement: "",

@@ -1,4 +1,4 @@
-//! `kiosklink-soak`: thousands of commands on unkind platforms.
+//! `kiosklink-soak`: thousands of commands on faulty platforms.
 
 #![forbid(unsafe_code)]
 
@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-kiosklink-soak: thousands of commands on platforms that do unkind things, in several threads and processes that are killed
+kiosklink-soak: thousands of commands on platforms with faults, in several threads and processes that are killed
 
   kiosklink-soak [options]
 
