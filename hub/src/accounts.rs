@@ -19,6 +19,8 @@ pub struct Account {
     pub records: Arc<Records>,
     /// Its platform sends callbacks.
     pub calls_back: bool,
+    /// What its callbacks come to, behind the address of the hub. Where a platform signs nothing, the path is the secret.
+    pub path: String,
 }
 
 /// The names in an accounts file.
@@ -38,6 +40,11 @@ pub fn names(file: &Path) -> Result<Vec<String>, String> {
     }
 }
 
+fn unguessable(store: &Arc<dyn Store>, account: &str) -> String {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &store.secret());
+    crate::hex(&ring::hmac::sign(&key, ["callback\0", account].concat().as_bytes()).as_ref()[..16])
+}
+
 /// All accounts of the file.
 pub fn load(file: &Path, data: &Path, store: &Arc<dyn Store>) -> Result<BTreeMap<String, Account>, String> {
     let mut all = BTreeMap::new();
@@ -53,7 +60,11 @@ pub fn load(file: &Path, data: &Path, store: &Arc<dyn Store>) -> Result<BTreeMap
         let records = Records::new(&name, store.clone());
         let client = Client::with_ledger(&config, records.clone()).map_err(shown)?;
         let calls_back = client.can(Verb::EventParse);
-        all.insert(name.clone(), Account { name, client, records, calls_back });
+        let path = match client.signs_events() {
+            true => ["/callback/", &name].concat(),
+            false => ["/callback/", &name, "/", &unguessable(store, &name)].concat(),
+        };
+        all.insert(name.clone(), Account { name, client, records, calls_back, path });
     }
     Ok(all)
 }

@@ -661,14 +661,18 @@ impl Work {
             })
         };
         // What the library gives of other commands than doors and codes is read back from its records.
-        let read_back = |done: Result<(), Error>| done.and_then(|()| client.command_get(id));
+        let before = || client.command_get(id).is_ok_and(|c| c.outcome == Outcome::Done);
+        let read_back = |send: &dyn Fn() -> Result<(), Error>| {
+            let recorded = before();
+            send().and_then(|()| client.command_get(id)).map(|c| Command { recorded, ..c })
+        };
         match self {
             Work::Door(r) => client.door_open(&DoorRequest { ttl_ms: ttl(r.ttl_ms)?, ..r.clone() }),
             Work::Redeem(r) => client.code_redeem(&RedeemRequest { ttl_ms: ttl(r.ttl_ms)?, ..r.clone() }),
-            Work::Create(r) => read_back(client.order_create(r).map(drop)),
-            Work::Payment(r) => read_back(client.payment_report(r).map(drop)),
-            Work::Refund(r) => read_back(client.refund_apply(r).map(drop)),
-            Work::Appeal(r) => read_back(client.appeal_file(r).map(drop)),
+            Work::Create(r) => read_back(&|| client.order_create(r).map(drop)),
+            Work::Payment(r) => read_back(&|| client.payment_report(r).map(drop)),
+            Work::Refund(r) => read_back(&|| client.refund_apply(r).map(drop)),
+            Work::Appeal(r) => read_back(&|| client.appeal_file(r).map(drop)),
         }
     }
 }

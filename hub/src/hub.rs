@@ -133,7 +133,8 @@ impl Hub {
 
     /// Where the callbacks of an account come in, for the platform.
     pub fn notify_url(&self, account: &str) -> Option<String> {
-        self.public.as_ref().map(|public| format!("{public}/callback/{account}"))
+        let path = &self.accounts.get(account)?.path;
+        self.public.as_ref().map(|public| [public, path.as_str()].concat())
     }
 
     fn polls(&self) -> MutexGuard<'_, HashMap<String, Poll>> {

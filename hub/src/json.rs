@@ -3,7 +3,7 @@
 use kiosklink::command::rules::Stage;
 use kiosklink::command::{Command, Physical, SettledBy};
 use kiosklink::error::{Advice, Error, Outcome};
-use kiosklink::event::{Event, EventKind};
+use kiosklink::event::{Event, EventKind, SignedWith};
 use kiosklink::model::*;
 use kiosklink::status;
 use serde_json::{Map, Value, json};
@@ -266,6 +266,8 @@ pub fn event(e: &Event) -> Value {
         "voucher_id": e.voucher_id, "voucher_code": e.voucher_code, "version": e.version, "stale": e.stale,
         "lines": e.lines.iter().map(line).collect::<Vec<_>>(),
         "order": e.order.as_deref().map(order), "cabinet": e.cabinet.as_deref().map(cabinet),
+        // What nobody signed is a reason to ask, and no news.
+        "signed": e.signed_with != SignedWith::Nothing,
         "can_report_payment": !e.report_url.is_empty(),
         "json": raw(&e.json),
     }))

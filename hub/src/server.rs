@@ -42,6 +42,7 @@ pub fn public(hub: Arc<Hub>) -> Router {
         .route("/v1/enrol", post(api::enrol))
         .route("/v1/{verb}", post(api::verb))
         .route("/callback/{account}", any(callbacks::callback))
+        .route("/callback/{account}/{secret}", any(callbacks::callback))
         .fallback(|| async { StatusCode::NOT_FOUND })
         .with_state(hub)
 }

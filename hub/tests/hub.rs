@@ -573,3 +573,64 @@ fn a_person_settles_what_nobody_can_tell() {
         kiosk.ask("command_settle", json!({"request_id": "a", "outcome": "done", "by": "person"}));
     assert_eq!(person["status_name"], "KL_E_PERMISSION", "{person}");
 }
+
+#[test]
+fn a_payment_is_reported_where_the_platform_said_and_nowhere_else() {
+    let w = World::new("pay");
+    let hub = w.hub();
+    w.callbacks_to(&hub, "yopoint");
+    let mut kiosk = w.kiosk(&hub, USUAL);
+    let order = kiosk.good("door_open", json!({"request_id": "a", "door": "1"}))["order_no"].clone();
+    assert_eq!(w.sim.control("POST", "/_sim/wait", json!({"for": "quiet", "timeout_ms": 20000})).0, 200);
+    let pay = json!({"request_id": "p", "order_no": order, "trade_no": "WX1", "paid": true, "amount": 200});
+    let paid = kiosk.good("payment_report", pay.clone());
+    assert_eq!((&paid["outcome"], &paid["recorded"]), (&json!("done"), &json!(false)), "{paid}");
+    assert_eq!(kiosk.good("payment_report", pay)["outcome"], "done");
+    assert_eq!(kiosk.good("order_get", json!({"order_no": order}))["payment"], "paid");
+    let paid = w.sim.acts().iter().filter(|a| a["kind"] == "pay").count();
+    assert_eq!(paid, 1);
+    // Another kiosk sees nothing of it.
+    let mut other = w.kiosk(&hub, &["--account", "yopoint", "--cabinet", OTHER]);
+    assert_eq!(other.good("order_get", json!({"order_no": order}))["error"]["status_name"], "KL_E_NOT_FOUND");
+    assert_eq!(
+        other.ask("payment_report", json!({"request_id": "p", "order_no": order, "trade_no": "WX2"})).0,
+        403
+    );
+}
+
+#[test]
+fn a_pickup_code_is_redeemed_and_the_notice_that_nobody_signed_comes_by_a_secret_path() {
+    let w = World::new("pickup");
+    let hub = w.public_hub();
+    let ca = std::fs::read_to_string(w.data().join("tls-cert.pem")).unwrap();
+    assert_eq!(w.sim.control("POST", "/_sim/callbacks", json!({"ca_pem": ca})).0, 200);
+    let mut kiosk = w.kiosk(
+        &hub,
+        &[
+            "--account",
+            "dingshang",
+            "--cabinet",
+            "16327129",
+            "--verbs",
+            "code_create,code_redeem,code_lookup,door_open",
+        ],
+    );
+    let made = kiosk.good("code_create", json!({"product_id": "131", "count": 1}));
+    let code = made["items"][0]["code"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned();
+    let taken = kiosk.good("code_redeem", json!({"request_id": "r", "code": code, "product_id": "131"}));
+    assert_eq!(taken["outcome"], "done", "{taken}");
+    let out = json!({"request_id": "d", "order_no": taken["order_no"], "item_no": taken["item_no"]});
+    assert_eq!(kiosk.good("door_open", out)["outcome"], "done");
+    let (status, events) = kiosk.ask("inbox", json!({"wait_s": 20}));
+    let event = &events["events"][0]["event"];
+    assert_eq!(
+        (status, &event["kind"], &event["signed"]),
+        (200, &json!("delivery"), &json!(false)),
+        "{events}"
+    );
+    assert_eq!((&event["order_no"], &event["delivery"]), (&taken["order_no"], &json!("delivered")));
+    // Without the secret there is no such path.
+    for path in ["/callback/dingshang", "/callback/dingshang/0123456789abcdef0123456789abcdef"] {
+        assert_eq!(request(hub.port, "POST", path, "", b"{}").unwrap().status, 404, "{path}");
+    }
+}

@@ -146,6 +146,8 @@ pub struct NewEvent {
     pub about: Vec<(&'static str, String)>,
     /// The cabinet that it names, by all names that it has there.
     pub cabinets: Vec<String>,
+    /// The platform signed it.
+    pub signed: bool,
     /// Where the payment of its order is reported to, which is noted with the order; empty for none.
     pub report_url: String,
     /// As the kiosk gets it.

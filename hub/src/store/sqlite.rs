@@ -488,7 +488,7 @@ fn take(t: &Transaction<'_>, event: &NewEvent) -> Result<Taken, Stop> {
                 .execute(params![event.account, kind, value, event.report_url])?;
         }
     }
-    if let [only] = owners.as_slice() {
+    if let (true, [only]) = (event.signed, owners.as_slice()) {
         // What else it names is of the same kiosk; what came before of that and nobody owned comes first.
         own(t, &event.account, only, &event.about, event.at)?;
     }

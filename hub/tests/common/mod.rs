@@ -72,6 +72,14 @@ impl World {
         Hub::start(&self.data(), &self.accounts(), port, &[])
     }
 
+    /// A hub that tells platforms where it is.
+    pub fn public_hub(&self) -> Hub {
+        let mut first = self.hub();
+        assert!(first.stop());
+        let url = format!("https://localhost:{}", first.port);
+        Hub::start(&self.data(), &self.accounts(), first.port, &["--public", &url])
+    }
+
     /// An operator's command; its lines.
     pub fn operator(&self, words: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_kiosklink-hub"))
