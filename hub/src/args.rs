@@ -27,7 +27,8 @@ The hub:
   --public URL            its address on the internet: platforms are told URL/callback/ACCOUNT where they take an address
   --tls-cert F --tls-key F  certificate chain and key in PEM; without them the hub makes a certificate for itself
   --name HOST             a name in that certificate; may be given more than once (localhost, 127.0.0.1)
-  --plain-http            no TLS: a proxy on the same machine ends it. Requests are signed all the same
+  --plain-http            no TLS: a proxy on the same machine ends it, and --listen is 127.0.0.1:8443. Requests are signed
+                          all the same
   --threads N             calls to platforms at a time (32)
 
 An enrolment:

@@ -41,7 +41,9 @@ pub fn serve(args: &Args) -> Result<(), String> {
         .enable_all()
         .build()
         .map_err(|e| format!("threads: {e}"))?;
-    let listen = args.get("listen").unwrap_or("0.0.0.0:8443").to_owned();
+    // Without TLS only this machine reaches it, unless somebody says otherwise.
+    let usual = if args.has("plain-http") { "127.0.0.1:8443" } else { "0.0.0.0:8443" };
+    let listen = args.get("listen").unwrap_or(usual).to_owned();
     let admin = args.get("admin").unwrap_or("127.0.0.1:9443").to_owned();
     let served = runtime.block_on(live(hub.clone(), tls, &listen, &admin, &data));
     // What still blocks a thread is fenced by its claim, not by us.
