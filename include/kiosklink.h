@@ -449,7 +449,7 @@ KL_MUST_USE kl_status kl_config_load(const char *json_path, const char *account,
  */
 #define KL_KEY_STATE_DIR "state_dir"
 /**
- * yes takes a state_dir to which others than its owner may write, as on vfat. Whoever can write there can
+ * yes takes a state_dir to which others than its owner may write, as on vfat. A user who can write there can
  * make a door open again. yes or no. Default: no.
  */
 #define KL_KEY_STATE_DIR_SHARED "state_dir_shared"
@@ -543,9 +543,9 @@ KL_MUST_USE kl_status kl_config_load(const char *json_path, const char *account,
  */
 #define KL_KEY_GRANT_ID "grant_id"
 /**
- * yes declares that nobody but this kiosk redeems codes of this shop: no other kiosk, no shop assistant, no
- * other program. A code that was used while a lost request could be carried out then counts as redeemed by
- * it. A false declaration gives goods out twice. yes or no. Default: no. Only youzan.
+ * yes declares that only this kiosk redeems codes of this shop: no other kiosk, no shop assistant, no other
+ * program. A code that was used while a lost request could be carried out then counts as redeemed by it. A
+ * false declaration gives goods out twice. yes or no. Default: no. Only youzan.
  */
 #define KL_KEY_SOLE_REDEEMER "sole_redeemer"
 /**
