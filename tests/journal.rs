@@ -414,7 +414,7 @@ fn thousands_of_broken_journals_never_cost_a_settled_command_in_silence() {
     // The byte at which each command is settled.
     let settled_at = |id: &str| {
         let text = String::from_utf8_lossy(&whole);
-        let end = text.find(&format!("\"k\":\"end\",\"id\":\"{id}\"")).unwrap();
+        let end = text.find(&format!("\tend\t{id}\t")).unwrap();
         end + text[end..].find('\n').unwrap()
     };
     let ends: Vec<usize> = (0..8).map(|n| settled_at(&format!("visit-{n}"))).collect();
@@ -512,7 +512,7 @@ fn a_newer_form_and_a_foreign_owner_are_refused_by_name() {
             newer.push_str(line);
             continue;
         }
-        let head = line[line.find('{').unwrap()..].trim_end().replace("\"version\":2", "\"version\":3");
+        let head = line[line.find('{').unwrap()..].trim_end().replace("\"version\":3", "\"version\":4");
         let body = format!("{:x} {head}", head.len());
         newer.push_str(&format!("{:08x} {body}\n", crc32(body.as_bytes())));
     }
