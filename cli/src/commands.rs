@@ -502,17 +502,22 @@ fn account(config: &Config) -> String {
     w.finish()
 }
 
-/// The journal's records of one command, as they stand there.
+/// The journal's records of one command as JSON: number, time and kind, and its fields as they stand there (`docs/journal.md`).
 fn records_of(journal: &str, id: &str) -> Vec<String> {
-    journal
-        .lines()
-        .filter_map(|line| line.splitn(3, ' ').nth(2))
-        .filter(|json| {
-            let found = Json::parse(json.as_bytes()).and_then(Json::object).and_then(|o| o.string(&["id"]));
-            found.ok().flatten().as_deref() == Some(id)
-        })
-        .map(str::to_owned)
-        .collect()
+    let id = id.replace('\\', "\\\\");
+    let of_command = |line: &str| {
+        let fields: Vec<&str> = line.splitn(3, ' ').nth(2)?.split('\t').collect();
+        let [n, t, up, kind, whose, rest @ ..] = &fields[..] else { return None };
+        if *whose != id || !["intent", "sent", "end", "moved", "was"].contains(kind) {
+            return None;
+        }
+        let int = |digits: &str| digits.parse().unwrap_or(0);
+        let rest: Vec<String> = rest.iter().map(|field| crate::out::quoted(field)).collect();
+        let mut w = Writer::new();
+        w.int("n", int(n)).int("t", int(t)).int("up", int(up)).text("kind", kind);
+        Some(w.raw("fields", &format!("[{}]", rest.join(","))).take())
+    };
+    journal.lines().filter_map(of_command).collect()
 }
 
 /// What a movement that was waited for says of a command that was taken.
@@ -535,8 +540,12 @@ mod tests {
 
     #[test]
     fn only_the_records_of_one_command() {
-        let journal = "00000000 1 {\"n\":1,\"k\":\"intent\",\"id\":\"a\"}\n00000000 1 {\"id\":\"b\"}\nbroken\n00000000 1 {\"k\":\"end\",\"id\":\"a\"}\n";
-        assert_eq!(records_of(journal, "a").len(), 2);
+        let journal = "00000000 1 {\"n\":0}\n00000000 1 7\t1732250000\t81422\tintent\ta\t2\t\"x\n\
+            00000000 1 8\t1\t2\tsent\tb\nbroken\n00000000 1 9\t3\t4\tvisit\ta\n\
+            00000000 1 10\t5\t6\tend\ta\tdone\n00000000 1 11\t5\t6\tend\tc\\\\d";
+        let of_a = records_of(journal, "a");
+        assert_eq!(of_a[0], r#"{"n":7,"t":1732250000,"up":81422,"kind":"intent","fields":["2","\"x"]}"#);
+        assert_eq!((of_a.len(), records_of(journal, "c\\d").len()), (2, 1));
         assert!(records_of(journal, "c").is_empty());
     }
 }
