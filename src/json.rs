@@ -188,7 +188,7 @@ impl<'a> Taped<'a> {
 
     /// The values of a key. Names with escapes are on no tape.
     #[inline(always)]
-    fn each(&self, key: &str, mut take: impl FnMut(Json<'a>)) {
+    fn each(&self, key: &str, take: &mut impl FnMut(Json<'a>)) {
         let wanted = key.len() as u32 + 2;
         let nodes = self.tape.0.get(..self.end as usize).unwrap_or_default();
         let mut at = self.first as usize;
@@ -197,7 +197,7 @@ impl<'a> Taped<'a> {
             if name.end.wrapping_sub(name.start) == wanted {
                 let Range { start, end } = self.range(name);
                 if self.text.as_bytes().get(start + 1..end - 1) == Some(key.as_bytes()) {
-                    self.part(at + 1).into_iter().for_each(&mut take);
+                    self.part(at + 1).into_iter().for_each(&mut *take);
                 }
             }
             at = name.next as usize;
@@ -386,34 +386,31 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// The values of a key.
-    #[inline(always)]
-    fn each(&self, key: &str, mut take: impl FnMut(Json<'a>)) {
+    /// The last value of a key, and whether another one stands before it.
+    fn find(&self, key: &str) -> (Option<Json<'a>>, bool) {
+        let (mut found, mut differ) = (None, false);
+        let mut take = |value: Json<'a>| {
+            differ |= found.is_some_and(|before: Json<'a>| before != value);
+            found = Some(value);
+        };
         match &self.taped {
-            Some(taped) => taped.each(key, take),
+            Some(taped) => taped.each(key, &mut take),
             None => self.fields().iter().filter(|(name, _)| name == key).for_each(|(_, value)| take(*value)),
         }
+        (found.filter(|v| v.kind() != Kind::Null), differ)
     }
 
     /// The value of a key; `None` if it is missing or null. A key that occurs twice with two values is an error.
     pub fn get(&self, key: &str) -> std::result::Result<Option<Json<'a>>, Bad> {
-        let mut found: Option<Json<'a>> = None;
-        let mut differ = false;
-        self.each(key, |value| {
-            differ |= found.is_some_and(|before| before != value);
-            found = Some(value);
-        });
-        if differ {
-            return Err(Bad::here("occurs twice with different values").under(key));
+        match self.find(key) {
+            (found, false) => Ok(found),
+            _ => Err(Bad::here("occurs twice with different values").under(key)),
         }
-        Ok(found.filter(|v| v.kind() != Kind::Null))
     }
 
     /// The last value of a key that the platform is known to repeat.
     pub fn last(&self, key: &str) -> Option<Json<'a>> {
-        let mut found = None;
-        self.each(key, |value| found = Some(value));
-        found.filter(|v| v.kind() != Kind::Null)
+        self.find(key).0
     }
 
     /// The value of the first of several spellings that is there.
@@ -746,6 +743,7 @@ impl Check<'_> {
         Some(())
     }
 
+    #[inline(never)]
     fn number(&mut self) -> Option<()> {
         if self.next()? == b'-' {
             self.at += 1;
@@ -852,6 +850,7 @@ impl<'a> Parts<'a> {
         Parts { taped, text: level.text, at: taped.map_or(1, |taped| taped.first as usize) }
     }
 
+    #[inline(never)]
     fn scan(&mut self) -> Option<Json<'a>> {
         let bytes = self.text.as_bytes();
         let between = |b: u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r' | b',' | b':');
