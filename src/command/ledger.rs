@@ -53,12 +53,12 @@ pub trait Ledger: Send + Sync {
 }
 
 /// A ledger in hand.
-#[cfg(feature = "ledger")]
-pub(super) type Keeper = Arc<dyn Ledger>;
+pub(super) type Keeper = Held;
 
-/// There is none.
+#[cfg(feature = "ledger")]
+type Held = Arc<dyn Ledger>;
 #[cfg(not(feature = "ledger"))]
-pub(super) type Keeper = Nobody;
+type Held = Nobody;
 
 /// Nobody has one of these, so what is done with it is not compiled.
 #[cfg(not(feature = "ledger"))]
