@@ -99,8 +99,6 @@ fn pass(mut from: TcpStream, mut into: TcpStream, spoke: impl Fn()) {
 #[test]
 fn a_cold_call_takes_three_round_trips_and_a_warm_one_takes_one() {
     let sim = simulator();
-    // They come in between when this machine is busy, and the client waits for none.
-    control(&sim, "POST", "/_sim/tls", json!({"tickets": false}));
     let relay = relay(sim.port());
     let url = format!("https://localhost:{}/yopoint", relay.port);
     let client = client_with(&sim, &[("base_url", &url)]);

@@ -11,7 +11,7 @@ use rcgen::{
 };
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use serde::{Deserialize, Serialize};
 
@@ -59,8 +59,6 @@ pub struct TlsSettings {
     pub client_auth: ClientAuth,
     /// Accept the connection and never answer its first message.
     pub handshake_stall: bool,
-    /// Whether callers get tickets, by which they resume a session.
-    pub tickets: bool,
 }
 
 impl Default for TlsSettings {
@@ -70,7 +68,6 @@ impl Default for TlsSettings {
             versions: vec!["1.2".into(), "1.3".into()],
             client_auth: ClientAuth::None,
             handshake_stall: false,
-            tickets: true,
         }
     }
 }
@@ -297,11 +294,6 @@ fn server_config(
     let mut config = builder
         .with_single_cert(chain, key)
         .map_err(|e| format!("the server certificate does not load: {e}"))?;
-    if settings.tickets {
-        config.ticketer = ring::Ticketer::new().map_err(|e| e.to_string())?;
-    } else {
-        config.send_tls13_tickets = 0;
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-    }
+    config.ticketer = ring::Ticketer::new().map_err(|e| e.to_string())?;
     Ok(Arc::new(config))
 }
