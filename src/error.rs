@@ -1,5 +1,6 @@
 //! The one error type: what a caller in front of a shut door needs to know.
 
+pub use crate::status::Advice;
 pub(crate) use crate::status::default_advice;
 use crate::status::kl_status;
 use std::fmt;
@@ -21,22 +22,6 @@ pub enum Outcome {
     NotDone = 2,
     /// It may have happened. Never try again under another `request_id`; find out.
     Unknown = 3,
-}
-
-/// What to do about an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i32)]
-pub enum Advice {
-    /// Nothing in particular.
-    None = 0,
-    /// Trying again is safe, after `retry_after_ms` if that is not 0.
-    Retry = 1,
-    /// Ask what became of it before anything else: the same `request_id` again, or a query.
-    AskFirst = 2,
-    /// Only a person or a sensor can decide.
-    CallPerson = 3,
-    /// Trying again will not help: a setting, a credential or a parameter must change.
-    Fix = 4,
 }
 
 /// Why a call failed. Never holds a secret.

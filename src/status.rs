@@ -3,7 +3,21 @@
 
 #![allow(non_camel_case_types)]
 
-use crate::error::Advice;
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Advice {
+    /// Nothing in particular.
+    None = 0,
+    /// Trying again is safe, after `retry_after_ms` if that is not 0.
+    Retry = 1,
+    /// Ask what became of it before anything else: the same `request_id` again, or a query.
+    AskFirst = 2,
+    /// Only a person or a sensor can decide.
+    CallPerson = 3,
+    /// Trying again will not help: a setting, a credential or a parameter must change.
+    Fix = 4,
+}
 
 /// What a call answers: 0 is `KL_OK`, anything else one of the `KL_E_*` codes.
 ///
