@@ -20,7 +20,7 @@ long make_client(const struct setup *s) {
   const char *pairs[][2] = {
     {KL_KEY_BASE_URL, s->url}, {KL_KEY_APP_ID, s->app_id}, {KL_KEY_APP_SECRET, s->secret},
     {KL_KEY_CA_FILE, s->ca_file}, {KL_KEY_STATE_DIR, s->state_dir[0] != '\0' ? s->state_dir : "none"}, {KL_KEY_TIMEOUT_MS, "60000"},
-    {KL_KEY_CONNECT_TIMEOUT_MS, "60000"},
+    {KL_KEY_CONNECT_TIMEOUT_MS, "60000"}, {KL_KEY_COMMAND_TTL_MS, "60000"},
   };
   setup = s;
   if (kl_config_new(KL_PLATFORM_YOPOINT, &config, &err) != KL_OK) return explain();
