@@ -57,7 +57,11 @@ pub async fn serve(hub: Arc<Hub>, data: PathBuf) -> std::io::Result<()> {
         tokio::select! {
             () = hub.stopped() => break,
             accepted = listener.accept() => {
-                let (Ok((stream, _)), hub, router) = (accepted, hub.clone(), router.clone()) else { continue };
+                let Ok((stream, _)) = accepted else {
+                    tokio::time::sleep(server::NO_DESCRIPTOR).await;
+                    continue;
+                };
+                let (hub, router) = (hub.clone(), router.clone());
                 tokio::spawn(async move { server::requests(&hub, stream, peer, router).await });
             }
         }

@@ -52,7 +52,9 @@ pub fn hex(bytes: &[u8]) -> String {
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes().chunks(2);
     let byte = |two: &[u8]| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok();
-    digits.map(|two| byte(two).filter(|_| two.len() == 2)).collect()
+    // A sign is none: one text for each bytes.
+    let two_digits = |two: &[u8]| two.len() == 2 && two.iter().all(u8::is_ascii_hexdigit);
+    digits.map(|two| byte(two).filter(|_| two_digits(two))).collect()
 }
 
 /// Bytes in Base64.
@@ -63,4 +65,13 @@ pub fn b64(bytes: &[u8]) -> String {
 /// Bytes out of Base64.
 pub fn unb64(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn bytes_have_digits_and_no_signs() {
+        assert_eq!(super::unhex("0aFF"), Some(vec![10, 255]));
+        assert_eq!(["+1", "-1", "0", "0g", " 1"].map(super::unhex), [None, None, None, None, None]);
+    }
 }

@@ -28,7 +28,7 @@ const SHAKE_TIME: Duration = Duration::from_secs(10);
 /// From one request to the whole head of the next: hyper has one clock for both.
 const HEAD_TIME: Duration = Duration::from_secs(75);
 /// How long it is waited when there are no descriptors left.
-const NO_DESCRIPTOR: Duration = Duration::from_millis(100);
+pub const NO_DESCRIPTOR: Duration = Duration::from_millis(100);
 /// The largest head of a request.
 const HEAD_MAX: usize = 16 * 1024;
 
