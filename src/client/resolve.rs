@@ -91,17 +91,32 @@ impl Client {
         self.sendable(&work).map_err(|e| self.0.commands.outcome_of(&id, e, call.wait()))?;
         let ttl = if work.ttl_ms() == 0 { self.0.command_ttl_ms } else { work.ttl_ms() };
         call.expires = Some(monotonic_ms() + u64::from(ttl));
+        let mut ahead = self.goes_at_once(&work, &id);
         let mut asked = false;
         loop {
-            let act = work.act();
-            let request = Request {
-                id: &id,
-                own_number: work.own_number(),
-                hold_ms: platform.maturity(&act).hold_ms,
-                tries_a_minute: self.0.tries_a_minute,
-                act,
+            let begun = match ahead.take() {
+                None => self.0.commands.begin(self.request(&work, &id), call.wait()),
+                Some(mut claim) => {
+                    let (receipt, by) = self.exchange(&call, &mut work, &mut claim);
+                    let keep = claim.keep.take();
+                    match claim.unclaimed() {
+                        Err(mut claim) => {
+                            claim.keep = keep;
+                            return claim.finish(receipt, matches!(work, Work::Door(_)), by);
+                        }
+                        Ok(Some(begun)) => begun,
+                        // It did not come to its sending: that is written as ever.
+                        Ok(None) => match self.0.commands.begin(self.request(&work, &id), call.wait()) {
+                            Ok(Begin::Claimed(mut claim)) => {
+                                claim.keep = keep;
+                                return claim.finish(receipt, matches!(work, Work::Door(_)), by);
+                            }
+                            other => other,
+                        },
+                    }
+                }
             };
-            match self.0.commands.begin(request, call.wait())? {
+            match begun? {
                 Begin::Recorded(command) => return Ok(*command),
                 Begin::Ask(why) if asked => return Err(*why),
                 Begin::Claimed(claim) => return self.carry_out(&call, work, claim),
@@ -121,21 +136,54 @@ impl Client {
         }
     }
 
+    fn request<'a>(&self, work: &'a Work, id: &'a str) -> Request<'a> {
+        let act = work.act();
+        Request {
+            id,
+            own_number: work.own_number(),
+            hold_ms: self.0.platform.maturity(&act).hold_ms,
+            tries_a_minute: self.0.tries_a_minute,
+            act,
+        }
+    }
+
+    /// A claim that is made with its sending, if that follows at once: over a connection that stands already, with nothing to
+    /// be asked before.
+    fn goes_at_once(&self, work: &Work, id: &str) -> Option<Claim<'_>> {
+        let (inner, op) = (&*self.0, work.op());
+        let platform = &*inner.platform;
+        let at_once = inner.transport.stands(platform.origin())
+            && platform.procedure(&op).is_none()
+            && !platform.tokens().is_some_and(|source| source.needed(&op));
+        if at_once { inner.commands.ahead(&self.request(work, id)) } else { None }
+    }
+
     /// Sends a command that may be sent.
     pub(super) fn carry_out(&self, call: &Call<'_>, mut work: Work, mut claim: Claim<'_>) -> Result<Command> {
+        let (receipt, by) = self.exchange(call, &mut work, &mut claim);
+        claim.finish(receipt, matches!(work, Work::Door(_)), by)
+    }
+
+    /// The command and its answer.
+    fn exchange(
+        &self,
+        call: &Call<'_>,
+        work: &mut Work,
+        claim: &mut Claim<'_>,
+    ) -> (Result<Receipt>, SettledBy) {
         work.set_mark(&claim.mark);
         claim.keep = work.keep().map(Box::new);
         if let Some(keep) = &mut claim.keep {
             keep.platform_ms = call.platform_time().map(|now| now.earliest_ms);
         }
-        let (answer, by) = call.run(&work.op(), Some(&claim));
+        let (answer, by) = call.run(&work.op(), Some(claim));
         let receipt = match answer {
             Ok(Answer::Taken(receipt)) => Ok(receipt),
             Ok(Answer::Json(json)) => Ok(Receipt { json, ..Receipt::default() }),
             Ok(other) => Err(unknown(mismatch(&other))),
             Err(e) => Err(e),
         };
-        claim.finish(receipt, matches!(work, Work::Door(_)), by)
+        (receipt, by)
     }
 
     /// A name for a command that nobody has used. With a `state_dir` it bears the journal's number, so that a name that was

@@ -25,6 +25,7 @@ use crate::store::journal::{Found, Journal, SyncHandle, Synced};
 use crate::switch::off;
 use crate::sys;
 use crate::time::Deadline;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -194,7 +195,7 @@ pub(crate) enum Retry<'a> {
 pub(crate) struct Claim<'a> {
     commands: &'a Commands,
     id: String,
-    number: u64,
+    number: Cell<u64>,
     /// The number to be sent with it.
     pub(crate) mark: String,
     /// What the library needs to send it later if nothing can leave now; the platform's time in it is that of any moment of
@@ -202,8 +203,44 @@ pub(crate) struct Claim<'a> {
     pub(crate) keep: Option<Box<Keep>>,
     sent: AtomicBool,
     ended: bool,
-    /// For its drop: after the end is recorded nobody has the claim in hand.
-    _in_hand: InHand,
+    /// It is to be claimed with its sending.
+    ahead: RefCell<Option<Ahead>>,
+    /// What came of that, if it is not claimed.
+    instead: RefCell<Option<Result<KnownName>>>,
+    /// For its drop: after the end is recorded nobody has the claim in hand. `None` until it is claimed.
+    in_hand: RefCell<Option<InHand>>,
+}
+
+/// A command that is claimed in the moment in which it is sent.
+struct Ahead {
+    act: Act,
+    mark_is_ours: bool,
+    hold_ms: u32,
+    tries_a_minute: u32,
+    /// Whose mark it bears.
+    identity: Arc<Identity>,
+}
+
+/// What is known of a name that is to be sent.
+enum Decided {
+    /// Nothing that is in its way: the intent to be appended.
+    New(Box<Intent>),
+    Known(KnownName),
+}
+
+/// What is to be done with a name instead of sending it.
+enum KnownName {
+    Recorded(Box<Command>),
+    Ask(Box<Error>),
+}
+
+impl From<KnownName> for Begin<'_> {
+    fn from(known: KnownName) -> Self {
+        match known {
+            KnownName::Recorded(command) => Begin::Recorded(command),
+            KnownName::Ask(why) => Begin::Ask(why),
+        }
+    }
 }
 
 /// All journals of this process, each with its place: the folder as the system knows it, and the name.
@@ -250,58 +287,61 @@ impl Commands {
     /// Claims a `request_id` for an act, or says why nothing may be sent. The intent is appended, not synced: `sent` is
     /// durable before the first byte, and covers it.
     pub(crate) fn begin(&self, r: Request<'_>, wait: Wait<'_>) -> Result<Begin<'_>> {
-        let (id, act) = (r.id, r.act);
-        if id.is_empty() || id.len() > KL_REQUEST_ID_MAX || id.contains(char::is_control) {
-            // No command can have such a name.
+        let id = r.id;
+        if !is_name(id) {
             return Err(not_done(Error::new(KL_E_ARGUMENT, "request_id must be 1 to 128 bytes of text")));
         }
         let wait = Wait { patience: wait.patience.earlier(Deadline::after(LOCK_PATIENCE)), ..wait };
         let begun = self.inside(wait, |book, pass| {
-            book.sound()?;
-            book.bury(pass);
-            let print = book.log.print(id);
-            match rules::begin(&book.state, id, print.as_ref(), &act, &book.now()) {
-                Decision::Claim => {}
-                Decision::Recorded => {
-                    let command = book.command(id).ok_or_else(gone)?;
-                    return Ok(Begin::Recorded(Box::new(command)));
+            Ok(match book.decide(pass, &r, None)? {
+                Decided::Known(known) => known.into(),
+                Decided::New(intent) => {
+                    let mark = intent.mark.clone();
+                    let number = book.record(pass, Record::Intent(*intent)).map_err(not_done)?;
+                    Begin::Claimed(self.claim(id, number, mark, false))
                 }
-                Decision::Printed(print) => return Ok(Begin::Recorded(Box::new(printed(id, act, print)))),
-                Decision::Ask => return Ok(Begin::Ask(Box::new(book.unsettled(id)))),
-                Decision::Refuse(Refusal::Busy(_) | Refusal::Blocked(..)) if off("locks") => {}
-                Decision::Refuse(refusal) => return Err(book.refused(id, refusal)),
-            }
-            if let Act::Redeem(redeem) = &act {
-                book.tries
-                    .take(&redeem.cabinet_id, r.tries_a_minute, sys::boot_ms())
-                    .map_err(too_many_tries)?;
-            }
-            book.make_room(pass)?;
-            let mark = match r.own_number {
-                "" if off("mark") => "100000000000000000000001".to_owned(),
-                "" => book.log.identity(pass)?.mark(id),
-                own => own.to_owned(),
-            };
-            let intent = Intent {
-                id: id.to_owned(),
-                act,
-                owner: book.log.owner(pass)?,
-                boot: process::boot_id().to_owned(),
-                at: book.now().at,
-                mark: mark.clone(),
-                mark_is_ours: r.own_number.is_empty(),
-                hold_ms: if off("maturity") { 0 } else { r.hold_ms },
-                // The first command of a folder makes its key.
-                print: print.or_else(|| book.log.print(id)),
-                earlier: None,
-                keep: None,
-            };
-            let number = book.record(pass, Record::Intent(intent)).map_err(not_done)?;
-            Ok(Begin::Claimed(self.claim(id, number, mark, false)))
+            })
         });
+        self.begun(id, begun)
+    }
+
+    /// What came of a beginning, as an answer to the caller.
+    fn begun<'a>(&self, id: &str, begun: Result<Begin<'a>>) -> Result<Begin<'a>> {
         let begun = begun.map_err(|e| self.outcome_of_trouble(id, e));
         self.used(id);
         begun
+    }
+
+    /// A claim that is made with the sending, in one section: for a connection that stands already, where no time passes
+    /// between the two. Nothing is written before. `None` if it is to be begun as ever: the name is known, or the journal is
+    /// still to be made.
+    pub(crate) fn ahead(&self, r: &Request<'_>) -> Option<Claim<'_>> {
+        let book = self.book().ok()?;
+        let Log::File(journal) = &book.log else { return None };
+        let identity = journal.known()?;
+        if !is_name(r.id) || journal.own().is_none() || book.state.get(r.id).is_some() {
+            return None;
+        }
+        let mark_is_ours = r.own_number.is_empty();
+        let mark = if mark_is_ours { mark_of(&identity, r.id) } else { r.own_number.to_owned() };
+        Some(Claim {
+            commands: self,
+            id: r.id.to_owned(),
+            number: Cell::new(0),
+            mark,
+            keep: None,
+            sent: AtomicBool::new(false),
+            ended: false,
+            ahead: RefCell::new(Some(Ahead {
+                act: r.act.clone(),
+                mark_is_ours,
+                hold_ms: r.hold_ms,
+                tries_a_minute: r.tries_a_minute,
+                identity,
+            })),
+            instead: RefCell::default(),
+            in_hand: RefCell::default(),
+        })
     }
 
     /// Claims an unknown command for the repetition that is the platform's way to ask.
@@ -380,9 +420,18 @@ impl Commands {
 
     fn claim(&self, id: &str, number: u64, mark: String, sent: bool) -> Claim<'_> {
         let sent = AtomicBool::new(sent);
-        let _in_hand = self.0.hands.take(number);
-        let id = id.to_owned();
-        Claim { commands: self, id, number, mark, keep: None, sent, ended: false, _in_hand }
+        Claim {
+            commands: self,
+            id: id.to_owned(),
+            number: Cell::new(number),
+            mark,
+            keep: None,
+            sent,
+            ended: false,
+            ahead: RefCell::default(),
+            instead: RefCell::default(),
+            in_hand: RefCell::new(Some(self.0.hands.take(number))),
+        }
     }
 
     /// What the outcome of an error about this name is that came before anything was looked up or sent: the outcome belongs
@@ -1007,6 +1056,15 @@ impl Log {
         }
     }
 
+    /// What makes durable all that was appended.
+    fn appended(&self) -> Option<Unsynced> {
+        match self {
+            Log::File(journal) => journal.sync_handle().map(Unsynced::File),
+            Log::Ledger { ledger, .. } => Unsynced::of(ledger),
+            Log::Memory { .. } => None,
+        }
+    }
+
     /// Whether all is known that others had written when this was synced.
     fn knows(&self, synced: &Synced) -> bool {
         matches!(self, Log::File(journal) if journal.knows(synced))
@@ -1167,6 +1225,27 @@ impl Book {
         Ok(n)
     }
 
+    /// Appends a claim and its sending, both or none of them.
+    fn claim_and_send(
+        &mut self,
+        pass: Option<&Pass<'_>>,
+        intent: Intent,
+        left_ms: u32,
+        platform: Option<Span>,
+    ) -> Result<u64> {
+        self.pay(pass)?;
+        let (Log::File(journal), Some(pass)) = (&mut self.log, pass) else { return Err(gone()) };
+        let n = journal.next();
+        let sent = Sent { id: intent.id.clone(), claim: n, at: intent.at, left_ms, platform };
+        let (intent, sent) = (Record::Intent(intent), Record::Sent(sent));
+        let (state, now) = (&self.state, now_at());
+        let texts = [intent.to_text(n, now), sent.to_text(n + 1, now)];
+        journal.append_all(pass, &[&texts[0], &texts[1]], &|| rules::texts(state, now))?;
+        rules::apply(&mut self.state, n, intent);
+        rules::apply(&mut self.state, n + 1, sent);
+        Ok(n)
+    }
+
     /// Writes what could not be written before, in its order.
     fn pay(&mut self, pass: Option<&Pass<'_>>) -> Result<()> {
         while let Some(record) = self.debt.front() {
@@ -1188,6 +1267,55 @@ impl Book {
     fn keep_in_debt(&mut self, record: Record) {
         rules::apply(&mut self.state, 0, record.clone());
         self.debt.push_back(record);
+    }
+
+    /// What is to be done with a name. `ahead`: whose mark it bears already.
+    fn decide(
+        &mut self,
+        pass: Option<&Pass<'_>>,
+        r: &Request<'_>,
+        ahead: Option<&Claim<'_>>,
+    ) -> Result<Decided> {
+        let id = r.id;
+        self.sound()?;
+        self.bury(pass);
+        let print = self.log.print(id);
+        match rules::begin(&self.state, id, print.as_ref(), &r.act, &self.now()) {
+            Decision::Claim => {}
+            Decision::Recorded => {
+                let command = self.command(id).ok_or_else(gone)?;
+                return Ok(Decided::Known(KnownName::Recorded(Box::new(command))));
+            }
+            Decision::Printed(print) => {
+                return Ok(Decided::Known(KnownName::Recorded(Box::new(printed(id, r.act.clone(), print)))));
+            }
+            Decision::Ask => return Ok(Decided::Known(KnownName::Ask(Box::new(self.unsettled(id))))),
+            Decision::Refuse(Refusal::Busy(_) | Refusal::Blocked(..)) if off("locks") => {}
+            Decision::Refuse(refusal) => return Err(self.refused(id, refusal)),
+        }
+        if let Act::Redeem(redeem) = &r.act {
+            self.tries.take(&redeem.cabinet_id, r.tries_a_minute, sys::boot_ms()).map_err(too_many_tries)?;
+        }
+        self.make_room(pass)?;
+        let mark = match (ahead, r.own_number) {
+            (Some(claim), _) => claim.mark.clone(),
+            (None, "") => mark_of(&*self.log.identity(pass)?, id),
+            (None, own) => own.to_owned(),
+        };
+        Ok(Decided::New(Box::new(Intent {
+            id: id.to_owned(),
+            act: r.act.clone(),
+            owner: self.log.owner(pass)?,
+            boot: process::boot_id().to_owned(),
+            at: self.now().at,
+            mark,
+            mark_is_ours: r.own_number.is_empty(),
+            hold_ms: if off("maturity") { 0 } else { r.hold_ms },
+            // The first command of a folder makes its key.
+            print: print.or_else(|| self.log.print(id)),
+            earlier: None,
+            keep: None,
+        })))
     }
 
     /// The next claim of a command that is known.
@@ -1376,33 +1504,37 @@ impl Book {
     }
 }
 
-impl Claim<'_> {
+impl<'a> Claim<'a> {
     /// The last thing before the first byte: `sent` is appended and one sync makes it and the intent durable; then it is
     /// looked at once more whether the claim is still ours. Whoever calls checks cancel and time to live after it.
     pub(crate) fn sending(&self, left: Duration, platform: Option<Span>, token: &CancelToken) -> Result<()> {
         let commands = self.commands;
         let left_ms = if off("maturity") { 0 } else { small(left.as_millis() as u64) };
         let wait = Wait { patience: Deadline::after(left.min(AFTERWARDS)), token };
-        let handle = commands.inside(wait, |book, pass| {
-            let at = book.now().at;
-            let unfenced = Sent { id: self.id.clone(), claim: self.number, at, left_ms, platform };
-            let sent = rules::send(&book.state, &self.id, self.number, left_ms, platform, &book.now())
-                .or_else(|refusal| if off("claim-fence") { Ok(unfenced) } else { Err(refusal) })
-                .map_err(|refusal| book.refused(&self.id, refusal))?;
-            book.record(pass, Record::Sent(sent))?;
-            Ok(match &mut book.log {
-                Log::File(journal) => journal.sync_handle().map(Unsynced::File),
-                Log::Ledger { ledger, .. } => Unsynced::of(ledger),
-                Log::Memory { .. } => None,
-            })
-        })?;
+        let ahead = self.ahead.take();
+        let handle = match &ahead {
+            Some(ahead) => {
+                let patience = Deadline::after(left.min(LOCK_PATIENCE));
+                self.claim_ahead(ahead, left_ms, platform, Wait { patience, token })?
+            }
+            None => commands.inside(wait, |book, pass| {
+                let at = book.now().at;
+                let unfenced = Sent { id: self.id.clone(), claim: self.number.get(), at, left_ms, platform };
+                let sent =
+                    rules::send(&book.state, &self.id, self.number.get(), left_ms, platform, &book.now())
+                        .or_else(|refusal| if off("claim-fence") { Ok(unfenced) } else { Err(refusal) })
+                        .map_err(|refusal| book.refused(&self.id, refusal))?;
+                book.record(pass, Record::Sent(sent))?;
+                Ok(book.log.appended())
+            })?,
+        };
         self.sent.store(true, Ordering::Relaxed);
         let Some(handle) = handle.filter(|_| !off("sent-durable")) else { return Ok(()) };
         let synced = handle.sync()?;
         let mut book = commands.book()?;
         book.synced(&synced);
         let still_ours = |book: &Book| {
-            rules::send(&book.state, &self.id, self.number, left_ms, platform, &book.now())
+            rules::send(&book.state, &self.id, self.number.get(), left_ms, platform, &book.now())
                 .map(drop)
                 .or_else(|refusal| if off("claim-fence") { Ok(()) } else { Err(refusal) })
                 .map_err(|refusal| book.refused(&self.id, refusal))
@@ -1415,13 +1547,67 @@ impl Claim<'_> {
         commands.inside(wait, |book, _| still_ours(book))
     }
 
+    /// Claims and sends in one section. If nothing is claimed, what came of it is kept for [`Claim::begun`].
+    fn claim_ahead(
+        &self,
+        ahead: &Ahead,
+        left_ms: u32,
+        platform: Option<Span>,
+        wait: Wait<'_>,
+    ) -> Result<Option<Unsynced>> {
+        let commands = self.commands;
+        let claimed = commands.inside(wait, |book, pass| {
+            let request = Request {
+                id: &self.id,
+                act: ahead.act.clone(),
+                own_number: if ahead.mark_is_ours { "" } else { &self.mark },
+                hold_ms: ahead.hold_ms,
+                tries_a_minute: ahead.tries_a_minute,
+            };
+            let intent = match book.decide(pass, &request, Some(self))? {
+                Decided::New(intent) => intent,
+                Decided::Known(begun) => return Ok(Err(begun)),
+            };
+            if !Arc::ptr_eq(&ahead.identity, &book.log.identity(pass)?) {
+                let e = Error::new(KL_E_JOURNAL, "the journal: it was adopted in this moment; try again");
+                return Err(not_done(e));
+            }
+            let number = book.claim_and_send(pass, *intent, left_ms, platform).map_err(not_done)?;
+            self.number.set(number);
+            self.in_hand.replace(Some(commands.0.hands.take(number)));
+            Ok(Ok(book.log.appended()))
+        });
+        let instead = match claimed {
+            Ok(Ok(handle)) => {
+                commands.used(&self.id);
+                return Ok(handle);
+            }
+            Ok(Err(begun)) => Ok(begun),
+            Err(e) => Err(e),
+        };
+        self.instead.replace(Some(instead));
+        Err(not_done(Error::new(KL_E_INTERNAL, "the command was not claimed")))
+    }
+
+    /// Of one that was to be claimed with its sending and has not been: what is to be done with its name instead, as
+    /// [`Commands::begin`] says it; `None` if nobody has asked for the name yet. `Err`: it is claimed.
+    pub(crate) fn unclaimed(mut self) -> std::result::Result<Option<Result<Begin<'a>>>, Self> {
+        let instead = self.instead.take();
+        if instead.is_none() && self.ahead.borrow().is_none() {
+            return Err(self);
+        }
+        self.ended = true;
+        Ok(instead.map(|known| self.commands.begun(&self.id, known.map(Begin::from))))
+    }
+
     /// The process was stopped between the last check and the first byte: maturity counts from now.
     pub(crate) fn sent_late(&self, left: Duration, platform: Option<Span>) {
         let token = CancelToken::never();
         let wait = Wait { patience: Deadline::after(AFTERWARDS), token: &token };
         let again = self.commands.inside(wait, |book, pass| {
             let left_ms = small(left.as_millis() as u64);
-            if let Ok(sent) = rules::send(&book.state, &self.id, self.number, left_ms, platform, &book.now())
+            if let Ok(sent) =
+                rules::send(&book.state, &self.id, self.number.get(), left_ms, platform, &book.now())
             {
                 book.owe(pass, Record::Sent(sent));
             }
@@ -1485,7 +1671,7 @@ impl Claim<'_> {
         let wait = Wait { patience: Deadline::after(AFTERWARDS), token: &token };
         let order_no = end.receipt.order_no.clone();
         let closed = commands.inside(wait, |book, pass| {
-            let number = self.keep(book, pass, &end).unwrap_or(self.number);
+            let number = self.keep(book, pass, &end).unwrap_or(self.number.get());
             match rules::end(&book.state, &self.id, number, end.clone(), &book.now()) {
                 Ok(ended) => {
                     book.count_try(&ended);
@@ -1499,7 +1685,7 @@ impl Claim<'_> {
         closed.unwrap_or_else(|e| {
             log_line!(Error, "how {} ended cannot be recorded yet: {}", self.id, e.message());
             let mut book = commands.book().ok()?;
-            if let Ok(ended) = rules::end(&book.state, &self.id, self.number, end, &book.now()) {
+            if let Ok(ended) = rules::end(&book.state, &self.id, self.number.get(), end, &book.now()) {
                 book.keep_in_debt(Record::Ended(ended));
             }
             let command = book.command(&self.id);
@@ -1513,7 +1699,7 @@ impl Claim<'_> {
     /// Keeps what is needed to send it later, if it is to be; a claim that nobody has in hand. Gives its number.
     fn keep(&self, book: &mut Book, pass: Option<&Pass<'_>>, end: &End) -> Option<u64> {
         let keep = self.keep.as_ref()?;
-        if !rules::keeps(&book.state, &self.id, self.number, end, &book.now()) {
+        if !rules::keeps(&book.state, &self.id, self.number.get(), end, &book.now()) {
             return None;
         }
         let mut intent = book.intent(pass, &self.id).ok()?;
@@ -1532,7 +1718,7 @@ impl Claim<'_> {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        if self.ended {
+        if self.ended || self.in_hand.borrow().is_none() {
             return;
         }
         process::contained(|| {
@@ -1681,6 +1867,15 @@ fn wall_s() -> i64 {
 fn too_many_tries(wait_ms: u64) -> Error {
     let e = Error::new(KL_E_CODE_TRIES, "too many wrong codes in a short time; nothing was sent");
     not_done(e).with(|d| d.retry_after_ms = small(wait_ms))
+}
+
+/// Whether a command can have such a name.
+fn is_name(id: &str) -> bool {
+    !id.is_empty() && id.len() <= KL_REQUEST_ID_MAX && !id.contains(char::is_control)
+}
+
+fn mark_of(identity: &Identity, id: &str) -> String {
+    if off("mark") { "100000000000000000000001".to_owned() } else { identity.mark(id) }
 }
 
 fn not_found(id: &str) -> Error {

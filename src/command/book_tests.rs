@@ -117,6 +117,83 @@ fn a_sync_that_fails_sends_nothing() {
     no_faults();
 }
 
+fn ahead<'a>(commands: &'a Commands, id: &str, n: &str) -> Claim<'a> {
+    let request = Request { id, act: door(n), own_number: "", hold_ms: HOLD, tries_a_minute: 0 };
+    commands.ahead(&request).expect("nothing is known of it")
+}
+
+#[test]
+fn a_claim_with_its_sending_is_one_section_and_one_write() {
+    let path = folder("ahead");
+    let commands = made(&path);
+    let first = ahead(&commands, "a", "1");
+    assert_eq!(get(&commands, "a").unwrap_err().status(), KL_E_NOT_FOUND, "nothing is written before");
+    operations();
+    leave(&first);
+    let all = operations();
+    let done: Vec<&str> = all.iter().map(String::as_str).filter(|o| !o.starts_with("step")).collect();
+    assert_eq!(done, ["lock:commands-test.lock", "append:commands-test", "sync-data:commands-test"]);
+    // It is in hand: nobody takes it for a dead one's.
+    let known = get(&commands, "a").unwrap();
+    assert_eq!((known.stage, known.mark), (Stage::Sent, first.mark.clone()));
+    assert_eq!(status(begin_door(&commands, "b", "1")), (KL_E_BUSY, Outcome::NotDone));
+    let ended = first.finish(Ok(receipt("o", "")), true, SettledBy::Answer).unwrap();
+    assert_eq!((ended.outcome, ended.receipt.order_no), (Outcome::Done, "o".to_owned()));
+    drop(commands);
+    assert_eq!(get(&in_folder(&path), "a").unwrap().stage, Stage::Done);
+    // A known name is begun as ever.
+    let again = in_folder(&path);
+    drop(claim(&again, "x", "9"));
+    let request = Request { id: "a", act: door("1"), own_number: "", hold_ms: HOLD, tries_a_minute: 0 };
+    assert!(again.ahead(&request).is_none());
+}
+
+#[test]
+// FAULTS A7: between the look at the name and its sending another process may have had it.
+fn what_another_process_did_meanwhile_is_found_with_the_sending() {
+    let path = folder("ahead-late");
+    let commands = made(&path);
+    let sending = |claim: Claim<'_>| {
+        let e = claim.sending(Duration::from_secs(20), None, &CancelToken::never()).unwrap_err();
+        assert_eq!(e.details().outcome, Outcome::NotDone, "no byte left");
+        claim.unclaimed().err().is_none()
+    };
+    let ours = ahead(&commands, "a", "1");
+    let n = append(&path, |_| intent("a", door("1"), DEAD));
+    let end = End { outcome: Outcome::Done, by: SettledBy::Person, ..End::nothing() };
+    append(&path, |_| Record::Ended(Ended { id: "a".into(), claim: n, at: At::default(), end }));
+    ours.sending(Duration::from_secs(20), None, &CancelToken::never()).unwrap_err();
+    match ours.unclaimed() {
+        Ok(Some(Ok(Begin::Recorded(command)))) => assert_eq!(command.sequence, n),
+        _ => panic!("it was done"),
+    }
+    // The same door, and what became of it is not known.
+    let ours = ahead(&commands, "b", "2");
+    let n = append(&path, |_| intent("c", door("2"), DEAD));
+    let sent = |_| Record::Sent(Sent { id: "c".into(), claim: n, at: now(), left_ms: u32::MAX, platform: None });
+    append(&path, sent);
+    ours.sending(Duration::from_secs(20), None, &CancelToken::never()).unwrap_err();
+    match ours.unclaimed() {
+        Ok(Some(refused)) => assert_eq!(status(refused), (KL_E_BLOCKED, Outcome::NotDone)),
+        _ => panic!("it is refused"),
+    }
+    assert_eq!(get(&commands, "b").unwrap_err().status(), KL_E_NOT_FOUND);
+    // The disk refuses: nothing is claimed.
+    let ours = ahead(&commands, "d", "3");
+    fail("append", 1, libc::ENOSPC);
+    assert!(sending(ours));
+    no_faults();
+    // And one that does not come to its sending has left nothing.
+    let before = std::fs::metadata(path.join("commands-test.journal")).unwrap().len();
+    assert!(matches!(ahead(&commands, "e", "4").unclaimed(), Ok(None)));
+    drop(ahead(&commands, "e", "4"));
+    assert_eq!(std::fs::metadata(path.join("commands-test.journal")).unwrap().len(), before);
+}
+
+fn now() -> At {
+    At { wall_s: 0, up_ms: crate::sys::boot_ms() }
+}
+
 #[test]
 // FAULTS A7: the process was taken for dead while it synced; another one may send the same by now.
 fn the_claim_is_looked_at_once_more_after_the_sync() {

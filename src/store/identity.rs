@@ -336,29 +336,40 @@ pub(super) struct HighWater {
 impl HighWater {
     /// `None` if there is none, or none that can be read: it was being written when the power went.
     pub(super) fn read(folder: &Folder, name: &str) -> io::Result<Option<HighWater>> {
-        let Some(bytes) = folder.read(name, LARGEST)? else { return Ok(None) };
-        let parse = || {
-            let json = super::journal::unframed(&bytes)?;
-            let o = Json::parse(json).ok()?.object().ok()?;
-            let int = |key| o.int(&[key]).ok().flatten();
-            Some(HighWater {
-                installation: unhex(&o.string(&["installation"]).ok()??)?,
-                epoch: u32::try_from(int("epoch")?).ok()?,
-                last: u64::try_from(int("last")?).ok()?,
-            })
-        };
-        Ok(parse())
+        Ok(folder.read(name, LARGEST)?.and_then(|bytes| HighWater::parse(&bytes)))
     }
 
-    /// In place, not synced.
-    pub(super) fn write(&self, folder: &Folder, name: &str) -> io::Result<()> {
+    fn parse(bytes: &[u8]) -> Option<HighWater> {
+        let json = super::journal::unframed(bytes)?;
+        let o = Json::parse(json).ok()?.object().ok()?;
+        let int = |key| o.int(&[key]).ok().flatten();
+        Some(HighWater {
+            installation: unhex(&o.string(&["installation"]).ok()??)?,
+            epoch: u32::try_from(int("epoch")?).ok()?,
+            last: u64::try_from(int("last")?).ok()?,
+        })
+    }
+
+    /// Writes it in place, not synced. Others may have written a higher one of the same installation and epoch: it never goes
+    /// back. Gives the number that is there then.
+    pub(super) fn raise(mut self, folder: &Folder, name: &str) -> io::Result<u64> {
         use std::os::unix::fs::FileExt;
+        let file = folder.open_file(name, libc::O_RDWR | libc::O_CREAT)?;
+        let mut known = [0; 512];
+        let length = file.read_at(&mut known, 0)?;
+        if let Some(known) = HighWater::parse(&known[..length]) {
+            if known.installation == self.installation && known.epoch == self.epoch {
+                self.last = self.last.max(known.last);
+            }
+        }
         let mut w = Writer::new();
         w.text("installation", &hex::lower(&self.installation)).int("epoch", self.epoch.into());
         w.int("last", i64::try_from(self.last).unwrap_or(i64::MAX));
         let text = super::journal::framed(&w.finish());
-        let file = folder.open_file(name, libc::O_RDWR | libc::O_CREAT)?;
         file.write_all_at(&text, 0)?;
-        file.set_len(text.len() as u64)
+        if length > text.len() {
+            file.set_len(text.len() as u64)?;
+        }
+        Ok(self.last)
     }
 }

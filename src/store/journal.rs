@@ -621,6 +621,12 @@ impl Journal {
         self.identity.clone().ok_or_else(|| Error::new(KL_E_INTERNAL, "the journal has no identity"))
     }
 
+    /// The installation's identity, if it is known and nothing is known to be wrong.
+    pub(crate) fn known(&self) -> Option<Arc<Identity>> {
+        let sound = self.trouble.is_none() && self.damage.is_none() && self.open.is_some();
+        self.identity.clone().filter(|_| sound)
+    }
+
     /// A name's fingerprint as this journal keeps it, also when it is not to be continued. `None` before there is a journal.
     pub(crate) fn print(&self, name: &str) -> Option<[u8; 12]> {
         if let Some(identity) = &self.identity {
@@ -982,13 +988,8 @@ impl Journal {
         }
         let (installation, epoch) = (*identity.installation(), identity.epoch());
         let (folder, name) = (&self.shared.folder, self.shared.file(".mark"));
-        // Others may have written a higher one: it never goes back.
-        let known = HighWater::read(folder, &name).ok().flatten();
-        let known =
-            known.filter(|h| h.installation == installation && h.epoch == epoch).map_or(0, |h| h.last);
-        let last = synced.max(known);
-        match (HighWater { installation, epoch, last }).write(folder, &name) {
-            Ok(()) => self.marked = last,
+        match (HighWater { installation, epoch, last: synced }).raise(folder, &name) {
+            Ok(last) => self.marked = last,
             Err(e) => log_line!(Debug, "the journal: its high-water mark could not be written: {e}"),
         }
     }

@@ -348,6 +348,11 @@ impl Transport {
         Ok(())
     }
 
+    /// Whether a command would go over a connection that stands already, as far as is known.
+    pub fn stands(&self, origin: &Url) -> bool {
+        self.pool.has(origin, Purpose::Command)
+    }
+
     /// Makes one call. `prepare` is asked for the request when the connection stands, as the last thing before the
     /// first byte: what must hold then is checked there. If it answers with an error, nothing is sent and the
     /// connection is kept. It is asked a second time when the connection turned out to be dead and the purpose allows

@@ -77,6 +77,18 @@ impl Pool {
         Underway(self)
     }
 
+    /// Whether there is one that is fit for the purpose, as far as is known.
+    pub(super) fn has(&self, origin: &Url, purpose: Purpose) -> bool {
+        let now = clock::monotonic_ms();
+        let state = lock(&self.state);
+        let died = state.died_ms(origin, now);
+        let fit = |c: &Conn| {
+            age_ms(c, now)
+                < self.limit_ms(purpose, c.kept_ms, c.connect_ms, died).min(c.kept_ms.unwrap_or(u64::MAX))
+        };
+        state.idle.iter().any(|c| c.origin.same_origin(origin) && fit(c))
+    }
+
     /// The idle connection used last that is fit for the purpose.
     pub(super) fn take(&self, origin: &Url, purpose: Purpose) -> Option<Taken> {
         let mut dead = Vec::new();
