@@ -287,7 +287,20 @@ impl From<SystemStat> for Status {
 
 /// What is called `name` inside the folder; a symbolic link is not followed. One system call, nothing is opened.
 pub(crate) fn status_at(folder: &impl AsFd, name: &str) -> io::Result<Status> {
-    let name = c_name(name)?;
+    // Asked several times a command: the name is put together without memory of its own, if it fits.
+    let mut place = [0; 96];
+    let long;
+    let name = match place.get_mut(..name.len()) {
+        Some(front) if name.len() < 96 => {
+            front.copy_from_slice(name.as_bytes());
+            CStr::from_bytes_with_nul(&place[..=name.len()])
+                .map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?
+        }
+        _ => {
+            long = c_name(name)?;
+            &long
+        }
+    };
     // SAFETY: `stat` is plain integers, for which all zeros is a value.
     let mut found: SystemStat = unsafe { std::mem::zeroed() };
     let (at, flags) = (folder.as_fd().as_raw_fd(), libc::AT_SYMLINK_NOFOLLOW);

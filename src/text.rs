@@ -1,4 +1,4 @@
-//! Texts in quotes, as JSON spells them and as errors show them.
+//! Texts in quotes, as JSON spells them and as errors show them; and a quick sum of bytes.
 
 /// The first byte from here on that does not stand for itself in a string; the end if there is none. A word at a time:
 /// documents are mostly strings.
@@ -22,6 +22,23 @@ pub(crate) fn special(bytes: &[u8], mut at: usize) -> usize {
         at += 1;
     }
     at
+}
+
+/// A sum of bytes, eight at a time: what is known and what is new, multiplied, and the product folded. What follows the last
+/// whole eight comes with the length.
+pub(crate) fn folded(seed: u64, bytes: &[u8]) -> u64 {
+    let mut sum = seed;
+    let mut take = |new: u64| {
+        let wide = u128::from(sum ^ new) * 0xF39C_C060_5CED_C835;
+        sum = wide as u64 ^ (wide >> 64) as u64;
+    };
+    let mut rest = bytes;
+    while let Some((eight, more)) = rest.split_first_chunk() {
+        take(u64::from_le_bytes(*eight));
+        rest = more;
+    }
+    take(rest.iter().fold(bytes.len() as u64, |all, byte| all << 8 | u64::from(*byte)));
+    sum
 }
 
 /// Appends a string with its quotes and escapes.

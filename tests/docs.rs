@@ -442,14 +442,12 @@ fn the_settings_are_those_of_the_source() {
 fn act_of(verb: &str) -> Option<Act> {
     match verb.split(' ').next().unwrap() {
         "door_open" if verb.contains("lane") => {
-            Some(Act::Door(DoorRequest { door: "A1".into(), ..DoorRequest::default() }))
+            Some(Act::Door(DoorRequest { door: "A1".into(), ..DoorRequest::default() }.into()))
         }
-        "door_open" => Some(Act::Door(DoorRequest {
-            order_no: "1".into(),
-            item_no: "1".into(),
-            ..DoorRequest::default()
-        })),
-        "code_redeem" => Some(Act::Redeem(RedeemRequest::default())),
+        "door_open" => Some(Act::Door(
+            DoorRequest { order_no: "1".into(), item_no: "1".into(), ..DoorRequest::default() }.into(),
+        )),
+        "code_redeem" => Some(Act::Redeem(RedeemRequest::default().into())),
         verb @ ("order_create" | "payment_report" | "refund_apply" | "appeal_file") => Some(Act::Write {
             verb: verb.into(),
             order_no: String::new(),

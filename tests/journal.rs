@@ -512,7 +512,7 @@ fn a_newer_form_and_a_foreign_owner_are_refused_by_name() {
             newer.push_str(line);
             continue;
         }
-        let head = line[line.find('{').unwrap()..].trim_end().replace("\"version\":3", "\"version\":4");
+        let head = line[line.find('{').unwrap()..].trim_end().replace("\"version\":4", "\"version\":5");
         let body = format!("{:x} {head}", head.len());
         newer.push_str(&format!("{:08x} {body}\n", crc32(body.as_bytes())));
     }

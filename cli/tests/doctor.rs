@@ -472,12 +472,12 @@ fn the_folder_and_its_journal() {
     let later: Vec<String> = whole
         .lines()
         .map(|line| {
-            let json = line.splitn(3, ' ').nth(2).unwrap().replace("\"version\":3", "\"version\":4");
+            let json = line.splitn(3, ' ').nth(2).unwrap().replace("\"version\":4", "\"version\":5");
             let rest = format!("{:x} {json}", json.len());
             format!("{:08x} {rest}\n", crc32(rest.as_bytes()))
         })
         .collect();
-    assert!(later.concat().contains("\"version\":4"));
+    assert!(later.concat().contains("\"version\":5"));
     std::fs::write(&journal, later.concat()).unwrap();
     look(&file, "journal", "bad", "KL_E_JOURNAL_VERSION");
     look(&file, "journal", "bad", "use the newer one");

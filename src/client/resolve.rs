@@ -16,6 +16,7 @@ use crate::status::*;
 use crate::time::Deadline;
 use crate::time::clock::monotonic_ms;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long after a command the platform is first asked what the machine did; the pauses double from there.
@@ -29,7 +30,12 @@ impl Client {
     /// Opens a door: at most once for one `request_id`, in the life of this client or, with a `state_dir`, for as long as the
     /// journal remembers it (`docs/journal.md`).
     pub fn door_open(&self, r: &DoorRequest) -> Result<Command> {
-        self.command(Work::Door(r.clone()))
+        self.open_door(r.clone())
+    }
+
+    /// The same with a request that is the library's own.
+    pub(crate) fn open_door(&self, r: DoorRequest) -> Result<Command> {
+        self.command(Work::Door(Arc::new(r)))
     }
 
     /// Redeems a pickup code: at most once for one `request_id`, as [`Client::door_open`] says. The code is used in its one
@@ -41,7 +47,7 @@ impl Client {
     /// Whether this request could be sent: what the platform's rules and the settings refuse, without sending or recording
     /// anything. To be asked before the first command of a visit, so that the second is not refused after it.
     pub fn door_check(&self, r: &DoorRequest) -> Result<()> {
-        self.sendable(&Work::Door(r.clone()))
+        self.sendable(&Work::Door(Arc::new(r.clone())))
     }
 
     /// The same for a redemption.
@@ -91,7 +97,7 @@ impl Client {
         self.sendable(&work).map_err(|e| self.0.commands.outcome_of(&id, e, call.wait()))?;
         let ttl = if work.ttl_ms() == 0 { self.0.command_ttl_ms } else { work.ttl_ms() };
         call.expires = Some(monotonic_ms() + u64::from(ttl));
-        let mut ahead = self.goes_at_once(&work, &id);
+        let mut ahead = self.goes_at_once(&mut work, &id);
         let mut asked = false;
         loop {
             let begun = match ahead.take() {
@@ -149,13 +155,20 @@ impl Client {
 
     /// A claim that is made with its sending, if that follows at once: over a connection that stands already, with nothing to
     /// be asked before.
-    fn goes_at_once(&self, work: &Work, id: &str) -> Option<Claim<'_>> {
+    fn goes_at_once(&self, work: &mut Work, id: &str) -> Option<Claim<'_>> {
         let (inner, op) = (&*self.0, work.op());
         let platform = &*inner.platform;
         let at_once = inner.transport.stands(platform.origin())
             && platform.procedure(&op).is_none()
             && !platform.tokens().is_some_and(|source| source.needed(&op));
-        if at_once { inner.commands.ahead(&self.request(work, id)) } else { None }
+        if !at_once {
+            return None;
+        }
+        let mut claim = inner.commands.ahead(id, work.own_number())?;
+        // In this order: what is written is what is sent, and no copy of it.
+        work.set_mark(&claim.mark);
+        claim.is_for(self.request(work, id));
+        Some(claim)
     }
 
     /// Sends a command that may be sent.

@@ -7,11 +7,12 @@ use crate::hex;
 use crate::model::*;
 use crate::platform::{Op, Platform};
 use md5::{Digest, Md5};
+use std::sync::Arc;
 
 /// A request that can be done at most once for its name.
 pub(super) enum Work {
-    Door(DoorRequest),
-    Redeem(RedeemRequest),
+    Door(Arc<DoorRequest>),
+    Redeem(Arc<RedeemRequest>),
     Create(OrderCreate),
     Payment(PaymentReport),
     Refund(Complaint),
@@ -21,7 +22,7 @@ pub(super) enum Work {
 impl Work {
     /// A redemption; its code in the one spelling that wire, journal and guard use.
     pub fn redeem(r: &RedeemRequest, platform: &dyn Platform) -> Work {
-        Work::Redeem(RedeemRequest { code: platform.canonical_code(&r.code), ..r.clone() })
+        Work::Redeem(Arc::new(RedeemRequest { code: platform.canonical_code(&r.code), ..r.clone() }))
     }
 
     pub fn op(&self) -> Op<'_> {
@@ -48,8 +49,8 @@ impl Work {
     /// Gives it a name.
     pub fn set_name(&mut self, name: &str) {
         let id = match self {
-            Work::Door(r) => &mut r.request_id,
-            Work::Redeem(r) => &mut r.request_id,
+            Work::Door(r) => &mut Arc::make_mut(r).request_id,
+            Work::Redeem(r) => &mut Arc::make_mut(r).request_id,
             Work::Create(r) => &mut r.request_id,
             Work::Payment(r) => &mut r.request_id,
             Work::Refund(r) | Work::Appeal(r) => &mut r.request_id,
@@ -141,8 +142,11 @@ impl Work {
 
     pub fn set_mark(&mut self, number: &str) {
         let mark = match self {
-            Work::Door(r) => &mut r.mark,
-            Work::Redeem(r) => &mut r.mark,
+            // One that is known is not copied for nothing.
+            Work::Door(r) if r.mark == number => return,
+            Work::Redeem(r) if r.mark == number => return,
+            Work::Door(r) => &mut Arc::make_mut(r).mark,
+            Work::Redeem(r) => &mut Arc::make_mut(r).mark,
             Work::Create(r) => &mut r.mark,
             Work::Payment(r) => &mut r.mark,
             Work::Refund(r) | Work::Appeal(r) => &mut r.mark,

@@ -293,7 +293,7 @@ impl Commands {
         }
         let wait = Wait { patience: wait.patience.earlier(Deadline::after(LOCK_PATIENCE)), ..wait };
         let begun = self.inside(wait, |book, pass| {
-            Ok(match book.decide(pass, &r, None)? {
+            Ok(match book.decide(pass, r, None)? {
                 Decided::Known(known) => known.into(),
                 Decided::New(intent) => {
                     let mark = intent.mark.clone();
@@ -315,28 +315,26 @@ impl Commands {
     /// A claim that is made with the sending, in one section: for a connection that stands already, where no time passes
     /// between the two. Nothing is written before. `None` if it is to be begun as ever: the name is known, or the journal is
     /// still to be made.
-    pub(crate) fn ahead(&self, r: &Request<'_>) -> Option<Claim<'_>> {
+    pub(crate) fn ahead(&self, id: &str, own_number: &str) -> Option<Claim<'_>> {
         let book = self.book().ok()?;
         let Log::File(journal) = &book.log else { return None };
         let identity = journal.known()?;
-        if !is_name(r.id) || journal.own().is_none() || book.state.get(r.id).is_some() {
+        if !is_name(id) || journal.own().is_none() || book.state.get(id).is_some() {
             return None;
         }
-        let mark_is_ours = r.own_number.is_empty();
-        let mark = if mark_is_ours { mark_of(&identity, r.id) } else { r.own_number.to_owned() };
         Some(Claim {
             commands: self,
-            id: r.id.to_owned(),
+            id: id.to_owned(),
             number: Cell::new(0),
-            mark,
+            mark: if own_number.is_empty() { mark_of(&identity, id) } else { own_number.to_owned() },
             keep: None,
             sent: AtomicBool::new(false),
             ended: false,
             ahead: RefCell::new(Some(Ahead {
-                act: r.act.clone(),
-                mark_is_ours,
-                hold_ms: r.hold_ms,
-                tries_a_minute: r.tries_a_minute,
+                act: forgotten_act(),
+                mark_is_ours: own_number.is_empty(),
+                hold_ms: 0,
+                tries_a_minute: 0,
                 identity,
             })),
             instead: RefCell::default(),
@@ -1199,10 +1197,12 @@ impl Book {
     /// Appends a record and applies it.
     fn record(&mut self, pass: Option<&Pass<'_>>, record: Record) -> Result<u64> {
         self.pay(pass)?;
-        self.append(pass, record)
+        let n = self.append(pass, &record)?;
+        self.apply(n, record);
+        Ok(n)
     }
 
-    fn append(&mut self, pass: Option<&Pass<'_>>, record: Record) -> Result<u64> {
+    fn append(&mut self, pass: Option<&Pass<'_>>, record: &Record) -> Result<u64> {
         let n = self.log.next();
         match (&mut self.log, pass) {
             (Log::Memory { last, .. }, _) => *last = n,
@@ -1216,13 +1216,16 @@ impl Book {
             }
             _ => return Err(gone()),
         }
+        Ok(n)
+    }
+
+    fn apply(&mut self, n: u64, record: Record) {
         rules::apply(&mut self.state, n, record);
         if let Log::Memory { identity, .. } = &self.log {
             if self.state.counts().1 > IN_MEMORY + MEMORY_STEP {
                 rules::forget(&mut self.state, IN_MEMORY, &|name| identity.print(name));
             }
         }
-        Ok(n)
     }
 
     /// Appends a claim and its sending, both or none of them.
@@ -1248,19 +1251,26 @@ impl Book {
 
     /// Writes what could not be written before, in its order.
     fn pay(&mut self, pass: Option<&Pass<'_>>) -> Result<()> {
-        while let Some(record) = self.debt.front() {
-            let record = record.clone();
-            self.append(pass, record)?;
-            self.debt.pop_front();
+        while let Some(record) = self.debt.pop_front() {
+            match self.append(pass, &record) {
+                Ok(n) => self.apply(n, record),
+                Err(e) => {
+                    self.debt.push_front(record);
+                    return Err(e);
+                }
+            }
         }
         Ok(())
     }
 
     /// The same for a record that must not be lost though the disk may refuse it now.
     fn owe(&mut self, pass: Option<&Pass<'_>>, record: Record) {
-        if let Err(e) = self.record(pass, record.clone()) {
-            log_line!(Error, "{}; it is kept in memory until it can be written", e.message());
-            self.keep_in_debt(record);
+        match self.pay(pass).and_then(|()| self.append(pass, &record)) {
+            Ok(n) => self.apply(n, record),
+            Err(e) => {
+                log_line!(Error, "{}; it is kept in memory until it can be written", e.message());
+                self.keep_in_debt(record);
+            }
         }
     }
 
@@ -1273,7 +1283,7 @@ impl Book {
     fn decide(
         &mut self,
         pass: Option<&Pass<'_>>,
-        r: &Request<'_>,
+        r: Request<'_>,
         ahead: Option<&Claim<'_>>,
     ) -> Result<Decided> {
         let id = r.id;
@@ -1287,7 +1297,7 @@ impl Book {
                 return Ok(Decided::Known(KnownName::Recorded(Box::new(command))));
             }
             Decision::Printed(print) => {
-                return Ok(Decided::Known(KnownName::Recorded(Box::new(printed(id, r.act.clone(), print)))));
+                return Ok(Decided::Known(KnownName::Recorded(Box::new(printed(id, r.act, print)))));
             }
             Decision::Ask => return Ok(Decided::Known(KnownName::Ask(Box::new(self.unsettled(id))))),
             Decision::Refuse(Refusal::Busy(_) | Refusal::Blocked(..)) if off("locks") => {}
@@ -1304,7 +1314,7 @@ impl Book {
         };
         Ok(Decided::New(Box::new(Intent {
             id: id.to_owned(),
-            act: r.act.clone(),
+            act: r.act,
             owner: self.log.owner(pass)?,
             boot: process::boot_id().to_owned(),
             at: self.now().at,
@@ -1512,7 +1522,7 @@ impl<'a> Claim<'a> {
         let left_ms = if off("maturity") { 0 } else { small(left.as_millis() as u64) };
         let wait = Wait { patience: Deadline::after(left.min(AFTERWARDS)), token };
         let ahead = self.ahead.take();
-        let handle = match &ahead {
+        let handle = match ahead {
             Some(ahead) => {
                 let patience = Deadline::after(left.min(LOCK_PATIENCE));
                 self.claim_ahead(ahead, left_ms, platform, Wait { patience, token })?
@@ -1550,7 +1560,7 @@ impl<'a> Claim<'a> {
     /// Claims and sends in one section. If nothing is claimed, what came of it is kept for [`Claim::begun`].
     fn claim_ahead(
         &self,
-        ahead: &Ahead,
+        ahead: Ahead,
         left_ms: u32,
         platform: Option<Span>,
         wait: Wait<'_>,
@@ -1559,12 +1569,12 @@ impl<'a> Claim<'a> {
         let claimed = commands.inside(wait, |book, pass| {
             let request = Request {
                 id: &self.id,
-                act: ahead.act.clone(),
+                act: ahead.act,
                 own_number: if ahead.mark_is_ours { "" } else { &self.mark },
                 hold_ms: ahead.hold_ms,
                 tries_a_minute: ahead.tries_a_minute,
             };
-            let intent = match book.decide(pass, &request, Some(self))? {
+            let intent = match book.decide(pass, request, Some(self))? {
                 Decided::New(intent) => intent,
                 Decided::Known(begun) => return Ok(Err(begun)),
             };
@@ -1587,6 +1597,13 @@ impl<'a> Claim<'a> {
         };
         self.instead.replace(Some(instead));
         Err(not_done(Error::new(KL_E_INTERNAL, "the command was not claimed")))
+    }
+
+    /// What is to be claimed with its sending.
+    pub(crate) fn is_for(&mut self, r: Request<'_>) {
+        if let Some(ahead) = self.ahead.get_mut() {
+            (ahead.act, ahead.hold_ms, ahead.tries_a_minute) = (r.act, r.hold_ms, r.tries_a_minute);
+        }
     }
 
     /// Of one that was to be claimed with its sending and has not been: what is to be done with its name instead, as
@@ -1666,13 +1683,15 @@ impl<'a> Claim<'a> {
 
     /// Writes the end, or keeps it until it can be written. Gives the command as it then stands.
     fn close(&self, end: End) -> Option<Command> {
+        let mut end = Some(end);
         let commands = self.commands;
         let token = CancelToken::never();
         let wait = Wait { patience: Deadline::after(AFTERWARDS), token: &token };
-        let order_no = end.receipt.order_no.clone();
         let closed = commands.inside(wait, |book, pass| {
+            let end = end.take().ok_or_else(gone)?;
+            let order_no = if book.early.is_empty() { String::new() } else { end.receipt.order_no.clone() };
             let number = self.keep(book, pass, &end).unwrap_or(self.number.get());
-            match rules::end(&book.state, &self.id, number, end.clone(), &book.now()) {
+            match rules::end(&book.state, &self.id, number, end, &book.now()) {
                 Ok(ended) => {
                     book.count_try(&ended);
                     book.owe(pass, Record::Ended(ended));
@@ -1685,7 +1704,8 @@ impl<'a> Claim<'a> {
         closed.unwrap_or_else(|e| {
             log_line!(Error, "how {} ended cannot be recorded yet: {}", self.id, e.message());
             let mut book = commands.book().ok()?;
-            if let Ok(ended) = rules::end(&book.state, &self.id, self.number.get(), end, &book.now()) {
+            let ended = rules::end(&book.state, &self.id, self.number.get(), end?, &book.now());
+            if let Ok(ended) = ended {
                 book.keep_in_debt(Record::Ended(ended));
             }
             let command = book.command(&self.id);

@@ -118,8 +118,9 @@ fn a_sync_that_fails_sends_nothing() {
 }
 
 fn ahead<'a>(commands: &'a Commands, id: &str, n: &str) -> Claim<'a> {
-    let request = Request { id, act: door(n), own_number: "", hold_ms: HOLD, tries_a_minute: 0 };
-    commands.ahead(&request).expect("nothing is known of it")
+    let mut claim = commands.ahead(id, "").expect("nothing is known of it");
+    claim.is_for(Request { id, act: door(n), own_number: "", hold_ms: HOLD, tries_a_minute: 0 });
+    claim
 }
 
 #[test]
@@ -144,8 +145,7 @@ fn a_claim_with_its_sending_is_one_section_and_one_write() {
     // A known name is begun as ever.
     let again = in_folder(&path);
     drop(claim(&again, "x", "9"));
-    let request = Request { id: "a", act: door("1"), own_number: "", hold_ms: HOLD, tries_a_minute: 0 };
-    assert!(again.ahead(&request).is_none());
+    assert!(again.ahead("a", "").is_none());
 }
 
 #[test]
@@ -170,7 +170,8 @@ fn what_another_process_did_meanwhile_is_found_with_the_sending() {
     // The same door, and what became of it is not known.
     let ours = ahead(&commands, "b", "2");
     let n = append(&path, |_| intent("c", door("2"), DEAD));
-    let sent = |_| Record::Sent(Sent { id: "c".into(), claim: n, at: now(), left_ms: u32::MAX, platform: None });
+    let sent =
+        |_| Record::Sent(Sent { id: "c".into(), claim: n, at: now(), left_ms: u32::MAX, platform: None });
     append(&path, sent);
     ours.sending(Duration::from_secs(20), None, &CancelToken::never()).unwrap_err();
     match ours.unclaimed() {

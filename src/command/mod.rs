@@ -10,6 +10,7 @@ use crate::error::{Advice, Error, Outcome};
 use crate::model::*;
 use crate::status::*;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub(crate) mod book;
 pub mod ledger;
@@ -34,9 +35,9 @@ pub const KL_REQUEST_ID_MAX: usize = 128;
 #[derive(Clone, Debug)]
 pub enum Act {
     /// Opens a door, or pushes goods out.
-    Door(DoorRequest),
+    Door(Arc<DoorRequest>),
     /// Uses up a pickup code.
-    Redeem(RedeemRequest),
+    Redeem(Arc<RedeemRequest>),
     /// Changes something else at the platform.
     Write {
         /// The verb, as the Rust method is called.
@@ -65,7 +66,7 @@ pub struct Known<'a> {
     pub act: &'a Act,
     /// The number that was sent with it, by which the platform's record shows that it is ours; empty if none was sent.
     pub mark: &'a str,
-    /// The mark is an HMAC of the name under the installation's secret: nobody else can have left it. False: the caller
+    /// The mark is a hash of the installation's secret and the name: nobody else can have left it. False: the caller
     /// gave the number, and an older record may bear it too.
     pub mark_is_ours: bool,
     /// When it was sent; `None` if nothing left yet or it is not known.
@@ -454,11 +455,13 @@ impl Act {
     pub(crate) fn shorten(&mut self) {
         match self {
             Act::Door(r) => {
+                let r = Arc::make_mut(r);
                 r.user_id.clear();
                 r.notify_url.clear();
                 r.extra_json = None;
             }
             Act::Redeem(r) => {
+                let r = Arc::make_mut(r);
                 r.trade_no.clear();
                 r.notify_url.clear();
                 r.redeemer.clear();

@@ -500,7 +500,7 @@ struct Fields(Vec<u8>);
 
 impl Fields {
     fn new(n: u64, at: At, kind: &str) -> Fields {
-        let mut w = Fields(Vec::with_capacity(256));
+        let mut w = Fields(Vec::with_capacity(512));
         push_number(&mut w.0, n);
         w.at(at).plain(kind);
         w
@@ -516,8 +516,7 @@ impl Fields {
     }
 
     fn text(&mut self, text: &str) -> &mut Fields {
-        let special = |b: &u8| *b <= b'\n' || *b == b'\\';
-        if !text.as_bytes().iter().any(special) {
+        if is_plain(text.as_bytes()) {
             return self.plain(text);
         }
         self.0.push(b'\t');
@@ -649,6 +648,25 @@ impl Fields {
     }
 }
 
+/// Whether nothing of a text is written as two characters. Eight bytes at a time: each of them with its highest bit set if
+/// it is below eleven, or a backslash.
+fn is_plain(text: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    let special = |eight: u64| {
+        let low = eight.wrapping_sub(ONES * 11) & !eight;
+        let backslash = eight ^ ONES * u64::from(b'\\');
+        (low | backslash.wrapping_sub(ONES) & !backslash) & ONES << 7 != 0
+    };
+    let mut rest = text;
+    while let Some((eight, more)) = rest.split_first_chunk() {
+        if special(u64::from_le_bytes(*eight)) {
+            return false;
+        }
+        rest = more;
+    }
+    !special(rest.iter().fold(u64::MAX >> 1, |all, byte| all << 8 | u64::from(*byte)))
+}
+
 fn push_number(out: &mut Vec<u8>, mut n: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
@@ -774,40 +792,46 @@ impl<'a> Reader<'a> {
         let given = |t: String| Some(t).filter(|t| !t.is_empty());
         Ok(match self.text()?.as_str() {
             "" => return Err(Bad::new("act", "is missing")),
-            "door" => Act::Door(DoorRequest {
-                request_id,
-                cabinet_id: self.text()?,
-                door: self.text()?,
-                user_id: self.text()?,
-                order_no: self.text()?,
-                item_no: self.text()?,
-                notify_url: self.text()?,
-                ttl_ms: 0,
-                extra_json: given(self.text()?),
-                visit_id: self.text()?,
-                context: self.text()?,
-                mark,
-            }),
-            "redeem" => Act::Redeem(RedeemRequest {
-                request_id,
-                kind: match self.number("kind")? {
-                    0 => CodeKind::Pickup,
-                    1 => CodeKind::Virtual,
-                    2 => CodeKind::Voucher,
-                    _ => return Err(Bad::new("kind", "is no kind of code")),
-                },
-                code: self.text()?,
-                cabinet_id: self.text()?,
-                product_id: self.text()?,
-                trade_no: self.text()?,
-                notify_url: self.text()?,
-                redeemer: self.text()?,
-                ttl_ms: 0,
-                extra_json: given(self.text()?),
-                visit_id: self.text()?,
-                context: self.text()?,
-                mark,
-            }),
+            "door" => Act::Door(
+                DoorRequest {
+                    request_id,
+                    cabinet_id: self.text()?,
+                    door: self.text()?,
+                    user_id: self.text()?,
+                    order_no: self.text()?,
+                    item_no: self.text()?,
+                    notify_url: self.text()?,
+                    ttl_ms: 0,
+                    extra_json: given(self.text()?),
+                    visit_id: self.text()?,
+                    context: self.text()?,
+                    mark,
+                }
+                .into(),
+            ),
+            "redeem" => Act::Redeem(
+                RedeemRequest {
+                    request_id,
+                    kind: match self.number("kind")? {
+                        0 => CodeKind::Pickup,
+                        1 => CodeKind::Virtual,
+                        2 => CodeKind::Voucher,
+                        _ => return Err(Bad::new("kind", "is no kind of code")),
+                    },
+                    code: self.text()?,
+                    cabinet_id: self.text()?,
+                    product_id: self.text()?,
+                    trade_no: self.text()?,
+                    notify_url: self.text()?,
+                    redeemer: self.text()?,
+                    ttl_ms: 0,
+                    extra_json: given(self.text()?),
+                    visit_id: self.text()?,
+                    context: self.text()?,
+                    mark,
+                }
+                .into(),
+            ),
             verb => Act::Write {
                 verb: verb.to_owned(),
                 order_no: self.text()?,
@@ -962,8 +986,8 @@ mod tests {
             record
         };
         vec![
-            intent(Act::Door(door.clone())),
-            intent(Act::Redeem(redeem)),
+            intent(Act::Door(door.clone().into())),
+            intent(Act::Redeem(redeem.into())),
             kept(Some(1_600_000_000_001), Some(["U", "12", "{}", "E"])),
             kept(None, Some([""; 4])),
             kept(Some(0), None),
@@ -985,7 +1009,7 @@ mod tests {
             }),
             Record::Was(Was {
                 id: "a".into(),
-                act: Act::Door(door),
+                act: Act::Door(door.into()),
                 claim: 9,
                 begun: at,
                 ended: At { wall_s: 1_700_000_001, up_ms: 6 },

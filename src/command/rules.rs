@@ -14,7 +14,9 @@ use super::Span;
 use super::record::*;
 use super::{Act, CommandKind, Physical, SettledBy, alike};
 use crate::error::Outcome;
+use crate::text::folded;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// How far a command is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -104,7 +106,8 @@ pub struct Numbers {
 /// Everything that the records of one account show.
 #[derive(Clone, Debug, Default)]
 pub struct State {
-    entries: HashMap<String, Entry>,
+    /// Each in a place of its own: a table that grows moves none of them.
+    entries: HashMap<String, Box<Entry>, Seed>,
     /// The names that are not settled, in the order of their claims: nothing is looked for among all.
     open: Vec<(u64, String)>,
     prints: Prints,
@@ -113,6 +116,39 @@ pub struct State {
     seen: VecDeque<(u64, [u8; 16], i64)>,
     /// The record by which each visit was closed last; of those that have commands.
     closed_visits: HashMap<String, (u64, At)>,
+}
+
+/// How names are spread in the table: by a number that only this process knows, eight bytes at a time.
+#[derive(Clone, Debug)]
+struct Seed(u64);
+
+impl Default for Seed {
+    fn default() -> Seed {
+        Seed(RandomState::new().hash_one(0))
+    }
+}
+
+impl BuildHasher for Seed {
+    type Hasher = Fold;
+
+    fn build_hasher(&self) -> Fold {
+        Fold(self.0)
+    }
+}
+
+struct Fold(u64);
+
+impl Hasher for Fold {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = folded(self.0, bytes);
+    }
+
+    /// The end of a text, whose length is in already.
+    fn write_u8(&mut self, _: u8) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// The fingerprints of done commands, the oldest first, and where each is: a table of places, each at its name or behind it.
@@ -273,17 +309,20 @@ pub(crate) const VISITS: usize = 256;
 impl State {
     /// A command.
     pub fn get(&self, id: &str) -> Option<&Entry> {
-        self.entries.get(id)
+        self.entries.get(id).map(|e| &**e)
     }
 
     /// All commands.
     pub fn entries(&self) -> impl Iterator<Item = (&str, &Entry)> {
-        self.entries.iter().map(|(id, e)| (id.as_str(), e))
+        self.entries.iter().map(|(id, e)| (id.as_str(), &**e))
     }
 
     /// Those that are not settled, the oldest first.
     pub fn open(&self) -> impl Iterator<Item = (&str, &Entry)> {
-        self.open.iter().filter_map(|(_, id)| self.entries.get_key_value(id)).map(|(id, e)| (id.as_str(), e))
+        self.open
+            .iter()
+            .filter_map(|(_, id)| self.entries.get_key_value(id))
+            .map(|(id, e)| (id.as_str(), &**e))
     }
 
     /// Those that are kept to be sent, the oldest first; also while somebody tries to send them.
@@ -355,7 +394,7 @@ impl State {
             // When a short one ended is not kept.
             e.stage == Stage::Done && !e.short && (1..mine.claim).contains(&e.numbers.end) && order(e) > 0
         };
-        let last = self.entries.values().filter(before).max_by_key(|e| e.numbers.end);
+        let last = self.entries.values().map(|e| &**e).filter(before).max_by_key(|e| e.numbers.end);
         last.and_then(|e| e.end.as_ref()).map_or("", |end| &end.receipt.order_no)
     }
 
@@ -705,7 +744,7 @@ pub fn may_go_away(end: &End, sent: bool) -> bool {
 pub fn keeps(state: &State, id: &str, claim: u64, end: &End, now: &Now<'_>) -> bool {
     // After a card forgot records their numbers come again: the claim can be another process's.
     let ours = |e: &&Entry| e.claim == claim && e.owner == now.owner;
-    let mine = state.entries.get(id).filter(ours).filter(|e| e.stage.in_flight() && e.earlier.is_none());
+    let mine = state.get(id).filter(ours).filter(|e| e.stage.in_flight() && e.earlier.is_none());
     mine.is_some_and(|e| may_go_away(end, e.stage == Stage::Sent)) && state.kept().count() < KEPT
 }
 
@@ -714,7 +753,7 @@ pub fn end(state: &State, id: &str, claim: u64, end: End, now: &Now<'_>) -> Resu
     // After a card forgot records their numbers come again: the claim can be another process's. Only who sent can have
     // an answer, so *done* is not mistaken.
     let ours = |e: &&Entry| e.claim == claim && (e.owner == now.owner || end.outcome == Outcome::Done);
-    let Some(e) = state.entries.get(id).filter(ours) else { return Err(Refusal::Fenced) };
+    let Some(e) = state.get(id).filter(ours) else { return Err(Refusal::Fenced) };
     let mut end = end;
     if e.earlier.is_some()
         && end.outcome == Outcome::NotDone
@@ -955,7 +994,7 @@ pub fn apply(state: &mut State, n: u64, record: Record) {
                 short: true,
                 numbers: Numbers { end: n, ..Numbers::default() },
             };
-            if let Some(before) = state.entries.insert(was.id, e) {
+            if let Some(before) = state.entries.insert(was.id, Box::new(e)) {
                 close(&mut state.open, before.claim);
             }
         }
@@ -1028,7 +1067,7 @@ fn begun(state: &mut State, n: u64, i: Intent) {
     close(&mut state.open, n);
     let at = state.open.partition_point(|(claim, _)| *claim < n);
     state.open.insert(at, (n, i.id.clone()));
-    state.entries.insert(i.id, e);
+    state.entries.insert(i.id, Box::new(e));
 }
 
 fn stage_of(end: &End) -> Stage {

@@ -119,12 +119,10 @@ fn a_command_is_alone_unless_another_is_about_its_item() {
 fn a_command_is_alone_unless_another_may_have_used_its_code() {
     let mut w = World::new();
     let code = |code: &str, cabinet: &str, kind| {
-        Act::Redeem(RedeemRequest {
-            code: code.into(),
-            cabinet_id: cabinet.into(),
-            kind,
-            ..RedeemRequest::default()
-        })
+        Act::Redeem(
+            RedeemRequest { code: code.into(), cabinet_id: cabinet.into(), kind, ..RedeemRequest::default() }
+                .into(),
+        )
     };
     let number = |w: &mut World, id: &str, act: Act, outcome, by| {
         let claim = w.intent(id, act);
@@ -154,22 +152,26 @@ fn a_command_is_alone_unless_another_may_have_used_its_code() {
 // FAULTS C: a door, an item, an order and a code are the same in whatever spelling the platform may take for them.
 fn what_is_the_same_is_not_unlocked_by_its_spelling() {
     let door = |cabinet: &str, door: &str| {
-        Act::Door(DoorRequest { cabinet_id: cabinet.into(), door: door.into(), ..DoorRequest::default() })
+        Act::Door(
+            DoorRequest { cabinet_id: cabinet.into(), door: door.into(), ..DoorRequest::default() }.into(),
+        )
     };
     let item = |cabinet: &str, order: &str, item: &str| {
-        Act::Door(DoorRequest {
-            cabinet_id: cabinet.into(),
-            order_no: order.into(),
-            item_no: item.into(),
-            ..DoorRequest::default()
-        })
+        Act::Door(
+            DoorRequest {
+                cabinet_id: cabinet.into(),
+                order_no: order.into(),
+                item_no: item.into(),
+                ..DoorRequest::default()
+            }
+            .into(),
+        )
     };
     let code = |cabinet: &str, code: &str| {
-        Act::Redeem(RedeemRequest {
-            code: code.into(),
-            cabinet_id: cabinet.into(),
-            ..RedeemRequest::default()
-        })
+        Act::Redeem(
+            RedeemRequest { code: code.into(), cabinet_id: cabinet.into(), ..RedeemRequest::default() }
+                .into(),
+        )
     };
     for (act, others) in [
         (door("5f6da", "a1"), vec![door("5F6DA", "a1"), door(" 5f6da\r\n", "Ａ１"), door("5f6da", "A1 ")]),
@@ -297,23 +299,25 @@ fn what_conflicts_and_what_does_not() {
         }
         other => other,
     };
-    let elsewhere =
-        |n: &str| Act::Door(DoorRequest { cabinet_id: "d".into(), door: n.into(), ..DoorRequest::default() });
+    let elsewhere = |n: &str| {
+        Act::Door(DoorRequest { cabinet_id: "d".into(), door: n.into(), ..DoorRequest::default() }.into())
+    };
     let named = |n: &str, order: &str| {
-        Act::Door(DoorRequest {
-            cabinet_id: "c".into(),
-            door: n.into(),
-            order_no: order.into(),
-            ..DoorRequest::default()
-        })
+        Act::Door(
+            DoorRequest {
+                cabinet_id: "c".into(),
+                door: n.into(),
+                order_no: order.into(),
+                ..DoorRequest::default()
+            }
+            .into(),
+        )
     };
     let coded = |cabinet: &str, text: &str, kind| {
-        Act::Redeem(RedeemRequest {
-            cabinet_id: cabinet.into(),
-            code: text.into(),
-            kind,
-            ..RedeemRequest::default()
-        })
+        Act::Redeem(
+            RedeemRequest { cabinet_id: cabinet.into(), code: text.into(), kind, ..RedeemRequest::default() }
+                .into(),
+        )
     };
     let (pickup, voucher) = (CodeKind::Pickup, CodeKind::Voucher);
     for (name, first, second, conflict) in [
@@ -639,14 +643,14 @@ fn wrong_codes_leave_nothing_and_done_ones_their_fingerprints() {
     }
     assert!(copy.was_seen(&[7; 16]) && copy.low_water() == 3 && copy.print(&print("done-0")).is_some());
     w.state = copy;
-    w.intent("in", Act::Door(DoorRequest { visit_id: "w".into(), ..DoorRequest::default() }));
+    w.intent("in", Act::Door(DoorRequest { visit_id: "w".into(), ..DoorRequest::default() }.into()));
     assert_eq!(w.state.open_visits(), ["w"]);
 }
 
 #[test]
 fn a_closed_visit_stays_closed_in_a_file_written_anew() {
     let mut w = World::new();
-    w.intent("a", Act::Door(DoorRequest { visit_id: "v".into(), ..DoorRequest::default() }));
+    w.intent("a", Act::Door(DoorRequest { visit_id: "v".into(), ..DoorRequest::default() }.into()));
     w.apply(Record::VisitClosed("v".into(), At::default()));
     let mut copy = State::default();
     for (n, record) in snapshot(&w.state) {
@@ -660,7 +664,7 @@ fn the_commands_of_open_visits_stay_before_others_and_those_of_closed_ones_do_no
     let mut w = World::new();
     let door_of = |visit: &str| {
         let (cabinet_id, visit_id) = ("c".into(), visit.into());
-        Act::Door(DoorRequest { cabinet_id, visit_id, door: visit.into(), ..DoorRequest::default() })
+        Act::Door(DoorRequest { cabinet_id, visit_id, door: visit.into(), ..DoorRequest::default() }.into())
     };
     for visit in ["old", "shut", "kept", "newer"] {
         done_as(
@@ -710,12 +714,10 @@ fn the_commands_of_open_visits_stay_before_others_and_those_of_closed_ones_do_no
 fn the_newest_answers_are_kept_whole_as_far_as_they_have_room() {
     let big = |bytes: usize| {
         let extra_json = Some("x".repeat(bytes));
-        Act::Door(DoorRequest {
-            cabinet_id: "c".into(),
-            door: "9".into(),
-            extra_json,
-            ..DoorRequest::default()
-        })
+        Act::Door(
+            DoorRequest { cabinet_id: "c".into(), door: "9".into(), extra_json, ..DoorRequest::default() }
+                .into(),
+        )
     };
     let extra = |w: &World, id: &str| match &w.state.get(id).unwrap().act {
         Act::Door(r) => r.extra_json.as_ref().map_or(0, String::len),
@@ -795,9 +797,9 @@ fn another_cabinet_product_or_content_is_another_act() {
         other => other,
     };
     for (first, second) in [
-        (door("1"), Act::Door(DoorRequest { cabinet_id: "d".into(), ..d })),
-        (code("7"), Act::Redeem(RedeemRequest { product_id: "p".into(), ..r.clone() })),
-        (code("7"), Act::Redeem(RedeemRequest { cabinet_id: "d".into(), ..r })),
+        (door("1"), Act::Door(DoorRequest { cabinet_id: "d".into(), ..(*d).clone() }.into())),
+        (code("7"), Act::Redeem(RedeemRequest { product_id: "p".into(), ..(*r).clone() }.into())),
+        (code("7"), Act::Redeem(RedeemRequest { cabinet_id: "d".into(), ..(*r).clone() }.into())),
         (digest("1"), digest("2")),
     ] {
         let mut w = World::new();
@@ -827,12 +829,12 @@ fn a_lost_code_at_another_machine_is_not_of_this_order() {
     assert!(blocked(&w, "o1"));
     let mut w = bought();
     let Act::Redeem(r) = code("2") else { return };
-    w.lost("a", Act::Redeem(RedeemRequest { cabinet_id: "d".into(), ..r.clone() }));
+    w.lost("a", Act::Redeem(RedeemRequest { cabinet_id: "d".into(), ..(*r).clone() }.into()));
     assert!(!blocked(&w, "o1"));
     // Of an order that nobody here made it may be all the same, and at a machine that is not named.
     assert!(blocked(&w, "o2"));
     let mut w = bought();
-    w.lost("a", Act::Redeem(RedeemRequest { cabinet_id: String::new(), ..r }));
+    w.lost("a", Act::Redeem(RedeemRequest { cabinet_id: String::new(), ..(*r).clone() }.into()));
     assert!(blocked(&w, "o1"));
 }
 
@@ -898,7 +900,7 @@ fn the_order_before_is_of_a_command_that_was_over_before() {
 #[test]
 fn two_doors_under_one_number_are_not_alone() {
     let numbered = |n: &str, own: &str| match door(n) {
-        Act::Door(d) => Act::Door(DoorRequest { order_no: own.into(), ..d }),
+        Act::Door(d) => Act::Door(DoorRequest { order_no: own.into(), ..(*d).clone() }.into()),
         other => other,
     };
     let mut w = World::new();

@@ -117,20 +117,25 @@ pub(super) fn print(id: &str) -> [u8; 12] {
 }
 
 pub(super) fn door(n: &str) -> Act {
-    Act::Door(DoorRequest { cabinet_id: "c".into(), door: n.into(), ..DoorRequest::default() })
+    Act::Door(DoorRequest { cabinet_id: "c".into(), door: n.into(), ..DoorRequest::default() }.into())
 }
 
 pub(super) fn item(order: &str, item: &str) -> Act {
-    Act::Door(DoorRequest {
-        cabinet_id: "c".into(),
-        order_no: order.into(),
-        item_no: item.into(),
-        ..DoorRequest::default()
-    })
+    Act::Door(
+        DoorRequest {
+            cabinet_id: "c".into(),
+            order_no: order.into(),
+            item_no: item.into(),
+            ..DoorRequest::default()
+        }
+        .into(),
+    )
 }
 
 pub(super) fn code(code: &str) -> Act {
-    Act::Redeem(RedeemRequest { cabinet_id: "c".into(), code: code.into(), ..RedeemRequest::default() })
+    Act::Redeem(
+        RedeemRequest { cabinet_id: "c".into(), code: code.into(), ..RedeemRequest::default() }.into(),
+    )
 }
 
 pub(super) fn write(verb: &str, order: &str) -> Act {
@@ -161,7 +166,7 @@ fn a_name_is_claimed_once_and_stands_for_one_act() {
     let claim = w.intent("k", code("7"));
     w.sent("k", claim).unwrap();
     let Act::Redeem(r) = code("7") else { unreachable!() };
-    let voucher = Act::Redeem(RedeemRequest { kind: CodeKind::Voucher, ..r });
+    let voucher = Act::Redeem(RedeemRequest { kind: CodeKind::Voucher, ..(*r).clone() }.into());
     assert_eq!(w.decide("k", &voucher), Decision::Refuse(Refusal::OtherAct));
     w.end("k", claim, Outcome::NotDone).unwrap();
     // Of unknown ones the same: another order, another item, another product are another act.
@@ -516,12 +521,15 @@ fn forgetting_keeps_what_is_promised() {
     for i in 0..PRINTS + SHORT + WHOLE + 10 {
         let id = format!("done-{i}");
         let big = if i % 1000 == 0 { "x".repeat(200_000) } else { String::new() };
-        let act = Act::Door(DoorRequest {
-            cabinet_id: "c".into(),
-            door: "9".into(),
-            extra_json: Some(big),
-            ..DoorRequest::default()
-        });
+        let act = Act::Door(
+            DoorRequest {
+                cabinet_id: "c".into(),
+                door: "9".into(),
+                extra_json: Some(big),
+                ..DoorRequest::default()
+            }
+            .into(),
+        );
         let claim = w.intent(&id, act);
         w.end(&id, claim, Outcome::Done).unwrap();
         let guess = format!("guess-{i}");
@@ -590,12 +598,15 @@ fn a_snapshot_is_the_same_state_and_its_numbers_ascend() {
 fn a_visit_is_open_until_it_is_closed() {
     let mut w = World::new();
     let visit = |door: &str, visit: &str| {
-        Act::Door(DoorRequest {
-            cabinet_id: "c".into(),
-            door: door.into(),
-            visit_id: visit.into(),
-            ..DoorRequest::default()
-        })
+        Act::Door(
+            DoorRequest {
+                cabinet_id: "c".into(),
+                door: door.into(),
+                visit_id: visit.into(),
+                ..DoorRequest::default()
+            }
+            .into(),
+        )
     };
     w.intent("a", visit("1", "v2"));
     w.intent("b", visit("2", "v1"));

@@ -299,7 +299,7 @@ pub unsafe extern "C" fn kl_door_open(
         // SAFETY: the caller's struct is NULL or as long as its first field says, and its texts are NULL or terminated.
         let request = unsafe { door_request(request)? };
         let texts = Kept::reserved()?;
-        Ok(hold(&client.door_open(&request)?, texts))
+        Ok(hold(&client.open_door(request)?, texts))
     })
 }
 

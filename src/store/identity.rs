@@ -26,9 +26,6 @@ pub(crate) struct Identity {
     secret: [u8; 32],
     print_key: [u8; 32],
     epoch: u32,
-    /// The two keys as they are used: half of the work is the same for every name.
-    marks: hmac::Key,
-    prints: hmac::Key,
 }
 
 impl Identity {
@@ -38,14 +35,17 @@ impl Identity {
     }
 
     fn new(installation: [u8; 16], secret: [u8; 32], print_key: [u8; 32], epoch: u32) -> Identity {
-        let (marks, prints) = (key(&secret), key(&print_key));
-        Identity { installation, secret, print_key, epoch, marks, prints }
+        Identity { installation, secret, print_key, epoch }
     }
 
     /// The one that a program keeps elsewhere than in a folder.
     pub(crate) fn of_secret(kept: &[u8; 32]) -> Identity {
-        let kept = key(kept);
-        let part = |purpose: &[u8]| keyed(&kept, purpose, "");
+        let kept = hmac::Key::new(hmac::HMAC_SHA256, kept);
+        let part = |purpose: &[u8]| {
+            let mut out = [0; 32];
+            out.copy_from_slice(hmac::sign(&kept, purpose).as_ref());
+            out
+        };
         let mut installation = [0; 16];
         installation.copy_from_slice(&part(b"installation")[..16]);
         Identity::new(installation, part(b"secret"), part(b"print key"), 1)
@@ -65,7 +65,12 @@ impl Identity {
     /// name at every try; unlike anybody else's, and unlike one's own of another epoch.
     pub(crate) fn mark(&self, name: &str) -> String {
         const HALF: u64 = 1_000_000_000_000;
-        let tag = keyed(&self.marks, b"mark\0", name);
+        // A hash of secret and name, of which half is shown: nothing follows from it for another name.
+        let mut tag = digest::Context::new(&digest::SHA256);
+        tag.update(&self.secret);
+        tag.update(name.as_bytes());
+        let tag = tag.finish();
+        let tag = tag.as_ref();
         let drawn = |from: usize| tag[from..from + 8].iter().fold(0, |all: u64, b| all << 8 | u64::from(*b));
         // Remainders of 64 bits: the bias is beyond measure.
         let first = HALF / 10 + drawn(0) % (HALF / 10 * 9);
@@ -75,7 +80,7 @@ impl Identity {
 
     /// What is kept of a name when the name itself has no room any more. The same in every epoch.
     pub(crate) fn print(&self, name: &str) -> [u8; 12] {
-        print_of(&self.prints, name)
+        print(&self.print_key, name)
     }
 
     pub(super) fn print_key(&self) -> &[u8; 32] {
@@ -89,30 +94,61 @@ impl std::fmt::Debug for Identity {
     }
 }
 
-/// A name's fingerprint under a journal's key.
+/// A name's fingerprint under a journal's key: 12 bytes of SipHash-2-4 with 128 bits, by the key's first half.
 pub(super) fn print(print_key: &[u8; 32], name: &str) -> [u8; 12] {
-    print_of(&key(print_key), name)
-}
-
-fn print_of(key: &hmac::Key, name: &str) -> [u8; 12] {
-    let tag = keyed(key, b"print\0", name);
+    let half =
+        |from: usize| print_key[from..from + 8].iter().rev().fold(0, |all: u64, b| all << 8 | u64::from(*b));
+    let sum = siphash(half(0), half(8), name.as_bytes());
     let mut out = [0; 12];
-    out.copy_from_slice(&tag[..12]);
+    out.copy_from_slice(&sum[..12]);
     out
 }
 
-fn key(bytes: &[u8; 32]) -> hmac::Key {
-    hmac::Key::new(hmac::HMAC_SHA256, bytes)
+/// SipHash-2-4 with 128 bits, as its authors published it.
+fn siphash(k0: u64, k1: u64, text: &[u8]) -> [u8; 16] {
+    let mut v = [
+        k0 ^ 0x736f_6d65_7073_6575,
+        k1 ^ 0x646f_7261_6e64_6f6d ^ 0xee,
+        k0 ^ 0x6c79_6765_6e65_7261,
+        k1 ^ 0x7465_6462_7974_6573,
+    ];
+    let mut rest = text;
+    while let Some((eight, more)) = rest.split_first_chunk() {
+        sip_word(&mut v, u64::from_le_bytes(*eight));
+        rest = more;
+    }
+    let last = rest.iter().rev().fold(0, |all: u64, b| all << 8 | u64::from(*b));
+    sip_word(&mut v, last | (text.len() as u64) << 56);
+    let mut out = [0; 16];
+    v[2] ^= 0xee;
+    for part in out.chunks_exact_mut(8) {
+        sip_rounds(&mut v, 4);
+        part.copy_from_slice(&(v[0] ^ v[1] ^ v[2] ^ v[3]).to_le_bytes());
+        v[1] ^= 0xdd;
+    }
+    out
 }
 
-/// HMAC-SHA256 of a name, for one purpose.
-fn keyed(key: &hmac::Key, purpose: &[u8], name: &str) -> [u8; 32] {
-    let mut tag = hmac::Context::with_key(key);
-    tag.update(purpose);
-    tag.update(name.as_bytes());
-    let mut out = [0; 32];
-    out.copy_from_slice(tag.sign().as_ref());
-    out
+fn sip_word(v: &mut [u64; 4], word: u64) {
+    v[3] ^= word;
+    sip_rounds(v, 2);
+    v[0] ^= word;
+}
+
+fn sip_rounds(v: &mut [u64; 4], rounds: u32) {
+    let [mut a, mut b, mut c, mut d] = *v;
+    for _ in 0..rounds {
+        a = a.wrapping_add(b);
+        c = c.wrapping_add(d);
+        b = b.rotate_left(13) ^ a;
+        d = d.rotate_left(16) ^ c;
+        a = a.rotate_left(32).wrapping_add(d);
+        c = c.wrapping_add(b);
+        d = d.rotate_left(21) ^ a;
+        b = b.rotate_left(17) ^ c;
+        c = c.rotate_left(32);
+    }
+    *v = [a, b, c, d];
 }
 
 /// The file `NAME.id`.
@@ -371,5 +407,22 @@ impl HighWater {
             file.set_len(text.len() as u64)?;
         }
         Ok(self.last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprints_are_the_published_siphash() {
+        let key: [u8; 32] = std::array::from_fn(|i| i as u8);
+        let half = |from: usize| u64::from_le_bytes(key[from..from + 8].try_into().unwrap());
+        let sum = |length: usize| hex::lower(&siphash(half(0), half(8), &key[..length]));
+        // The first vectors of its authors, and one with a whole word.
+        assert_eq!(sum(0), "a3817f04ba25a8e66df67214c7550293");
+        assert_eq!(sum(1), "da87c1d86b99af44347659119b22fc45");
+        assert_eq!(sum(8), "3b62a9ba6258f5610f83e264f31497b4");
+        assert_eq!(hex::lower(&print(&key, "")), "a3817f04ba25a8e66df67214");
     }
 }

@@ -17,6 +17,7 @@ use crate::log::log_line;
 use crate::status::*;
 use crate::switch::off;
 use crate::sys::{self, Status};
+use crate::text::folded;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -26,7 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The form of the file. A library refuses a higher number than its own.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 /// Whether an open file still begins as it did is looked at again after this, in milliseconds.
 const LOOK_AGAIN: u64 = 1000;
 /// How the first record calls itself.
@@ -1288,54 +1289,36 @@ pub(super) fn unframed(bytes: &[u8]) -> Option<&[u8]> {
     bytes.get(f.json)
 }
 
+/// The sum of a line. That of a head is the same in every version of the format.
 fn sum_of(body: &[u8], seed: Option<(u64, u64)>) -> u32 {
     match seed {
-        None => crc32(&[body]),
-        Some((generation, at)) => crc32(&[&generation.to_le_bytes(), &at.to_le_bytes(), body]),
+        None => crc32(body),
+        Some((generation, at)) => {
+            let sum = folded(generation ^ at.rotate_left(32), body);
+            sum as u32 ^ (sum >> 32) as u32
+        }
     }
 }
 
-/// What becomes of a byte with none, one, two and three bytes behind it.
-static CRC: [[u32; 256]; 4] = {
-    let mut table = [[0; 256]; 4];
-    let mut i = 0;
-    while i < 256 {
-        let mut crc = i as u32;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = crc >> 1 ^ 0xEDB8_8320 & (crc & 1).wrapping_neg();
-            bit += 1;
+/// The CRC of Ethernet and zip, four bits at a time: only short files and heads have it.
+fn crc32(bytes: &[u8]) -> u32 {
+    const OF_FOUR: [u32; 16] = {
+        let mut table = [0; 16];
+        let mut i = 0;
+        while i < 16 {
+            let mut crc = i as u32;
+            let mut bit = 0;
+            while bit < 4 {
+                crc = crc >> 1 ^ 0xEDB8_8320 & (crc & 1).wrapping_neg();
+                bit += 1;
+            }
+            table[i] = crc;
+            i += 1;
         }
-        table[0][i] = crc;
-        i += 1;
-    }
-    let mut behind = 256;
-    while behind < 4 * 256 {
-        let before = table[behind / 256 - 1][behind % 256];
-        table[behind / 256][behind % 256] = before >> 8 ^ table[0][(before & 255) as usize];
-        behind += 1;
-    }
-    table
-};
-
-/// The CRC of Ethernet and zip, four bytes at a time.
-fn crc32(parts: &[&[u8]]) -> u32 {
-    let mut crc = !0;
-    for part in parts {
-        let fours = part.chunks_exact(4);
-        let rest = fours.remainder();
-        for four in fours {
-            crc ^= u32::from_le_bytes([four[0], four[1], four[2], four[3]]);
-            crc = CRC[3][(crc & 255) as usize]
-                ^ CRC[2][(crc >> 8 & 255) as usize]
-                ^ CRC[1][(crc >> 16 & 255) as usize]
-                ^ CRC[0][(crc >> 24) as usize];
-        }
-        for byte in rest {
-            crc = crc >> 8 ^ CRC[0][usize::from(crc as u8 ^ byte)];
-        }
-    }
-    !crc
+        table
+    };
+    let four = |crc: u32| crc >> 4 ^ OF_FOUR[(crc & 15) as usize];
+    !bytes.iter().fold(!0, |crc, byte| four(four(crc ^ u32::from(*byte))))
 }
 
 fn read_from(file: &File, mut at: u64, into: &mut Vec<u8>, name: &str) -> io::Result<()> {

@@ -111,8 +111,8 @@ fn ends(bytes: &[u8]) -> Vec<usize> {
 
 #[test]
 fn the_sum_is_the_one_of_ethernet() {
-    assert_eq!(crc32(&[b"1234", b"", b"56789"]), 0xCBF4_3926);
-    assert_eq!(crc32(&[]), 0);
+    assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+    assert_eq!(crc32(b""), 0);
 }
 
 #[test]
@@ -645,7 +645,7 @@ fn another_account_another_form_and_the_bound_are_named() {
     a.append(&huge).unwrap();
     assert_eq!(a.append(&huge).unwrap_err().status(), KL_E_JOURNAL_FULL);
     a.append("small").unwrap();
-    for version in [2, 4] {
+    for version in [3, 5] {
         let head = format!(r#"{{"n":0,"k":"kiosklink-journal","version":{version},"account":"yopoint 1"}}"#);
         fs::write(file(&place, ".journal"), framed(&head)).unwrap();
         assert_eq!(Book::new(&place).read().unwrap_err().status(), KL_E_JOURNAL_VERSION);

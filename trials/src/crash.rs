@@ -860,7 +860,7 @@ impl<'a> Job<'a> {
         self.stage.control("DELETE", "/_sim/faults", json!(null))?;
         for (n, door) in doors.into_iter().enumerate() {
             let request_id = format!("{}-next-{n}", self.options.request_id);
-            if let Err(e) = client.door_open(&DoorRequest { request_id, ..door }) {
+            if let Err(e) = client.door_open(&DoorRequest { request_id, ..(*door).clone() }) {
                 if !matches!(e.status(), KL_E_ORDER_STATE | KL_E_DUPLICATE | KL_E_BUSY)
                     && e.details().platform_code == 0
                 {

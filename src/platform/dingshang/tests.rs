@@ -1157,12 +1157,15 @@ fn a_callback_is_a_hint() {
 }
 
 fn door_act() -> Act {
-    Act::Door(DoorRequest {
-        cabinet_id: "1".into(),
-        order_no: "60".into(),
-        item_no: "78".into(),
-        ..DoorRequest::default()
-    })
+    Act::Door(
+        DoorRequest {
+            cabinet_id: "1".into(),
+            order_no: "60".into(),
+            item_no: "78".into(),
+            ..DoorRequest::default()
+        }
+        .into(),
+    )
 }
 
 fn known<'a>(act: &'a Act, mature: bool, alone: bool) -> Known<'a> {
@@ -1223,15 +1226,17 @@ fn an_items_word_tells_what_became_of_its_delivery() {
     ] {
         assert_eq!(judged(&known(&act, true, true), other).0, '?', "{other}");
     }
-    let lane =
-        Act::Door(DoorRequest { cabinet_id: "1".into(), door: "A20".into(), ..DoorRequest::default() });
+    let lane = Act::Door(
+        DoorRequest { cabinet_id: "1".into(), door: "A20".into(), ..DoorRequest::default() }.into(),
+    );
     assert!(platform().queries(&known(&lane, true, true)).is_empty());
 }
 
 #[test]
 fn a_deliverys_own_record_tells_what_moved() {
-    let lane =
-        Act::Door(DoorRequest { cabinet_id: "1".into(), door: "A20".into(), ..DoorRequest::default() });
+    let lane = Act::Door(
+        DoorRequest { cabinet_id: "1".into(), door: "A20".into(), ..DoorRequest::default() }.into(),
+    );
     let receipt = Receipt { delivery_no: "5121763043809673".into(), ..Receipt::default() };
     let p = platform();
     let query = p.movement_query(&lane, &receipt).unwrap();
@@ -1260,7 +1265,7 @@ fn a_deliverys_own_record_tells_what_moved() {
 #[test]
 // FAULTS B11: what became of a redemption is found out by a read; only the caller's own verb sends the code again.
 fn asking_for_a_redemption_never_redeems() {
-    let act = Act::Redeem(RedeemRequest { code: " ９38810".into(), ..redeem() });
+    let act = Act::Redeem(RedeemRequest { code: " ９38810".into(), ..redeem() }.into());
     let p = platform();
     let facts = known(&act, true, true);
     let queries = p.queries(&facts);
@@ -1544,7 +1549,7 @@ fn codes_for_all_goods_are_counted_by_what_is_there() {
 #[test]
 fn how_long_a_request_may_still_act_is_said_with_its_reason() {
     let p = platform();
-    let redeem = Act::Redeem(redeem());
+    let redeem = Act::Redeem(redeem().into());
     assert!(p.maturity(&door_act()).hold_ms > 120_000, "the vendor itself holds a delivery for 120 s");
     assert!(p.maturity(&redeem).hold_ms < p.maturity(&door_act()).hold_ms);
     for act in [&redeem, &door_act()] {
@@ -1577,7 +1582,7 @@ fn what_is_of_another_order_item_or_second_proves_nothing() {
     let moved = |word: &str| p.movement(&act, &receipt, &order("60", word)).map(|(physical, _)| physical);
     assert_eq!((moved("IS_FAILED"), moved("IS_DELIVERING")), (Some(Physical::Failed), None));
     // A code that was made within the second of the sending may be another one.
-    let act = Act::Redeem(RedeemRequest { code: "938810".into(), ..redeem() });
+    let act = Act::Redeem(RedeemRequest { code: "938810".into(), ..redeem() }.into());
     let facts = known(&act, true, true);
     let listed = |at: &str| {
         format!(r#"[{{"id":2,"code":"938810","status":"UNUSED","created_at":"2024-04-27 {at}"}}]"#)

@@ -932,7 +932,7 @@ fn found(order: Order) -> Result<Answer> {
 // FAULTS B2, F9: only our own number proves by itself; absence proves nothing.
 fn an_opening_is_found_by_our_number() {
     let platform = yopoint(&[]);
-    let act = Act::Door(DoorRequest { mark: MARK.into(), ..door() });
+    let act = Act::Door(DoorRequest { mark: MARK.into(), ..door() }.into());
     let ours = known(&act, MARK, true);
     let queries = platform.queries(&ours);
     let [Query::Order(by), Query::Orders(list, page)] = &queries[..] else { panic!("{queries:?}") };
@@ -965,7 +965,7 @@ fn an_opening_is_found_by_our_number() {
     let v = judge(&early, Err(Error::new(KL_E_NOT_FOUND, "no")));
     assert!(matches!(v, Verdict::Unknown(why) if why.contains("on its way")));
     // No number was sent: nothing can be asked.
-    let bare = Act::Door(door());
+    let bare = Act::Door(door().into());
     assert!(platform.queries(&known(&bare, "", false)).is_empty());
     assert!(yopoint(&[("own_trade_no", "no")]).queries(&ours).is_empty());
     assert!(matches!(judge(&known(&bare, "", true), found(an_order(""))), Verdict::Unknown(_)));
@@ -975,7 +975,7 @@ fn an_opening_is_found_by_our_number() {
 // FAULTS B2: a number of the caller's may stand in an older order.
 fn a_callers_number_counts_only_in_an_order_of_that_time() {
     let platform = yopoint(&[]);
-    let act = Act::Door(DoorRequest { order_no: "T-1".into(), ..door() });
+    let act = Act::Door(DoorRequest { order_no: "T-1".into(), ..door() }.into());
     let callers = known(&act, "T-1", false);
     let query = platform.queries(&callers).remove(0);
     let judge = |known: &Known<'_>, order| platform.judge(known, &query, &found(order));
@@ -1017,7 +1017,7 @@ fn a_callers_number_counts_only_in_an_order_of_that_time() {
 #[test]
 fn a_recognition_settles_an_opening_and_a_replacement_does_not() {
     let platform = yopoint(&[]);
-    let act = Act::Door(DoorRequest { mark: MARK.into(), ..door() });
+    let act = Act::Door(DoorRequest { mark: MARK.into(), ..door() }.into());
     let ours = known(&act, MARK, true);
     let biz = format!(
         r#"{{"ReceiptNo":"VI1","CID":"c","TradeNo":"{MARK}","Price":450,"NotifyUrl":"https://x/n"}}"#
@@ -1036,7 +1036,7 @@ fn a_recognition_settles_an_opening_and_a_replacement_does_not() {
 #[test]
 fn what_an_order_says_of_its_door() {
     let platform = yopoint(&[]);
-    let act = Act::Door(door());
+    let act = Act::Door(door().into());
     let receipt = Receipt { order_no: "VI1".into(), ..Default::default() };
     let moved = |door, service| {
         let order = Order { door, service, ..an_order("") };
@@ -1105,7 +1105,7 @@ fn voucher_codes_are_redeemed_and_looked_up() {
 #[test]
 fn a_lost_redemption_is_settled_by_code_machine_and_time() {
     let platform = yopoint(&[]);
-    let act = Act::Redeem(redemption());
+    let act = Act::Redeem(redemption().into());
     let asked = known(&act, "", false);
     let event = |code: &str, tid: &str, status: i64, at: i64| {
         let biz = format!(
@@ -1297,7 +1297,7 @@ fn the_operators_own_table_is_read() {
 // FAULTS B2: each condition by which an order is the one of this command.
 fn what_makes_an_order_ours() {
     let platform = yopoint(&[]);
-    let act = Act::Door(DoorRequest { mark: MARK.into(), ..door() });
+    let act = Act::Door(DoorRequest { mark: MARK.into(), ..door() }.into());
     let ours = known(&act, MARK, true);
     let queries = platform.queries(&ours);
     let done =
@@ -1306,10 +1306,10 @@ fn what_makes_an_order_ours() {
     assert!(done(&ours, found(Order { cabinet_id: String::new(), ..an_order(MARK) })));
     assert!(!done(&ours, found(Order { order_no: String::new(), ..an_order(MARK) })));
     // Without a number nothing is ours, whenever it was made.
-    let bare = Act::Door(door());
+    let bare = Act::Door(door().into());
     assert!(!done(&known(&bare, "", true), found(Order { created_at: SENT_AT, ..an_order("") })));
     // Two orders with the caller's number: which one nobody can tell.
-    let own = Act::Door(DoorRequest { order_no: "T-1".into(), ..door() });
+    let own = Act::Door(DoorRequest { order_no: "T-1".into(), ..door() }.into());
     let made = |no: &str| Order { order_no: no.into(), created_at: SENT_AT, ..an_order("T-1") };
     let orders = |items| Ok(Answer::Orders(Page { items, total: None, more: None }));
     assert!(done(&known(&own, "T-1", false), orders(vec![made("VI1")])));
@@ -1320,7 +1320,7 @@ fn what_makes_an_order_ours() {
     let event = platform.event("", body.as_bytes(), SENT_AT * 1000).unwrap();
     assert!(platform.event_verdict(&ours, &event).is_none());
     // An opening makes an order, a redemption may belong to one; and each may be held for as long as a gateway holds it.
-    let redeem = Act::Redeem(redemption());
+    let redeem = Act::Redeem(redemption().into());
     assert!(platform.order_is_new(&act) && !platform.order_is_new(&redeem));
     assert!(platform.maturity(&act).hold_ms >= 60_000);
     // A code that two commands are about, and a movement of another order.
@@ -1363,7 +1363,7 @@ fn a_machine_that_sells_nothing_is_not_told_as_selling() {
 #[test]
 fn an_order_under_the_callers_number_is_found_without_a_clock() {
     let platform = yopoint(&[]);
-    let act = Act::Door(DoorRequest { order_no: "T-1".into(), ..door() });
+    let act = Act::Door(DoorRequest { order_no: "T-1".into(), ..door() }.into());
     let order = |order_no: &str| Order { order_no: order_no.into(), ..an_order("T-1") };
     // The clock of the platform is not known; the order of the command before tells when ours cannot have been yet.
     let asked = Known {

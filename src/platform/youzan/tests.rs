@@ -820,7 +820,7 @@ fn at(seconds: i64) -> String {
 #[test]
 // FAULTS B1, B3, B10: whose use it was.
 fn a_use_counts_by_its_time_and_the_clocks_bounds() {
-    let act = Act::Redeem(redeem(CodeKind::Virtual, "E20181214153957069700019"));
+    let act = Act::Redeem(redeem(CodeKind::Virtual, "E20181214153957069700019").into());
     let (y, sole) = (youzan(), with(&[("sole_redeemer", "yes")]));
     let record = |time: &str| format!(r#"{{"code":"C1","status":"2","use_time":"{time}","tid":"E1"}}"#);
     for (time, want, alone) in [
@@ -888,12 +888,12 @@ fn unused_is_not_done_only_after_maturity() {
             r#"{"state":"EXPIRED","tickets":[{"ticket_state":"EXPIRED"}]}"#,
         ),
     ] {
-        let act = Act::Redeem(redeem(kind, code));
+        let act = Act::Redeem(redeem(kind, code).into());
         assert!(judged(&youzan(), &known(&act, "", false), record).starts_with("unknown"), "{record}");
         assert!(judged(&youzan(), &known(&act, "", true), record).starts_with("not done"), "{record}");
     }
     // An order in periods: the code of the next one is unused, whatever became of this one.
-    let act = Act::Redeem(redeem(CodeKind::Pickup, "39376699756"));
+    let act = Act::Redeem(redeem(CodeKind::Pickup, "39376699756").into());
     for record in [
         r#"{"status":0,"current_count":8,"total_count":10}"#,
         r#"{"status":0,"total_count":"10"}"#,
@@ -929,7 +929,7 @@ fn a_number_that_is_read_back_settles_it() {
     r.trade_no = "T 9".into();
     assert_eq!(sent(&Op::CodeRedeem(&r)).1, r#"{"code":"39376699756","extra_info":"T 9"}"#);
 
-    let act = Act::Redeem(r);
+    let act = Act::Redeem(r.into());
     let other = "999999999999999999999999";
     for (status, extra, want) in [
         (1, format!("kiosk 7 {MARK}"), "done"),
@@ -968,7 +968,7 @@ fn a_number_that_is_read_back_settles_it() {
 #[test]
 // FAULTS B1, for vouchers.
 fn each_ticket_of_a_voucher_counts() {
-    let act = Act::Redeem(redeem(CodeKind::Voucher, "20170419121159615597"));
+    let act = Act::Redeem(redeem(CodeKind::Voucher, "20170419121159615597").into());
     let (y, sole) = (youzan(), with(&[("sole_redeemer", "yes")]));
     let ticket = |state: &str, seconds: Option<i64>| {
         let time = seconds.map(at).unwrap_or_default();
@@ -997,7 +997,7 @@ fn each_ticket_of_a_voucher_counts() {
         let said = judged(&sole, &facts, &record);
         assert!(said.starts_with(alone), "{record}, sole: {said}");
     }
-    let one = Act::Redeem(redeem(CodeKind::Voucher, "276633293636"));
+    let one = Act::Redeem(redeem(CodeKind::Voucher, "276633293636").into());
     assert!(youzan().queries(&known(&one, "", true)).is_empty(), "a single ticket has no lookup");
     assert!(recovery::PROOF.iter().all(|row| !row.source.is_empty() && !row.not_done.is_empty()));
 }

@@ -358,7 +358,7 @@ pub const ORDER: &str = "o1";
 
 /// A door.
 pub fn door(n: &str) -> Act {
-    Act::Door(DoorRequest { cabinet_id: "c".into(), door: n.into(), ..DoorRequest::default() })
+    Act::Door(DoorRequest { cabinet_id: "c".into(), door: n.into(), ..DoorRequest::default() }.into())
 }
 
 /// A write about an order.
@@ -381,17 +381,18 @@ pub fn act(plan: &Plan, name: usize, knob: Option<Knob>) -> Act {
     match plan.names[name].kind {
         Kind::Door(_) if name == 1 && knob == Some(Knob::OtherDoorOnTheWire) => door("2"),
         Kind::Door(n) => door(["0", "1", "2", "3"][usize::from(n)]),
-        Kind::Code => Act::Redeem(RedeemRequest {
-            cabinet_id: "c".into(),
-            code: "7".into(),
-            ..RedeemRequest::default()
-        }),
-        Kind::Goods => Act::Door(DoorRequest {
-            cabinet_id: "c".into(),
-            order_no: if knob == Some(Knob::TwoSpellings) { "0o1" } else { ORDER }.into(),
-            item_no: "1".into(),
-            ..DoorRequest::default()
-        }),
+        Kind::Code => Act::Redeem(
+            RedeemRequest { cabinet_id: "c".into(), code: "7".into(), ..RedeemRequest::default() }.into(),
+        ),
+        Kind::Goods => Act::Door(
+            DoorRequest {
+                cabinet_id: "c".into(),
+                order_no: if knob == Some(Knob::TwoSpellings) { "0o1" } else { ORDER }.into(),
+                item_no: "1".into(),
+                ..DoorRequest::default()
+            }
+            .into(),
+        ),
         Kind::Refund => write("refund_apply", ORDER),
         Kind::Report => write("payment_report", ORDER),
     }
