@@ -178,7 +178,7 @@ pub struct Was {
 /// The fingerprint of a done command that was forgotten, as it stands in the journal and in memory: 16 characters of its name,
 /// keyed, so that the name is not to be found out from it; 6 of what it was about; 7 of its claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Print([u8; PRINT]);
+pub struct Print(pub(super) [u8; PRINT]);
 
 /// The length of one.
 const PRINT: usize = 29;
@@ -186,6 +186,14 @@ const PRINT: usize = 29;
 const SEXTETS: &[u8; 64] = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
 
 impl Print {
+    /// The length of its text.
+    pub const LENGTH: usize = PRINT;
+
+    /// Its text.
+    pub fn text(&self) -> [u8; PRINT] {
+        self.0
+    }
+
     /// Of a command.
     pub fn new(name: &[u8; 12], act: u32, claim: u64) -> Print {
         let mut print = [0; PRINT];
@@ -196,17 +204,23 @@ impl Print {
     }
 
     /// Those of a record.
-    fn all(text: &str) -> Result<Vec<Print>, Bad> {
-        let prints = text.as_bytes().chunks_exact(PRINT);
-        if !prints.remainder().is_empty() || !text.is_ascii() {
+    fn all(text: &str) -> Result<Vec<[u8; PRINT]>, Bad> {
+        if text.len() % PRINT != 0 || !text.is_ascii() {
             return Err(Bad::new("prints", "has a wrong length"));
         }
-        let print = |bytes: &[u8]| {
-            let mut print = Print([0; PRINT]);
-            print.0.copy_from_slice(bytes);
-            print
-        };
-        Ok(prints.map(print).collect())
+        let mut prints = vec![[0; PRINT]; text.len() / PRINT];
+        prints.as_flattened_mut().copy_from_slice(text.as_bytes());
+        Ok(prints)
+    }
+
+    /// Its name as a number, for comparing.
+    pub(super) fn name_of(print: &[u8; PRINT]) -> u128 {
+        print.first_chunk().map_or(0, |name| u128::from_le_bytes(*name))
+    }
+
+    /// Whose claim is the older one has the smaller number.
+    pub(super) fn order(print: &[u8; PRINT]) -> u64 {
+        print.last_chunk().map_or(0, |end| u64::from_be_bytes(*end) & (1 << 56) - 1)
     }
 
     /// Of its name, see [`Print::key`].
@@ -215,9 +229,8 @@ impl Print {
     }
 
     /// A number that is another one for another name, mostly: the characters are of a keyed hash.
-    pub(super) fn hash(name: &[u8; 16]) -> usize {
-        let part = |at: usize| u32::from_le_bytes([name[at], name[at + 1], name[at + 2], name[at + 3]]);
-        ((part(0) ^ part(4).rotate_left(13)).wrapping_mul(0x9E37_79B1) >> 7) as usize
+    pub(super) fn hash(name: u128) -> usize {
+        ((name as u64 ^ (name >> 64) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize
     }
 
     /// How a name's fingerprint is found.
@@ -233,11 +246,6 @@ impl Print {
     /// Its claim.
     pub fn claim(&self) -> u64 {
         taken(&self.0[22..])
-    }
-
-    /// Whose claim is the older one.
-    pub(super) fn by_claim(&self, other: &Print) -> std::cmp::Ordering {
-        self.0[22..].cmp(&other.0[22..])
     }
 }
 
@@ -296,8 +304,8 @@ pub enum Record {
     Moved(Movement),
     /// A settled command in one record.
     Was(Was),
-    /// Done commands of which only their fingerprints are left.
-    Prints(Vec<Print>),
+    /// Done commands of which only their fingerprints are left, each as the text of a [`Print`].
+    Prints(Vec<[u8; Print::LENGTH]>),
     /// Names that the library issued before this record number may have been forgotten.
     Forgotten(u64),
     /// A callback was taken: its identity, and when, Unix seconds.
@@ -373,7 +381,7 @@ impl Record {
             Record::Prints(prints) => {
                 w.0.push(b'\t');
                 w.0.reserve(prints.len() * PRINT);
-                prints.iter().for_each(|p| w.0.extend_from_slice(&p.0));
+                w.0.extend_from_slice(prints.as_flattened());
             }
             Record::Forgotten(below) => {
                 w.number(*below);
@@ -475,6 +483,15 @@ impl Record {
             Some(_) => Err(Bad::new("k", "has more than its kind has")),
         }
     }
+}
+
+/// Fingerprints, one behind the other, in one record.
+pub(super) fn prints_text(n: u64, now: At, prints: &[u8]) -> String {
+    let mut w = Fields::new(n, now, KINDS[5]);
+    w.0.reserve_exact(prints.len() + 1);
+    w.0.push(b'\t');
+    w.0.extend_from_slice(prints);
+    w.finish()
 }
 
 /// A settled command in one record, written without a copy of it.
@@ -667,6 +684,24 @@ fn is_plain(text: &[u8]) -> bool {
     !special(rest.iter().fold(u64::MAX >> 1, |all, byte| all << 8 | u64::from(*byte)))
 }
 
+/// Where the first tab is; the end if there is none.
+fn tab(text: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    let mut at = 0;
+    while let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk) {
+        let zero = u64::from_le_bytes(*eight) ^ ONES * u64::from(b'\t');
+        let found = zero.wrapping_sub(ONES) & !zero & ONES << 7;
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    while text.get(at).is_some_and(|b| *b != b'\t') {
+        at += 1;
+    }
+    at
+}
+
 fn push_number(out: &mut Vec<u8>, mut n: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
@@ -687,7 +722,7 @@ struct Reader<'a>(Option<&'a str>);
 impl<'a> Reader<'a> {
     fn next(&mut self) -> &'a str {
         let Some(rest) = self.0 else { return "" };
-        let end = rest.bytes().position(|b| b == b'\t').unwrap_or(rest.len());
+        let end = tab(rest.as_bytes());
         self.0 = rest.get(end + 1..);
         rest.get(..end).unwrap_or_default()
     }
@@ -697,7 +732,8 @@ impl<'a> Reader<'a> {
         if field.is_empty() {
             return Ok(String::new());
         }
-        if !field.bytes().any(|b| b == b'\\') {
+        // Of what is written as two characters only the backslash is left.
+        if is_plain(field.as_bytes()) {
             return Ok(field.to_owned());
         }
         let mut out = String::with_capacity(field.len());
@@ -1018,7 +1054,10 @@ mod tests {
                 end,
                 moved: Some((Physical::Confirmed, "e".into())),
             }),
-            Record::Prints(vec![Print::new(&[7; 12], 0xfedc_ba98, 1 << 40), Print::new(&[0; 12], 0, 0)]),
+            Record::Prints(vec![
+                Print::new(&[7; 12], 0xfedc_ba98, 1 << 40).text(),
+                Print::new(&[0; 12], 0, 0).text(),
+            ]),
             Record::Forgotten(12),
             Record::Seen([9; 16], 1_700_000_000),
             Record::VisitClosed("v".into(), at),
@@ -1091,10 +1130,10 @@ mod tests {
         assert_eq!(b".:@[`{~".map(sextet), [None; 7]);
         assert_eq!(unsextets(print.name()), Some(name));
         let later = Print::new(&name, 0, 123_456_789_013);
-        assert!(print.by_claim(&later).is_lt() && later.by_claim(&print).is_gt());
+        assert!(Print::order(&print.0) < Print::order(&later.0));
         assert_eq!(
             Print::all(std::str::from_utf8(&[print.0, later.0].concat()).unwrap()).unwrap(),
-            [print, later]
+            [print.0, later.0]
         );
     }
 

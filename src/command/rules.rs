@@ -154,56 +154,69 @@ impl Hasher for Fold {
 /// The fingerprints of done commands, the oldest first, and where each is: a table of places, each at its name or behind it.
 #[derive(Clone, Debug, Default)]
 struct Prints {
-    all: Vec<Print>,
-    /// A place counts from 1; 0 is none. The length is a power of two, and some of it is free.
+    all: Vec<[u8; Print::LENGTH]>,
+    /// How many have left at the front.
+    gone: u32,
+    /// A place counts from 1 and from the first that ever was; 0 is none. The length is a power of two, and some of it is free.
     places: Vec<u32>,
+    /// How many places are not free, though what was there may have left.
+    taken: usize,
 }
 
 impl Prints {
     fn get(&self, name: &[u8; 12]) -> Option<Print> {
-        match self.slot(&Print::key(name)) {
-            Some(slot) => self.at(slot).copied(),
-            None => None,
-        }
+        self.at(self.slot(u128::from_le_bytes(Print::key(name)))?).map(|at| Print(self.all[at]))
     }
 
-    fn at(&self, slot: usize) -> Option<&Print> {
-        self.all.get((self.places[slot] as usize).wrapping_sub(1))
+    /// Where that of this place is; nothing if there is none, or if it has left.
+    fn at(&self, slot: usize) -> Option<usize> {
+        let at = self.places[slot].wrapping_sub(1).wrapping_sub(self.gone) as usize;
+        if self.places[slot] != 0 && at < self.all.len() { Some(at) } else { None }
     }
 
     /// Where this name is in the table, or would be.
-    fn slot(&self, name: &[u8; 16]) -> Option<usize> {
+    fn slot(&self, name: u128) -> Option<usize> {
         let last = self.places.len().checked_sub(1)?;
         let mut slot = Print::hash(name) & last;
-        while self.at(slot).is_some_and(|p| p.name() != name) {
+        loop {
+            let place = self.places[slot];
+            let at = place.wrapping_sub(1).wrapping_sub(self.gone) as usize;
+            let known = self.all.get(at).map(Print::name_of);
+            if place == 0 || known == Some(name) {
+                return Some(slot);
+            }
             slot = (slot + 1) & last;
         }
-        Some(slot)
     }
 
     /// More of them; some may be known.
-    fn add(&mut self, more: &[Print]) {
+    fn add(&mut self, more: &[[u8; Print::LENGTH]]) {
         let before = self.all.len();
-        for print in more {
-            if (self.all.len() + 1) * 4 > self.places.len() * 3 {
-                self.places = vec![0; (self.all.len() * 4).max(64).next_power_of_two()];
-                self.find_places();
-            }
-            let Some(slot) = self.slot(print.name()) else { continue };
-            match self.places[slot] {
-                0 => {
-                    self.all.push(*print);
-                    self.places[slot] = self.all.len() as u32;
+        if (self.taken + more.len()) * 4 > self.places.len() * 3 {
+            self.places = vec![0; ((before + more.len()) * 3).max(1024).next_power_of_two()];
+            self.find_places();
+        }
+        self.all.extend_from_slice(more);
+        let mut at = before;
+        while let Some(print) = self.all.get(at) {
+            let Some(slot) = self.slot(Print::name_of(print)) else { return };
+            match self.at(slot) {
+                Some(known) if known != at => {
+                    self.all[known] = self.all[at];
+                    self.all.remove(at);
                 }
-                known => self.all[known as usize - 1] = *print,
+                _ => {
+                    self.place(slot, at);
+                    at += 1;
+                }
             }
         }
         // Mostly the newest come last.
         let mut moved = false;
         for place in before.max(1)..self.all.len() {
-            let (earlier, print) = (&self.all[..place], self.all[place]);
-            if print.by_claim(&earlier[place - 1]).is_lt() {
-                let at = earlier.partition_point(|other| other.by_claim(&print).is_lt());
+            let claim = Print::order(&self.all[place]);
+            if claim < Print::order(&self.all[place - 1]) {
+                let at = self.all[..place].partition_point(|other| Print::order(other) < claim);
                 self.all[at..=place].rotate_right(1);
                 moved = true;
             }
@@ -213,22 +226,28 @@ impl Prints {
         }
     }
 
+    fn place(&mut self, slot: usize, at: usize) {
+        self.places[slot] = (at as u32).wrapping_add(self.gone).wrapping_add(1);
+        self.taken += 1;
+    }
+
     fn find_places(&mut self) {
         self.places.fill(0);
-        for place in 0..self.all.len() {
-            if let Some(slot) = self.slot(self.all[place].name()) {
-                self.places[slot] = place as u32 + 1;
+        (self.taken, self.gone) = (0, 0);
+        for at in 0..self.all.len() {
+            if let Some(slot) = self.slot(Print::name_of(&self.all[at])) {
+                self.place(slot, at);
             }
         }
     }
 
-    /// Leaves the newest so many; gives the newest of those that are gone.
+    /// Leaves the newest so many; gives the newest of those that are gone. Their places stay taken until there are many.
     fn leave(&mut self, most: usize) -> Option<Print> {
         let last = self.all.len().checked_sub(most + 1)?;
         let gone = self.all[last];
         self.all.drain(..=last);
-        self.find_places();
-        Some(gone)
+        self.gone += last as u32 + 1;
+        Some(Print(gone))
     }
 }
 
@@ -1128,7 +1147,7 @@ pub fn forget_beyond(state: &mut State, limits: Limits, print_of: &dyn Fn(&str) 
         let stays = !e.stage.settled() || rank(e) >= kept_from;
         if !stays && e.stage == Stage::Done {
             let name = e.print.unwrap_or_else(|| print_of(id));
-            gone.push(Print::new(&name, e.act.print(), e.claim));
+            gone.push(Print::new(&name, e.act.print(), e.claim).0);
         }
         stays
     });
@@ -1156,7 +1175,7 @@ pub fn forget_beyond(state: &mut State, limits: Limits, print_of: &dyn Fn(&str) 
             e.shorten(is_of_visit(e));
         }
     }
-    gone.sort_unstable_by(Print::by_claim);
+    gone.sort_unstable_by_key(Print::order);
     state.prints.add(&gone);
     if !state.closed_visits.is_empty() {
         let with_commands: HashSet<&str> = state.entries.values().map(|e| e.act.visit().0).collect();
@@ -1175,6 +1194,9 @@ pub fn snapshot(state: &State) -> Vec<(u64, Record)> {
     let mut all = Vec::new();
     for (id, e) in &state.entries {
         entry_records(id, e, &mut all);
+    }
+    for part in state.prints.all.chunks(PRINTS_A_RECORD) {
+        all.push((claim_of(part), Record::Prints(part.to_vec())));
     }
     other_records(state, &mut all);
     all.retain(|(n, _)| *n != 0);
@@ -1202,6 +1224,10 @@ pub(crate) fn numbered(state: &State, now: At) -> Vec<(u64, String)> {
             _ => entry_records(id, e, &mut some),
         }
     }
+    for part in state.prints.all.chunks(PRINTS_A_RECORD) {
+        let n = claim_of(part);
+        all.push((n, prints_text(n, now, part.as_flattened())));
+    }
     other_records(state, &mut some);
     all.extend(some.iter().map(|(n, record)| (*n, record.to_text(*n, now))));
     all.retain(|(n, _)| *n != 0);
@@ -1209,11 +1235,12 @@ pub(crate) fn numbered(state: &State, now: At) -> Vec<(u64, String)> {
     all
 }
 
+/// The number of a record of fingerprints: that of a command that is gone is free.
+fn claim_of(part: &[[u8; Print::LENGTH]]) -> u64 {
+    part.last().map_or(0, |last| Print(*last).claim())
+}
+
 fn other_records(state: &State, all: &mut Vec<(u64, Record)>) {
-    for part in state.prints.all.chunks(PRINTS_A_RECORD) {
-        // The number of a command that is gone is free.
-        all.push((part[part.len() - 1].claim(), Record::Prints(part.to_vec())));
-    }
     if state.forgotten_n != 0 {
         all.push((state.forgotten_n, Record::Forgotten(state.forgotten)));
     }

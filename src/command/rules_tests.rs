@@ -83,7 +83,7 @@ fn a_name_is_known_if_anything_may_have_been_done_under_it() {
     let claim = w.intent("no", door("1"));
     w.end("no", claim, Outcome::NotDone).unwrap();
     w.intent("yes", door("1"));
-    w.apply(Record::Prints(vec![Print::new(&print("old"), 1, 1)]));
+    w.apply(Record::Prints(vec![Print::new(&print("old"), 1, 1).text()]));
     w.apply(Record::Forgotten(5));
     let knows = |id: &str| w.state.knows(id, Some(&print(id)));
     assert!(!knows("no") && knows("yes") && knows("old") && !knows("new"));
@@ -761,7 +761,7 @@ fn fingerprints_are_found_however_they_came() {
     let mut state = State::default();
     let name = |i: u64| print(&format!("n{i}"));
     for (n, part) in [500..900, 0..500, 900..1000, 100..110, 950..955].into_iter().enumerate() {
-        let prints = part.map(|i| Print::new(&name(i), i as u32, i + 1)).collect();
+        let prints = part.map(|i| Print::new(&name(i), i as u32, i + 1).text()).collect();
         apply(&mut state, n as u64 + 1, Record::Prints(prints));
     }
     let known = |state: &State, i: u64| state.print(&name(i)).map(|p| (p.act(), p.claim()));
@@ -772,7 +772,7 @@ fn fingerprints_are_found_however_they_came() {
     let claims: Vec<u64> = snapshot(&state)
         .into_iter()
         .flat_map(|(_, record)| match record {
-            Record::Prints(prints) => prints.iter().map(Print::claim).collect(),
+            Record::Prints(prints) => prints.iter().map(|print| Print(*print).claim()).collect(),
             _ => Vec::new(),
         })
         .collect();

@@ -1204,8 +1204,17 @@ impl Scanned {
 
 /// The number that a record was written with, before its first tab.
 fn number(record: &[u8]) -> Option<u64> {
-    let digits = record.iter().take(20).position(|b| *b == b'\t')?;
-    std::str::from_utf8(&record[..digits]).ok()?.parse().ok()
+    let mut number = 0u64;
+    for (i, byte) in record.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if *byte == b'\t' && i > 0 {
+            return Some(number);
+        } else if digit > 9 {
+            return None;
+        }
+        number = number.checked_mul(10)?.checked_add(digit.into())?;
+    }
+    None
 }
 
 /// The first whole head of a file: the one at its beginning, or the second copy.
