@@ -204,7 +204,7 @@ pub(crate) struct Claim<'a> {
     sent: AtomicBool,
     ended: bool,
     /// It is to be claimed with its sending.
-    ahead: RefCell<Option<Ahead>>,
+    ahead: RefCell<Option<Box<Ahead>>>,
     /// What came of that, if it is not claimed.
     instead: RefCell<Option<Result<KnownName>>>,
     /// For its drop: after the end is recorded nobody has the claim in hand. `None` until it is claimed.
@@ -330,13 +330,13 @@ impl Commands {
             keep: None,
             sent: AtomicBool::new(false),
             ended: false,
-            ahead: RefCell::new(Some(Ahead {
+            ahead: RefCell::new(Some(Box::new(Ahead {
                 act: forgotten_act(),
                 mark_is_ours: own_number.is_empty(),
                 hold_ms: 0,
                 tries_a_minute: 0,
                 identity,
-            })),
+            }))),
             instead: RefCell::default(),
             in_hand: RefCell::default(),
         })
@@ -1560,7 +1560,7 @@ impl<'a> Claim<'a> {
     /// Claims and sends in one section. If nothing is claimed, what came of it is kept for [`Claim::begun`].
     fn claim_ahead(
         &self,
-        ahead: Ahead,
+        ahead: Box<Ahead>,
         left_ms: u32,
         platform: Option<Span>,
         wait: Wait<'_>,
@@ -1608,10 +1608,10 @@ impl<'a> Claim<'a> {
 
     /// Of one that was to be claimed with its sending and has not been: what is to be done with its name instead, as
     /// [`Commands::begin`] says it; `None` if nobody has asked for the name yet. `Err`: it is claimed.
-    pub(crate) fn unclaimed(mut self) -> std::result::Result<Option<Result<Begin<'a>>>, Self> {
+    pub(crate) fn unclaimed(mut self) -> std::result::Result<Option<Result<Begin<'a>>>, Box<Self>> {
         let instead = self.instead.take();
         if instead.is_none() && self.ahead.borrow().is_none() {
-            return Err(self);
+            return Err(Box::new(self));
         }
         self.ended = true;
         Ok(instead.map(|known| self.commands.begun(&self.id, known.map(Begin::from))))

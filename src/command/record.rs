@@ -220,7 +220,7 @@ impl Print {
 
     /// Whose claim is the older one has the smaller number.
     pub(super) fn order(print: &[u8; PRINT]) -> u64 {
-        print.last_chunk().map_or(0, |end| u64::from_be_bytes(*end) & (1 << 56) - 1)
+        print.last_chunk().map_or(0, |end| u64::from_be_bytes(*end) & ((1 << 56) - 1))
     }
 
     /// Of its name, see [`Print::key`].
@@ -671,7 +671,7 @@ fn is_plain(text: &[u8]) -> bool {
     const ONES: u64 = u64::MAX / 255;
     let special = |eight: u64| {
         let low = eight.wrapping_sub(ONES * 11) & !eight;
-        let backslash = eight ^ ONES * u64::from(b'\\');
+        let backslash = eight ^ ONES.wrapping_mul(u64::from(b'\\'));
         (low | backslash.wrapping_sub(ONES) & !backslash) & ONES << 7 != 0
     };
     let mut rest = text;
@@ -689,7 +689,7 @@ fn tab(text: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     let mut at = 0;
     while let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk) {
-        let zero = u64::from_le_bytes(*eight) ^ ONES * u64::from(b'\t');
+        let zero = u64::from_le_bytes(*eight) ^ ONES.wrapping_mul(u64::from(b'\t'));
         let found = zero.wrapping_sub(ONES) & !zero & ONES << 7;
         if found != 0 {
             return at + found.trailing_zeros() as usize / 8;
