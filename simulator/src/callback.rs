@@ -210,10 +210,16 @@ pub struct CallbackBook {
     pub rules: Vec<CallbackRule>,
     targets: Vec<Target>,
     deliveries: Vec<Delivery>,
+    /// The places of those that wait or are being sent, and of some that ended since: what is looked through at every request.
+    open: Vec<usize>,
     last_order: u64,
 }
 
 impl CallbackBook {
+    fn opened(&self) -> impl Iterator<Item = &Delivery> {
+        self.open.iter().filter_map(|place| self.deliveries.get(*place))
+    }
+
     /// Sets, replaces or (with an empty address) removes where callbacks go.
     pub fn set_target(&mut self, target: Target) -> Result<(), String> {
         if !target.url.is_empty() {
@@ -299,9 +305,14 @@ impl CallbackBook {
         let id = self.deliveries.len() as u64 + 1;
         self.last_order += 1;
         let order = self.last_order;
-        for waiting in self.deliveries.iter_mut().filter(|d| d.behind_next) {
-            self.last_order += 1;
-            (waiting.order, waiting.behind_next) = (self.last_order, false);
+        for place in &self.open {
+            if let Some(waiting) = self.deliveries.get_mut(*place).filter(|d| d.behind_next) {
+                self.last_order += 1;
+                (waiting.order, waiting.behind_next) = (self.last_order, false);
+            }
+        }
+        if url.is_some() {
+            self.open.push(self.deliveries.len());
         }
         self.deliveries.push(Delivery {
             id,
@@ -337,24 +348,28 @@ impl CallbackBook {
         if self.settings.hold {
             return None;
         }
+        let deliveries = &self.deliveries;
+        let is_open = |d: &Delivery| matches!(d.progress, Progress::Queued | Progress::Sending);
+        self.open.retain(|place| deliveries.get(*place).is_some_and(is_open));
         let next = self
-            .deliveries
-            .iter_mut()
+            .opened()
             .filter(|d| d.progress == Progress::Queued && !d.behind_next && d.due_ms <= now_ms)
-            .min_by_key(|d| d.order)?;
+            .min_by_key(|d| d.order)?
+            .id;
+        let next = self.delivery_mut(next)?;
         next.progress = Progress::Sending;
         Some(next.clone())
     }
 
     /// The next moment at which a delivery may go.
     pub fn next_due_ms(&self) -> Option<i64> {
-        let waiting = self.deliveries.iter().filter(|d| d.progress == Progress::Queued && !d.behind_next);
+        let waiting = self.opened().filter(|d| d.progress == Progress::Queued && !d.behind_next);
         if self.settings.hold { None } else { waiting.map(|d| d.due_ms).min() }
     }
 
     /// True when nothing is on its way and nothing is due.
     pub fn is_idle(&self, now_ms: i64) -> bool {
-        !self.deliveries.iter().any(|d| d.progress == Progress::Sending)
+        !self.opened().any(|d| d.progress == Progress::Sending)
             && (self.settings.hold || self.next_due_ms().is_none_or(|due| due > now_ms))
     }
 

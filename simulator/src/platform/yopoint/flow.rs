@@ -56,8 +56,8 @@ impl Yopoint {
         if self.settings.credit.is_some_and(|left| left <= 0) {
             return Err(Refusal::new("credit"));
         }
-        let used = |o: &Order| trade_no.is_some() && o.own.open_trade_no == trade_no;
-        if self.settings.unique_trade_no && self.orders.iter().any(used) {
+        let used = trade_no.as_ref().is_some_and(|number| self.orders.has_open_trade_no(number));
+        if self.settings.unique_trade_no && used {
             return Err(Refusal::new("trade_no_used"));
         }
         let mut order = self.new_order(core, &cid, open_id.clone(), trade_no.clone(), account);
@@ -130,7 +130,9 @@ impl Yopoint {
 
     /// The door of an order is shut: the goods are gone, and the report is on its way.
     pub(super) fn shut(&mut self, core: &mut Core, opening: &Opening) {
-        let Some(at) = self.orders.iter().position(|o| o.own.opening == Some(opening.number)) else { return };
+        if self.orders.by_opening_mut(opening.number).is_none() {
+            return;
+        }
         let wanted = self.next_take.remove(&opening.cabinet).or_else(|| self.settings.take.clone());
         let wanted = match wanted {
             None => Vec::new(),
@@ -146,7 +148,7 @@ impl Yopoint {
             (qty > 0).then_some(Take { qty, ..take })
         });
         let taken: Vec<Take> = taken.collect();
-        let order = &mut self.orders[at];
+        let Some(order) = self.orders.by_opening_mut(opening.number) else { return };
         order.own.taken = taken;
         order.own.stage = Stage::Recognising;
         order.set("DoorStatus", 0);
@@ -247,7 +249,7 @@ impl Yopoint {
         let fields = fields(request)?;
         exchange.params = fields.iter().map(|(n, v)| (n.clone(), json!(v))).collect();
         let owns = |o: &Order| !token.is_empty() && o.own.token == token;
-        let at = self.orders.iter().position(owns);
+        let at = self.orders.place_of_token(token);
         let vending = self.consumer_orders.iter().position(owns);
         if at.or(vending).is_none() {
             return Err("no order has this NotifyUrl".into());
@@ -263,9 +265,9 @@ impl Yopoint {
             return Err("the sign is wrong".into());
         }
         self.check_time(core, need("timestamp")?).map_err(|_| "the timestamp is off")?;
-        let order = match (at, vending) {
-            (Some(at), _) => &mut self.orders[at],
-            (None, at) => &mut self.consumer_orders[at.unwrap_or_default()],
+        let order = match at.and_then(|at| self.orders.at_mut(at)) {
+            Some(order) => order,
+            None => &mut self.consumer_orders[vending.unwrap_or_default()],
         };
         if order.text("ReceiptNo") != receipt {
             return Err("receipt_no is not the order that this NotifyUrl belongs to".into());
@@ -284,12 +286,13 @@ impl Yopoint {
                 order.set("PayTime", now);
                 order.own.stage = Stage::Paid;
                 core.record(Act::new(NAME, "pay").order(receipt).mark(trade_no).amount(order.int("Price")));
-                if at.is_none() {
+                let content = json!({"ReceiptNo": receipt, "CID": order.text("CID"), "PayTime": now});
+                let Some(at) = at else {
                     let receipt = receipt.to_owned();
                     self.vend_paid(core, request, &receipt);
                     return Ok(());
-                }
-                let content = json!({"ReceiptNo": receipt, "CID": order.text("CID"), "PayTime": now});
+                };
+                self.orders.trade_no_set(at);
                 self.notify(core, "business", PAID_NOTICE, Some(receipt), content);
                 Ok(())
             }
@@ -481,7 +484,7 @@ impl Yopoint {
         }
         core.record(Act::new(NAME, "order").cabinet(cid).order(&receipt).mark(trade_no));
         // In the order of their time: the oldest is found first.
-        self.orders.insert(0, order);
+        self.orders.push_front(order);
         receipt
     }
 }

@@ -195,10 +195,7 @@ impl Yopoint {
         }
         let written = match (&receipt, &trade_no) {
             (Some(receipt), _) => self.order(receipt),
-            (None, Some(number)) => self
-                .orders
-                .iter()
-                .find(|o| o.text("TradeNo") == number || o.own.open_trade_no.as_ref() == Some(number)),
+            (None, Some(number)) => self.orders.by_trade_no(number),
             (None, None) => None,
         };
         let twice = self.settings.duplicate_door_status;

@@ -24,7 +24,7 @@ use crate::world::{Opening, World};
 
 use super::{Exchange, Platform};
 use gateway::{Biz, Fields, Refusal, base_string, diagnose, field, fields, sign};
-use orders::{NewOrder, Order, Series, Stage};
+use orders::{NewOrder, Order, Orders, Series, Stage};
 use settings::{Account, Settings, Take};
 
 const NAME: &str = "yopoint";
@@ -38,7 +38,7 @@ const BOUNDARY: &str = "----sim7MA4YWxkTrZu0gW";
 /// The platform.
 pub struct Yopoint {
     settings: Settings,
-    orders: Vec<Order>,
+    orders: Orders,
     series: Series,
     terminals: Vec<Value>,
     vouchers: Vec<vending::Voucher>,
@@ -52,7 +52,7 @@ impl Default for Yopoint {
     fn default() -> Self {
         let mut platform = Self {
             settings: Settings::default(),
-            orders: Vec::new(),
+            orders: Orders::default(),
             series: Series::default(),
             terminals: vending::terminals(),
             vouchers: vending::vouchers(system_ms() / 1000),
@@ -144,7 +144,7 @@ impl Yopoint {
     }
 
     fn order(&self, receipt: &str) -> Option<&Order> {
-        self.orders.iter().find(|o| o.text("ReceiptNo") == receipt)
+        self.orders.by_receipt(receipt)
     }
 
     /// An order to change; one of the series is written out first.
@@ -154,7 +154,7 @@ impl Yopoint {
             let order = self.series.order(index, world, &self.settings.oid, self.settings.pay_type);
             self.orders.push(order);
         }
-        self.orders.iter_mut().find(|o| o.text("ReceiptNo") == receipt)
+        self.orders.by_receipt_mut(receipt)
     }
 
     fn account(&self, appid: &str) -> Option<&Account> {
@@ -442,13 +442,13 @@ impl Platform for Yopoint {
     fn set_world(&mut self, core: &mut Core, world: &Value, replace: bool) -> Result<(), String> {
         let given = world.as_object().ok_or("a platform's world must be an object")?;
         if replace {
-            (self.orders, self.consumer_orders) = (Vec::new(), Vec::new());
+            (self.orders, self.consumer_orders) = (Orders::default(), Vec::new());
             (self.series, self.terminals, self.vouchers) = (Series::default(), Vec::new(), Vec::new());
             self.next_take.clear();
         }
         for (key, part) in given {
             match key.as_str() {
-                "orders" => lay_over_by(&mut self.orders, part, "ReceiptNo", merged)?,
+                "orders" => self.orders.change(|list| lay_over_by(list, part, "ReceiptNo", merged))?,
                 "consumer_orders" => lay_over_by(&mut self.consumer_orders, part, "ReceiptNo", merged)?,
                 "terminals" => {
                     self.terminals = part.as_array().ok_or("\"terminals\" must be a list")?.clone();
@@ -466,7 +466,7 @@ impl Platform for Yopoint {
         }
         // A written order needs the fields that all orders have.
         let now_s = core.clock.now_s();
-        for order in &mut self.orders {
+        for order in self.orders.iter_mut() {
             if !order.doc.contains_key("CreateAt") {
                 order.set("CreateAt", now_s);
             }

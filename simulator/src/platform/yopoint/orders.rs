@@ -1,6 +1,7 @@
 //! Orders: those that were written out, and those that exist by number only.
 
-use std::ops::Range;
+use std::collections::HashMap;
+use std::ops::{Deref, Range};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -36,6 +37,130 @@ pub enum Stage {
     Refunded,
     /// The door never opened.
     NeverOpened,
+}
+
+/// The orders in the order of their time. What names one is looked up; nothing looks through all of them at every door.
+#[derive(Debug, Default, Serialize)]
+#[serde(transparent)]
+pub struct Orders {
+    list: Vec<Order>,
+    #[serde(skip)]
+    places: HashMap<Key, usize>,
+}
+
+/// What names an order. Of two with one name the first is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Receipt(String),
+    /// The vendor's field, or what was given when the door was opened.
+    TradeNo(String),
+    OpenTradeNo(String),
+    Opening(u64),
+    Token(String),
+}
+
+impl Deref for Orders {
+    type Target = [Order];
+
+    fn deref(&self) -> &[Order] {
+        &self.list
+    }
+}
+
+impl Orders {
+    /// Adds one at the end.
+    pub fn push(&mut self, order: Order) {
+        self.note(&order, self.list.len());
+        self.list.push(order);
+    }
+
+    /// Puts one before all others.
+    pub fn push_front(&mut self, order: Order) {
+        self.change(|list| list.insert(0, order));
+    }
+
+    /// Changes any of them, also in what names them.
+    pub fn change<T>(&mut self, change: impl FnOnce(&mut Vec<Order>) -> T) -> T {
+        let result = change(&mut self.list);
+        self.places.clear();
+        let list = std::mem::take(&mut self.list);
+        for (place, order) in list.iter().enumerate() {
+            self.note(order, place);
+        }
+        self.list = list;
+        result
+    }
+
+    /// The one with a receipt number.
+    pub fn by_receipt(&self, receipt: &str) -> Option<&Order> {
+        self.list.get(self.place(Key::Receipt(receipt.into()))?)
+    }
+
+    /// The same, to change what does not name it.
+    pub fn by_receipt_mut(&mut self, receipt: &str) -> Option<&mut Order> {
+        let place = self.place(Key::Receipt(receipt.into()))?;
+        self.list.get_mut(place)
+    }
+
+    /// The one with a `TradeNo`, its own or the one given when the door was opened.
+    pub fn by_trade_no(&self, number: &str) -> Option<&Order> {
+        let has = |o: &&Order| o.text("TradeNo") == number || o.own.open_trade_no.as_deref() == Some(number);
+        // A payment gives an order another number; then the name that it was noted by may be another's.
+        self.list
+            .get(self.place(Key::TradeNo(number.into()))?)
+            .filter(has)
+            .or_else(|| self.list.iter().find(has))
+    }
+
+    /// The order at a place got a `TradeNo` of its own: it is found by that too.
+    pub fn trade_no_set(&mut self, place: usize) {
+        if let Some(number) = self.list.get(place).map(|o| o.text("TradeNo").to_owned()) {
+            self.places.entry(Key::TradeNo(number)).and_modify(|at| *at = place.min(*at)).or_insert(place);
+        }
+    }
+
+    /// Whether a door was opened with this `TradeNo`.
+    pub fn has_open_trade_no(&self, number: &str) -> bool {
+        self.place(Key::OpenTradeNo(number.into())).is_some()
+    }
+
+    /// The one of a physical opening, to change what does not name it.
+    pub fn by_opening_mut(&mut self, opening: u64) -> Option<&mut Order> {
+        let place = self.place(Key::Opening(opening))?;
+        self.list.get_mut(place)
+    }
+
+    /// The place of the one with this secret part of its `NotifyUrl`.
+    pub fn place_of_token(&self, token: &str) -> Option<usize> {
+        self.place(Key::Token(token.into())).filter(|_| !token.is_empty())
+    }
+
+    /// The one at a place, to change what does not name it.
+    pub fn at_mut(&mut self, place: usize) -> Option<&mut Order> {
+        self.list.get_mut(place)
+    }
+
+    /// All, to change what does not name them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Order> {
+        self.list.iter_mut()
+    }
+
+    fn place(&self, key: Key) -> Option<usize> {
+        self.places.get(&key).copied()
+    }
+
+    fn note(&mut self, order: &Order, place: usize) {
+        let mut names =
+            vec![Key::Receipt(order.text("ReceiptNo").into()), Key::TradeNo(order.text("TradeNo").into())];
+        if let Some(number) = &order.own.open_trade_no {
+            names.extend([Key::TradeNo(number.clone()), Key::OpenTradeNo(number.clone())]);
+        }
+        names.extend(order.own.opening.map(Key::Opening));
+        names.push(Key::Token(order.own.token.clone()));
+        for name in names {
+            self.places.entry(name).or_insert(place);
+        }
+    }
 }
 
 /// A cabinet order: the vendor's fields, and what the simulator needs beside them.
