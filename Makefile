@@ -94,7 +94,7 @@ oldest:
 	@scripts/need demo
 	@scripts/oldest-rust $(CARGO) build -q --workspace --locked
 	scripts/oldest-rust $(CARGO) test -q --locked -p kiosklink --features test-hooks --lib --test programs --test yopoint --test journal
-	scripts/oldest-rust $(CARGO) test -q --locked -p kiosklink-cli -p xtask
+	scripts/oldest-rust $(CARGO) test -q --locked -p kiosklink-wire -p kiosklink-cli -p xtask
 	scripts/oldest-rust $(CARGO) test -q --locked -p kiosklink-sim --lib --test simulator --test youzan --test dingshang --test zhiyun
 
 # Real file systems that are cut, filled and shut down. Root and loop devices; no part of `make test`.

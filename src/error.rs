@@ -130,7 +130,7 @@ pub(crate) fn words(text: &str) -> String {
 /// A text in quotes, as a part of a sentence. By hand: small builds compile `{:?}` away.
 pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::new();
-    crate::text::push_string(&mut out, text);
+    kiosklink_wire::push_string(&mut out, text);
     out
 }
 

@@ -17,7 +17,8 @@
 //! - [`cancel`] gives a call up, wherever it waits.
 //! - `process` knows which process this is, and keeps what its clients share.
 //! - [`wording`] says what the codes mean, in English and in Chinese, for a program that shows it to people.
-//! - [`config`], [`error`], [`status`], [`log`] and [`json`] are used by all of them.
+//! - [`config`], [`error`], [`status`], [`log`] and [`json`] are used by all of them. The texts on the wire are read and written in a
+//!   package of their own, `kiosklink-wire`, which is optimised for speed.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 #![warn(missing_docs)]
@@ -32,7 +33,6 @@ pub mod error;
 pub mod event;
 #[allow(unsafe_code)]
 pub mod ffi;
-mod hex;
 pub mod json;
 pub mod log;
 pub mod model;
@@ -45,7 +45,6 @@ mod store;
 mod switch;
 #[allow(unsafe_code)]
 mod sys;
-mod text;
 pub mod time;
 mod token;
 pub mod transport;

@@ -1,7 +1,8 @@
 //! Reads one HTTP/1.1 request after the other out of whatever pieces they come in. Pure, and bounded in head and body. How a
 //! request is cut into pieces changes nothing of what is read.
 
-use crate::transport::{MAX_CHUNK_LINE, MAX_HEADERS, chunk_size, is_compression, is_token};
+use crate::transport::MAX_CHUNK_LINE;
+use kiosklink_wire::head::{MAX_HEADERS, chunk_size, is_compression, is_token};
 use std::mem::{MaybeUninit, take};
 
 /// The headers that are read here: each a list of words, or one.

@@ -8,11 +8,11 @@ use crate::command::record::End;
 use crate::command::{CommandFilter, Moved, Physical, SettledBy};
 use crate::error::{Error, Outcome, Result};
 use crate::event::{Event, NO_IDENTITY, SignedWith};
-use crate::hex;
 use crate::log::log_line;
 use crate::platform::Verdict;
 use crate::status::KL_E_BUSY;
 use crate::time::Deadline;
+use kiosklink_wire::hex;
 
 /// A callback that is being handled, until this is dropped.
 pub struct InHand(Client, String);

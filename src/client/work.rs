@@ -3,9 +3,9 @@
 use crate::command::Act;
 use crate::command::record::{At, Keep, Rest};
 use crate::error::Result;
-use crate::hex;
 use crate::model::*;
 use crate::platform::{Op, Platform};
+use kiosklink_wire::hex;
 use md5::{Digest, Md5};
 use std::sync::Arc;
 

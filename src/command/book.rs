@@ -464,7 +464,7 @@ impl Commands {
     pub(crate) fn request_id_new(&self, wait: Wait<'_>) -> Result<String> {
         let number = self.inside(wait, |book, _| Ok(book.log.next()))?;
         let random: [u8; 8] = crate::store::random()?;
-        let name = ["kl-", &number.to_string(), "-", &crate::hex::lower(&random)].concat();
+        let name = ["kl-", &number.to_string(), "-", &kiosklink_wire::hex::lower(&random)].concat();
         let mut issued = self.issued();
         if issued.len() == ISSUED {
             issued.pop_front();

@@ -387,7 +387,7 @@ impl Record {
                 w.number(*below);
             }
             Record::Seen(identity, at) => {
-                w.text(&crate::hex::lower(identity)).int(*at);
+                w.text(&kiosklink_wire::hex::lower(identity)).int(*at);
             }
             Record::VisitClosed(id, _) => {
                 w.text(id);
@@ -471,8 +471,8 @@ impl Record {
             "prints" => Record::Prints(Print::all(r.next())?),
             "forgotten" => Record::Forgotten(r.number("below")?),
             "seen" => {
-                let identity =
-                    crate::hex::from_lower(r.next()).ok_or_else(|| Bad::new("identity", "is none"))?;
+                let identity = kiosklink_wire::hex::from_lower(r.next())
+                    .ok_or_else(|| Bad::new("identity", "is none"))?;
                 Record::Seen(identity, r.int("t")?)
             }
             "visit" => Record::VisitClosed(r.text()?, at),

@@ -14,7 +14,7 @@ use super::Span;
 use super::record::*;
 use super::{Act, CommandKind, Physical, SettledBy, alike};
 use crate::error::Outcome;
-use crate::text::folded;
+use kiosklink_wire::folded;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
 

@@ -17,7 +17,6 @@ use std::sync::Arc;
 
 pub mod dingshang;
 pub mod fields;
-mod form;
 pub mod proof;
 pub mod refusals;
 pub mod toolbox;

@@ -2,10 +2,10 @@
 
 use super::random;
 use crate::error::{Error, Result};
-use crate::hex;
 use crate::log::log_line;
 use crate::status::*;
 use crate::sys::{self, Status};
+use kiosklink_wire::hex;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;

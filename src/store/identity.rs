@@ -7,8 +7,8 @@
 use super::file::Folder;
 use super::{random, unhex};
 use crate::error::Result;
-use crate::hex;
 use crate::json::{Json, Writer};
+use kiosklink_wire::hex;
 use ring::{digest, hmac};
 use std::fs;
 use std::io;

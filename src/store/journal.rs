@@ -11,13 +11,12 @@ use super::identity::{Fit, Found as FoundIdentity, HighWater, Identity, Kept, Ma
 use super::owners::Owners;
 use super::{failed, random, unhex};
 use crate::error::{Advice, Error, Result};
-use crate::hex;
 use crate::json::{Json, Writer};
 use crate::log::log_line;
 use crate::status::*;
 use crate::switch::off;
 use crate::sys::{self, Status};
-use crate::text::folded;
+use kiosklink_wire::{folded, hex};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;

@@ -3,12 +3,12 @@
 use super::file::Folder;
 use super::gate::{Gate, Pass};
 use crate::error::{Error, Result};
-use crate::hex;
 use crate::json::{Json, Writer};
 use crate::log::log_line;
 use crate::model::Token;
 use crate::status::*;
 use crate::time::Deadline;
+use kiosklink_wire::hex;
 use md5::{Digest, Md5};
 use std::sync::Arc;
 use std::time::Duration;

@@ -21,13 +21,14 @@ mod link;
 mod pool;
 mod provider;
 mod proxy;
+mod roots;
 mod tls;
 mod url;
 mod x509;
 
 pub use dns::{Lookup, SystemLookup};
-pub use http::Headers;
-pub(crate) use http::{MAX_CHUNK_LINE, MAX_HEADERS, chunk_size, is_compression, is_token};
+pub(crate) use http::MAX_CHUNK_LINE;
+pub use kiosklink_wire::head::Headers;
 pub use proxy::Proxy;
 pub use tls::{Pin, parse_pin};
 pub use url::{Scheme, Url};
@@ -43,6 +44,7 @@ use conn::{Bound, Busy, Conn, Fault};
 use dns::Dns;
 use failure::Phase;
 use http::Progress;
+use kiosklink_wire::head;
 use pool::Pool;
 use rustls::ClientConfig;
 use std::borrow::Cow;
@@ -500,7 +502,14 @@ impl Transport {
             let error = Error::new(KL_E_INTERNAL, "the request is for another server than the call");
             return Err(Fault::Final(error));
         }
-        let bytes = http::encode(&request, &conn.authority, &self.options.user_agent)?;
+        let bytes = head::encode(
+            request.method,
+            &request.url.path_and_query,
+            &request.headers,
+            &request.body,
+            &conn.authority,
+            &self.options.user_agent,
+        )?;
         Ok((request.method, bytes))
     }
 
@@ -606,8 +615,8 @@ mod tests {
             format!("acknowledged for {} s ends", conn::UNACKNOWLEDGED.as_secs()),
             format!("(up to {})", dns::MAX_ADDRESSES),
             format!("RSA keys below {} bits", tls::MIN_RSA_BITS),
-            format!("| head of an answer | {} KiB, with interim", http::MAX_HEAD / 1024),
-            format!("; {} headers |", http::MAX_HEADERS),
+            format!("| head of an answer | {} KiB, with interim", head::MAX_HEAD / 1024),
+            format!("; {} headers |", head::MAX_HEADERS),
             format!("({} MiB): `KL_E_TOO_LARGE`", Options::default().max_reply_bytes >> 20),
             format!("`idle_timeout_ms` ({} s)", Options::default().idle_timeout.as_secs()),
             format!("`connect_timeout_ms` ({} s)", Options::default().connect_timeout.as_secs()),

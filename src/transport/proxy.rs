@@ -2,10 +2,10 @@
 
 use super::FirstWrite;
 use super::conn::{Bound, Conn, Fault};
-use super::http::read_head;
 use super::url::{Url, parse_authority};
 use crate::error::{Advice, Error};
 use crate::status::KL_E_PROXY;
+use kiosklink_wire::head::read_head;
 use std::fmt;
 
 /// A proxy's answer to CONNECT may have this many bytes.
@@ -44,7 +44,7 @@ impl Proxy {
             None => None,
             Some(user) => {
                 let plain = percent_decode(user).ok_or("has a user name with a broken %-sequence")?;
-                let encoded = crate::hex::base64(&plain);
+                let encoded = kiosklink_wire::hex::base64(&plain);
                 Some(format!("Basic {encoded}"))
             }
         };

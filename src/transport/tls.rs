@@ -1,6 +1,7 @@
 //! TLS: who is trusted, at what time, and what to call it when it fails.
 
 use super::provider::{ED25519, is_ed25519, provider};
+use super::roots::built_in;
 use super::x509::{Fields, Name, common_name, rsa_bits};
 use super::{ClientCert, Roots};
 use crate::error::{Error, Result};
@@ -21,7 +22,7 @@ use rustls::{
     SignatureScheme,
 };
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, Der, PrivateKeyDer, ServerName, TrustAnchor, UnixTime};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use std::cell::Cell;
 use std::fmt;
 use std::sync::{Arc, Mutex, Weak};
@@ -52,7 +53,7 @@ pub fn parse_pin(text: &str) -> std::result::Result<Pin, String> {
         }
         return Ok(pin);
     }
-    let bytes = crate::hex::from_bare_base64(text.trim_end_matches('=')).ok_or_else(bad)?;
+    let bytes = kiosklink_wire::hex::from_bare_base64(text.trim_end_matches('=')).ok_or_else(bad)?;
     bytes.try_into().map_err(|_| bad())
 }
 
@@ -141,25 +142,6 @@ fn decode_roots(pem: &[u8]) -> Result<RootCertStore> {
         return Err(Error::new(KL_E_ROOTS, message));
     }
     Ok(store)
-}
-
-/// Mozilla's roots, as `build.rs` packed them.
-fn built_in() -> Vec<TrustAnchor<'static>> {
-    let mut rest: &'static [u8] = include_bytes!(concat!(env!("OUT_DIR"), "/roots"));
-    let mut part = || {
-        let (len, tail) = rest.split_first_chunk()?;
-        let (part, tail) = tail.split_at_checked(u16::from_be_bytes(*len).into())?;
-        rest = tail;
-        Some(Der::from_slice(part))
-    };
-    std::iter::from_fn(|| {
-        Some(TrustAnchor {
-            subject: part()?,
-            subject_public_key_info: part()?,
-            name_constraints: Some(part()?).filter(|constraints| !constraints.is_empty()),
-        })
-    })
-    .collect()
 }
 
 /// Where certificates begin in a file. The files are large, and a dash is rare in them.
@@ -774,12 +756,6 @@ pub(super) fn validity(tls: &ClientConnection) -> Option<Validity> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_packed_roots_are_those_of_webpki_roots() {
-        assert_eq!(built_in(), webpki_roots::TLS_SERVER_ROOTS);
-        assert!(built_in().iter().any(|root| root.name_constraints.is_some()));
-    }
 
     #[test]
     fn roots_are_shared_by_their_content_and_freed_with_their_last_client() {

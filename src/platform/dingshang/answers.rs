@@ -6,6 +6,7 @@ use super::recovery::{Whose, whose};
 use super::refusals;
 use super::requests::trade_id;
 use crate::error::{Advice, Error, Outcome, Result};
+use crate::json::Complains as _;
 use crate::json::{self, Bad, Json, Tape};
 use crate::model::*;
 use crate::platform::fields::{Read, lenient, scalar, scaled, strict};

@@ -7,8 +7,8 @@ use crate::event::{Event, EventKind, NO_IDENTITY, SignedWith};
 use crate::json::{self, Bad, Json, Kind as JsonKind, Object, Writer};
 use crate::model::DeliveryState;
 use crate::platform::fields::{Read, lenient, strict};
-use crate::platform::form;
 use crate::status::*;
+use kiosklink_wire::form;
 use md5::{Digest, Md5};
 
 /// The event in a callback's body: JSON or a form, the vendor does not say which.

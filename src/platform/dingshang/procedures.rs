@@ -6,6 +6,7 @@ use super::recovery::{Whose, whose};
 use super::requests::{is_part, trade_id};
 use crate::error::{Advice, Error, Outcome, Result};
 use crate::json;
+use crate::json::Complains as _;
 use crate::model::*;
 use crate::platform::{Answer, Procedure, Query, Step};
 use crate::status::*;

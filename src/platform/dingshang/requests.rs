@@ -2,12 +2,14 @@
 
 use super::{DELIVERY_PUT, Dingshang, KIND};
 use crate::error::Result;
+use crate::json::FinishWith as _;
 use crate::json::{self, Kind as JsonKind, Writer};
 use crate::model::*;
 use crate::platform::toolbox::{argument, canonical_code, keep_reserved};
-use crate::platform::{Draft, Moment, Nature, Op, form, unsupported};
+use crate::platform::{Draft, Moment, Nature, Op, unsupported};
 use crate::time::calendar::to_wall;
 use crate::transport::Request;
+use kiosklink_wire::form;
 use md5::{Digest, Md5};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -142,7 +144,7 @@ impl Dingshang {
         }
         object.text("sign", &sign);
         let mut body = Writer::new();
-        body.text("payload", &crate::hex::base64(object.finish().as_bytes()));
+        body.text("payload", &kiosklink_wire::hex::base64(object.finish().as_bytes()));
         body.finish()
     }
 }

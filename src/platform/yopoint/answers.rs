@@ -2,6 +2,7 @@
 
 use super::{Yopoint, records};
 use crate::error::{Error, Outcome, Result, words};
+use crate::json::Complains as _;
 use crate::json::{self, Bad, Json, Kind as JsonKind, Object, Tape};
 use crate::model::*;
 use crate::platform::fields::{lenient, strict};

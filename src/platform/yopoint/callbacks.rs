@@ -12,8 +12,9 @@ use crate::json::{self, Bad, Json, Kind as JsonKind, Object, Writer};
 use crate::model::*;
 use crate::platform::fields::{self, lenient, strict};
 use crate::platform::toolbox::same;
-use crate::platform::{CallsBack, Known, Verdict, form};
+use crate::platform::{CallsBack, Known, Verdict};
 use crate::status::*;
+use kiosklink_wire::form;
 use md5::{Digest, Md5};
 
 /// How old a payment page's redirect may be, as the vendor asks.

@@ -14,10 +14,11 @@ mod requests;
 mod tests;
 
 use super::refusals::Refusals;
-use super::{Answer, Draft, Kind, Nature, Op, Speaks, address, form, toolbox, unsupported};
+use super::{Answer, Draft, Kind, Nature, Op, Speaks, address, toolbox, unsupported};
 use crate::error::Result;
 use crate::settings::Settings;
 use crate::transport::{Reply, Url};
+use kiosklink_wire::form;
 use md5::{Digest, Md5};
 pub use recovery::PROOF;
 use std::sync::Arc;
@@ -133,5 +134,5 @@ fn sign<V: AsRef<[u8]>>(fields: &mut [(&str, V)], secret: &str) -> String {
         text.push(b'&');
     }
     text.extend_from_slice(secret.as_bytes());
-    crate::hex::lower(&Md5::digest(&text))
+    kiosklink_wire::hex::lower(&Md5::digest(&text))
 }

@@ -2,12 +2,14 @@
 
 use super::{EXCHANGE, OPEN_DOOR, Yopoint, sign};
 use crate::error::{Error, Result};
+use crate::json::FinishWith as _;
 use crate::json::{self, Kind as JsonKind, Writer};
 use crate::model::*;
 use crate::platform::toolbox::{argument, canonical_code, keep_reserved, required};
-use crate::platform::{Draft, Moment, Op, Speaks, form, unsupported};
+use crate::platform::{Draft, Moment, Op, Speaks, unsupported};
 use crate::status::*;
 use crate::transport::{Request, Scheme, Url};
+use kiosklink_wire::form;
 use md5::{Digest, Md5};
 use std::sync::Arc;
 
@@ -176,7 +178,7 @@ impl Yopoint {
         let mut body = String::with_capacity(room);
         let front = ["appid=", &self.app_id, "&biz_content=", biz];
         front.iter().chain(&behind).chain(&["&", &self.app_secret]).for_each(|part| body.push_str(part));
-        let sign = crate::hex::lower(&Md5::digest(&body));
+        let sign = kiosklink_wire::hex::lower(&Md5::digest(&body));
         if self.json {
             let mut w = Writer::new();
             w.text("appid", &self.app_id)

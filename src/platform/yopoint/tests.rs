@@ -8,9 +8,10 @@ use crate::error::Error;
 use crate::error::Outcome;
 use crate::event::{Event, EventKind, SignedWith};
 use crate::model::*;
-use crate::platform::{CallsBack, Known, Moment, Query, Recovers, Span, Verdict, form};
+use crate::platform::{CallsBack, Known, Moment, Query, Recovers, Span, Verdict};
 use crate::status::*;
 use crate::transport::{Headers, Timing};
+use kiosklink_wire::form;
 
 fn yopoint(settings: &[(&str, &str)]) -> Yopoint {
     let mut config = Config::new("yopoint").unwrap();

@@ -6,6 +6,7 @@ use super::super::refusals::{Meaning, Refusals};
 use super::super::toolbox::{is_spoilt, may_hold_envelope};
 use super::refusals::{ADDRESS_REFUSED, PASSING, RATE_PAUSE_MS};
 use crate::error::{Advice, Error, Outcome, Result, words};
+use crate::json::Complains as _;
 use crate::json::{self, Bad, Json, Kind as JsonKind, Object, Tape};
 use crate::model::Page;
 use crate::status::*;

@@ -3,8 +3,8 @@
 //! The header `Event-Sign` covers the whole body. Without it only `sign` in the body is left, which covers `msg` alone: it
 //! is taken only where the caller has no headers at all, and then nothing outside `msg` is believed.
 
+use super::super::CallsBack;
 use super::super::fields::{lenient, scaled};
-use super::super::{CallsBack, form};
 use super::{Youzan, records};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventKind, SignedWith};
@@ -13,6 +13,7 @@ use crate::model::OrderKind;
 use crate::status::*;
 use aes::Aes128;
 use aes::cipher::{BlockDecrypt, KeyInit};
+use kiosklink_wire::form;
 use md5::{Digest, Md5};
 use std::borrow::Cow;
 
@@ -316,7 +317,7 @@ fn encrypted(secret: &str, query: &[u8]) -> Result<Event> {
     let value = query.split(|b| *b == b'&').next().unwrap_or(b"");
     let value = form::unescape(value.get(b"message=".len()..).unwrap_or(b"")).map_err(|_| wrong())?;
     // A plus that was not escaped came out as a blank.
-    let bytes = crate::hex::from_base64(&value.replace(' ', "+")).ok_or_else(wrong)?;
+    let bytes = kiosklink_wire::hex::from_base64(&value.replace(' ', "+")).ok_or_else(wrong)?;
     let text = decrypt(secret.as_bytes(), bytes).ok_or_else(wrong)?;
     let o = Json::parse(text.as_bytes()).and_then(Json::object).map_err(|_| wrong())?;
     Ok(Event {

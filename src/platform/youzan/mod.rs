@@ -16,6 +16,7 @@ pub mod recovery;
 use super::refusals::Refusals;
 use super::{Answer, Draft, Kind, Moment, Nature, Op, Speaks, TokenSource, address};
 use crate::error::Result;
+use crate::json::Complains as _;
 use crate::json::{self, Bad, Json, Tape};
 use crate::settings::Settings;
 use crate::transport::{Reply, Url};

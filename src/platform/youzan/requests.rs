@@ -1,14 +1,16 @@
 //! What goes out: which API a verb is, and with which parameters.
 
 use super::super::toolbox::{argument, canonical_code, keep_reserved, required};
-use super::super::{Kind, Nature, Op, form, unsupported};
+use super::super::{Kind, Nature, Op, unsupported};
 use super::Youzan;
 use crate::error::{Error, Result};
+use crate::json::FinishWith as _;
 use crate::json::{self, Writer};
 use crate::model::*;
 use crate::status::*;
 use crate::time::calendar;
 use crate::transport::{Request, Url};
+use kiosklink_wire::form;
 
 /// The largest page of most lists.
 const LARGEST_PAGE: u32 = 100;

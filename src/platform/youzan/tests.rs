@@ -6,9 +6,10 @@ use crate::error::Error;
 use crate::error::{Advice, Outcome};
 use crate::event::{Event, EventKind, SignedWith};
 use crate::model::*;
-use crate::platform::{CallsBack, Known, Query, Recovers, Span, Token, Verdict, Way, form};
+use crate::platform::{CallsBack, Known, Query, Recovers, Span, Token, Verdict, Way};
 use crate::status::*;
 use crate::transport::{Headers, Timing};
+use kiosklink_wire::form;
 
 const ID: &str = "testclient0000001";
 const SECRET: &str = "testsecret00000000000000000000001";

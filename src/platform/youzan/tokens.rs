@@ -5,6 +5,7 @@ use super::super::{Draft, Moment, Op, Token, TokenSource, Way};
 use super::requests::{EXEMPT, post};
 use super::{Youzan, answers};
 use crate::error::{Error, Outcome, Result};
+use crate::json::Complains as _;
 use crate::json::{self, Bad, Tape, Writer};
 use crate::transport::Reply;
 

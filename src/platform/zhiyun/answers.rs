@@ -2,6 +2,7 @@
 
 use super::{Zhiyun, xml};
 use crate::error::{Advice, Error, Outcome, Result, words};
+use crate::json::Complains as _;
 use crate::json::{self, Bad, Json, Object};
 use crate::model::*;
 use crate::platform::fields::{Read, lenient, scaled, strict};

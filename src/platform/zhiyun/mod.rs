@@ -15,7 +15,7 @@ use super::refusals::Refusals;
 use super::toolbox::argument;
 use super::{
     Answer, CallsBack, Draft, Kind, Maturity, Moment, Nature, Op, Recovers, Speaks, Token, TokenSource, Way,
-    address, form, unsupported,
+    address, unsupported,
 };
 use crate::command::Act;
 use crate::error::{Error, Result};
@@ -24,6 +24,7 @@ use crate::json::{self, Bad, Json, Kind as JsonKind};
 use crate::settings::Settings;
 use crate::status::*;
 use crate::transport::{Reply, Request, Url};
+use kiosklink_wire::form;
 use std::borrow::Cow;
 
 const AUTHORIZE: &str = "authService/authorize";
@@ -67,7 +68,7 @@ impl Zhiyun {
         Ok(Zhiyun {
             base,
             client_id,
-            basic: ["Basic ", &crate::hex::base64(pair.as_bytes())].concat(),
+            basic: ["Basic ", &kiosklink_wire::hex::base64(pair.as_bytes())].concat(),
             access_token: config.need("access_token")?.to_owned(),
             xml: config.get("format") == Some("xml"),
             refusals: Refusals::of_account(answers::PACK.table(), config)?,

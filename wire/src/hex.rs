@@ -1,7 +1,7 @@
 //! Bytes as text.
 
 /// In lower-case hexadecimal digits.
-pub(crate) fn lower(bytes: &[u8]) -> String {
+pub fn lower(bytes: &[u8]) -> String {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let mut digits = vec![0; bytes.len() * 2];
     for (two, b) in digits.chunks_exact_mut(2).zip(bytes) {
@@ -12,7 +12,7 @@ pub(crate) fn lower(bytes: &[u8]) -> String {
 }
 
 /// The bytes that so many lower-case hexadecimal digits stand for.
-pub(crate) fn from_lower<const N: usize>(text: &str) -> Option<[u8; N]> {
+pub fn from_lower<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digit = |b: u8| if b.is_ascii_uppercase() { None } else { char::from(b).to_digit(16) };
     let mut out = [0; N];
     let pairs = text.as_bytes().chunks_exact(2);
@@ -28,7 +28,7 @@ pub(crate) fn from_lower<const N: usize>(text: &str) -> Option<[u8; N]> {
 const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// In base64 (RFC 4648, section 4), padded.
-pub(crate) fn base64(bytes: &[u8]) -> String {
+pub fn base64(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {
         let byte = |i: usize| u32::from(three.get(i).copied().unwrap_or(0));
@@ -42,13 +42,13 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
 }
 
 /// What padded base64 stands for; `None` for whatever another writer would have written otherwise.
-pub(crate) fn from_base64(text: &str) -> Option<Vec<u8>> {
+pub fn from_base64(text: &str) -> Option<Vec<u8>> {
     let bare = text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(text);
     if text.len() % 4 == 0 { from_bare_base64(bare) } else { None }
 }
 
 /// The same without padding.
-pub(crate) fn from_bare_base64(text: &str) -> Option<Vec<u8>> {
+pub fn from_bare_base64(text: &str) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len() / 4 * 3 + 2);
     let (mut bits, mut have) = (0u32, 0);
     for byte in text.bytes() {

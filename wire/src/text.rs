@@ -3,7 +3,7 @@
 /// The first byte from here on that does not stand for itself in a string; the end if there is none. A word at a time:
 /// documents are mostly strings.
 #[inline(always)]
-pub(crate) fn special(bytes: &[u8], mut at: usize) -> usize {
+pub fn special(bytes: &[u8], mut at: usize) -> usize {
     const ONES: usize = usize::MAX / 255;
     while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
         let word = usize::from_le_bytes(*word);
@@ -26,7 +26,8 @@ pub(crate) fn special(bytes: &[u8], mut at: usize) -> usize {
 
 /// A sum of bytes, eight at a time: what is known and what is new, multiplied, and the product folded. What follows the last
 /// whole eight comes with the length.
-pub(crate) fn folded(seed: u64, bytes: &[u8]) -> u64 {
+#[inline(never)]
+pub fn folded(seed: u64, bytes: &[u8]) -> u64 {
     let mut sum = seed;
     let mut take = |new: u64| {
         let wide = u128::from(sum ^ new) * 0xF39C_C060_5CED_C835;

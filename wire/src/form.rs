@@ -1,7 +1,7 @@
 //! `application/x-www-form-urlencoded`, both ways.
 
 /// Writes fields in their order.
-pub(super) fn encode<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+pub fn encode<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut out = String::new();
     for (name, value) in fields {
         if !out.is_empty() {
@@ -15,13 +15,14 @@ pub(super) fn encode<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -
 }
 
 /// One value.
-pub(super) fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     escape(&mut out, text);
     out
 }
 
-pub(super) fn escape(out: &mut String, text: &str) {
+/// Appends one value.
+pub fn escape(out: &mut String, text: &str) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     // What stays as it is goes over in one piece: byte by byte cost a fifteenth of a warm call.
     let bytes = text.as_bytes();
@@ -55,11 +56,7 @@ const PLAIN: [bool; 256] = {
 const MOST_FIELDS: usize = 256;
 
 /// Adds one that is not there yet.
-pub(super) fn add_field(
-    fields: &mut Vec<(String, Vec<u8>)>,
-    name: String,
-    value: Vec<u8>,
-) -> Result<(), String> {
+pub fn add_field(fields: &mut Vec<(String, Vec<u8>)>, name: String, value: Vec<u8>) -> Result<(), String> {
     if fields.iter().any(|(n, _)| *n == name) {
         return Err(["the field ", &name, " occurs twice"].concat());
     }
@@ -71,7 +68,7 @@ pub(super) fn add_field(
 }
 
 /// The same; the values may be in any charset.
-pub(super) fn decode_bytes(body: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
+pub fn decode_bytes(body: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
     let mut fields: Vec<(String, Vec<u8>)> = Vec::new();
     for pair in body.split(|b| *b == b'&').filter(|p| !p.is_empty()) {
         let cut = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
@@ -82,7 +79,8 @@ pub(super) fn decode_bytes(body: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String
     Ok(fields)
 }
 
-pub(super) fn unescape(text: &[u8]) -> Result<String, String> {
+/// One name or value, `+` and `%` undone.
+pub fn unescape(text: &[u8]) -> Result<String, String> {
     utf8(unescape_bytes(text)?)
 }
 
