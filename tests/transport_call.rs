@@ -599,7 +599,7 @@ fn a_request_larger_than_the_link_takes_left_even_if_never_whole() {
     let outcome = t.call(
         &url,
         Purpose::Command,
-        Deadline::after(Duration::from_millis(300)),
+        Deadline::after(Duration::from_secs(2)),
         &CancelToken::never(),
         &mut || Ok(post(&url, &body)),
     );
