@@ -162,7 +162,7 @@ fn nearest(words: &[String]) -> Option<String> {
 }
 
 /// How many letters are to be changed, put in or left out; two that changed places count once.
-fn distance(a: &str, b: &str) -> usize {
+pub fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
     for i in 1..=a.len() {

@@ -490,7 +490,7 @@ fn record(text: &str) -> String {
 }
 
 /// The settings that say whose account it is, and no secret.
-fn account(config: &Config) -> String {
+pub fn account(config: &Config) -> String {
     let mut w = Writer::new();
     w.text("platform", config.platform().name());
     for name in ["base_url", "app_id", "client_id", "grant_id"] {

@@ -120,7 +120,7 @@ mod tests {
     fn sources() -> Vec<(String, String)> {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let mut all = Vec::new();
-        for folder in [root.clone(), root.join("doctor"), root.join("sign")] {
+        for folder in [root.clone(), root.join("doctor"), root.join("sign"), root.join("story")] {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("lang.rs") {

@@ -16,6 +16,8 @@ mod names;
 mod out;
 mod sign;
 mod signals;
+mod simulator;
+mod story;
 mod table;
 mod verbs;
 

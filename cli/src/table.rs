@@ -2,7 +2,7 @@
 
 use crate::args::Given;
 use crate::out::Done;
-use crate::{commands, doctor, listen, manual, sign, verbs};
+use crate::{commands, doctor, listen, manual, sign, story, verbs};
 
 /// One word with two dashes before it.
 pub struct Flag {
@@ -762,6 +762,33 @@ pub const VERBS: &[Verb] = &[
                versions. Secrets are left out; the customer's order is in it.",
         examples: &["evidence visit-4711 --output visit-4711.json"],
         run: commands::evidence,
+    },
+    Verb {
+        words: &["story"],
+        also: &[],
+        args: &[need("REQUEST_ID", "The command.")],
+        flags: &[
+            flag("log", "FILE", "A log that the firmware kept of the library's lines, each with its time."),
+            flag(
+                "simulator",
+                "URL",
+                "A simulator on this computer that stood in for the platform: the console's address, or any other of its port.",
+            ),
+            flag("svg", "FILE", "Draws it there too, as a picture; the file must not be there yet."),
+            TZ,
+        ],
+        account: Account::One,
+        json: true,
+        doc: "Tells what became of one command, on one line of time, to be pasted into a vendor's ticket.",
+        more: "From the journal: claimed, sent, lost, asked, found, moved, and who settled it. Each moment has the device's time in the \
+               zone of --tz, and how long after the intent it was. The boot clock says how long; where the device's clock was \
+               set or the system started again, that is said. Secrets and what is the customer's are left out. Sends nothing to the platform.",
+        examples: &[
+            "story visit-4711 --tz +08:00",
+            "story visit-4711 --log kiosk.log --svg visit-4711.svg",
+            "story visit-4711 --simulator http://localhost:8443/",
+        ],
+        run: story::run,
     },
     Verb {
         words: &["accounts"],

@@ -13,6 +13,7 @@ use crate::fault;
 use crate::message::{form_decode, lay_over, merge, patch_settings};
 use crate::server::Shared;
 use crate::state::State;
+use crate::story::{self, Of};
 use crate::world::{Cabinet, Cause, Good, NotOpened, Opening, StockLine, World};
 
 type Answer = Result<Value, (u16, String)>;
@@ -129,6 +130,7 @@ fn route(shared: &Shared, method: &str, parts: &[&str], query: &Query, body: &Va
             Ok(json!(state.core.link))
         }),
         ("GET", ["requests"]) => Ok(requests(&shared.state(), query)),
+        ("GET", ["story"]) => story(&shared.state(), query),
         ("DELETE", ["requests"]) => {
             shared.change(State::forget_log);
             Ok(json!({"forgotten": true}))
@@ -395,6 +397,20 @@ fn requests(state: &State, query: &Query) -> Value {
             && query.keep(e, &["platform", "method", "number", "acted", "connection"])
     };
     state.core.log().filter(fits).cloned().collect()
+}
+
+/// What is known of one command.
+fn story(state: &State, query: &Query) -> Answer {
+    let text = |name: &str| query.get(name).unwrap_or_default().to_owned();
+    let request = match query.get("request") {
+        None => None,
+        Some(number) => Some(number.parse().map_err(|_| bad("a request's number is a number"))?),
+    };
+    let of = Of { request, mark: text("mark"), order: text("order"), code: text("code") };
+    if of.is_nothing() {
+        return Err(bad("say of what: request, mark, order or code"));
+    }
+    Ok(story::of(state, &of))
 }
 
 fn callbacks(shared: &Shared, method: &str, parts: &[&str], query: &Query, body: &Value) -> Answer {

@@ -30,6 +30,7 @@ mod message;
 mod platform;
 mod server;
 mod state;
+mod story;
 mod tls;
 mod world;
 

@@ -84,6 +84,17 @@ pub enum Portion {
     Twice,
 }
 
+impl Portion {
+    /// For the log: whether the caller got an answer.
+    pub fn word(self) -> &'static str {
+        match self {
+            Portion::All | Portion::Twice => "whole",
+            Portion::Nothing | Portion::Percent(0) => "nothing",
+            Portion::Percent(_) => "part",
+        }
+    }
+}
+
 /// An answer, and everything that may be done to it on its way out.
 #[derive(Clone, Debug)]
 pub struct Reply {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::act::{Act, Doing};
 use crate::callback::{Attempt, CallbackBook, Delivery, Outgoing, Rendered, Style};
-use crate::clock::Clock;
+use crate::clock::{Clock, system_ms};
 use crate::dialect::{Accent, DialectBook};
 use crate::fault::{Fault, FaultBook, Noise};
 use crate::link::{Link, Travel};
@@ -16,6 +16,8 @@ use crate::platform::{self, Exchange, Platform};
 use crate::world::{Cause, NotOpened, Opening, World};
 
 const MASK: &str = "[secret]";
+/// How much of a request that was not looked at is kept in the log.
+const SAID: usize = 2048;
 
 /// Something that happens when its time comes.
 enum Timer {
@@ -184,6 +186,11 @@ impl Core {
             .into();
         }
         self.acts.push(act);
+    }
+
+    /// What a request has done, of the acts from a number on.
+    fn did(&self, request: u64, from: usize) -> Vec<&Act> {
+        self.acts[from.min(self.acts.len())..].iter().filter(|a| a.request == Some(request)).collect()
     }
 
     /// Everything that happened, oldest first.
@@ -359,9 +366,10 @@ impl State {
     /// A request that never came through: its caller hung up while it was on its way.
     pub fn lose(&mut self, request: &Request, plan: &Plan) -> Reply {
         self.core.remember(json!({
-            "number": request.number, "at_ms": self.core.clock.now_ms(), "platform": plan.name,
+            "number": request.number, "at_ms": self.core.clock.now_ms(), "real_ms": system_ms(), "platform": plan.name,
             "method": plan.operation, "http_method": request.method, "path": request.path,
             "connection": request.connection, "tls": request.tls, "acted": false,
+            "said": self.platforms[plan.at].says(request).chars().take(SAID).collect::<String>(),
             "faults": plan.fault_names(), "lost": "the caller hung up while the request was on its way",
         }));
         let mut reply = Reply::json(200, &json!({}));
@@ -392,7 +400,8 @@ impl State {
         let acts = plan.faults.iter().all(Fault::acts) && plan.accent.acts();
         let acts_now = acts && later.is_none();
         let skew: i64 = plan.faults.iter().map(Fault::skew_ms).sum();
-        let at_ms = core.clock.now_ms();
+        let (at_ms, real_ms) = (core.clock.now_ms(), system_ms());
+        let before_acts = core.acts.len();
         let mut exchange = Exchange::default();
         let mut reply = if acts_now {
             core.handle(platform.as_mut(), request, skew, &mut exchange)
@@ -416,15 +425,19 @@ impl State {
             fault.apply(&mut reply, request.number);
         }
         plan.link.apply(&mut reply);
+        let did = core.did(request.number, before_acts);
+        // What was not looked at has no parameters; what it said names what it was about.
+        let said: Option<String> = (!acts_now).then(|| platform.says(request).chars().take(SAID).collect());
         core.remember(json!({
-            "number": request.number, "at_ms": at_ms.saturating_add(skew), "platform": name,
+            "number": request.number, "at_ms": at_ms.saturating_add(skew), "real_ms": real_ms, "platform": name,
             "method": plan.operation, "http_method": request.method, "path": request.path,
             "content_type": request.content_type(), "connection": request.connection, "tls": request.tls,
-            "params": exchange.params, "signature": exchange.signature, "acted": acts_now,
-            "acts_after_ms": later, "uplink_ms": plan.uplink_ms,
+            "params": exchange.params, "signature": exchange.signature, "acted": acts_now, "said": said,
+            "did": did, "acts_after_ms": later, "uplink_ms": plan.uplink_ms,
             "faults": plan.fault_names(), "dialect": plan.accent.names(),
             "answer": {
-                "status": reply.status, "length": reply.body.len(),
+                "status": reply.status, "length": reply.body.len(), "sent": reply.portion.word(),
+                "at_ms": core.clock.now_ms().saturating_add_unsigned(reply.delay_ms),
                 "body": (acts_now || !plan.accent.is_plain()).then_some(before),
             },
         }));
@@ -435,14 +448,16 @@ impl State {
     fn act_late(&mut self, at: usize, request: &Request) {
         let platform = &mut self.platforms[at];
         let mut exchange = Exchange::default();
+        let before_acts = self.core.acts.len();
         let reply = self.core.handle(platform.as_mut(), request, 0, &mut exchange);
         let entry = json!({
-            "number": request.number, "at_ms": self.core.clock.now_ms(), "platform": platform.name(),
+            "number": request.number, "at_ms": self.core.clock.now_ms(), "real_ms": system_ms(), "platform": platform.name(),
             "method": platform.operation(request), "http_method": request.method, "path": request.path,
             "connection": request.connection, "tls": request.tls, "params": exchange.params,
             "signature": exchange.signature, "acted": true, "late": true, "faults": [],
+            "did": self.core.did(request.number, before_acts),
             "answer": {
-                "status": reply.status, "length": reply.body.len(),
+                "status": reply.status, "length": reply.body.len(), "sent": "nothing",
                 "body": String::from_utf8_lossy(&reply.body[..reply.body.len().min(8192)]),
             },
         });
