@@ -42,15 +42,21 @@ fn cabinets_page_by_page_and_as_one_walk() {
     let sim = simulator();
     let client = client(&sim);
     let all = client.cabinets(0).collect_all().unwrap();
-    assert_eq!(all.iter().map(|c| c.id.as_str()).collect::<Vec<_>>(), [CABINET, TWO_DOORS, OFFLINE, STOPPED]);
-    assert_eq!(all.iter().map(|c| c.online).collect::<Vec<_>>(), [Tri::Yes, Tri::Yes, Tri::No, Tri::Yes]);
+    assert_eq!(
+        all.iter().map(|c| c.id.as_str()).collect::<Vec<_>>(),
+        [CABINET, TWO_DOORS, OFFLINE, STOPPED, LOCKER]
+    );
+    assert_eq!(
+        all.iter().map(|c| c.online).collect::<Vec<_>>(),
+        [Tri::Yes, Tri::Yes, Tri::No, Tri::Yes, Tri::Yes]
+    );
     assert_eq!(all[3].sale, SaleState::Stopped);
-    assert_eq!(all[1].door_count, 2);
+    assert_eq!((all[1].door_count, all[4].door_count), (2, 24));
     assert!(all[0].name.contains('柜') && all[0].json.contains("OnlineStatus"));
 
     let page = client.cabinet_list(PageRequest { number: 2, size: 3 }).unwrap();
-    assert_eq!((page.items.len(), page.total, page.more), (1, Some(4), Some(false)));
-    assert_eq!(client.cabinets(1).collect_all().unwrap(), all, "four pages of one give the same");
+    assert_eq!((page.items.len(), page.total, page.more), (1, Some(5), Some(false)));
+    assert_eq!(client.cabinets(1).collect_all().unwrap(), all, "five pages of one give the same");
 }
 
 #[test]

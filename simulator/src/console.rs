@@ -1,4 +1,4 @@
-//! The console in the browser: its three files, the news that it lives on, and who may not use it.
+//! The console in the browser: its files, the news that it lives on, and who may not use it.
 //!
 //! Nothing here changes the world. What the console does it does through the control API, like everybody else.
 
@@ -23,10 +23,11 @@ const TEXT: usize = 4_000;
 const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
     object-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
-const FILES: [(&str, &str, &str); 4] = [
+const FILES: [(&str, &str, &str); 5] = [
     ("/", "text/html; charset=utf-8", include_str!("../assets/console.html")),
     ("/console/console.css", "text/css; charset=utf-8", include_str!("../assets/console.css")),
     ("/console/console.js", "text/javascript; charset=utf-8", include_str!("../assets/console.js")),
+    ("/console/texts.js", "text/javascript; charset=utf-8", include_str!("../assets/texts.js")),
     ("/console/icon.svg", "image/svg+xml", include_str!("../assets/icon.svg")),
 ];
 
@@ -167,6 +168,7 @@ impl News {
             self.section(&mut out, platform.name(), platform.world());
         }
         self.section(&mut out, "faults", core.faults.show());
+        self.section(&mut out, "dialects", json!({"on": core.dialects.show()["on"]}));
         let deliveries = core.callbacks.deliveries();
         let list: Vec<_> =
             deliveries.iter().skip(deliveries.len().saturating_sub(SHOWN)).map(|d| d.show()).collect();

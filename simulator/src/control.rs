@@ -11,6 +11,7 @@ use crate::callback::{CallbackRule, Style, Target};
 use crate::clock::http_date;
 use crate::fault;
 use crate::message::{form_decode, lay_over, merge, patch_settings};
+use crate::platform::Platform;
 use crate::server::Shared;
 use crate::state::State;
 use crate::story::{self, Of};
@@ -72,6 +73,13 @@ fn route(shared: &Shared, method: &str, parts: &[&str], query: &Query, body: &Va
             None => Err(no_such(format!("cabinet {id}"))),
         },
         ("PATCH" | "POST", ["cabinets", id]) => shared.change(|state| patch_cabinet(state, id, body)),
+        ("DELETE", ["cabinets", id]) => {
+            if shared.change(|state| state.core.world.remove(id)) {
+                Ok(json!({"removed": id}))
+            } else {
+                Err(no_such(format!("cabinet {id}")))
+            }
+        }
         ("PATCH" | "POST", ["cabinets", id, "stock", barcode]) => {
             shared.change(|state| patch_stock(state, id, barcode, body))
         }
@@ -130,6 +138,8 @@ fn route(shared: &Shared, method: &str, parts: &[&str], query: &Query, body: &Va
             Ok(json!(state.core.link))
         }),
         ("GET", ["requests"]) => Ok(requests(&shared.state(), query)),
+        ("GET", ["triggers"]) => Ok(triggers(&shared.state())),
+        ("POST", ["trigger"]) => shared.change(|state| trigger(state, body)),
         ("GET", ["story"]) => story(&shared.state(), query),
         ("DELETE", ["requests"]) => {
             shared.change(State::forget_log);
@@ -397,6 +407,50 @@ fn requests(state: &State, query: &Query) -> Value {
             && query.keep(e, &["platform", "method", "number", "acted", "connection"])
     };
     state.core.log().filter(fits).cloned().collect()
+}
+
+/// The callbacks that can be sent by name.
+fn triggers(state: &State) -> Value {
+    let of = |p: &dyn Platform| {
+        let platform = p.name();
+        p.triggers()
+            .iter()
+            .map(move |(name, method)| json!({"platform": platform, "name": name, "method": method}))
+            .collect::<Vec<_>>()
+    };
+    state.platforms().flat_map(of).collect()
+}
+
+/// Sends a callback by its name.
+fn trigger(state: &mut State, body: &Value) -> Answer {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Body {
+        name: String,
+        platform: Option<String>,
+        order: Option<String>,
+        cabinet: Option<String>,
+        #[serde(default)]
+        failed: bool,
+    }
+    let Body { name, platform, order, cabinet, failed } = parse(body)?;
+    let knows = |p: &&dyn Platform| {
+        p.triggers().iter().any(|(known, _)| *known == name)
+            && platform.as_deref().is_none_or(|wanted| wanted == p.name())
+    };
+    let known: Vec<&'static str> = state.platforms().filter(knows).map(|p| p.name()).collect();
+    let platform = match known[..] {
+        [one] => one,
+        [] => return Err(no_such(format!("callback {name:?}; GET /_sim/triggers lists them"))),
+        _ => return Err(bad(format!("say which \"platform\": {}", known.join(", ")))),
+    };
+    let before = state.core.callbacks.deliveries().len() as u64;
+    let what = json!({"order": order, "cabinet": cabinet, "failed": failed});
+    if let Some((platform, core)) = state.platform(platform) {
+        platform.trigger(core, &name, &what)?;
+    }
+    let after = state.core.callbacks.deliveries().len() as u64;
+    Ok(json!({"platform": platform, "callbacks": (before + 1..=after).collect::<Vec<_>>()}))
 }
 
 /// What is known of one command.

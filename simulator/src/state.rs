@@ -420,6 +420,7 @@ impl State {
         }
         plan.accent.apply(&plan.operation, request, &mut reply);
         let before = String::from_utf8_lossy(&reply.body[..reply.body.len().min(8192)]).into_owned();
+        let (code, text) = crate::story::verdict(&String::from_utf8_lossy(&reply.body));
         for fault in &plan.faults {
             *core.faults_applied.entry(fault.name().to_owned()).or_default() += 1;
             fault.apply(&mut reply, request.number);
@@ -438,6 +439,7 @@ impl State {
             "answer": {
                 "status": reply.status, "length": reply.body.len(), "sent": reply.portion.word(),
                 "at_ms": core.clock.now_ms().saturating_add_unsigned(reply.delay_ms),
+                "code": code, "text": text,
                 "body": (acts_now || !plan.accent.is_plain()).then_some(before),
             },
         }));

@@ -187,6 +187,10 @@ fn marks_in(params: &Value) -> Vec<String> {
     for (name, value) in members {
         match value {
             Value::Object(_) => all.extend(marks_in(value)),
+            // Parameters that are JSON in a text.
+            Value::String(text) if text.starts_with('{') => {
+                all.extend(serde_json::from_str(text).iter().flat_map(marks_in));
+            }
             _ if names.contains(&name.as_str()) => all.extend(text(value)),
             _ => {}
         }
@@ -238,12 +242,12 @@ fn request(entry: &Value, of: &Of, acting: &BTreeSet<&str>, add: &mut impl FnMut
         Some("part") => "answer_cut",
         _ => "answered",
     };
-    let (code, text) = verdict(answer["body"].as_str().unwrap_or_default());
     add(
         answer["at_ms"].as_i64().unwrap_or(at_ms),
         3,
         json!({
-            "kind": kind, "request": number, "status": answer["status"], "code": code, "text": text, "asks": asks,
+            "kind": kind, "request": number, "status": answer["status"], "code": answer["code"],
+            "text": answer["text"], "asks": asks,
             "faults": entry["faults"],
         }),
     );

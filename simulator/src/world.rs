@@ -244,6 +244,16 @@ impl World {
             cabinet(3, "三号柜(离线)", 1, &[(0, 1, 3)]),
             cabinet(4, "四号柜(停售)", 1, &[(1, 1, 9)]),
         ];
+        // A locker wall: one thing behind each door, and a few doors with nothing.
+        let boxes: Vec<(usize, u32, i64)> = (1..=24)
+            .filter(|door| door % 7 != 0)
+            .map(|door| (door as usize % goods.len(), door, 1))
+            .collect();
+        let mut locker = cabinet(5, "五号柜(24门)", 24, &boxes);
+        for (i, line) in locker.stock.iter_mut().enumerate() {
+            (line.row, line.col, line.capacity) = (i as i64 / 6 + 1, i as i64 % 6 + 1, 1);
+        }
+        cabinets.push(locker);
         cabinets[2].online = false;
         cabinets[3].sell_status = 0;
         Self { goods, cabinets, ..Self::default() }
@@ -285,6 +295,14 @@ impl World {
             self.touched.insert(id.to_owned(), cabinet);
         }
         self.touched.get_mut(id)
+    }
+
+    /// Takes a cabinet away. One that is made by number stays, but as it was made.
+    pub fn remove(&mut self, id: &str) -> bool {
+        let before = self.cabinets.len() + self.touched.len();
+        self.cabinets.retain(|c| c.id != id);
+        self.touched.remove(id);
+        before != self.cabinets.len() + self.touched.len()
     }
 
     /// How many lanes a cabinet has, without writing them out.

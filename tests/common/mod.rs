@@ -23,6 +23,7 @@ pub const TWO_DOORS: &str = "5f6da2362201410011000002";
 pub const OFFLINE: &str = "5f6da2362201410011000003";
 /// The fourth: not selling.
 pub const STOPPED: &str = "5f6da2362201410011000004";
+pub const LOCKER: &str = "5f6da2362201410011000005";
 
 /// A simulator of its own.
 pub fn simulator() -> Simulator {

@@ -114,6 +114,16 @@ pub trait Platform: Send {
         None
     }
 
+    /// The callbacks that can be sent by name: the name of their kind, and the platform's own of the notice.
+    fn triggers(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    /// Sends one of them. `what` may name the `order` and the `cabinet` that it is about, and say that it has `failed`.
+    fn trigger(&mut self, _core: &mut Core, name: &str, _what: &Value) -> Result<(), (u16, String)> {
+        Err((404, format!("this platform sends no {name}")))
+    }
+
     /// Whether something that a test waits for has come about; none if it is not this platform's word.
     fn condition(&self, _core: &Core, _what: &Value) -> Option<Result<bool, String>> {
         None

@@ -80,7 +80,7 @@ fn the_world_is_read_patched_and_replaced() {
     let copy = control(&sim, "GET", "/_sim/world", Value::Null);
     assert_eq!(control(&sim, "PUT", "/_sim/world", copy.clone()), copy);
     control(&sim, "POST", "/_sim/reset", Value::Null);
-    assert_eq!(data(&sim, "cabinet.list", json!({}))["total"], 4);
+    assert_eq!(data(&sim, "cabinet.list", json!({}))["total"], 5);
 }
 
 #[test]
@@ -181,4 +181,88 @@ fn the_log_is_bounded() {
     assert_eq!(control(&sim, "GET", "/_sim/requests?since=2", Value::Null).as_array().map(Vec::len), Some(1));
     control(&sim, "DELETE", "/_sim/requests", Value::Null);
     assert_eq!(control(&sim, "GET", "/_sim/requests", Value::Null), json!([]));
+}
+
+#[test]
+fn the_story_of_a_command_hangs_together_by_any_of_its_numbers() {
+    let sim = start();
+    control(&sim, "POST", "/_sim/yopoint/settings", json!({"door_open_ms": 5}));
+    control(&sim, "POST", "/_sim/callbacks", json!({"platform": "yopoint", "url": "http://localhost:1/"}));
+    control(&sim, "POST", "/_sim/faults", json!({"method": "cabinet.open.door", "fault": "act_then_drop"}));
+    let biz = json!({"CID": CABINET, "TradeNo": "visit-4711"});
+    let mut lost = plain(&sim);
+    std::io::Write::write_all(&mut lost, &gateway_request(&sim, "cabinet.open.door", &biz)).expect("sent");
+    assert!(read_answer(&mut lost).is_err(), "its answer is lost");
+    control(&sim, "POST", "/_sim/wait", json!({"for": "door_shut", "cabinet": CABINET}));
+    let order = data(&sim, "cabinet.order.get", json!({"TradeNo": "visit-4711"}))["ReceiptNo"].clone();
+    let order = order.as_str().expect("a number").to_owned();
+    // Somebody else's door, and a question about another order.
+    data(&sim, "cabinet.open.door", json!({"CID": "5f6da2362201410011000002", "TradeNo": "visit-4712"}));
+    let mut all = Vec::new();
+    for query in ["request=1".to_owned(), "mark=visit-4711".to_owned(), format!("order={order}")] {
+        let story = control(&sim, "GET", &format!("/_sim/story?{query}"), Value::Null);
+        assert_eq!((&story["marks"], &story["orders"]), (&json!(["visit-4711"]), &json!([order])), "{query}");
+        let moments = story["moments"].as_array().expect("a list").clone();
+        let kinds: Vec<String> =
+            moments.iter().map(|m| m["kind"].as_str().expect("a word").to_owned()).collect();
+        for kind in ["received", "opened", "answer_lost", "shut", "asked", "answered", "callback"] {
+            assert!(kinds.iter().any(|k| k == kind), "{query}: no {kind}: {kinds:?}");
+        }
+        assert_eq!(moments[0]["faults"], json!(["act_then_drop"]));
+        assert!(moments.windows(2).all(|w| w[0]["at_ms"].as_i64() <= w[1]["at_ms"].as_i64()));
+        assert!(moments.iter().all(|m| m["cabinet"].is_null() || m["cabinet"] == CABINET), "{moments:?}");
+        all.push(kinds);
+    }
+    assert!(all[0] == all[1] && all[1] == all[2], "{all:?}");
+    // One that was not acted on is found by what it said.
+    control(&sim, "POST", "/_sim/faults", json!({"method": "cabinet.open.door", "fault": "http_5xx"}));
+    let biz = json!({"CID": CABINET, "TradeNo": "visit-4713"});
+    assert_eq!(exchange(&sim, &gateway_request(&sim, "cabinet.open.door", &biz)).status, 502);
+    let story = control(&sim, "GET", "/_sim/story?mark=visit-4713", Value::Null);
+    assert_eq!(
+        (&story["moments"][0]["kind"], &story["moments"][0]["acted"]),
+        (&json!("received"), &json!(false))
+    );
+    assert_eq!(control(&sim, "GET", "/_sim/story?mark=nobody", Value::Null)["moments"], json!([]));
+    assert_eq!(sim.control("GET", "/_sim/story", Value::Null).0, 400);
+}
+
+#[test]
+fn a_callback_is_sent_by_its_name() {
+    let sim = start();
+    let all = control(&sim, "GET", "/_sim/triggers", Value::Null);
+    assert_eq!(all.as_array().map(Vec::len), Some(21), "{all}");
+    for platform in ["yopoint", "dingshang", "youzan"] {
+        control(&sim, "POST", "/_sim/callbacks", json!({"platform": platform, "url": "http://localhost:1/"}));
+    }
+    for one in all.as_array().expect("a list") {
+        let wish = json!({"platform": one["platform"], "name": one["name"]});
+        let sent = control(&sim, "POST", "/_sim/trigger", wish);
+        let id = sent["callbacks"][0].as_u64().unwrap_or_else(|| panic!("{one}: {sent}"));
+        let shown = control(&sim, "GET", &format!("/_sim/callbacks?id={id}"), Value::Null);
+        let delivery = &shown["deliveries"][0];
+        assert_eq!(delivery["platform"], one["platform"], "{one}");
+        // The address that was set is still there: a notice of an order without an address takes none away.
+        assert_eq!(delivery["url"], "http://localhost:1/", "{one}");
+        if one["name"] != "test" && one["platform"] != "youzan" {
+            assert_eq!(delivery["method"], one["method"], "{one}");
+        }
+    }
+    for (wish, status) in [
+        (json!({"name": "nothing"}), 404),
+        (json!({"name": "test"}), 400),
+        (json!({"name": "door_closed", "platform": "zhiyun"}), 404),
+        (json!({"name": "recognized", "order": "VI0"}), 404),
+        (json!({"name": "door_closed", "odd": 1}), 400),
+    ] {
+        assert_eq!(sim.control("POST", "/_sim/trigger", wish.clone()).0, status, "{wish}");
+    }
+}
+
+#[test]
+fn a_cabinet_is_taken_away() {
+    let sim = start();
+    control(&sim, "DELETE", &format!("/_sim/cabinets/{CABINET}"), Value::Null);
+    assert_eq!(data(&sim, "cabinet.list", json!({}))["total"], 4);
+    assert_eq!(sim.control("DELETE", &format!("/_sim/cabinets/{CABINET}"), Value::Null).0, 404);
 }

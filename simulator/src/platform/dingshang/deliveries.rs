@@ -272,13 +272,15 @@ impl Dingshang {
         }
         // Each address is an account of its own. One that leaves this machine is not taken, and the notice
         // stays in the log without an address, unless a common one is set.
-        let target = Target {
-            platform: NAME.into(),
-            account: url.to_owned(),
-            channel: "business".into(),
-            url: url.to_owned(),
-        };
-        let _ = core.callbacks.set_target(target);
+        if !url.is_empty() {
+            let target = Target {
+                platform: NAME.into(),
+                account: url.to_owned(),
+                channel: "business".into(),
+                url: url.to_owned(),
+            };
+            let _ = core.callbacks.set_target(target);
+        }
         let what = Outgoing {
             platform: NAME,
             channel: "business".into(),

@@ -212,6 +212,28 @@ impl Dingshang {
         Ok(json!({"sent": core.callbacks.deliveries().len()}))
     }
 
+    /// Sends the notice of a delivery, as if a machine had reported: of the order that is named, else of the latest, else of one
+    /// that is made for it.
+    pub(super) fn trigger_notice(&mut self, core: &mut Core, what: &Value) -> Result<(), (u16, String)> {
+        let order_id = match what["order"].as_str() {
+            Some(text) => text.parse().map_err(|_| bad("an order's number is a number"))?,
+            None => match self.orders.keys().next_back() {
+                Some(id) => *id,
+                None => {
+                    let first =
+                        self.machines.iter().find(|m| !m.lanes.is_empty()).map(|m| m.machine_no.clone());
+                    let machine = what["cabinet"].as_str().map(str::to_owned).or(first).unwrap_or_default();
+                    let wish = json!({"do": "order", "machine": machine, "trade_id": "triggered"});
+                    self.others_act(core, &wish)?["order_id"].as_i64().unwrap_or_default()
+                }
+            },
+        };
+        let order = self.orders.get(&order_id).ok_or_else(|| no_such(format!("order {order_id}")))?;
+        let record = order.records.first().map(|r| r.id.to_string()).unwrap_or_default();
+        let body = json!({"success": what["failed"] != json!(true)});
+        self.send_by_hand(core, &order_id.to_string(), &record, &body).map(drop)
+    }
+
     /// Lets a machine report now, perhaps something else than was planned.
     fn report(&mut self, core: &mut Core, id: &str, body: &Value) -> Told {
         let delivery = self.deliveries.get_mut(id).ok_or_else(|| no_such(format!("delivery {id}")))?;

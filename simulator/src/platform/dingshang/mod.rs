@@ -413,6 +413,14 @@ impl Platform for Dingshang {
         Some(json!({"do": "order", "machine": machine, "trade_id": number, "ago_s": ago_s}))
     }
 
+    fn triggers(&self) -> &'static [(&'static str, &'static str)] {
+        &[("delivery", "device.delivery.response")]
+    }
+
+    fn trigger(&mut self, core: &mut Core, _name: &str, what: &Value) -> Result<(), (u16, String)> {
+        self.trigger_notice(core, what)
+    }
+
     fn others(&mut self, core: &mut Core, what: &Value) -> Result<Value, (u16, String)> {
         self.others_act(core, what)
     }

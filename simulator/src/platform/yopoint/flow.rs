@@ -443,7 +443,7 @@ impl Yopoint {
     }
 
     /// What a developer needs to charge an order.
-    fn payment_content(&self, core: &Core, order: &Order, url_name: &str) -> Value {
+    pub(super) fn payment_content(&self, core: &Core, order: &Order, url_name: &str) -> Value {
         let part = |name: &str| order.doc.get(name).cloned().unwrap_or_default();
         let mut content = json!({
             "ReceiptNo": part("ReceiptNo"), "TradeNo": part("TradeNo"), "CID": part("CID"),

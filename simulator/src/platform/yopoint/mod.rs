@@ -486,6 +486,14 @@ impl Platform for Yopoint {
         Some(json!({"do": "order", "trade_no": number, "cabinet": cabinet, "ago_s": ago_s}))
     }
 
+    fn triggers(&self) -> &'static [(&'static str, &'static str)] {
+        staff::TRIGGERS
+    }
+
+    fn trigger(&mut self, core: &mut Core, name: &str, what: &Value) -> Result<(), (u16, String)> {
+        self.trigger_notice(core, name, what)
+    }
+
     fn others(&mut self, core: &mut Core, what: &Value) -> Result<Value, (u16, String)> {
         self.others_act(core, what)
     }

@@ -9,11 +9,32 @@ use crate::state::Core;
 use crate::world::Generated;
 
 use super::Yopoint;
-use super::flow::{CORRECTED, DOOR_REPORT, RECOGNISED, REFUND_NOTICE};
+use super::flow::{CORRECTED, DOOR_REPORT, PAID_NOTICE, RECOGNISED, REFUND_NOTICE};
 use super::gateway::Biz;
 use super::methods::changed_record;
 use super::orders::{Order, Series, Stage};
 use super::settings::Take;
+use super::vending::{DELIVERED, EXCHANGED};
+
+/// The older refund notices of vending machines.
+const REFUND_WANTED: &str = "consumer.order.refunds";
+const REFUND_ENDED: &str = "consumer.order.refunds.notify";
+
+/// The notices that can be sent by the name of their kind.
+pub const TRIGGERS: &[(&str, &str)] = &[
+    ("test", "api.test"),
+    ("door_closed", DOOR_REPORT),
+    ("recognized", RECOGNISED),
+    ("order_paid", PAID_NOTICE),
+    ("refund_approved", REFUND_NOTICE),
+    ("order_replaced", CORRECTED),
+    ("delivery", DELIVERED),
+    ("voucher_redeemed", EXCHANGED),
+    ("cabinet_changed", "notify.cabinet.changed"),
+    ("return_slip", "notify.depot.pickup.return"),
+    ("refund_requested", REFUND_WANTED),
+    ("refund_finished", REFUND_ENDED),
+];
 
 type Answer = Result<Value, (u16, String)>;
 
@@ -222,6 +243,38 @@ impl Yopoint {
                 "ProductList": [{"BarCode": "6900000000011", "Qty": 1}],
             }),
             (None, DOOR_REPORT) => json!({"Status": 1, "ReceiptNo": receipt, "Msg": ""}),
+            (None, RECOGNISED) => self.payment_content(core, &self.told_of(&receipt)?, "NotifyUrl"),
+            (None, CORRECTED) => {
+                let mut all = self.payment_content(core, &self.told_of(&receipt)?, "PaySuccessNotifyUrl");
+                all["OldReceiptNo"] = json!(receipt);
+                all
+            }
+            (None, PAID_NOTICE) => {
+                let order = self.told_of(&receipt)?;
+                json!({"ReceiptNo": receipt, "CID": order.text("CID"), "PayTime": core.clock.now_s()})
+            }
+            (None, REFUND_NOTICE) => {
+                let order = self.told_of(&receipt)?;
+                json!({
+                    "ReceiptNo": receipt, "TradeNo": order.text("TradeNo"), "CID": order.text("CID"),
+                    "RefundsPrice": order.int("Price"), "RefundsProducts": order.doc.get("Products"),
+                    "UserRefundsReason": order.text("UserRefundsReason"),
+                })
+            }
+            (None, DELIVERED) => {
+                let order = self.sold(&receipt)?;
+                json!({
+                    "ReceiptNo": order.text("ReceiptNo"), "TID": order.text("TID"), "ShipmentsStatus": 1,
+                    "ShipmentsError": "",
+                })
+            }
+            (None, REFUND_WANTED | REFUND_ENDED) => {
+                let order = self.sold(&receipt)?;
+                json!({
+                    "ReceiptNo": order.text("ReceiptNo"), "TID": order.text("TID"),
+                    "RefundsPrice": order.int("Price"), "UserRefundsReason": order.text("UserRefundsReason"),
+                })
+            }
             (None, "api.test") => json!({}),
             (None, other) => {
                 return Err((400, format!("give \"biz_content\" for {other:?}; it has no usual content")));
@@ -230,6 +283,54 @@ impl Yopoint {
         let about = content["ReceiptNo"].as_str().map(str::to_owned);
         self.notify(core, &channel, &method, about.as_deref(), content.clone());
         Ok(json!({"method": method, "channel": channel, "biz_content": content}))
+    }
+
+    /// The order of a cabinet that a notice is about.
+    fn told_of(&self, receipt: &Option<String>) -> Result<Order, (u16, String)> {
+        let found = receipt.as_deref().and_then(|r| self.order(r)).cloned();
+        found.ok_or_else(|| (404, "there is no such order of a cabinet to tell of".into()))
+    }
+
+    /// The order of a vending machine that a notice is about: the one that is named, else the latest.
+    fn sold(&self, receipt: &Option<String>) -> Result<Order, (u16, String)> {
+        let named = self.consumer_orders.iter().find(|o| receipt.as_deref() == Some(o.text("ReceiptNo")));
+        let found = named.or(self.consumer_orders.last()).cloned();
+        found.ok_or_else(|| (404, "there is no order of a vending machine to tell of".into()))
+    }
+
+    /// Sends the notice of this name, as if the platform had a reason to.
+    pub(super) fn trigger_notice(
+        &mut self,
+        core: &mut Core,
+        name: &str,
+        what: &Value,
+    ) -> Result<(), (u16, String)> {
+        let found = TRIGGERS.iter().find(|(known, _)| *known == name);
+        let (_, method) = found.ok_or_else(|| (404, format!("Yopoint sends no {name}")))?;
+        let mut body = json!({"method": method});
+        for (key, from) in [("receipt", "order"), ("cabinet", "cabinet")] {
+            if let Some(text) = what[from].as_str() {
+                body[key] = json!(text);
+            }
+        }
+        if what["failed"] == json!(true) {
+            let receipt = what["order"].as_str().map(str::to_owned);
+            let last = || self.orders.last().map(|o| o.text("ReceiptNo").to_owned());
+            body["biz_content"] = match *method {
+                DOOR_REPORT => {
+                    json!({"Status": 2, "ReceiptNo": receipt.or_else(last), "Msg": "门未打开"})
+                }
+                DELIVERED => {
+                    let order = self.sold(&receipt)?;
+                    json!({
+                        "ReceiptNo": order.text("ReceiptNo"), "TID": order.text("TID"), "ShipmentsStatus": -1,
+                        "ShipmentsError": "货道卡货",
+                    })
+                }
+                _ => return Err((400, format!("{name} has no failure to tell of"))),
+            };
+        }
+        self.notice(core, &body).map(drop)
     }
 
     /// Makes a big world that costs no memory.

@@ -389,6 +389,14 @@ impl Platform for Youzan {
         accent.has_rival().then(|| json!({"do": "redeem", "code": code}))
     }
 
+    fn triggers(&self) -> &'static [(&'static str, &'static str)] {
+        staff::TRIGGERS
+    }
+
+    fn trigger(&mut self, core: &mut Core, name: &str, what: &Value) -> Result<(), (u16, String)> {
+        self.trigger_message(core, name, what)
+    }
+
     fn others(&mut self, core: &mut Core, what: &Value) -> Result<Value, (u16, String)> {
         self.others_act(core, what)
     }

@@ -88,6 +88,18 @@ fn busy() -> i64 {
     4101
 }
 
+/// The messages that can be sent by the name of their kind.
+pub const TRIGGERS: &[(&str, &str)] = &[
+    ("test", "trade_TradeCreate"),
+    ("order_changed", "trade_TradeCreate"),
+    ("order_paid", "trade_TradePaid"),
+    ("order_finished", "trade_TradeSuccess"),
+    ("order_closed", "trade_TradeClose"),
+    ("refund_changed", "trade_refund_RefundSuccess"),
+    ("stock_changed", "ITEM_INFO"),
+    ("app_changed", SUBSCRIPTION),
+];
+
 impl Youzan {
     /// The error that the next call of an API is to be answered with.
     pub(super) fn next_script(&mut self, api: &str) -> Option<Script> {
@@ -335,6 +347,36 @@ impl Youzan {
             crate::message::merge(&mut whole, body);
         }
         self.push_by_hand(core, &whole)
+    }
+
+    /// Sends the message of this name, as if the platform had a reason to.
+    pub(super) fn trigger_message(
+        &mut self,
+        core: &mut Core,
+        name: &str,
+        what: &Value,
+    ) -> Result<(), Failed> {
+        let found = TRIGGERS.iter().find(|(known, _)| *known == name);
+        let (_, kind) = found.ok_or_else(|| (404, format!("Youzan sends no {name}")))?;
+        if what["failed"] == json!(true) {
+            return Err(bad(format!("{name} has no failure to tell of")));
+        }
+        match name {
+            "test" => return self.heartbeat(core, &Value::Null).map(drop),
+            "app_changed" => return self.subscription(core, &Value::Null).map(drop),
+            "stock_changed" => {
+                let item = self.held.items.first().map(|i| i.item_id).unwrap_or_default();
+                let body = json!({
+                    "type": kind, "id": item.to_string(), "status": "ITEM_INFO_UPDATE", "msg": {"item_id": item},
+                });
+                return self.push_by_hand(core, &body).map(drop);
+            }
+            _ => {}
+        }
+        let last = || self.held.orders.last().map(|o| o.tid.clone());
+        let tid = what["order"].as_str().map(str::to_owned).or_else(last);
+        let tid = tid.ok_or_else(|| (404, "there is no order to tell of".to_owned()))?;
+        self.push_by_hand(core, &json!({"type": kind, "tid": tid})).map(drop)
     }
 
     /// A push again by hand, as from the console: within seven days, and it ends the automatic ones.
