@@ -19,6 +19,7 @@ mod signals;
 mod simulator;
 mod story;
 mod table;
+mod trigger;
 mod verbs;
 
 use args::Wish;

@@ -2,7 +2,7 @@
 
 use crate::args::Given;
 use crate::out::Done;
-use crate::{commands, doctor, listen, manual, sign, story, verbs};
+use crate::{commands, doctor, listen, manual, sign, story, trigger, verbs};
 
 /// One word with two dashes before it.
 pub struct Flag {
@@ -791,6 +791,32 @@ pub const VERBS: &[Verb] = &[
         run: story::run,
     },
     Verb {
+        words: &["trigger"],
+        also: &[],
+        args: &[may("NAME", "The callback, as listen names its kind; without it all of them are listed.")],
+        flags: &[
+            flag(
+                "simulator",
+                "URL",
+                "A simulator on this computer that stood in for the platform: the console's address, or any other of its port.",
+            ),
+            flag("to", "URL", "Sets the address of the platform's callbacks first; on this computer."),
+            flag("order", "NO", "The order that it is about. Default: the platform's latest."),
+            flag("cabinet", "ID", "The cabinet that it is about. Default: the first."),
+            flag("failed", "", "It reports a failure: the door stayed shut, nothing came out."),
+        ],
+        account: Account::One,
+        json: true,
+        doc: "Makes the simulator send a callback by name.",
+        more: "The simulator is that of --simulator, else the one that the account's base_url leads to; a vendor cannot be made to send anything. \
+               Waits for the answer: ends with 0 if the callback was taken, with 5 if it was not.",
+        examples: &[
+            "trigger --accounts accounts.json --account yopoint",
+            "trigger door_closed --to http://127.0.0.1:8080/ --account yopoint",
+        ],
+        run: trigger::run,
+    },
+    Verb {
         words: &["accounts"],
         also: &[],
         args: &[],
@@ -842,7 +868,10 @@ pub const EXITS: &[(u8, &str)] = &[
     (2, "A command was not done: nothing happened, trying again is safe."),
     (3, "It is not known what became of a command. Ask; never try again under another name."),
     (4, "A command was taken, but the movement is not confirmed."),
-    (5, "A check found something wrong: doctor, or a signature that could not be explained."),
+    (
+        5,
+        "A check found something wrong: doctor, a signature that could not be explained, a callback that was not taken.",
+    ),
     (6, "Too early: the request may still take effect, and not done is not taken yet."),
     (10, "No connection: lookup, TCP, TLS, timeouts, the proxy."),
     (11, "The credentials, the signature or the account's rights were refused."),

@@ -134,7 +134,11 @@ fn a_log_lies_beside_the_journal() {
         format!("{} kiosk: the secret test-secret of v-1", begun + 10),
     ];
     std::fs::write(&log, lines.join("\n")).unwrap();
-    let (code, story) = json_of(&file, "yopoint", &["story", "v-1", "--log", log.to_str().unwrap()]);
+    let svg = file.parent().unwrap().join("log.svg");
+    let args = ["story", "v-1", "--log", log.to_str().unwrap(), "--svg", svg.to_str().unwrap()];
+    let (code, story) = json_of(&file, "yopoint", &args);
+    let picture = std::fs::read_to_string(&svg).unwrap();
+    assert!(picture.contains("the secret *** of v-1") && !picture.contains("test-secret"), "{picture}");
     assert_eq!(code, 0, "{story}");
     let all = story["moments"].as_array().unwrap();
     let of_log: Vec<(u64, &str)> = all

@@ -291,7 +291,7 @@ pub fn run(given: &Given) -> Done {
     }
     moments.sort_by_key(|m| (m.offset_ms, m.kind == Kind::Completed || m.kind == Kind::Found));
     for m in &mut moments {
-        m.words = mask(&m.words).replace(|c: char| c.is_control(), " ");
+        m.words = m.words.replace(|c: char| c.is_control(), " ");
     }
     if journal.unread > 0 {
         notes.push(tr!("Lines of the journal that cannot be read: {}.", journal.unread));
