@@ -1,6 +1,7 @@
 //! The moments that the journal of this device has recorded.
 
 use super::{Kind, Moment, Source};
+use crate::lang::t;
 use crate::out::{name_of, outcome_word};
 use crate::tr;
 use kiosklink::command::record::{At, End, Record};
@@ -289,15 +290,15 @@ fn with(word: &str, end: &End) -> String {
     if !end.message.is_empty() {
         all.push(end.message.clone());
     }
-    all.join("; ")
+    all.join(t("; "))
 }
 
 /// An outcome as people say it.
 pub fn outcome(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Done => crate::lang::t("done"),
-        Outcome::NotDone => crate::lang::t("not done"),
-        Outcome::Unknown => crate::lang::t("unknown"),
+        Outcome::Done => t("done"),
+        Outcome::NotDone => t("not done"),
+        Outcome::Unknown => t("unknown"),
         Outcome::None => outcome_word(outcome),
     }
 }
@@ -328,7 +329,7 @@ fn moved(physical: Physical, error: &str) -> (Kind, String) {
         Physical::Unknowable => tr!("the platform does not report what the machine did"),
         Physical::None | Physical::Pending => tr!("what the machine does is not reported yet"),
     };
-    (Kind::Moved, if error.is_empty() { words } else { format!("{words}; {error}") })
+    (Kind::Moved, if error.is_empty() { words } else { format!("{words}{}{error}", t("; ")) })
 }
 
 #[cfg(test)]

@@ -266,7 +266,7 @@ pub fn run(given: &Given) -> Done {
                 (_, true) => e.message().to_owned(),
                 _ => format!("{}; did you mean {}?", e.message(), near.join(", ")),
             };
-            return Err(Stop::Act(e.with(|d| d.message = why.into()), id));
+            return Err(Stop::Act(e.with(|d| d.message = why), id));
         }
     };
     if moments.is_empty() {
@@ -400,7 +400,7 @@ impl Story {
     fn said(m: &Moment) -> String {
         match m.source {
             Source::Journal => m.words.clone(),
-            other => format!("{}: {}", other.words(), m.words),
+            other => tr!("{}: {}", other.words(), m.words),
         }
     }
 
