@@ -24,7 +24,7 @@ static void *calls(void *arg) {
   pthread_barrier_wait(&start);
   for (int i = 0; i < CALLS && err.status == KL_OK; i++) {
     kl_cabinets *list = NULL;
-    if (kl_cabinet_list(client, NULL, &list, &err) == KL_OK && kl_cabinets_count(list) != 4) err.status = KL_E_PROTOCOL;
+    if (kl_cabinet_list(client, NULL, &list, &err) == KL_OK && kl_cabinets_count(list) != 5) err.status = KL_E_PROTOCOL;
     kl_cabinets_free(list);
     if (err.status == KL_OK) err.status = kl_client_warm(client, i % 2 == 0 ? &err : NULL);
   }

@@ -222,7 +222,7 @@ void threads(const char *accounts, const char *cabinet) {
       kl::Error mine;
       for (int n = 0; n < 5; n++) {
         kl::Cabinets cabinets = client.cabinet_list(mine);
-        if (!mine && cabinets.size() == 4) good++;
+        if (!mine && cabinets.size() == 5) good++;
       }
       // The same customer's action from all of them: whoever is told done is told of the same opening.
       kl::Command command = client.door_open(kl::DoorRequest("threads", cabinet), mine);

@@ -571,7 +571,7 @@ void throwing(const kl::Client &client, const char *cabinet, const kl::Client &s
   CHECK(client.time().source == KL_TIME_SOURCE_PLATFORM && client.stats().requests > 0);
   std::size_t seen = 0;
   for (const kl_cabinet &one : client.cabinet_list()) seen += one.id[0] != '\0';
-  CHECK(seen == 4 && client.cabinet_list(kl::Page(1, 2)).size() == 2);
+  CHECK(seen == 5 && client.cabinet_list(kl::Page(1, 2)).size() == 2);
   kl::CabinetIter walk = client.cabinet_iter(3);
   CHECK(walk.next() != nullptr);
   seen = 1;
