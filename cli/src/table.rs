@@ -859,6 +859,29 @@ pub const CHOICES: &[(&str, &[&str])] = &[
     ("SHELL", &["bash", "zsh", "fish"]),
     ("OUTCOME", &["done", "not-done"]),
     ("PLATFORM", &["yopoint", "dingshang", "youzan", "zhiyun"]),
+    (
+        "NAME",
+        &[
+            "test",
+            "door_closed",
+            "recognized",
+            "order_paid",
+            "order_changed",
+            "order_finished",
+            "order_closed",
+            "order_replaced",
+            "refund_approved",
+            "refund_requested",
+            "refund_finished",
+            "refund_changed",
+            "delivery",
+            "voucher_redeemed",
+            "cabinet_changed",
+            "return_slip",
+            "stock_changed",
+            "app_changed",
+        ],
+    ),
 ];
 
 /// How commands end, for scripts.

@@ -56,6 +56,12 @@ fn every_callback_that_can_be_named_arrives_under_that_name() {
             .map(|l| serde_json::from_str::<Value>(l).unwrap()["name"].as_str().unwrap().to_owned())
             .collect();
         assert!(names.len() >= least, "{account}: {names:?}");
+        // A shell offers each of them.
+        let mut completion = std::process::Command::new(env!("CARGO_BIN_EXE_kiosklink"));
+        let (_, script, _) = told(completion.args(["completion", "fish"]).output().unwrap());
+        for name in &names {
+            assert!(script.split([' ', '\'']).any(|word| word == name), "{name}");
+        }
         let mut listener = Listener::start(&file, account);
         for name in &names {
             let url = listener.url.clone();
