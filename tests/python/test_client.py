@@ -331,7 +331,7 @@ class Reads(Case):
     def test_an_iterator_keeps_its_client(self):
         walk = kiosklink.Client.from_file(ACCOUNTS, "yopoint").cabinet_iter(page_size=1)
         gc.collect()
-        self.assertEqual(len(list(walk)), 4)
+        self.assertEqual(len(list(walk)), 5)
 
     def test_stock(self):
         client = self.client()
@@ -367,7 +367,7 @@ class Reads(Case):
     def test_any_call(self):
         client = self.client()
         answer = client.call("cabinet.list", {"Page": 1, "PageSize": 2})
-        self.assertEqual(answer["total"], 4)
+        self.assertEqual(answer["total"], 5)
         self.assertEqual(client.call("cabinet.list", '{"Page": 1, "PageSize": 2}'), answer)
         error = self.fails(errors.ArgumentError, client.call, "cabinet.open.door", {"CID": CABINET})
         self.assertIn("kl_door_open", error.message)
