@@ -196,8 +196,8 @@ void reads(const kl::Client &client, const char *cabinet) {
 
   kl::Cabinets all = client.cabinet_list(err);
   GOOD(err);
-  CHECK(all.size() == 4 && !all.empty() && all.total() >= -1);
-  CHECK(all.at(0) == &all[0] && all.at(4) == nullptr);
+  CHECK(all.size() == 5 && !all.empty() && all.total() >= -1);
+  CHECK(all.at(0) == &all[0] && all.at(5) == nullptr);
   std::size_t seen = 0;
   for (const kl_cabinet &one : all) {
     CHECK(&one == all.at(seen));
@@ -210,7 +210,7 @@ void reads(const kl::Client &client, const char *cabinet) {
 
   kl::Cabinets page = client.cabinet_list(kl::Page(2, 3), err);
   GOOD(err);
-  CHECK(page.size() == 1 && page.more() != 1);
+  CHECK(page.size() == 2 && page.more() != 1);
   CHECK(client.cabinet_list(kl::Page(1, 3), err).more() == 1);
 
   // A walk sees the same, one after the other, however it is walked.
@@ -220,11 +220,11 @@ void reads(const kl::Client &client, const char *cabinet) {
   CHECK(first != nullptr && std::strcmp(first->id, all[0].id) == 0);
   seen = 1;
   for (const kl_cabinet &one : walk.each(err)) {
-    CHECK(seen < 4 && std::strcmp(one.id, all[seen].id) == 0);
+    CHECK(seen < 5 && std::strcmp(one.id, all[seen].id) == 0);
     seen++;
   }
   GOOD(err);
-  CHECK(seen == 4 && walk.next(err) == nullptr && !err);
+  CHECK(seen == 5 && walk.next(err) == nullptr && !err);
 
   kl::Stock stock = client.stock_fetch(cabinet, err);
   GOOD(err);
@@ -576,7 +576,7 @@ void throwing(const kl::Client &client, const char *cabinet, const kl::Client &s
   CHECK(walk.next() != nullptr);
   seen = 1;
   for (const kl_cabinet &one : walk) seen += one.id[0] != '\0';
-  CHECK(seen == 4 && walk.next() == nullptr);
+  CHECK(seen == 5 && walk.next() == nullptr);
   THROWS(client.stock_fetch(""), KL_E_ARGUMENT);
   CHECK(!client.stock_fetch(cabinet).empty());
   CHECK(client.stock_fetch_page(cabinet, kl::Page(1, 1)).size() == 1);
