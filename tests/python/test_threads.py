@@ -208,7 +208,7 @@ class Fork(Case):
 
         self.assertEqual(self.in_child(child), str(["KL_E_FORKED fork"] * 4 + ["own"]))
         client.ping()
-        self.assertEqual(len(list(walk)), 3, "the parent goes on")
+        self.assertEqual(len(list(walk)), 4, "the parent goes on")
         self.assertEqual(client.stats().handshakes, 1)
 
     def test_a_child_of_a_process_in_the_middle_of_things(self):
