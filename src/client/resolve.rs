@@ -164,11 +164,10 @@ impl Client {
         if !at_once {
             return None;
         }
-        let mut claim = inner.commands.ahead(id, work.own_number())?;
+        let drawn = inner.commands.draw(id, work.own_number())?;
         // In this order: what is written is what is sent, and no copy of it.
-        work.set_mark(&claim.mark);
-        claim.is_for(self.request(work, id));
-        Some(claim)
+        work.set_mark(&drawn.mark);
+        Some(inner.commands.ahead(drawn, self.request(work, id)))
     }
 
     /// Sends a command that may be sent.

@@ -211,6 +211,12 @@ pub(crate) struct Claim<'a> {
     in_hand: RefCell<Option<InHand>>,
 }
 
+/// The number to be sent with a command that is not claimed yet, and whose it is.
+pub(crate) struct Drawn {
+    pub(crate) mark: String,
+    identity: Arc<Identity>,
+}
+
 /// A command that is claimed in the moment in which it is sent.
 struct Ahead {
     act: Act,
@@ -312,34 +318,41 @@ impl Commands {
         begun
     }
 
-    /// A claim that is made with the sending, in one section: for a connection that stands already, where no time passes
-    /// between the two. Nothing is written before. `None` if it is to be begun as ever: the name is known, or the journal is
-    /// still to be made.
-    pub(crate) fn ahead(&self, id: &str, own_number: &str) -> Option<Claim<'_>> {
+    /// The mark of a command that is to be claimed with its sending, for [`Commands::ahead`]. `None` if it is to be begun as ever:
+    /// the name is known, or the journal is still to be made.
+    pub(crate) fn draw(&self, id: &str, own_number: &str) -> Option<Drawn> {
         let book = self.book().ok()?;
         let Log::File(journal) = &book.log else { return None };
         let identity = journal.known()?;
         if !is_name(id) || journal.own().is_none() || book.state.get(id).is_some() {
             return None;
         }
-        Some(Claim {
+        let mark = if own_number.is_empty() { mark_of(&identity, id) } else { own_number.to_owned() };
+        Some(Drawn { mark, identity })
+    }
+
+    /// A claim that is made with the sending, in one section: for a connection that stands already, where no time passes
+    /// between the two. Nothing is written before.
+    pub(crate) fn ahead(&self, drawn: Drawn, r: Request<'_>) -> Claim<'_> {
+        let ahead = Ahead {
+            act: r.act,
+            mark_is_ours: r.own_number.is_empty(),
+            hold_ms: r.hold_ms,
+            tries_a_minute: r.tries_a_minute,
+            identity: drawn.identity,
+        };
+        Claim {
             commands: self,
-            id: id.to_owned(),
+            id: r.id.to_owned(),
             number: Cell::new(0),
-            mark: if own_number.is_empty() { mark_of(&identity, id) } else { own_number.to_owned() },
+            mark: drawn.mark,
             keep: None,
             sent: AtomicBool::new(false),
             ended: false,
-            ahead: RefCell::new(Some(Box::new(Ahead {
-                act: forgotten_act(),
-                mark_is_ours: own_number.is_empty(),
-                hold_ms: 0,
-                tries_a_minute: 0,
-                identity,
-            }))),
+            ahead: RefCell::new(Some(Box::new(ahead))),
             instead: RefCell::default(),
             in_hand: RefCell::default(),
-        })
+        }
     }
 
     /// Claims an unknown command for the repetition that is the platform's way to ask.
@@ -1578,7 +1591,8 @@ impl<'a> Claim<'a> {
                 Decided::New(intent) => intent,
                 Decided::Known(begun) => return Ok(Err(begun)),
             };
-            if !Arc::ptr_eq(&ahead.identity, &book.log.identity(pass)?) {
+            // Read again from the disk it is another value, and mostly the same installation.
+            if ahead.identity != book.log.identity(pass)? {
                 let e = Error::new(KL_E_JOURNAL, "the journal: it was adopted in this moment; try again");
                 return Err(not_done(e));
             }
@@ -1597,13 +1611,6 @@ impl<'a> Claim<'a> {
         };
         self.instead.replace(Some(instead));
         Err(not_done(Error::new(KL_E_INTERNAL, "the command was not claimed")))
-    }
-
-    /// What is to be claimed with its sending.
-    pub(crate) fn is_for(&mut self, r: Request<'_>) {
-        if let Some(ahead) = self.ahead.get_mut() {
-            (ahead.act, ahead.hold_ms, ahead.tries_a_minute) = (r.act, r.hold_ms, r.tries_a_minute);
-        }
     }
 
     /// Of one that was to be claimed with its sending and has not been: what is to be done with its name instead, as

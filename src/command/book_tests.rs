@@ -118,12 +118,12 @@ fn a_sync_that_fails_sends_nothing() {
 }
 
 fn ahead<'a>(commands: &'a Commands, id: &str, n: &str) -> Claim<'a> {
-    let mut claim = commands.ahead(id, "").expect("nothing is known of it");
-    claim.is_for(Request { id, act: door(n), own_number: "", hold_ms: HOLD, tries_a_minute: 0 });
-    claim
+    let drawn = commands.draw(id, "").expect("nothing is known of it");
+    commands.ahead(drawn, Request { id, act: door(n), own_number: "", hold_ms: HOLD, tries_a_minute: 0 })
 }
 
 #[test]
+// FAULTS A7: one that is claimed with its sending is not taken for a dead one's either.
 fn a_claim_with_its_sending_is_one_section_and_one_write() {
     let path = folder("ahead");
     let commands = made(&path);
@@ -145,7 +145,7 @@ fn a_claim_with_its_sending_is_one_section_and_one_write() {
     // A known name is begun as ever.
     let again = in_folder(&path);
     drop(claim(&again, "x", "9"));
-    assert!(again.ahead("a", "").is_none());
+    assert!(again.draw("a", "").is_none());
 }
 
 #[test]
@@ -189,6 +189,30 @@ fn what_another_process_did_meanwhile_is_found_with_the_sending() {
     assert!(matches!(ahead(&commands, "e", "4").unclaimed(), Ok(None)));
     drop(ahead(&commands, "e", "4"));
     assert_eq!(std::fs::metadata(path.join("commands-test.journal")).unwrap().len(), before);
+}
+
+#[test]
+// FAULTS A7: what another process does with the file takes nothing from a name that is sent meanwhile.
+fn a_file_that_another_process_wrote_anew_is_no_other_installation() {
+    let path = folder("ahead-anew");
+    let commands = made(&path);
+    let ours = ahead(&commands, "a", "1");
+    elsewhere(&path, |journal, pass| journal.replace(pass, &[]).unwrap());
+    leave(&ours);
+    ours.finish(Ok(receipt("o", "")), true, SettledBy::Answer).unwrap();
+    assert_eq!(get(&commands, "a").unwrap().stage, Stage::Done);
+    // Adopted, it is: the mark that was drawn before is nobody's.
+    let ours = ahead(&commands, "b", "2");
+    std::fs::remove_file(path.join("commands-test.journal")).unwrap();
+    elsewhere(&path, |journal, pass| journal.adopt(pass, "by a test", &[]).unwrap());
+    let e = ours.sending(Duration::from_secs(20), None, &CancelToken::never()).unwrap_err();
+    assert_eq!(e.details().outcome, Outcome::NotDone, "no byte left");
+    match ours.unclaimed() {
+        Ok(Some(refused)) => assert_eq!(status(refused), (KL_E_JOURNAL, Outcome::NotDone)),
+        _ => panic!("it is refused"),
+    }
+    assert_eq!(get(&commands, "b").unwrap_err().status(), KL_E_NOT_FOUND);
+    drop(claim(&commands, "b", "2"));
 }
 
 fn now() -> At {

@@ -20,7 +20,7 @@ const LARGEST: u64 = 16 * 1024;
 const VERSION: i64 = 1;
 
 /// Who names things to the platform. The secret is never shown.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     installation: [u8; 16],
     secret: [u8; 32],
