@@ -92,12 +92,6 @@ impl Control {
     }
 }
 
-/// A text as it stands in a query.
-pub fn in_query(text: &str) -> String {
-    let safe = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
-    text.bytes().map(|b| if safe(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +104,5 @@ mod tests {
         for there in ["example.org", "10.0.0.1", "localhost.example.org", ""] {
             assert!(!is_here(there), "{there}");
         }
-        assert_eq!(in_query("a b&ü"), "a%20b%26%C3%BC");
     }
 }

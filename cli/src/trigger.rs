@@ -2,7 +2,7 @@
 
 use crate::args::{Given, distance};
 use crate::out::{Cell, Done, Stop, Table, WRONG, note, quoted, say};
-use crate::simulator::{Control, in_query};
+use crate::simulator::Control;
 use crate::tr;
 use kiosklink::error::Error;
 use kiosklink::json::{Bad, Json, Writer};
@@ -115,7 +115,7 @@ pub fn run(given: &Given) -> Done {
 
 /// What became of one, if it is to this application.
 fn tell(given: &Given, control: &Control, id: i64, own: Option<&str>) -> Result<Option<u8>, Stop> {
-    let text = control.ask("GET", &format!("/callbacks?id={}", in_query(&id.to_string())), "")?;
+    let text = control.ask("GET", &format!("/callbacks?id={id}"), "")?;
     let read = || {
         let list = Json::parse(text.as_bytes())?.object()?.array(&["deliveries"])?.unwrap_or_default();
         let one = list.first().copied().ok_or_else(|| Bad::new("deliveries", "is empty"))?.object()?;

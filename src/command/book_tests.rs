@@ -514,13 +514,25 @@ fn whose_number_was_sent_is_kept() {
     let second = claim(&commands, "ours", "2");
     leave(&second);
     second.finish(Err(lost()), true, SettledBy::Answer).unwrap_err();
+    // The same where the claim is written with the sending.
+    for (id, n, own_number) in [("own-ahead", "3", "T-2"), ("ours-ahead", "4", "")] {
+        let drawn = commands.draw(id, own_number).expect("nothing is known of it");
+        let third =
+            commands.ahead(drawn, Request { id, act: door(n), own_number, hold_ms: HOLD, tries_a_minute: 0 });
+        leave(&third);
+        third.finish(Err(lost()), true, SettledBy::Answer).unwrap_err();
+    }
     let whose = |commands: &Commands, id: &str| {
         commands.known(id, None, soon(&CancelToken::never()), |k| (k.mark.len(), k.mark_is_ours)).unwrap()
     };
-    assert_eq!((whose(&commands, "own"), whose(&commands, "ours")), ((3, false), (24, true)));
+    for (own, ours) in [("own", "ours"), ("own-ahead", "ours-ahead")] {
+        assert_eq!((whose(&commands, own), whose(&commands, ours)), ((3, false), (24, true)));
+    }
     drop(commands);
     let commands = in_folder(&path);
-    assert_eq!((whose(&commands, "own"), whose(&commands, "ours")), ((3, false), (24, true)));
+    for (own, ours) in [("own", "ours"), ("own-ahead", "ours-ahead")] {
+        assert_eq!((whose(&commands, own), whose(&commands, ours)), ((3, false), (24, true)));
+    }
 }
 
 #[test]

@@ -4,12 +4,13 @@ use super::journal::Numbers;
 use super::{Kind, Moment, Source};
 use crate::lang::t;
 use crate::out::Stop;
-use crate::simulator::{Control, in_query};
+use crate::simulator::Control;
 use crate::tr;
 use kiosklink::command::Act;
 use kiosklink::error::Error;
 use kiosklink::json::{Bad, Json, Object};
 use kiosklink::status::KL_E_PROTOCOL;
+use kiosklink_wire::form::escaped;
 
 /// Something that the simulator tells.
 struct Told {
@@ -31,9 +32,9 @@ pub fn lay(
     numbers: &Numbers,
     act: Option<&Act>,
 ) -> Result<(), Stop> {
-    let first = |list: &[String]| list.first().map(|t| in_query(t)).unwrap_or_default();
+    let first = |list: &[String]| list.first().map(|t| escaped(t)).unwrap_or_default();
     // A code may be there in more than one try; a mark is of one.
-    let code = if numbers.marks.is_empty() { in_query(&numbers.code) } else { String::new() };
+    let code = if numbers.marks.is_empty() { escaped(&numbers.code) } else { String::new() };
     let (mark, order) = (first(&numbers.marks), first(&numbers.orders));
     if mark.is_empty() && order.is_empty() && code.is_empty() {
         notes.push(tr!("The simulator was not asked: nothing was sent by which it would know this."));
