@@ -8,6 +8,9 @@ use crate::json::Bad;
 use crate::log;
 use crate::model::*;
 use crate::status::kl_status;
+use kiosklink_wire::fields::{Fields, Reader};
+pub use kiosklink_wire::prints::Print;
+use kiosklink_wire::prints::{sextets, unsextets};
 
 /// As much of a platform's answer is kept; a longer one is left out.
 pub(crate) const JSON_KEPT: usize = 2048;
@@ -175,122 +178,6 @@ pub struct Was {
     pub moved: Option<(Physical, String)>,
 }
 
-/// The fingerprint of a done command that was forgotten, as it stands in the journal and in memory: 16 characters of its name,
-/// keyed, so that the name is not to be found out from it; 6 of what it was about; 7 of its claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Print(pub(super) [u8; PRINT]);
-
-/// The length of one.
-const PRINT: usize = 29;
-/// Six bits each, in the order of their values: what is greater as a text is greater.
-const SEXTETS: &[u8; 64] = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
-
-impl Print {
-    /// The length of its text.
-    pub const LENGTH: usize = PRINT;
-
-    /// Its text.
-    pub fn text(&self) -> [u8; PRINT] {
-        self.0
-    }
-
-    /// Of a command.
-    pub fn new(name: &[u8; 12], act: u32, claim: u64) -> Print {
-        let mut print = [0; PRINT];
-        print[..16].copy_from_slice(&sextets(name));
-        put(&mut print[16..22], act.into());
-        put(&mut print[22..], claim.min((1 << 42) - 1));
-        Print(print)
-    }
-
-    /// Those of a record.
-    fn all(text: &str) -> Result<Vec<[u8; PRINT]>, Bad> {
-        if text.len() % PRINT != 0 || !text.is_ascii() {
-            return Err(Bad::new("prints", "has a wrong length"));
-        }
-        let mut prints = vec![[0; PRINT]; text.len() / PRINT];
-        prints.as_flattened_mut().copy_from_slice(text.as_bytes());
-        Ok(prints)
-    }
-
-    /// Its name as a number, for comparing.
-    pub(super) fn name_of(print: &[u8; PRINT]) -> u128 {
-        print.first_chunk().map_or(0, |name| u128::from_le_bytes(*name))
-    }
-
-    /// Whose claim is the older one has the smaller number.
-    pub(super) fn order(print: &[u8; PRINT]) -> u64 {
-        print.last_chunk().map_or(0, |end| u64::from_be_bytes(*end) & ((1 << 56) - 1))
-    }
-
-    /// Of its name, see [`Print::key`].
-    pub fn name(&self) -> &[u8; 16] {
-        self.0.first_chunk().unwrap_or(&[0; 16])
-    }
-
-    /// A number that is another one for another name, mostly: the characters are of a keyed hash.
-    pub(super) fn hash(name: u128) -> usize {
-        ((name as u64 ^ (name >> 64) as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as usize
-    }
-
-    /// How a name's fingerprint is found.
-    pub fn key(name: &[u8; 12]) -> [u8; 16] {
-        sextets(name)
-    }
-
-    /// Of what it was about.
-    pub fn act(&self) -> u32 {
-        taken(&self.0[16..22]) as u32
-    }
-
-    /// Its claim.
-    pub fn claim(&self) -> u64 {
-        taken(&self.0[22..])
-    }
-}
-
-fn sextets(bytes: &[u8; 12]) -> [u8; 16] {
-    let mut out = [0; 16];
-    for (four, three) in out.chunks_exact_mut(4).zip(bytes.chunks_exact(3)) {
-        put(four, u64::from(three[0]) << 16 | u64::from(three[1]) << 8 | u64::from(three[2]));
-    }
-    out
-}
-
-fn unsextets(text: &[u8]) -> Option<[u8; 12]> {
-    let mut out = [0; 12];
-    if text.len() != 16 || text.iter().any(|c| sextet(*c).is_none()) {
-        return None;
-    }
-    for (three, four) in out.chunks_exact_mut(3).zip(text.chunks_exact(4)) {
-        three.copy_from_slice(&(taken(four) as u32).to_be_bytes()[1..]);
-    }
-    Some(out)
-}
-
-fn put(out: &mut [u8], mut bits: u64) {
-    for place in out.iter_mut().rev() {
-        *place = SEXTETS[(bits & 63) as usize];
-        bits >>= 6;
-    }
-}
-
-fn taken(text: &[u8]) -> u64 {
-    text.iter().fold(0, |all, c| all << 6 | u64::from(sextet(*c).unwrap_or(0)))
-}
-
-/// Its place in [`SEXTETS`].
-fn sextet(c: u8) -> Option<u8> {
-    Some(match c {
-        b'-' => 0,
-        b'0'..=b'9' => c - b'0' + 1,
-        b'A'..=b'Z' => c - b'A' + 11,
-        b'_' => 37,
-        b'a'..=b'z' => c - b'a' + 38,
-        _ => return None,
-    })
-}
-
 /// One record.
 #[derive(Clone, Debug)]
 pub enum Record {
@@ -347,7 +234,7 @@ impl Record {
 
     /// As it stands in the journal, with its number. `now`: when it is written.
     pub fn to_text(&self, n: u64, now: At) -> String {
-        let mut w = Fields::new(n, self.at().unwrap_or(now), self.kind());
+        let mut w = beginning(n, self.at().unwrap_or(now), self.kind());
         match self {
             Record::Intent(i) => {
                 w.text(&i.id).number(i.owner).text(&i.boot).number(i.hold_ms.into());
@@ -376,12 +263,11 @@ impl Record {
             }
             Record::Was(was) => {
                 let moved = was.moved.as_ref().map(|(physical, error)| (*physical, error.as_str()));
-                w.was(&was.id, was.claim, was.begun, &was.mark, was.print, moved, &was.end, &was.act);
+                let Was { id, claim, begun, mark, print, end, act, .. } = was;
+                self::was(&mut w, id, *claim, *begun, mark, *print, moved, end, act);
             }
             Record::Prints(prints) => {
-                w.0.push(b'\t');
-                w.0.reserve(prints.len() * PRINT);
-                w.0.extend_from_slice(prints.as_flattened());
+                w.plain(prints.as_flattened());
             }
             Record::Forgotten(below) => {
                 w.number(*below);
@@ -398,7 +284,7 @@ impl Record {
 
     /// From the text of the journal, with its number. What is not understood is an error: it is never passed over.
     pub fn from_text(text: &str) -> Result<(u64, Record), Bad> {
-        let mut r = Reader(Some(text));
+        let mut r = Reader::new(text);
         let n = r.number("n")?;
         let at = r.at()?;
         let record = match r.next() {
@@ -460,9 +346,9 @@ impl Record {
             "was" => {
                 let (id, claim, begun, mark) = (r.text()?, r.number("claim")?, r.at()?, r.text()?);
                 let print = r.print()?;
-                let moved = match (r.next(), r.text()?) {
-                    ("", _) => None,
-                    (number, error) => Some((physical(int(number, "moved")?)?, error)),
+                let moved = match (r.maybe("moved")?, r.text()?) {
+                    (None, _) => None,
+                    (Some(number), error) => Some((physical(number)?, error)),
                 };
                 let end = r.end()?;
                 let act = r.act(&id, &mark)?;
@@ -478,19 +364,14 @@ impl Record {
             "visit" => Record::VisitClosed(r.text()?, at),
             _ => return Err(Bad::new("k", "is no kind of record")),
         };
-        match r.0 {
-            None => Ok((n, record)),
-            Some(_) => Err(Bad::new("k", "has more than its kind has")),
-        }
+        if r.is_at_the_end() { Ok((n, record)) } else { Err(Bad::new("k", "has more than its kind has")) }
     }
 }
 
 /// Fingerprints, one behind the other, in one record.
 pub(super) fn prints_text(n: u64, now: At, prints: &[u8]) -> String {
-    let mut w = Fields::new(n, now, KINDS[5]);
-    w.0.reserve_exact(prints.len() + 1);
-    w.0.push(b'\t');
-    w.0.extend_from_slice(prints);
+    let mut w = Fields::beginning(n, prints.len() + 64);
+    w.at(now).plain(KINDS[5].as_bytes()).plain(prints);
     w.finish()
 }
 
@@ -507,94 +388,66 @@ pub(super) fn was_text(
     end: &End,
     act: &Act,
 ) -> String {
-    let mut w = Fields::new(claim, ended, KINDS[4]);
-    w.was(id, claim, begun, mark, print, moved, end, act);
+    let mut w = beginning(claim, ended, KINDS[4]);
+    was(&mut w, id, claim, begun, mark, print, moved, end, act);
     w.finish()
 }
 
-/// The fields of a record as they are written, each behind a tab. What is nothing at its end is left out.
-struct Fields(Vec<u8>);
+/// A record's beginning: its number, its time, its kind.
+fn beginning(n: u64, at: At, kind: &str) -> Fields {
+    let mut w = Fields::beginning(n, 512);
+    w.at(at).plain(kind.as_bytes());
+    w
+}
 
-impl Fields {
-    fn new(n: u64, at: At, kind: &str) -> Fields {
-        let mut w = Fields(Vec::with_capacity(512));
-        push_number(&mut w.0, n);
-        w.at(at).plain(kind);
-        w
-    }
+#[allow(clippy::too_many_arguments)]
+fn was(
+    w: &mut Fields,
+    id: &str,
+    claim: u64,
+    begun: At,
+    mark: &str,
+    print: Option<[u8; 12]>,
+    moved: Option<(Physical, &str)>,
+    end: &End,
+    act: &Act,
+) {
+    w.text(id).number(claim).at(begun).text(mark).print(print);
+    w.maybe(moved.map(|(physical, _)| physical as i64)).text(moved.map_or("", |(_, error)| error));
+    w.end(end).act(act);
+}
 
-    /// For what has no control character.
-    fn plain(&mut self, text: &str) -> &mut Fields {
-        self.0.push(b'\t');
-        if !text.is_empty() {
-            self.0.extend_from_slice(text.as_bytes());
-        }
-        self
-    }
+/// The parts of a record as they are written.
+trait Write {
+    fn flag(&mut self, set: bool) -> &mut Fields;
+    fn at(&mut self, at: At) -> &mut Fields;
+    /// The earliest, and how much later the latest is.
+    fn span(&mut self, span: Option<Span>) -> &mut Fields;
+    fn print(&mut self, print: Option<[u8; 12]>) -> &mut Fields;
+    fn end(&mut self, end: &End) -> &mut Fields;
+    fn masked(&mut self, text: &str) -> &mut Fields;
+    fn act(&mut self, act: &Act);
+}
 
-    fn text(&mut self, text: &str) -> &mut Fields {
-        if is_plain(text.as_bytes()) {
-            return self.plain(text);
-        }
-        self.0.push(b'\t');
-        for byte in text.bytes() {
-            match byte {
-                b'\t' => self.0.extend_from_slice(b"\\t"),
-                b'\n' => self.0.extend_from_slice(b"\\n"),
-                0 => self.0.extend_from_slice(b"\\0"),
-                b'\\' => self.0.extend_from_slice(b"\\\\"),
-                byte => self.0.push(byte),
-            }
-        }
-        self
-    }
-
-    /// Nothing stands for 0.
-    fn number(&mut self, n: u64) -> &mut Fields {
-        self.0.push(b'\t');
-        if n != 0 {
-            push_number(&mut self.0, n);
-        }
-        self
-    }
-
-    fn int(&mut self, n: i64) -> &mut Fields {
-        if n >= 0 {
-            return self.number(n as u64);
-        }
-        self.plain("-");
-        push_number(&mut self.0, n.unsigned_abs());
-        self
-    }
-
+impl Write for Fields {
     fn flag(&mut self, set: bool) -> &mut Fields {
         self.number(set.into())
-    }
-
-    fn maybe(&mut self, n: Option<i64>) -> &mut Fields {
-        match n {
-            Some(0) => self.plain("0"),
-            Some(n) => self.int(n),
-            None => self.plain(""),
-        }
     }
 
     fn at(&mut self, at: At) -> &mut Fields {
         self.int(at.wall_s).number(at.up_ms)
     }
 
-    /// The earliest, and how much later the latest is.
     fn span(&mut self, span: Option<Span>) -> &mut Fields {
         let width = span.map(|s| s.latest_ms.saturating_sub(s.earliest_ms));
         self.maybe(span.map(|s| s.earliest_ms)).maybe(width)
     }
 
     fn print(&mut self, print: Option<[u8; 12]>) -> &mut Fields {
-        self.0.push(b'\t');
-        if let Some(print) = print {
-            self.0.extend_from_slice(&sextets(&print));
+        match print {
+            Some(print) => self.plain(&sextets(&print)),
+            None => self.plain(b""),
         }
-        self
     }
 
     fn end(&mut self, end: &End) -> &mut Fields {
@@ -604,7 +457,10 @@ impl Fields {
             _ => "unknown",
         };
         let r = &end.receipt;
-        self.plain(outcome).number(end.by as u64).int(end.status.into()).number(end.physical as u64);
+        self.plain(outcome.as_bytes())
+            .number(end.by as u64)
+            .int(end.status.into())
+            .number(end.physical as u64);
         self.text(&r.order_no).text(&r.item_no).text(&r.delivery_no).text(&r.report_url);
         self.text(if r.json.len() <= JSON_KEPT { &r.json } else { "" });
         // Whatever a platform repeated in its words: no secret comes to rest on the disk.
@@ -612,39 +468,22 @@ impl Fields {
         if end.refusal.http != 0 {
             self.masked(&end.refusal.name).masked(&end.refusal.words)
         } else {
-            self.plain("\t")
+            self.plain(b"\t")
         }
     }
 
     fn masked(&mut self, text: &str) -> &mut Fields {
-        if text.is_empty() { self.plain("") } else { self.text(&log::mask(text)) }
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn was(
-        &mut self,
-        id: &str,
-        claim: u64,
-        begun: At,
-        mark: &str,
-        print: Option<[u8; 12]>,
-        moved: Option<(Physical, &str)>,
-        end: &End,
-        act: &Act,
-    ) {
-        self.text(id).number(claim).at(begun).text(mark).print(print);
-        self.maybe(moved.map(|(physical, _)| physical as i64)).text(moved.map_or("", |(_, error)| error));
-        self.end(end).act(act);
+        if text.is_empty() { self.plain(b"") } else { self.text(&log::mask(text)) }
     }
 
     fn act(&mut self, act: &Act) {
         match act {
             Act::Door(r) => {
-                self.plain("door").text(&r.cabinet_id).text(&r.door).text(&r.user_id).text(&r.order_no);
+                self.plain(b"door").text(&r.cabinet_id).text(&r.door).text(&r.user_id).text(&r.order_no);
                 self.text(&r.item_no).text(&r.notify_url).text(r.extra_json.as_deref().unwrap_or_default());
             }
             Act::Redeem(r) => {
-                self.plain("redeem").number(r.kind as u64).text(&r.code).text(&r.cabinet_id);
+                self.plain(b"redeem").number(r.kind as u64).text(&r.code).text(&r.cabinet_id);
                 self.text(&r.product_id).text(&r.trade_no).text(&r.notify_url).text(&r.redeemer);
                 self.text(r.extra_json.as_deref().unwrap_or_default());
             }
@@ -655,119 +494,21 @@ impl Fields {
         let (visit_id, context) = act.visit();
         self.text(visit_id).text(context);
     }
-
-    fn finish(mut self) -> String {
-        while self.0.last() == Some(&b'\t') {
-            self.0.pop();
-        }
-        // Of texts, digits and tabs.
-        String::from_utf8(self.0).unwrap_or_default()
-    }
 }
 
-/// Whether nothing of a text is written as two characters. Eight bytes at a time: each of them with its highest bit set if
-/// it is below eleven, or a backslash.
-fn is_plain(text: &[u8]) -> bool {
-    const ONES: u64 = u64::MAX / 255;
-    let special = |eight: u64| {
-        let low = eight.wrapping_sub(ONES * 11) & !eight;
-        let backslash = eight ^ ONES.wrapping_mul(u64::from(b'\\'));
-        (low | backslash.wrapping_sub(ONES) & !backslash) & ONES << 7 != 0
-    };
-    let mut rest = text;
-    while let Some((eight, more)) = rest.split_first_chunk() {
-        if special(u64::from_le_bytes(*eight)) {
-            return false;
-        }
-        rest = more;
-    }
-    !special(rest.iter().fold(u64::MAX >> 1, |all, byte| all << 8 | u64::from(*byte)))
+/// The parts of a record as they are read.
+trait Read {
+    fn small(&mut self, what: &str) -> Result<u32, Bad>;
+    fn flag(&mut self, what: &str) -> Result<bool, Bad>;
+    fn at(&mut self) -> Result<At, Bad>;
+    fn span(&mut self) -> Result<Option<Span>, Bad>;
+    fn print(&mut self) -> Result<Option<[u8; 12]>, Bad>;
+    fn end(&mut self) -> Result<End, Bad>;
+    fn int32(&mut self, what: &str) -> Result<i32, Bad>;
+    fn act(&mut self, id: &str, mark: &str) -> Result<Act, Bad>;
 }
 
-/// Where the first tab is; the end if there is none.
-fn tab(text: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 255;
-    let mut at = 0;
-    while let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk) {
-        let zero = u64::from_le_bytes(*eight) ^ ONES.wrapping_mul(u64::from(b'\t'));
-        let found = zero.wrapping_sub(ONES) & !zero & ONES << 7;
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
-        }
-        at += 8;
-    }
-    while text.get(at).is_some_and(|b| *b != b'\t') {
-        at += 1;
-    }
-    at
-}
-
-fn push_number(out: &mut Vec<u8>, mut n: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (n % 10) as u8;
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
-}
-
-/// The fields of a record as they are read; nothing behind the last.
-struct Reader<'a>(Option<&'a str>);
-
-impl<'a> Reader<'a> {
-    fn next(&mut self) -> &'a str {
-        let Some(rest) = self.0 else { return "" };
-        let end = tab(rest.as_bytes());
-        self.0 = rest.get(end + 1..);
-        rest.get(..end).unwrap_or_default()
-    }
-
-    fn text(&mut self) -> Result<String, Bad> {
-        let field = self.next();
-        if field.is_empty() {
-            return Ok(String::new());
-        }
-        // Of what is written as two characters only the backslash is left.
-        if is_plain(field.as_bytes()) {
-            return Ok(field.to_owned());
-        }
-        let mut out = String::with_capacity(field.len());
-        let mut chars = field.chars();
-        while let Some(c) = chars.next() {
-            out.push(match c {
-                '\\' => match chars.next() {
-                    Some('t') => '\t',
-                    Some('n') => '\n',
-                    Some('0') => '\0',
-                    Some('\\') => '\\',
-                    _ => return Err(Bad::new("", "is no text")),
-                },
-                c => c,
-            });
-        }
-        Ok(out)
-    }
-
-    fn int(&mut self, what: &str) -> Result<i64, Bad> {
-        int(self.next(), what)
-    }
-
-    fn maybe(&mut self, what: &str) -> Result<Option<i64>, Bad> {
-        match self.next() {
-            "" => Ok(None),
-            field => int(field, what).map(Some),
-        }
-    }
-
-    fn number(&mut self, what: &str) -> Result<u64, Bad> {
-        number(self.next()).ok_or_else(|| Bad::new(what, "is no number"))
-    }
-
+impl Read for Reader<'_> {
     fn small(&mut self, what: &str) -> Result<u32, Bad> {
         u32::try_from(self.number(what)?).map_err(|_| Bad::new(what, "does not fit"))
     }
@@ -880,25 +621,6 @@ impl<'a> Reader<'a> {
             },
         })
     }
-}
-
-fn int(field: &str, what: &str) -> Result<i64, Bad> {
-    let n = match field.strip_prefix('-') {
-        Some(digits) => number(digits).and_then(|n| 0i64.checked_sub_unsigned(n)),
-        None => number(field).and_then(|n| i64::try_from(n).ok()),
-    };
-    n.ok_or_else(|| Bad::new(what, "is no number"))
-}
-
-/// Nothing is 0.
-fn number(digits: &str) -> Option<u64> {
-    digits.bytes().try_fold(0u64, |n, digit| {
-        let digit = digit.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        n.checked_mul(10)?.checked_add(digit.into())
-    })
 }
 
 fn physical(number: i64) -> Result<Physical, Bad> {
@@ -1116,25 +838,6 @@ mod tests {
             assert!(!text.contains(['\n', '\0']));
         }
         assert!(tried > 30, "{tried}");
-    }
-
-    #[test]
-    fn a_fingerprint_is_its_text() {
-        let name = [1, 2, 3, 250, 251, 252, 0, 0, 0, 255, 255, 255];
-        let print = Print::new(&name, 0xfedc_ba98, 123_456_789_012);
-        assert_eq!((print.act(), print.claim()), (0xfedc_ba98, 123_456_789_012));
-        assert_eq!(print.name(), &Print::key(&name));
-        for (value, c) in SEXTETS.iter().enumerate() {
-            assert_eq!(sextet(*c), Some(value as u8));
-        }
-        assert_eq!(b".:@[`{~".map(sextet), [None; 7]);
-        assert_eq!(unsextets(print.name()), Some(name));
-        let later = Print::new(&name, 0, 123_456_789_013);
-        assert!(Print::order(&print.0) < Print::order(&later.0));
-        assert_eq!(
-            Print::all(std::str::from_utf8(&[print.0, later.0].concat()).unwrap()).unwrap(),
-            [print.0, later.0]
-        );
     }
 
     #[test]

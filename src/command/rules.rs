@@ -15,6 +15,7 @@ use super::record::*;
 use super::{Act, CommandKind, Physical, SettledBy, alike};
 use crate::error::Outcome;
 use kiosklink_wire::folded;
+use kiosklink_wire::prints::Prints;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -151,106 +152,6 @@ impl Hasher for Fold {
     }
 }
 
-/// The fingerprints of done commands, the oldest first, and where each is: a table of places, each at its name or behind it.
-#[derive(Clone, Debug, Default)]
-struct Prints {
-    all: Vec<[u8; Print::LENGTH]>,
-    /// How many have left at the front.
-    gone: u32,
-    /// A place counts from 1 and from the first that ever was; 0 is none. The length is a power of two, and some of it is free.
-    places: Vec<u32>,
-    /// How many places are not free, though what was there may have left.
-    taken: usize,
-}
-
-impl Prints {
-    fn get(&self, name: &[u8; 12]) -> Option<Print> {
-        self.at(self.slot(u128::from_le_bytes(Print::key(name)))?).map(|at| Print(self.all[at]))
-    }
-
-    /// Where that of this place is; nothing if there is none, or if it has left.
-    fn at(&self, slot: usize) -> Option<usize> {
-        let at = self.places[slot].wrapping_sub(1).wrapping_sub(self.gone) as usize;
-        if self.places[slot] != 0 && at < self.all.len() { Some(at) } else { None }
-    }
-
-    /// Where this name is in the table, or would be.
-    fn slot(&self, name: u128) -> Option<usize> {
-        let last = self.places.len().checked_sub(1)?;
-        let mut slot = Print::hash(name) & last;
-        loop {
-            let place = self.places[slot];
-            let at = place.wrapping_sub(1).wrapping_sub(self.gone) as usize;
-            let known = self.all.get(at).map(Print::name_of);
-            if place == 0 || known == Some(name) {
-                return Some(slot);
-            }
-            slot = (slot + 1) & last;
-        }
-    }
-
-    /// More of them; some may be known.
-    fn add(&mut self, more: &[[u8; Print::LENGTH]]) {
-        let before = self.all.len();
-        if (self.taken + more.len()) * 4 > self.places.len() * 3 {
-            self.places = vec![0; ((before + more.len()) * 3).max(1024).next_power_of_two()];
-            self.find_places();
-        }
-        self.all.extend_from_slice(more);
-        let mut at = before;
-        while let Some(print) = self.all.get(at) {
-            let Some(slot) = self.slot(Print::name_of(print)) else { return };
-            match self.at(slot) {
-                Some(known) if known != at => {
-                    self.all[known] = self.all[at];
-                    self.all.remove(at);
-                }
-                _ => {
-                    self.place(slot, at);
-                    at += 1;
-                }
-            }
-        }
-        // Mostly the newest come last.
-        let mut moved = false;
-        for place in before.max(1)..self.all.len() {
-            let claim = Print::order(&self.all[place]);
-            if claim < Print::order(&self.all[place - 1]) {
-                let at = self.all[..place].partition_point(|other| Print::order(other) < claim);
-                self.all[at..=place].rotate_right(1);
-                moved = true;
-            }
-        }
-        if moved {
-            self.find_places();
-        }
-    }
-
-    fn place(&mut self, slot: usize, at: usize) {
-        self.places[slot] = (at as u32).wrapping_add(self.gone).wrapping_add(1);
-        self.taken += 1;
-    }
-
-    fn find_places(&mut self) {
-        self.places.fill(0);
-        (self.taken, self.gone) = (0, 0);
-        for at in 0..self.all.len() {
-            if let Some(slot) = self.slot(Print::name_of(&self.all[at])) {
-                self.place(slot, at);
-            }
-        }
-    }
-
-    /// Leaves the newest so many; gives the newest of those that are gone. Their places stay taken until there are many.
-    fn leave(&mut self, most: usize) -> Option<Print> {
-        let last = self.all.len().checked_sub(most + 1)?;
-        let gone = self.all[last];
-        self.all.drain(..=last);
-        self.gone += last as u32 + 1;
-        Some(Print(gone))
-    }
-}
-
 /// The surroundings of a decision.
 #[derive(Clone, Copy)]
 pub struct Now<'a> {
@@ -356,7 +257,7 @@ impl State {
 
     /// How many done commands are remembered, whole, short or by their fingerprints.
     pub fn names(&self) -> usize {
-        self.prints.all.len() + self.entries.values().filter(|e| e.stage == Stage::Done).count()
+        self.prints.all().len() + self.entries.values().filter(|e| e.stage == Stage::Done).count()
     }
 
     /// The fingerprint of a done command that was forgotten.
@@ -1195,7 +1096,7 @@ pub fn snapshot(state: &State) -> Vec<(u64, Record)> {
     for (id, e) in &state.entries {
         entry_records(id, e, &mut all);
     }
-    for part in state.prints.all.chunks(PRINTS_A_RECORD) {
+    for part in state.prints.all().chunks(PRINTS_A_RECORD) {
         all.push((claim_of(part), Record::Prints(part.to_vec())));
     }
     other_records(state, &mut all);
@@ -1224,7 +1125,7 @@ pub(crate) fn numbered(state: &State, now: At) -> Vec<(u64, String)> {
             _ => entry_records(id, e, &mut some),
         }
     }
-    for part in state.prints.all.chunks(PRINTS_A_RECORD) {
+    for part in state.prints.all().chunks(PRINTS_A_RECORD) {
         let n = claim_of(part);
         all.push((n, prints_text(n, now, part.as_flattened())));
     }

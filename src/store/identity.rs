@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::json::{Json, Writer};
 use kiosklink_wire::hex;
 use ring::{digest, hmac};
-use siphasher::sip128::SipHasher24;
+use siphasher::sip128::{Hash128, SipHasher24};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -66,17 +66,21 @@ impl Identity {
     /// name at every try; unlike anybody else's, and unlike one's own of another epoch.
     pub(crate) fn mark(&self, name: &str) -> String {
         const HALF: u64 = 1_000_000_000_000;
-        // A hash of secret and name, of which half is shown: nothing follows from it for another name.
-        let mut tag = digest::Context::new(&digest::SHA256);
-        tag.update(&self.secret);
-        tag.update(name.as_bytes());
-        let tag = tag.finish();
-        let tag = tag.as_ref();
-        let drawn = |from: usize| tag[from..from + 8].iter().fold(0, |all: u64, b| all << 8 | u64::from(*b));
+        // A keyed hash whose output tells nothing of its key, and of which half is shown: nothing follows from it for another
+        // name.
+        let (mut first, mut second) = sip(&self.secret, name).as_u64();
         // Remainders of 64 bits: the bias is beyond measure.
-        let first = HALF / 10 + drawn(0) % (HALF / 10 * 9);
-        // The one digit before the second half keeps its zeroes.
-        [&first.to_string(), &(HALF + drawn(8) % HALF).to_string()[1..]].concat()
+        (first, second) = (HALF / 10 + first % (HALF / 10 * 9), second % HALF);
+        let mut digits = [0; 24];
+        for place in digits[..12].iter_mut().rev() {
+            *place = b'0' + (first % 10) as u8;
+            first /= 10;
+        }
+        for place in digits[12..].iter_mut().rev() {
+            *place = b'0' + (second % 10) as u8;
+            second /= 10;
+        }
+        String::from_utf8(digits.to_vec()).unwrap_or_default()
     }
 
     /// What is kept of a name when the name itself has no room any more. The same in every epoch.
@@ -95,14 +99,17 @@ impl std::fmt::Debug for Identity {
     }
 }
 
-/// A name's fingerprint under a journal's key: 12 bytes of SipHash-2-4 with 128 bits, by the key's first half.
+/// A name's fingerprint under a journal's key.
 pub(super) fn print(print_key: &[u8; 32], name: &str) -> [u8; 12] {
-    let half =
-        |from: usize| print_key[from..from + 8].iter().rev().fold(0, |all: u64, b| all << 8 | u64::from(*b));
-    let sum = SipHasher24::new_with_keys(half(0), half(8)).hash(name.as_bytes()).as_bytes();
     let mut out = [0; 12];
-    out.copy_from_slice(&sum[..12]);
+    out.copy_from_slice(&sip(print_key, name).as_bytes()[..12]);
     out
+}
+
+/// SipHash-2-4 of a name with 128 bits, by a key's first half.
+fn sip(key: &[u8; 32], name: &str) -> Hash128 {
+    let half = |from: usize| key[from..from + 8].iter().rev().fold(0, |all: u64, b| all << 8 | u64::from(*b));
+    SipHasher24::new_with_keys(half(0), half(8)).hash(name.as_bytes())
 }
 
 /// The file `NAME.id`.

@@ -16,7 +16,8 @@ use crate::log::log_line;
 use crate::status::*;
 use crate::switch::off;
 use crate::sys::{self, Status};
-use kiosklink_wire::{folded, hex};
+use kiosklink_wire::fields::{Line, line, number_of, push_line};
+use kiosklink_wire::hex;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -476,14 +477,14 @@ impl Journal {
         }
         let mut text = Vec::with_capacity(records.iter().map(|r| r.len() + 24).sum());
         for (record, number) in records.iter().zip(next..) {
-            if self::number(record.as_bytes()) != Some(number) {
+            if number_of(record.as_bytes()) != Some(number) {
                 return Err(Error::new(
                     KL_E_INTERNAL,
                     "a record for the journal has another number than the next",
                 ));
             }
             let at = open.read_to + text.len() as u64;
-            push_line(&mut text, record, Some((generation, at)));
+            push_line(&mut text, record.as_bytes(), Some((generation, at)));
         }
         if open.read_to + text.len() as u64 > LARGEST {
             return Err(Error::new(KL_E_JOURNAL_FULL, "the journal: it has reached its bound"));
@@ -909,16 +910,16 @@ impl Journal {
         let mut text =
             Vec::with_capacity(2 * json.len() + records.iter().map(|r| r.len() + 24).sum::<usize>());
         // Twice: without its generation nothing of a file can be checked.
-        push_line(&mut text, &json, None);
-        push_line(&mut text, &json, None);
+        push_line(&mut text, json.as_bytes(), None);
+        push_line(&mut text, json.as_bytes(), None);
         let mut seen = 0;
         for record in records {
             let at = text.len() as u64;
             // Out of its order a record would be read as damage.
-            seen = number(record.as_bytes()).filter(|n| *n > seen && *n <= last).ok_or_else(|| {
+            seen = number_of(record.as_bytes()).filter(|n| *n > seen && *n <= last).ok_or_else(|| {
                 Error::new(KL_E_INTERNAL, "the records for the journal are not in the order of their numbers")
             })?;
-            push_line(&mut text, record, Some((generation, at)));
+            push_line(&mut text, record.as_bytes(), Some((generation, at)));
         }
         if text.len() as u64 > LARGEST {
             return Err(Error::new(KL_E_JOURNAL_FULL, "the journal: it has reached its bound"));
@@ -1157,7 +1158,7 @@ impl Scanned {
         // One sum a record: the head's is plain, the others' know where they stand.
         let seed = |at: usize| Some((head.generation, base + at as u64));
         let at_head = |at: usize| {
-            frame(&bytes[at..], None).filter(|f| bytes[at..][f.json.clone()] == *head.json.as_bytes())
+            frame(&bytes[at..], None).filter(|f| bytes[at..][f.text.clone()] == *head.json.as_bytes())
         };
         let valid = |at: usize| frame(&bytes[at..], seed(at)).or_else(|| at_head(at));
         let mut at = 0;
@@ -1171,9 +1172,9 @@ impl Scanned {
                 break;
             }
             if let Some(f) = frame(rest, seed(at)) {
-                let json = at + f.json.start..at + f.json.end;
+                let json = at + f.text.start..at + f.text.end;
                 // Numbers only grow: anything else is from elsewhere.
-                match number(&bytes[json.clone()]).filter(|n| *n > s.last) {
+                match number_of(&bytes[json.clone()]).filter(|n| *n > s.last) {
                     Some(number) => {
                         s.last = number;
                         s.records.push(json);
@@ -1201,57 +1202,22 @@ impl Scanned {
     }
 }
 
-/// The number that a record was written with, before its first tab.
-fn number(record: &[u8]) -> Option<u64> {
-    let mut number = 0u64;
-    for (i, byte) in record.iter().enumerate() {
-        let digit = byte.wrapping_sub(b'0');
-        if *byte == b'\t' && i > 0 {
-            return Some(number);
-        } else if digit > 9 {
-            return None;
-        }
-        number = number.checked_mul(10)?.checked_add(digit.into())?;
-    }
-    None
-}
-
 /// The first whole head of a file: the one at its beginning, or the second copy.
 fn find_head(bytes: &[u8]) -> Option<ParsedHead> {
     let within = bytes.len().min(HEAD_WITHIN);
     (0..within).filter(|at| looks_like_a_frame(bytes, *at)).find_map(|at| {
         let f = frame(&bytes[at..], None)?;
-        parse_head(&bytes[at..][f.json])
+        parse_head(&bytes[at..][f.text])
     })
-}
-
-/// A line: where its JSON is, and how long it is with its end.
-struct Frame {
-    json: std::ops::Range<usize>,
-    length: usize,
 }
 
 fn looks_like_a_frame(bytes: &[u8], at: usize) -> bool {
     bytes.get(at..at + 9).is_some_and(|b| b[8] == b' ' && b[..8].iter().all(u8::is_ascii_hexdigit))
 }
 
-/// The line that begins here, if its sum is right; its last byte is not looked at.
-fn body(bytes: &[u8], seed: Option<(u64, u64)>) -> Option<Frame> {
-    let (sum, rest) = bytes.split_at_checked(8)?;
-    let rest = rest.strip_prefix(b" ")?;
-    let digits = rest.iter().take(9).position(|b| *b == b' ')?;
-    let length = usize::from_str_radix(std::str::from_utf8(&rest[..digits]).ok()?, 16).ok()?;
-    let end = (digits + 1).checked_add(length)?;
-    let covered = rest.get(..end)?;
-    if sum != hexadecimal(sum_of(covered, seed)) {
-        return None;
-    }
-    Some(Frame { json: 9 + digits + 1..9 + end, length: 9 + end + 1 })
-}
-
 /// The whole line that begins here.
-fn frame(bytes: &[u8], seed: Option<(u64, u64)>) -> Option<Frame> {
-    body(bytes, seed).filter(|f| bytes.get(f.length - 1) == Some(&b'\n'))
+fn frame(bytes: &[u8], seed: Option<(u64, u64)>) -> Option<Line> {
+    line(bytes, seed).filter(|f| bytes.get(f.length - 1) == Some(&b'\n'))
 }
 
 /// Whether these bytes, behind which nothing whole stands, are what is left of a record that did not reach the disk. Such a
@@ -1259,74 +1225,23 @@ fn frame(bytes: &[u8], seed: Option<(u64, u64)>) -> Option<Frame> {
 fn is_torn(rest: &[u8], seed: Option<(u64, u64)>) -> bool {
     // Room that was made beforehand is no hole in the record.
     let rest = &rest[..rest.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1)];
-    if let Some(f) = body(rest, seed) {
+    if let Some(f) = line(rest, seed) {
         return rest.len() < f.length;
     }
     !rest.contains(&b'\n') || rest.windows(HOLE.len()).any(|w| w == HOLE)
 }
 
-/// `<crc32> <length> <text>`: the sum covers the length too, and with a seed the file's generation and the place in it.
-fn push_line(out: &mut Vec<u8>, text: &str, seed: Option<(u64, u64)>) {
-    let begin = out.len();
-    out.extend_from_slice(b"00000000 ");
-    let length = hexadecimal(u32::try_from(text.len()).unwrap_or(u32::MAX));
-    out.extend_from_slice(&length[length.iter().position(|d| *d != b'0').unwrap_or(8)..]);
-    out.push(b' ');
-    out.extend_from_slice(text.as_bytes());
-    let sum = hexadecimal(sum_of(&out[begin + 9..], seed));
-    out[begin..begin + 8].copy_from_slice(&sum);
-    out.push(b'\n');
-}
-
-/// Eight hexadecimal digits.
-fn hexadecimal(number: u32) -> [u8; 8] {
-    let digit = |i: usize| b"0123456789abcdef"[(number >> (28 - 4 * i) & 15) as usize];
-    std::array::from_fn(digit)
-}
-
 /// One line with a plain sum: what the small files beside the journal are.
 pub(super) fn framed(json: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    push_line(&mut out, json, None);
+    push_line(&mut out, json.as_bytes(), None);
     out
 }
 
 /// The JSON of such a file.
 pub(super) fn unframed(bytes: &[u8]) -> Option<&[u8]> {
     let f = frame(bytes, None).filter(|f| f.length == bytes.len())?;
-    bytes.get(f.json)
-}
-
-/// The sum of a line. That of a head is the same in every version of the format.
-fn sum_of(body: &[u8], seed: Option<(u64, u64)>) -> u32 {
-    match seed {
-        None => crc32(body),
-        Some((generation, at)) => {
-            let sum = folded(generation ^ at.rotate_left(32), body);
-            sum as u32 ^ (sum >> 32) as u32
-        }
-    }
-}
-
-/// The CRC of Ethernet and zip, four bits at a time: only short files and heads have it.
-fn crc32(bytes: &[u8]) -> u32 {
-    const OF_FOUR: [u32; 16] = {
-        let mut table = [0; 16];
-        let mut i = 0;
-        while i < 16 {
-            let mut crc = i as u32;
-            let mut bit = 0;
-            while bit < 4 {
-                crc = crc >> 1 ^ 0xEDB8_8320 & (crc & 1).wrapping_neg();
-                bit += 1;
-            }
-            table[i] = crc;
-            i += 1;
-        }
-        table
-    };
-    let four = |crc: u32| crc >> 4 ^ OF_FOUR[(crc & 15) as usize];
-    !bytes.iter().fold(!0, |crc, byte| four(four(crc ^ u32::from(*byte))))
+    bytes.get(f.text)
 }
 
 fn read_from(file: &File, mut at: u64, into: &mut Vec<u8>, name: &str) -> io::Result<()> {

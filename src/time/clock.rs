@@ -715,9 +715,9 @@ fn tell_other_clock(origin: Origin<'_>, off: i64) {
     );
 }
 
-/// FNV-1a: names become numbers of one size, so that looking one up takes no memory.
+/// Names become numbers of one size, so that looking one up takes no memory.
 fn hash(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3))
+    kiosklink_wire::folded(0xcbf2_9ce4_8422_2325, text.as_bytes())
 }
 
 fn key(origin: Origin<'_>) -> u64 {
