@@ -24,7 +24,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("settings", "error status"),
     ("model", "error status"),
     ("json", "error status wire"),
-    ("time", "error log process status sys"),
+    ("time", "error log process status sys wire"),
     ("cancel", "error status sys"),
     ("wording", "error status"),
     ("error", "log status wire"),

@@ -21,7 +21,7 @@ use crate::process::{self, PerProcess};
 use crate::store::file::Folder;
 use crate::store::gate::{Gate, Pass};
 use crate::store::identity::Identity;
-use crate::store::journal::{Found, Journal, SyncHandle, Synced};
+use crate::store::journal::{Found, Journal, LARGEST, SyncHandle, Synced};
 use crate::switch::off;
 use crate::sys;
 use crate::time::Deadline;
@@ -40,6 +40,8 @@ const COMPACT_AT: u64 = 352 * 1024;
 const BYTES_A_NAME: u64 = 30;
 /// And not again before it has grown by so much.
 const COMPACT_STEP: u64 = 256 * 1024;
+/// That is done after an end. A command that is begun waits for it only if the journal is so much longer still.
+const COMPACT_LATE: u64 = 128 * 1024;
 /// So many commands may be unsettled: more is a fault that a person must see.
 const UNSETTLED_MAX: usize = 512;
 /// Reports of movement that came before the answer to their command.
@@ -1380,7 +1382,8 @@ impl Book {
         }
     }
 
-    /// Writes the journal anew when it has grown; refuses when too much is unsettled.
+    /// Before a command is begun: refuses when too much is unsettled, or when the journal should have been written anew after
+    /// an end and could not be.
     fn make_room(&mut self, pass: Option<&Pass<'_>>) -> Result<()> {
         if self.state.counts().0 >= self.log.unsettled_max() {
             return Err(not_done(Error::new(
@@ -1388,10 +1391,26 @@ impl Book {
                 "the journal: too many commands are unsettled; settle them (kl_command_pending)",
             )));
         }
+        self.compact(pass, COMPACT_LATE).map_err(not_done)
+    }
+
+    /// After an end, when nobody waits for a door: writes the journal anew when it has grown. Where that fails it is tried again
+    /// when it has grown by some more; as long as there is room for records, doors open.
+    fn tidy(&mut self, pass: Option<&Pass<'_>>) {
+        if let Err(e) = self.compact(pass, 0) {
+            log_line!(Warn, "the journal could not be written anew after a command: {}", e.message());
+            if let Log::File(journal) = &self.log {
+                self.room_until = journal.size() + COMPACT_LATE / 2;
+            }
+        }
+    }
+
+    /// Writes the journal anew if it is so much longer than it need be.
+    fn compact(&mut self, pass: Option<&Pass<'_>>, late: u64) -> Result<()> {
         if let Log::Ledger { ledger, identity, .. } = &self.log {
             if ledger.has_grown() && self.debt.is_empty() {
                 rules::forget_beyond(&mut self.state, ledger.limits(), &|name| identity.print(name));
-                ledger.replace(rules::numbered(&self.state, now_at())).map_err(not_done)?;
+                ledger.replace(rules::numbered(&self.state, now_at()))?;
             }
             return Ok(());
         }
@@ -1399,7 +1418,9 @@ impl Book {
         if self.room_until == 0 && journal.size() >= COMPACT_AT {
             self.room_until = full_at(&self.state);
         }
-        if journal.size() < COMPACT_AT.max(self.room_until) || !self.debt.is_empty() {
+        // However long it may be because of what could not be done: before no record has room.
+        let until = COMPACT_AT.max(self.room_until).min(LARGEST - 2 * COMPACT_LATE);
+        if journal.size() < until + late || !self.debt.is_empty() {
             return Ok(());
         }
         let identity = journal.identity(pass)?;
@@ -1408,7 +1429,7 @@ impl Book {
             log_line!(Warn, "{left} visits that were not closed are not listed any more (kl_visit_close)");
         }
         let now = At { wall_s: wall_s(), up_ms: sys::boot_ms() };
-        journal.replace(pass, &rules::texts(&self.state, now)).map_err(not_done)?;
+        journal.replace(pass, &rules::texts(&self.state, now))?;
         // What is large because much is to be kept would not be smaller the next time.
         self.room_until = (journal.size() + COMPACT_STEP).max(full_at(&self.state));
         Ok(())
@@ -1706,7 +1727,10 @@ impl<'a> Claim<'a> {
                 }
                 Err(_) => log_line!(Warn, "{}: another hand has recorded how it ended", self.id),
             }
-            Ok(book.command(&self.id))
+            // What the caller is told is whole, also if the command is shortened now.
+            let command = book.command(&self.id);
+            book.tidy(pass);
+            Ok(command)
         });
         closed.unwrap_or_else(|e| {
             log_line!(Error, "how {} ended cannot be recorded yet: {}", self.id, e.message());

@@ -487,6 +487,45 @@ fn a_journal_that_has_grown_is_written_anew_when_nothing_is_owed() {
 }
 
 #[test]
+fn it_is_written_anew_after_an_end_and_nobody_waits_for_that_at_a_door() {
+    let path = folder("grown-after");
+    let commands = in_folder(&path);
+    let token = CancelToken::never();
+    let size = || commands.info(soon(&token)).unwrap().bytes;
+    let large = || {
+        let extra_json = Some("x".repeat(20_000));
+        Act::Door(DoorRequest { cabinet_id: "c".into(), extra_json, ..DoorRequest::default() }.into())
+    };
+    const BOUND: u64 = 4 * 1024 * 1024;
+    let written_anew = || operations().iter().filter(|o| o.starts_with("rename:")).count();
+    let door = |n: u32| -> Result<usize, Error> {
+        let begun = match begin_act(&commands, &format!("d{n}"), large(), 0)? {
+            Begin::Claimed(claim) => claim,
+            _ => unreachable!(),
+        };
+        leave(&begun);
+        let before = written_anew();
+        begun.finish(Ok(receipt("o", "")), false, SettledBy::Answer)?;
+        assert_eq!(before, 0, "{n}: a customer waited");
+        Ok(written_anew())
+    };
+    drop(claim(&commands, "first", "1"));
+    operations();
+    assert!((1..40).map(|n| door(n).unwrap()).sum::<usize>() > 0);
+    // Where there is no room for a second file the doors open all the same, as long as there is room for records.
+    fail("rename", 0, libc::ENOSPC);
+    let mut tried = 0;
+    let refused = (40..300).find_map(|n| door(n).map(|anew| tried += anew).err()).unwrap();
+    assert!(size() > BOUND - 128 * 1024 && size() < BOUND, "{}", size());
+    assert!((10..60).contains(&tried), "{tried}");
+    assert_eq!((refused.status(), refused.details().outcome), (KL_E_JOURNAL_FULL, Outcome::NotDone));
+    no_faults();
+    // With room again the next one brings it in order before it leaves.
+    drop(claim(&commands, "again", "1"));
+    assert!(size() < 352 * 1024, "{}", size());
+}
+
+#[test]
 // FAULTS F16: guesses of codes are slowed down, and a good one gives the tries back.
 fn guesses_are_refused_and_a_good_code_frees_them() {
     let commands = Commands::in_memory().unwrap();

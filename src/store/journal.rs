@@ -944,8 +944,14 @@ impl Journal {
                 Ok(())
             }
             Err(e) => {
-                // Which of the two files is there is not known, nor which will be there after a power cut.
-                self.shared.poison("it cannot be written anew");
+                // On a full disk the old file stays in its place, as it was. Otherwise it is not known which of the two is there,
+                // nor which will be there after a power cut.
+                let full = matches!(e.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT));
+                let there = self.shared.folder.stat(name).ok().flatten().map(|now| now.id);
+                let is_untouched = there.is_some() && there == self.open.as_ref().map(|open| open.id);
+                if !(full && is_untouched) {
+                    self.shared.poison("it cannot be written anew");
+                }
                 Err(failed("it cannot be written anew", &self.shared.shown(), &e))
             }
         }

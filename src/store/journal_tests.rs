@@ -302,6 +302,29 @@ fn every_failed_write_poisons() {
     }
 }
 
+#[test]
+fn a_disk_without_room_for_a_second_file_does_not_poison_the_first() {
+    for (operation, errno, is_poisoned) in [
+        ("write:commands.journal", libc::ENOSPC, false),
+        ("sync:commands.journal", libc::EDQUOT, false),
+        ("rename", libc::ENOSPC, false),
+        ("rename", libc::EROFS, true),
+        // The new one is there by now.
+        ("sync-folder", libc::ENOSPC, true),
+    ] {
+        let place = Place::new();
+        let mut a = Book::new(&place);
+        a.append("one").unwrap();
+        a.sync().unwrap();
+        fail(operation, 1, errno);
+        a.inside(|journal, pass, known| journal.replace(pass, known)).unwrap_err();
+        assert_eq!(file(&place, ".poison").exists(), is_poisoned, "{operation} {errno}");
+        a.append("two").unwrap();
+        a.sync().unwrap();
+        assert_eq!(Book::new(&place).names(), ["one", "two"], "{operation}");
+    }
+}
+
 // DISK 8.12: the file system turns read-only after the error: refused by name, not continued from memory.
 #[test]
 fn a_rewrite_that_fails_too_is_a_refusal() {
