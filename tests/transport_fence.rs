@@ -316,15 +316,62 @@ fn nothing_is_delivered_late_for_a_stopped_process() {
     process.0.wait().unwrap();
 }
 
+/// What the system was told of this process's connections to a server: whether it drops what is queued when one is closed, and for
+/// how many milliseconds it tries to deliver.
+fn told(server: u16) -> Vec<(bool, u32)> {
+    fn option<T: Copy>(fd: i32, level: i32, name: i32, mut value: T) -> Option<T> {
+        let mut length = size_of::<T>() as libc::socklen_t;
+        // SAFETY: `value` is the place for so many bytes.
+        let got = unsafe { libc::getsockopt(fd, level, name, (&raw mut value).cast(), &raw mut length) };
+        (got == 0).then_some(value)
+    }
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
+        let fd: i32 = entry.unwrap().file_name().to_str().unwrap().parse().unwrap();
+        // SAFETY: plain integers, for which all zeros is a value.
+        let mut peer: libc::sockaddr_in = unsafe { std::mem::zeroed() };
+        let mut length = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+        // SAFETY: `peer` is the place for so many bytes.
+        let got = unsafe { libc::getpeername(fd, (&raw mut peer).cast(), &raw mut length) };
+        if got == 0 && i32::from(peer.sin_family) == libc::AF_INET && u16::from_be(peer.sin_port) == server {
+            let linger = libc::linger { l_onoff: 0, l_linger: 1 };
+            let linger = option(fd, libc::SOL_SOCKET, libc::SO_LINGER, linger).unwrap();
+            let limit = option(fd, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, 0u32).unwrap();
+            found.push((linger.l_onoff != 0 && linger.l_linger == 0, limit));
+        }
+    }
+    found
+}
+
 #[test]
 fn a_connection_that_carried_a_command_is_an_ordinary_one_afterwards() {
-    let server = Server::start(|_, mut tcp| echo(&mut tcp));
+    let (said, end) = std::sync::mpsc::channel();
+    let server = Server::start(move |_, mut tcp| {
+        for _ in 0..4 {
+            read_request(&mut tcp).unwrap();
+            tcp.write_all(&answer("ok")).unwrap();
+        }
+        said.send(tcp.read(&mut [0])).unwrap();
+    });
     let t = transport(options());
-    assert_eq!(command(&t, &server.http()).unwrap().body, b"got hello");
-    // It may be forked away from now on, and says goodbye.
-    assert!(read(&t, &server.http()).unwrap().timing.reused);
-    assert!(command(&t, &server.http()).unwrap().timing.reused);
+    let (url, second) = (server.http(), Duration::from_secs(1));
+    let told = || told(url.port);
+    let command = |time| call_in(&t, &url, Purpose::Command, time).unwrap();
+    // In whole seconds if there are many, and never longer than the call.
+    let is_whole = || matches!(told()[..], [(true, limit @ 10_000..20_000)] if limit % 1000 == 0);
+    command(20 * second);
+    assert!(is_whole(), "{:?}", told());
+    command(9 * second);
+    assert!(matches!(told()[..], [(true, 1..9_000)]), "{:?}", told());
+    // A read after it has the limit of reads.
+    assert!(read(&t, &url).unwrap().timing.reused);
+    assert!(matches!(told()[..], [(_, 20_000)]), "{:?}", told());
+    command(20 * second);
+    assert!(is_whole(), "{:?}", told());
     assert_eq!(server.connections(), 1);
+    // It ends as others do, and is not reset.
+    drop(t);
+    assert!(matches!(end.recv().unwrap(), Ok(0)));
 }
 
 #[test]

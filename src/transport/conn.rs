@@ -192,6 +192,12 @@ pub(super) struct Conn {
     pub(super) certificate: Option<Validity>,
     /// Whether it carries a command.
     fenced: bool,
+    /// Whether the system drops what is queued when it is closed. That stays so behind a command: the next is mostly one too.
+    drops: bool,
+    /// For how long the kernel was told to try.
+    limit: Duration,
+    /// Whether a request has left and nothing was received since.
+    asked: bool,
     /// From its first moment to its last, for a child may be forked long before the command: idle connections are
     /// inherited too.
     ours_alone: Option<NotForChildren>,
@@ -199,6 +205,8 @@ pub(super) struct Conn {
 
 /// Data that nobody acknowledges for this long means a dead link. A command has its own limit.
 pub(super) const UNACKNOWLEDGED: Duration = Duration::from_secs(20);
+/// Of so long a limit a part of a second does not matter.
+const MANY_SECONDS: Duration = Duration::from_secs(10);
 /// So long after an address was tried, the next one is tried beside it (RFC 8305).
 pub(super) const NEXT_ADDRESS: Duration = Duration::from_millis(250);
 
@@ -311,7 +319,7 @@ impl Conn {
     /// In a box: it goes from hand to hand at every call.
     fn new(origin: &Url, attempt: Attempt) -> (Box<Conn>, Busy, usize) {
         let Attempt { ours_alone, socket, busy, index, began } = attempt;
-        let conn = Box::new(Conn {
+        let mut conn = Box::new(Conn {
             origin: origin.without_path(),
             authority: origin.authority(),
             socket,
@@ -326,6 +334,9 @@ impl Conn {
             kept_ms: None,
             certificate: None,
             fenced: false,
+            drops: false,
+            limit: Duration::MAX,
+            asked: false,
             ours_alone,
         });
         conn.limit_unacknowledged(UNACKNOWLEDGED);
@@ -333,7 +344,11 @@ impl Conn {
     }
 
     /// For how long the kernel tries to deliver what it was given.
-    fn limit_unacknowledged(&self, time: Duration) {
+    fn limit_unacknowledged(&mut self, time: Duration) {
+        if self.limit == time {
+            return;
+        }
+        self.limit = time;
         // Zero would mean the system's own limit.
         #[cfg(any(target_os = "linux", target_os = "android"))]
         let _ = self.socket.set_tcp_user_timeout(Some(time.max(Duration::from_millis(1))));
@@ -347,25 +362,24 @@ impl Conn {
         if self.ours_alone.is_none() {
             self.ours_alone = Some(process::not_for_children(self.socket.as_fd()).map_err(Fault::Resource)?);
         }
-        if !off("linger") {
+        if !off("linger") && !self.drops {
             self.socket.set_linger(Some(Duration::ZERO)).map_err(Fault::os)?;
+            self.drops = true;
         }
         self.fenced = true;
         Ok(())
     }
 
-    /// The last thing before a command's first byte: its kernel has this long.
-    pub(super) fn limit_delivery(&self, time: Duration) {
-        self.limit_unacknowledged(time);
+    /// The last thing before a command's first byte: its kernel has this long, or less than a second less.
+    pub(super) fn limit_delivery(&mut self, time: Duration) {
+        // In whole seconds it is mostly what it was for the command before.
+        let whole = Duration::from_secs(time.as_secs());
+        self.limit_unacknowledged(if whole >= MANY_SECONDS { whole } else { time });
     }
 
     /// The command is over, and nothing of it is on its way: the connection may be kept.
     pub(super) fn unfence(&mut self) {
-        if self.fenced {
-            self.fenced = false;
-            let _ = self.socket.set_linger(None);
-            self.limit_unacknowledged(UNACKNOWLEDGED);
-        }
+        self.fenced = false;
     }
 
     /// Puts TLS over the connection and runs the handshake to its end, so that nothing of it is still to be sent.
@@ -418,6 +432,10 @@ impl Conn {
         bound: &Bound<'_>,
         first: &mut FirstWrite,
     ) -> Result<(), Fault> {
+        if !self.fenced {
+            self.limit_unacknowledged(UNACKNOWLEDGED);
+        }
+        self.asked = true;
         if self.tls.is_none() {
             while !data.is_empty() {
                 first.begin();
@@ -512,6 +530,8 @@ impl Conn {
         }
         // A peer that sends drop by drop is never waited for, so the deadline is looked at here as well.
         bound.check()?;
+        // The answer to a request is a round trip away: a read would mostly find nothing.
+        let mut far = std::mem::take(&mut self.asked) && self.start == self.end;
         let got = match &mut self.tls {
             None => loop {
                 match (&*self.socket).read(&mut self.input[self.end..]) {
@@ -528,6 +548,9 @@ impl Conn {
                     Ok(n) => break n,
                     Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                     Err(_) => return Err(Fault::Closed),
+                }
+                if std::mem::take(&mut far) {
+                    bound.wait(&self.socket, Ready::Read)?;
                 }
                 match tls.read_tls(&mut &*self.socket) {
                     Ok(_) => {
@@ -623,9 +646,15 @@ impl Drop for Conn {
             // What is queued must not be delivered any more, and no farewell may follow it. Where the system cannot end
             // the connection for everybody who holds it, the linger time of zero does when it is closed.
             let _ = sys::disconnect(self.socket.as_fd());
-        } else if let Some(tls) = &mut self.tls {
-            tls.send_close_notify();
-            let _ = tls.write_tls(&mut Quiet(&self.socket, SEND_FLAGS));
+        } else {
+            if self.drops {
+                // Nothing of a command is queued: the farewell may arrive.
+                let _ = self.socket.set_linger(None);
+            }
+            if let Some(tls) = &mut self.tls {
+                tls.send_close_notify();
+                let _ = tls.write_tls(&mut Quiet(&self.socket, SEND_FLAGS));
+            }
         }
         // Before the socket is closed, or a child might lose whatever has its number by then.
         self.ours_alone = None;
