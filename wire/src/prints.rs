@@ -72,13 +72,11 @@ impl Print {
     }
 
     /// Of what it was about.
-    #[inline(never)]
     pub fn act(&self) -> u32 {
         taken(&self.0[16..22]) as u32
     }
 
     /// Its claim.
-    #[inline(never)]
     pub fn claim(&self) -> u64 {
         taken(&self.0[22..])
     }
@@ -101,8 +99,8 @@ pub fn unsextets(text: &[u8]) -> Option<[u8; 12]> {
     if text.len() != 16 || text.iter().any(|c| sextet(*c).is_none()) {
         return None;
     }
-    for (three, four) in out.chunks_exact_mut(3).zip(text.chunks_exact(4)) {
-        three.copy_from_slice(&(taken(four) as u32).to_be_bytes()[1..]);
+    for (six, eight) in out.chunks_exact_mut(6).zip(text.chunks_exact(8)) {
+        six.copy_from_slice(&taken(eight).to_be_bytes()[2..]);
     }
     Some(out)
 }
@@ -114,6 +112,7 @@ fn put(out: &mut [u8], mut bits: u64) {
     }
 }
 
+#[inline(never)]
 fn taken(text: &[u8]) -> u64 {
     text.iter().fold(0, |all, c| all << 6 | u64::from(sextet(*c).unwrap_or(0)))
 }
