@@ -1037,9 +1037,10 @@ pub fn forget_beyond(state: &mut State, limits: Limits, print_of: &dyn Fn(&str) 
     let settled = state.entries.values().filter(|e| e.stage.settled());
     let (mut ranks, mut claims): (Vec<u64>, Vec<u64>) = settled.map(|e| (rank(e), e.claim)).unzip();
     // The smallest of the so many largest.
-    let least = |all: &mut [u64], of: usize| match all.len().checked_sub(of) {
-        Some(at) => *all.select_nth_unstable(at).1,
-        None => 0,
+    let least = |all: &mut [u64], of: usize| {
+        // Std's selection would be a kilobyte more.
+        all.sort_unstable();
+        all.len().checked_sub(of).map_or(0, |at| all[at])
     };
     let kept_from = if keep == 0 { u64::MAX } else { least(&mut ranks, keep) };
     let whole_from = least(&mut claims, whole.max(1));
