@@ -29,7 +29,7 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo hub hub-test test crashtest soak soak-without oldest model model-mutants disks tsan mutants platforms bench crowd lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs preloads install install-built uninstall dist ship debug-ship clean FORCE
+.PHONY: help demo hub hub-test test crashtest soak soak-without oldest model model-mutants disks tsan mutants platforms bench crowd site lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs preloads install install-built uninstall dist ship debug-ship clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
@@ -47,6 +47,7 @@ help:
 	@echo "make crowd     10,000 kiosks at one simulator: its memory, descriptors and threads  (KIOSKS=... RATE=... SECONDS=...)"
 	@echo "make platforms every verb, endpoint and callback of the four platforms with the test that exercises it"
 	@echo "make bench     kiosklink beside libcurl: docs/bench.md  (BENCH_ORDERS=..., BENCH_RUNS=..., BENCH_DOORS=...)"
+	@echo "make site      the documentation as a site with search, by mdBook   ($(BUILT)/site/index.html)"
 	@echo "make lib       the shared library, as small as it ships      ($(BUILT)/release/libkiosklink.so)"
 	@echo "make static    the static library with only our names global ($(BUILT)/ship/host/libkiosklink.a)"
 	@echo "make command   the command kiosklink, small                 ($(BUILT)/release/kiosklink; static with TARGET=... for a board)"
@@ -149,6 +150,11 @@ bench: lib
 	$(CARGO) rustc -q -p kiosklink --lib --profile speed --crate-type cdylib
 	$(CARGO) build -q --profile simulator -p kiosklink-sim
 	@BENCH_ORDERS="$(BENCH_ORDERS)" BENCH_RUNS="$(BENCH_RUNS)" BENCH_DOORS="$(BENCH_DOORS)" scripts/bench
+
+# The site is for reading; what stands in it is tested where it stands.
+site:
+	@scripts/need site
+	@scripts/site
 
 lint:
 	$(CARGO) fmt --all --check

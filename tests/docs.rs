@@ -349,6 +349,24 @@ fn every_link_leads_somewhere() {
 }
 
 /// The cells of each row of a table whose first cell is code.
+#[test]
+fn every_page_is_in_the_site() {
+    let summary = text(&root().join("packaging/site/SUMMARY.md"));
+    let listed: Vec<&str> =
+        summary.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(l, _)| l).collect();
+    for page in pages() {
+        let name = name(&page);
+        assert_eq!(
+            listed.iter().filter(|listed| **listed == name).count(),
+            1,
+            "{name} in packaging/site/SUMMARY.md"
+        );
+    }
+    for page in listed {
+        assert!(root().join(page).is_file(), "{page}");
+    }
+}
+
 fn rows(page: &str) -> Vec<Vec<String>> {
     text(&root().join(page))
         .lines()
