@@ -659,11 +659,28 @@ pub(super) fn status(begun: Result<Begin<'_>>) -> (kl_status, Outcome) {
     (e.status(), e.details().outcome)
 }
 
-pub(super) fn folder(name: &str) -> PathBuf {
+/// A folder of a test; it goes with this.
+pub(super) struct OwnFolder(PathBuf);
+
+impl std::ops::Deref for OwnFolder {
+    type Target = PathBuf;
+
+    fn deref(&self) -> &PathBuf {
+        &self.0
+    }
+}
+
+impl Drop for OwnFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(super) fn folder(name: &str) -> OwnFolder {
     let path = std::env::temp_dir().join(format!("kiosklink-book-{}-{name}", std::process::id()));
     let _ = std::fs::remove_dir_all(&path);
     std::fs::create_dir_all(&path).unwrap();
-    path
+    OwnFolder(path)
 }
 
 pub(super) fn in_folder(path: &std::path::Path) -> Commands {
@@ -777,7 +794,7 @@ fn a_journal_that_cannot_be_read_leaves_a_name_unknown() {
     leave(&first);
     first.finish(Ok(Receipt::default()), false, SettledBy::Answer).unwrap();
     commands.flush();
-    let file = std::fs::read_dir(&path)
+    let file = std::fs::read_dir(&*path)
         .unwrap()
         .flatten()
         .find(|f| f.path().extension().is_some_and(|e| e == "journal"));
