@@ -20,7 +20,7 @@
 //! - [`config`], [`error`], [`status`], [`log`] and [`json`] are used by all of them. The texts on the wire are read and written in a
 //!   package of their own, `kiosklink-wire`, which is optimised for speed.
 
-#![deny(unsafe_op_in_unsafe_fn)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 #![warn(missing_docs)]
 #![deny(unsafe_code)]
 

@@ -23,6 +23,7 @@ pub(crate) const ALL: &[&str] = &[
 
 /// Whether this one is switched off.
 #[cfg(feature = "test-hooks")]
+#[expect(clippy::disallowed_methods, reason = "in builds for tests alone")]
 pub(crate) fn off(name: &str) -> bool {
     use std::sync::OnceLock;
     static OFF: OnceLock<Vec<String>> = OnceLock::new();

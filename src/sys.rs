@@ -520,6 +520,7 @@ pub(crate) fn listen(seen: u32, at_most: Duration) {
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     if rung() == seen {
+        #[expect(clippy::disallowed_methods, reason = "no longer than a cancel may wait")]
         std::thread::sleep(at_most.min(Duration::from_millis(20)));
     }
 }

@@ -25,6 +25,7 @@ use crate::store::journal::{Found, Journal, LARGEST, SyncHandle, Synced};
 use crate::switch::off;
 use crate::sys;
 use crate::time::Deadline;
+use crate::time::clock::device_ms;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -950,6 +951,7 @@ impl Shared {
         let work = move || {
             let mut pause = DEBT_PAUSE;
             loop {
+                #[expect(clippy::disallowed_methods, reason = "a thread of its own: nobody waits for it")]
                 std::thread::sleep(pause);
                 pause = (pause * 2).min(DEBT_PAUSE_MAX);
                 let Some(shared) = shared.upgrade() else { return };
@@ -1911,8 +1913,7 @@ fn small(ms: u64) -> u32 {
 }
 
 fn wall_s() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.map_or(0, |d| d.as_secs() as i64)
+    device_ms().max(0) / 1000
 }
 
 fn too_many_tries(wait_ms: u64) -> Error {

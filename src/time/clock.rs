@@ -641,10 +641,7 @@ impl Clock {
     fn system_ms(&self) -> i64 {
         match &self.replaced {
             Some(sources) => (sources.system_ms)(),
-            None => match SystemTime::now().duration_since(UNIX_EPOCH) {
-                Ok(since) => since.as_millis() as i64,
-                Err(before) => -(before.duration().as_millis() as i64),
-            },
+            None => device_ms(),
         }
     }
 
@@ -728,6 +725,15 @@ fn key(origin: Origin<'_>) -> u64 {
 /// build of this library or half a century after it is refused.
 pub fn set_time(unix_s: i64) -> Result<()> {
     Clock::new().set_time(unix_s)
+}
+
+/// What the device's own clock says, in Unix milliseconds. It may be wrong: for people, and one source of several.
+#[expect(clippy::disallowed_methods, reason = "the one place")]
+pub(crate) fn device_ms() -> i64 {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => since.as_millis() as i64,
+        Err(before) => -(before.duration().as_millis() as i64),
+    }
 }
 
 /// Milliseconds since boot, suspend included where the system can count it. Never goes back.

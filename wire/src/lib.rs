@@ -4,6 +4,7 @@
 //! rest of the library is built for size. What is called from there in one place only is never put in line: it would be built for size
 //! with its caller. The library's error type and its status codes are not known here.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
