@@ -572,8 +572,10 @@ pub(crate) fn ordinary_thread(name: &CStr) {
     // SAFETY: `none` is a `sched_param` for the time of the call that reads it. The policy is this thread's alone: the system
     // call is asked, since musl has no function for it.
     unsafe {
+        // libc has no such name for Android.
+        const SCHED_OTHER: libc::c_int = 0;
         let none: libc::sched_param = std::mem::zeroed();
-        libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_OTHER, &raw const none);
+        libc::syscall(libc::SYS_sched_setscheduler, 0, SCHED_OTHER, &raw const none);
     }
 }
 
