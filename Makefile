@@ -50,11 +50,12 @@ help:
 	@echo "make site      the documentation as a site with search, by mdBook   ($(BUILT)/site/index.html)"
 	@echo "make lib       the shared library, as small as it ships      ($(BUILT)/release/libkiosklink.so)"
 	@echo "make static    the static library with only our names global ($(BUILT)/ship/host/libkiosklink.a)"
-	@echo "make command   the command kiosklink, small                 ($(BUILT)/release/kiosklink; static with TARGET=... for a board)"
+	@echo "make command   the command kiosklink, small                 ($(BUILT)/ship/host/kiosklink; static with TARGET=... for a board)"
 	@echo "make arm       the ARM builds, run under qemu-user           (TARGET=... for one of them)"
 	@echo "make check-artefacts   what the libraries export, need and weigh"
-	@echo "make install   headers, libraries, pkg-config file, CMake package and man pages into PREFIX ($(PREFIX)), below DESTDIR"
-	@echo "               (LIBDIR=, INCLUDEDIR=, DATADIR=, MANDIR=, STRIP=no; TARGET= for what make arm built); make uninstall takes them away"
+	@echo "make install   command, libraries, headers, pkg-config file, CMake package, man pages, completions into PREFIX ($(PREFIX)),"
+	@echo "               below DESTDIR (BINDIR=, LIBDIR=, INCLUDEDIR=, DATADIR=, MANDIR=, ZSHDIR=, STRIP=no; TARGET= for what make arm"
+	@echo "               built); make uninstall takes them away"
 	@echo "make python    the Python package with the shared library inside     (dist/kiosklink-*.whl)"
 	@echo "make dist      the release tarball of this machine, of TARGET=..., or TARGET=source, in dist/"
 	@echo "make header    write include/kiosklink.h, abi/, docs/api.md, docs/man and the Python bindings from the sources"
@@ -192,7 +193,8 @@ static: ship
 # With a TARGET static, for a board.
 command:
 ifeq ($(TARGET),)
-	$(CARGO) build -p kiosklink-cli --release
+	$(CARGO) build --locked -p kiosklink-cli --release
+	@scripts/pack-command $(BUILT)/release/kiosklink $(SHIP) $(if $(filter no,$(STRIP)),,strip)
 else
 	@scripts/need arm
 	@scripts/arm --command $(TARGET)
@@ -215,8 +217,9 @@ check-artefacts: ship
 	@scripts/check-artefact $(BUILT)/ship/host/libkiosklink.a
 
 # Nothing is built for a SHIP that was given, or for a TARGET: make arm has its own rules. install-built never builds.
-put = PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" DATADIR="$(DATADIR)" MANDIR="$(MANDIR)" scripts/install
-install: $(if $(filter $(BUILT)/ship/host,$(SHIP)),ship)
+put = PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" LIBDIR="$(LIBDIR)" INCLUDEDIR="$(INCLUDEDIR)" BINDIR="$(BINDIR)" DATADIR="$(DATADIR)" \
+  MANDIR="$(MANDIR)" ZSHDIR="$(ZSHDIR)" scripts/install
+install: $(if $(filter $(BUILT)/ship/host,$(SHIP)),ship command)
 	@$(put) "$(SHIP)"
 
 install-built:
@@ -247,6 +250,8 @@ debug-ship: $(OUT)/lib/libkiosklink.so
 	@said=$$($(CARGO) rustc -q -p kiosklink --lib --crate-type staticlib -- \
 	  --print native-static-libs=$(BUILT)/debug/native-static-libs 2>&1) || { echo "$$said" >&2; exit 1; }
 	@scripts/pack $(BUILT)/debug/libkiosklink $(OUT)/ship
+	@$(CARGO) build -q -p kiosklink-cli
+	@scripts/pack-command $(BUILT)/debug/kiosklink $(OUT)/ship
 
 # With a way to force a panic, for the test of the guard; never shipped, never beside the other.
 $(OUT)/hooks/libkiosklink.so: FORCE
