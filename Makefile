@@ -29,7 +29,7 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo hub hub-test test crashtest soak soak-without oldest model model-mutants disks tsan mutants platforms bench crowd site lib static command check-artefacts header abi-baseline python check-python fmt lint arm c-programs preloads install install-built uninstall dist ship debug-ship clean FORCE
+.PHONY: help demo hub hub-test test crashtest soak soak-without oldest model model-mutants disks tsan mutants platforms bench crowd site lib static command check-artefacts header abi-baseline python wheels check-python fmt lint arm c-programs preloads install install-built uninstall dist ship debug-ship clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
@@ -57,6 +57,7 @@ help:
 	@echo "               below DESTDIR (BINDIR=, LIBDIR=, INCLUDEDIR=, DATADIR=, MANDIR=, ZSHDIR=, STRIP=no; TARGET= for what make arm"
 	@echo "               built); make uninstall takes them away"
 	@echo "make python    the Python package with the shared library inside     (dist/kiosklink-*.whl)"
+	@echo "make wheels    wheels for x86-64 (glibc 2.17, musl), ARMv7, AArch64, and of the simulator, each tried  (TARGET=... for one)"
 	@echo "make dist      the release tarball of this machine, of TARGET=..., or TARGET=source, in dist/"
 	@echo "make header    write include/kiosklink.h, abi/, docs/api.md, docs/man and the Python bindings from the sources"
 	@echo "make abi-baseline   promise what abi/layout.json says under this ABI number; for a release"
@@ -181,10 +182,12 @@ lib:
 	$(CARGO) rustc -p kiosklink --lib --release --crate-type cdylib
 
 # Both at once: the link-time optimisation is done once. rustc tells what the archive needs. For another machine, as
-# Buildroot and its like build: CARGO_BUILD_TARGET names it as cargo does, CROSS_COMPILE is the prefix of its GNU tools.
-RAW := $(BUILT)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release
+# Buildroot and its like build: CARGO_BUILD_TARGET names it as cargo does, CROSS_COMPILE is the prefix of its GNU tools, PROFILE=image
+# is a profile that their CARGO_PROFILE_RELEASE_... do not reach.
+PROFILE ?= release
+RAW := $(BUILT)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)$(PROFILE)
 ship:
-	$(if $(CARGO_BUILD_TARGET),CARGO_BUILD_TARGET="$(CARGO_BUILD_TARGET)") $(CARGO) rustc --locked -p kiosklink --lib --release \
+	$(if $(CARGO_BUILD_TARGET),CARGO_BUILD_TARGET="$(CARGO_BUILD_TARGET)") $(CARGO) rustc --locked -p kiosklink --lib --profile $(PROFILE) \
 	  --crate-type cdylib,staticlib -- --print native-static-libs=$(RAW)/native-static-libs
 	@STRIP=$(STRIP) scripts/pack $(RAW)/libkiosklink $(SHIP) $(CROSS_COMPILE)
 
@@ -208,6 +211,11 @@ arm:
 python:
 	@mkdir -p dist
 	python3 python/build_backend.py dist
+
+# All of them, with zig and a std of their own as for boards: TARGET=... for one.
+wheels:
+	@scripts/need arm
+	@scripts/wheels $(TARGET)
 
 check-python:
 	@scripts/check-python
