@@ -14,23 +14,28 @@ KIOSKLINK_LICENSE_FILES = LICENSE-MIT LICENSE-APACHE
 KIOSKLINK_INSTALL_STAGING = YES
 KIOSKLINK_DEPENDENCIES = host-rustc
 
-# A library for C: not what cargo-package, which is for programs, would install. Buildroot strips the image itself.
+# A library for C: not what cargo-package, which is for programs, would install.
+# Buildroot strips the image itself. The profile is one that its
+# CARGO_PROFILE_RELEASE_... do not reach: they would make the library half as
+# large again.
 KIOSKLINK_MAKE_OPTS = \
 	CARGO_BUILD_TARGET=$(RUSTC_TARGET_NAME) \
 	CROSS_COMPILE=$(TARGET_CROSS) \
-	STRIP=no PREFIX=/usr
+	STRIP=no PREFIX=/usr PROFILE=image
 
 define KIOSKLINK_BUILD_CMDS
 	$(TARGET_MAKE_ENV) $(TARGET_CONFIGURE_OPTS) $(PKG_CARGO_ENV) \
-		$(MAKE1) -C $(@D) ship $(KIOSKLINK_MAKE_OPTS)
+		CARGO_NET_OFFLINE=true $(MAKE1) -C $(@D) ship $(KIOSKLINK_MAKE_OPTS)
 endef
 
 define KIOSKLINK_INSTALL_STAGING_CMDS
-	$(TARGET_MAKE_ENV) $(MAKE1) -C $(@D) install-built $(KIOSKLINK_MAKE_OPTS) DESTDIR=$(STAGING_DIR)
+	$(TARGET_MAKE_ENV) $(MAKE1) -C $(@D) install-built \
+		$(KIOSKLINK_MAKE_OPTS) DESTDIR=$(STAGING_DIR)
 endef
 
 define KIOSKLINK_INSTALL_TARGET_CMDS
-	$(TARGET_MAKE_ENV) $(MAKE1) -C $(@D) install-built $(KIOSKLINK_MAKE_OPTS) DESTDIR=$(TARGET_DIR)
+	$(TARGET_MAKE_ENV) $(MAKE1) -C $(@D) install-built \
+		$(KIOSKLINK_MAKE_OPTS) DESTDIR=$(TARGET_DIR)
 endef
 
 $(eval $(generic-package))
