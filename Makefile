@@ -29,7 +29,7 @@ CXXTESTS := $(patsubst tests/cpp/%.cpp,$(OUT)/bin/%,$(wildcard tests/cpp/*.cpp))
 
 PRELOADS := $(patsubst tests/preload/%.c,$(OUT)/preload/%.so,$(wildcard tests/preload/*.c))
 
-.PHONY: help demo hub hub-test test crashtest soak soak-without oldest model model-mutants disks tsan mutants platforms bench crowd site lib static command check-artefacts header abi-baseline python wheels check-python fmt lint arm c-programs preloads install install-built uninstall dist ship debug-ship clean FORCE
+.PHONY: help demo hub hub-test test crashtest soak soak-without oldest model model-mutants disks tsan mutants platforms bench crowd site lib static command check-artefacts header abi-baseline python wheels check-python fmt lint arm c-programs preloads install install-built uninstall dist deb check-ports ship debug-ship clean FORCE
 
 help:
 	@echo "make demo      build everything, start the simulator, open a door with the C example, tell the story"
@@ -59,6 +59,8 @@ help:
 	@echo "make python    the Python package with the shared library inside     (dist/kiosklink-*.whl)"
 	@echo "make wheels    wheels for x86-64 (glibc 2.17, musl), ARMv7, AArch64, and of the simulator, each tried  (TARGET=... for one)"
 	@echo "make dist      the release tarball of this machine, of TARGET=..., or TARGET=source, in dist/"
+	@echo "make deb       Debian's packages of what is committed, looked at by lintian, in dist/"
+	@echo "make check-ports   type-checks the library for Android and OpenHarmony, without their NDKs"
 	@echo "make header    write include/kiosklink.h, abi/, docs/api.md, docs/man and the Python bindings from the sources"
 	@echo "make abi-baseline   promise what abi/layout.json says under this ABI number; for a release"
 	@echo "make fmt       format; make lint checks format, clippy, rustdoc, header; make clean removes what was built"
@@ -239,6 +241,15 @@ uninstall:
 dist:
 	@scripts/need dist
 	@scripts/dist $(TARGET)
+
+deb:
+	@scripts/need deb
+	@scripts/deb
+
+# Android and OpenHarmony, as far as that goes without their NDKs.
+check-ports:
+	@scripts/need ports
+	@scripts/check-ports $(TARGET)
 
 clean:
 	$(CARGO) clean
