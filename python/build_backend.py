@@ -7,6 +7,8 @@ What goes into a wheel is the package and the native library beside it. The libr
   set, ``dev`` to be quick.
 
 The wheel's tag tells what the library itself asks for: its machine, and the newest glibc symbol that it needs.
+
+``build_backend.py --simulator PROGRAM FOLDER`` writes the wheel of the simulator, which ``make arm`` and its like have built static.
 """
 
 import base64
@@ -27,6 +29,7 @@ Settings = Optional[Dict[str, Any]]
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGE = "kiosklink"
+SUMMARY = "Open doors, check stock and redeem pickup codes on the platforms behind kiosks, lockers and vending cabinets"
 SONAME = "libkiosklink.so.1"
 REQUIRES_PYTHON = ">=3.8"
 # What the library is built from, as it lies in the repository. In a source distribution it is in the folder LIBRARY.
@@ -112,6 +115,10 @@ class Elf:
             self.flags, size, number, offset = self._unpack("I", 48) + self._unpack("HH", 58) + self._unpack("Q", 40)
         else:
             self.flags, size, number, offset = self._unpack("I", 36) + self._unpack("HH", 46) + self._unpack("I", 32)
+        # A program that asks for a loader has a segment that names it.
+        at, step = self._unpack("Q", 32) + self._unpack("H", 54) if self.wide else self._unpack("I", 28) + self._unpack("H", 42)
+        (count,) = self._unpack("H", 56 if self.wide else 44)
+        self.interpreted = any(self._unpack("I", at + i * step) == (3,) for i in range(count))
         form = "IIQQQQIIQQ" if self.wide else "IIIIIIIIII"
         self.sections = [self._unpack(form, offset + i * size) for i in range(number)]
         self.soname: Optional[str] = None
@@ -155,21 +162,34 @@ class Elf:
 _MANYLINUX = re.compile(r"^(libc\.so\.6|libpthread\.so\.0|libdl\.so\.2|libm\.so\.6|librt\.so\.1|libgcc_s\.so\.1|ld-linux.*)$")
 
 
-def platform_tag(data: bytes) -> str:
-    """The platform tag of a wheel with this library, as its bytes tell."""
-    elf = Elf(data)
-    if elf.soname != SONAME:
-        raise ValueError("its SONAME is %s, not %s" % (elf.soname, SONAME))
+def _architecture(elf: Elf) -> Tuple[str, bool]:
+    """The machine's name in wheels, and whether floats are passed as there."""
     names = {62: "x86_64", 183: "aarch64", 3: "i686", 243: "riscv64"}
     little = elf.order == "<"
     if elf.machine == 40 and little:
         # pip asks for armv7l whatever the float ABI, but glibc's manylinux is hard float only.
         hard = bool(elf.flags & 0x400)
-        arch = "armv7l" if hard or not _armv5(data) else "armv5tel"
-    elif elf.machine in names and little and elf.wide == (elf.machine != 3):
-        arch, hard = names[elf.machine], True
-    else:
-        raise ValueError("its machine (%d) has no name in wheels" % elf.machine)
+        return ("armv7l" if hard or not _armv5(elf.data) else "armv5tel"), hard
+    if elf.machine in names and little and elf.wide == (elf.machine != 3):
+        return names[elf.machine], True
+    raise ValueError("its machine (%d) has no name in wheels" % elf.machine)
+
+
+def program_tag(data: bytes) -> str:
+    """The platform tag of a wheel with this program, which is static and so fits every libc."""
+    elf = Elf(data)
+    if elf.needed or elf.interpreted:
+        raise ValueError("it is not static")
+    arch, _ = _architecture(elf)
+    return "manylinux_2_17_%s.manylinux2014_%s.musllinux_1_1_%s" % (arch, arch, arch)
+
+
+def platform_tag(data: bytes) -> str:
+    """The platform tag of a wheel with this library, as its bytes tell."""
+    elf = Elf(data)
+    if elf.soname != SONAME:
+        raise ValueError("its SONAME is %s, not %s" % (elf.soname, SONAME))
+    arch, hard = _architecture(elf)
     musl = any(n == "libc.so" or n.startswith("libc.musl") or n.startswith("ld-musl") for n in elf.needed)
     if musl:
         return "musllinux_1_2_" + arch
@@ -204,12 +224,12 @@ def _armv5(data: bytes) -> bool:
 # ---- Metadata ----
 
 
-def _metadata() -> str:
+def _metadata(name: str = PACKAGE, summary: str = SUMMARY, readme: str = "README.md") -> str:
     lines = [
         "Metadata-Version: 2.1",
-        "Name: " + PACKAGE,
+        "Name: " + name,
         "Version: " + _version(),
-        "Summary: Open doors, check stock and redeem pickup codes on the platforms behind kiosks, lockers and vending cabinets",
+        "Summary: " + summary,
         "Keywords: kiosk,vending,locker,embedded",
         "License: MIT OR Apache-2.0",
         "Classifier: Development Status :: 3 - Alpha",
@@ -222,7 +242,7 @@ def _metadata() -> str:
         "Requires-Python: " + REQUIRES_PYTHON,
         "Description-Content-Type: text/markdown",
     ]
-    return "\n".join(lines) + "\n\n" + _read("README.md")
+    return "\n".join(lines) + "\n\n" + _read(*readme.split("/"))
 
 
 def _wheel(tag: str) -> str:
@@ -239,8 +259,8 @@ def _licenses() -> Iterator[Tuple[str, str]]:
                 break
 
 
-def _modules() -> Iterator[Tuple[str, str]]:
-    folder = os.path.join(HERE, PACKAGE)
+def _modules(*place: str) -> Iterator[Tuple[str, str]]:
+    folder = os.path.join(HERE, *(place or (PACKAGE,)))
     for name in sorted(os.listdir(folder)):
         if name.endswith(".py") or name == "py.typed":
             yield name, os.path.join(folder, name)
@@ -269,11 +289,20 @@ def get_requires_for_build_editable(config_settings: Settings = None) -> List[st
     return []
 
 
-def _pack(wheel_directory: str, tag: str, content: List[Tuple[str, bytes, int]]) -> str:
+def _pack(
+    wheel_directory: str,
+    tag: str,
+    content: List[Tuple[str, bytes, int]],
+    package: str = PACKAGE,
+    metadata: Optional[str] = None,
+    scripts: str = "",
+) -> str:
     """Writes the wheel: content is (name, bytes, mode)."""
-    info = "%s-%s.dist-info" % (PACKAGE, _version())
+    info = "%s-%s.dist-info" % (package, _version())
     files = list(content)
-    files.append((info + "/METADATA", _metadata().encode(), 0o644))
+    files.append((info + "/METADATA", (metadata or _metadata()).encode(), 0o644))
+    if scripts:
+        files.append((info + "/entry_points.txt", ("[console_scripts]\n" + scripts).encode(), 0o644))
     files.append((info + "/WHEEL", _wheel(tag).encode(), 0o644))
     for name, path in _licenses():
         with open(path, "rb") as file:
@@ -284,7 +313,7 @@ def _pack(wheel_directory: str, tag: str, content: List[Tuple[str, bytes, int]])
         record += "%s,sha256=%s,%d\n" % (name, digest, len(data))
     record += info + "/RECORD,,\n"
     files.append((info + "/RECORD", record.encode(), 0o644))
-    wheel = "%s-%s-py3-none-%s.whl" % (PACKAGE, _version(), tag)
+    wheel = "%s-%s-py3-none-%s.whl" % (package, _version(), tag)
     date = time.gmtime(max(_date(), 315532800))
     with zipfile.ZipFile(os.path.join(wheel_directory, wheel), "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data, mode in files:
@@ -366,10 +395,32 @@ def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
     return name
 
 
+def build_simulator(program: str, wheel_directory: str) -> str:
+    """Writes the wheel of the simulator and gives its name."""
+    package = "kiosklink_simulator"
+    with open(program, "rb") as file:
+        data = file.read()
+    try:
+        tag = program_tag(data)
+    except (ValueError, IndexError, struct.error) as error:
+        _fail("%s cannot go into a wheel: %s" % (program, error))
+    files = []
+    for name, path in _modules("simulator", package):
+        with open(path, "rb") as file:
+            files.append((package + "/" + name, file.read(), 0o644))
+    files.append((package + "/kiosklink-sim", data, 0o755))
+    summary = "The platforms behind kiosks, lockers and vending cabinets on the loopback, for tests: doors that open, and faults on demand"
+    metadata = _metadata("kiosklink-simulator", summary, "simulator/README.md")
+    return _pack(wheel_directory, tag, files, package, metadata, "kiosklink-sim = kiosklink_simulator:main\n")
+
+
 def main(arguments: List[str]) -> int:
     """Without pip, which a board's build machine may not have: build_backend.py FOLDER writes the wheel there."""
+    if len(arguments) == 3 and arguments[0] == "--simulator" and os.path.isdir(arguments[2]):
+        print(os.path.join(arguments[2], build_simulator(arguments[1], arguments[2])))
+        return 0
     if len(arguments) != 1 or not os.path.isdir(arguments[0]):
-        sys.stderr.write("use: build_backend.py FOLDER\n")
+        sys.stderr.write("use: build_backend.py FOLDER, or build_backend.py --simulator PROGRAM FOLDER\n")
         return 64
     print(os.path.join(arguments[0], build_wheel(arguments[0])))
     return 0

@@ -6,6 +6,7 @@ import dataclasses
 import importlib.util
 import os
 import re
+import struct
 import subprocess
 import sys
 import unittest
@@ -257,6 +258,32 @@ class Wheels(unittest.TestCase):
             self.assertEqual("py3-none-" + ".".join(t[9:] for t in tags), name[len("kiosklink-0.2.0-") : -4])
             recorded = [line.split(",")[0] for line in wheel.read(info + "RECORD").decode().splitlines()]
             self.assertEqual(sorted(recorded), sorted(wheel.namelist()))
+
+    def test_the_simulator_is_for_every_libc_or_refused(self):
+        # A header alone: no segment, no section, so no loader and no library.
+        program = b"\x7fELF\2\1\1" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, 0, 64, 64, 0, 64, 56, 0, 64, 0, 0)
+        tag = "manylinux_2_17_x86_64.manylinux2014_x86_64.musllinux_1_1_x86_64"
+        self.assertEqual(self.backend.program_tag(program), tag)
+        with open("/bin/sh", "rb") as file:
+            dynamic = file.read()
+        for data in (self.data, dynamic):
+            with self.assertRaisesRegex(ValueError, "not static"):
+                self.backend.program_tag(data)
+        # One that asks for a loader and for no library.
+        asking = program[:54] + struct.pack("<HHHHH", 56, 1, 64, 0, 0) + struct.pack("<IIQQQQQQ", 3, 4, 0, 0, 0, 0, 0, 1)
+        with self.assertRaisesRegex(ValueError, "not static"):
+            self.backend.program_tag(asking)
+
+        path = os.path.join(TARGET, "kiosklink-sim")
+        with open(path, "wb") as file:
+            file.write(program)
+        name = self.backend.build_simulator(path, TARGET)
+        self.assertEqual(name, "kiosklink_simulator-%s-py3-none-%s.whl" % (kiosklink.__version__, tag))
+        with zipfile.ZipFile(os.path.join(TARGET, name)) as wheel:
+            self.assertEqual(wheel.getinfo("kiosklink_simulator/kiosklink-sim").external_attr >> 16 & 0o777, 0o755)
+            info = "kiosklink_simulator-%s.dist-info/" % kiosklink.__version__
+            self.assertIn("kiosklink-sim = kiosklink_simulator:main\n", wheel.read(info + "entry_points.txt").decode())
+            self.assertIn("\nName: kiosklink-simulator\n", wheel.read(info + "METADATA").decode())
 
     def test_a_missing_library_is_told(self):
         os.environ["KIOSKLINK_LIBRARY"] = "/no/such/library.so"
