@@ -282,6 +282,12 @@ impl Given {
         self.has("accounts") || self.has("platform") || std::path::Path::new(DEFAULT_ACCOUNTS).exists()
     }
 
+    /// The file of accounts, if there is one.
+    pub fn accounts_file(&self) -> Option<&str> {
+        let default = || std::path::Path::new(DEFAULT_ACCOUNTS).exists().then_some(DEFAULT_ACCOUNTS);
+        self.get("accounts").or_else(|| if self.has("platform") { None } else { default() })
+    }
+
     /// The settings: those of the file, under those of the line.
     pub fn config(&self) -> Result<Config, Stop> {
         self.config_of(self.get("account"))

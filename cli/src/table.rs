@@ -152,14 +152,31 @@ pub const VERBS: &[Verb] = &[
         words: &["doctor"],
         also: &[],
         args: &[may("ACCOUNT", "The account; not needed if the file holds one.")],
-        flags: &[],
+        flags: &[
+            flag(
+                "watch",
+                "",
+                "Asks a small question again and again over the same connection, and shows how long the answers took, what was lost and whose fault it was, until SIGINT.",
+            ),
+            flag("count", "N", "With --watch: stop after this many checks."),
+            flag(
+                "interval-ms",
+                "MS",
+                "With --watch: the pause between two checks, at least 100. Default: 2000.",
+            ),
+        ],
         account: Account::One,
         json: true,
         doc: "Looks at everything between this device and the platform, and says what to do about what is wrong.",
         more: "Name lookup, TCP, the TLS chain and its days, the clock against the platform, the credentials, the folder for \
-               state, the file system under it and the journal in it, whose journal it is, free space, the refusals_file, the versions. Each line says good, look or bad. Nothing is changed, no \
+               state, the file system under it and the journal in it, whose journal it is, free space, the refusals_file, the versions. Each line says good, look or bad and is printed as soon as it is known; the last sentence says whose fault it is, \
+               the link's or the platform's. Nothing is changed, no \
                door opens. Ends with 0 if nothing is bad, with 5 otherwise.",
-        examples: &["doctor --accounts accounts.json", "doctor yopoint --json"],
+        examples: &[
+            "doctor --accounts accounts.json",
+            "doctor yopoint --json",
+            "doctor yopoint --watch --count 100",
+        ],
         run: doctor::run,
     },
     Verb {

@@ -10,7 +10,7 @@ use built::{build, target};
 use common::*;
 use port::Port;
 use serde_json::{Value, json};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -696,4 +696,167 @@ fn a_server_that_refuses_the_handshake_speaks_tls() {
     let (is, says) = line(&told, "tls");
     assert!(is == "bad" && says.contains("(KL_E_TLS)") && says.contains("it speaks TLS, but"), "{says}");
     assert!(!says.contains("does the port speak TLS?"), "{says}");
+}
+
+/// The word and the sentence that say whose fault it is.
+fn verdict(told: &Value) -> (String, String) {
+    (told["fault"].as_str().unwrap().to_owned(), told["verdict"].as_str().unwrap().to_owned())
+}
+
+/// Whose fault it is, by the one document of `--json`.
+fn blamed(file: &Path, account: &str, trouble: &[(&str, &str)], fault: &str, word: &str) {
+    let (_, told) = doctor(file, account, trouble);
+    let (whose, says) = verdict(&told);
+    assert!(whose == fault && says.contains(word), "{trouble:?}: {whose}: {says}\n{told}");
+}
+
+// What hangs keeps no line back that is known already.
+#[test]
+fn each_line_is_printed_as_it_is_known() {
+    let (sim, file) = simulator("doctor-lines");
+    let to = port_of(&sim);
+    let (asked, is_asked) = std::sync::mpsc::channel();
+    let (go, may_go) = std::sync::mpsc::channel::<()>();
+    let may_go = std::sync::Mutex::new(may_go);
+    // The second connection is the one of the handshake: it is answered when the test has read what stands before it.
+    let port = server(move |n, socket| {
+        if n == 1 {
+            let _ = asked.send(());
+            let _ = may_go.lock().unwrap().recv();
+        }
+        join(socket, to);
+    });
+    change(&file, "yopoint", "base_url", json!(format!("https://127.0.0.1:{port}/yopoint")));
+    change(&file, "yopoint", "connect_timeout_ms", json!(60_000));
+    change(&file, "yopoint", "timeout_ms", json!(60_000));
+    let mut child =
+        command(&file, "yopoint", &["doctor"]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    is_asked.recv().unwrap();
+    // Only now does the rest go on. Who keeps the lines back has waited in vain for the handshake by then.
+    let before: Vec<String> = lines.by_ref().take_while(|l| !l.contains("tcp ")).collect();
+    for check in ["version", "state", "space", "settings", "journal", "dns"] {
+        assert!(before.iter().any(|l| l.contains(&format!("  {check} "))), "{check}: {before:?}");
+    }
+    go.send(()).unwrap();
+    let rest: Vec<String> = lines.collect();
+    assert!(rest.iter().any(|l| l.starts_with("good  tls ")), "{rest:?}");
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{rest:?}");
+}
+
+#[test]
+fn a_bad_link_is_told_from_a_bad_platform() {
+    let (sim, file) = simulator("doctor-fault");
+    blamed(&file, "yopoint", &[], "none", "Link and platform are good: connected in ");
+    blamed(&file, "yopoint", &[("LOOKUP", "empty")], "link", "the lookup of its name failed");
+    blamed(&file, "yopoint", &[("CONNECT", "ENETUNREACH")], "link", "the TCP connection failed");
+    blamed(&file, "yopoint", &[("CONNECT", "700")], "link", "The link is slow, not the platform");
+    let faults = |fault: Value| {
+        sim.control("DELETE", "/_sim/faults", json!(null));
+        sim.control("POST", "/_sim/faults", fault);
+    };
+    faults(json!({"fault": "late", "ms": 2500, "count": null}));
+    blamed(&file, "yopoint", &[], "platform", "The platform is slow, not the link");
+    faults(json!({"fault": "http_5xx", "count": null}));
+    blamed(
+        &file,
+        "yopoint",
+        &[],
+        "platform",
+        "The link is good, the platform is at fault: it answers with an error",
+    );
+    // A slow link does not make the platform's error the link's.
+    blamed(&file, "yopoint", &[("CONNECT", "700")], "platform", "it answers with an error");
+    faults(json!({"fault": "drop_before_acting", "count": null}));
+    blamed(&file, "yopoint", &[], "platform", "ends the connection");
+    faults(json!({"fault": "garbage", "count": null}));
+    blamed(&file, "yopoint", &[], "platform", "none of its answers");
+    faults(json!({"fault": "rate_limit", "count": null, "retry_after_s": 60}));
+    blamed(&file, "yopoint", &[], "account", "refuses this account");
+    // Over plain http anything on the way may answer.
+    let plain = sim.info()["http_origin"].as_str().unwrap().to_owned() + "/yopoint";
+    let secure = format!("{}/yopoint", sim.origin());
+    change(&file, "yopoint", "allow_http", json!("yes"));
+    change(&file, "yopoint", "base_url", json!(plain));
+    faults(json!({"fault": "html_portal", "count": null}));
+    blamed(&file, "yopoint", &[], "between", "a portal or a proxy");
+    sim.control("DELETE", "/_sim/faults", json!(null));
+    change(&file, "yopoint", "base_url", json!(secure));
+    sim.control("POST", "/_sim/tls", json!({"certificate": "untrusted"}));
+    blamed(&file, "yopoint", &[], "certificate", "does not prove");
+    sim.control("POST", "/_sim/tls", json!({"certificate": "good"}));
+    change(&file, "yopoint", "app_secret", json!("wrong"));
+    blamed(&file, "yopoint", &[], "account", "refuses this account");
+    change(&file, "yopoint", "app_secret", json!(null));
+    blamed(&file, "yopoint", &[], "device", "(settings); the network was not looked at");
+    change(&file, "yopoint", "app_secret", json!("test-secret"));
+    change(&file, "yopoint", "state_dir", json!("/proc/self"));
+    blamed(
+        &file,
+        "yopoint",
+        &[],
+        "device",
+        "Link and platform are good; what is bad is on this device: state",
+    );
+    let (code, said, _) = run(&file, "yopoint", &["doctor"]);
+    assert!(code == 5 && said.contains("what is bad is on this device"), "{said}");
+}
+
+#[test]
+fn eight_hours_are_known_for_what_they_are() {
+    let (sim, file) = simulator("doctor-zone");
+    for (offset_h, word) in [
+        (-8, "China Standard Time: the RTC keeps the local time as if it were UTC"),
+        (-8, "hwclock --systohc --utc"),
+        (8, "China Standard Time: the RTC keeps UTC and is read as local time"),
+        (-2, "a zone's difference, 2 h"),
+    ] {
+        sim.control("POST", "/_sim/clock", json!({"offset_ms": offset_h * 3_600_000}));
+        look(&file, "clock", "bad", word);
+    }
+    sim.control("POST", "/_sim/clock", json!({"offset_ms": -8 * 3_600_000 + 400_000}));
+    let (_, told) = doctor(&file, "yopoint", &[]);
+    assert!(!line(&told, "clock").1.contains("China"), "{told}");
+}
+
+#[test]
+fn accounts_are_named_when_there_are_several() {
+    let (_sim, file) = simulator("doctor-accounts");
+    let (code, out, err) = told_plain(&file, &["doctor", "--json"]);
+    let told: Value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}{err}"));
+    let (is, says) = line(&told, "settings");
+    assert!(
+        code == 5 && is == "bad" && says.contains("4 accounts: yopoint, dingshang, youzan, zhiyun"),
+        "{told}"
+    );
+    assert!(
+        says.contains("kiosklink doctor yopoint") && told["accounts"].as_array().unwrap().len() == 4,
+        "{told}"
+    );
+    let (_, told) = doctor(&file, "zhiyun", &[]);
+    assert_eq!((&told["account"], &told["platform"]), (&json!("zhiyun"), &json!("zhiyun")), "{told}");
+    assert!(line(&told, "settings").1.contains("this is zhiyun, one of 4 accounts"), "{told}");
+    // Where there is one, it is named in the document, and nothing is said of others.
+    let mut all: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    all["accounts"] = json!({"lobby": all["accounts"]["yopoint"]});
+    write(&file, &all);
+    let (code, out, _) = told_plain(&file, &["doctor", "--json"]);
+    let told: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (code, &told["account"], &told["accounts"]),
+        (0, &json!("lobby"), &json!(["lobby"])),
+        "{told}"
+    );
+    assert!(!line(&told, "settings").1.contains("one of"), "{told}");
+}
+
+#[test]
+fn a_copied_journal_is_named() {
+    let (_sim, file, state) = with_state("doctor-copied");
+    assert_eq!(open_door(&file, "copied-1"), 0);
+    // Copied without what says whose it is.
+    std::fs::remove_file(the(&state, ".id")).unwrap();
+    look(&file, "journal", "bad", "KL_E_JOURNAL_COPIED");
+    look(&file, "journal", "bad", "was the card copied from another machine?");
+    blamed(&file, "yopoint", &[], "device", "what is bad is on this device: journal");
 }

@@ -3,7 +3,7 @@
  * write, sync. For example .lock:open:ENOSPC or .doctor-:sync:300.
  * DISK_FREE=<KiB>:<files>:<all files>, or an errno name: what every file system has left.
  * LOOKUP=never or LOOKUP=empty: lookups of names do not end, or find nothing without an error.
- * CONNECT=<errno name>: no connection is made. */
+ * CONNECT=<errno name or ms>: no connection is made, or each takes so long. */
 
 #include "real.h"
 #include <errno.h>
@@ -27,6 +27,12 @@ static int named(const char *text) {
                                                  : 0;
 }
 
+static void wait_ms(long ms) {
+  struct timespec left = {ms / 1000, ms % 1000 * 1000000};
+  while (nanosleep(&left, &left) != 0) {
+  }
+}
+
 /* 0: nothing is wrong. 1: refused, errno is set. 2: waited for. */
 static int trouble(const char *path, const char *call) {
   const char *rule = getenv("FILE_FAIL"), *colon = rule == NULL ? NULL : strchr(rule, ':');
@@ -38,10 +44,7 @@ static int trouble(const char *path, const char *call) {
     errno = named(what);
     return 1;
   }
-  long ms = atol(what);
-  struct timespec left = {ms / 1000, ms % 1000 * 1000000};
-  while (nanosleep(&left, &left) != 0) {
-  }
+  wait_ms(atol(what));
   return 2;
 }
 
@@ -128,5 +131,7 @@ int connect(int fd, const struct sockaddr *to, socklen_t len) {
   /* getaddrinfo itself connects UDP sockets. */
   if (rule == NULL || getsockopt(fd, SOL_SOCKET, SO_TYPE, &kind, &size) != 0 || kind != SOCK_STREAM) return real(fd, to, len);
   errno = named(rule);
-  return -1;
+  if (errno != 0) return -1;
+  wait_ms(atol(rule));
+  return real(fd, to, len);
 }

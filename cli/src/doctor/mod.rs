@@ -2,10 +2,12 @@
 
 mod certificates;
 mod files;
+mod verdict;
+mod watch;
 
 use crate::args::Given;
 use crate::lang::{language, t};
-use crate::out::{Done, WRONG, coloured, name_of, padded, say, width, wrapped};
+use crate::out::{Done, Stop, WRONG, coloured, name_of, padded, quoted, say, width, wrapped};
 use crate::tr;
 use crate::verbs::{CLOCK_OFF_S, system_ms};
 use certificates::{Certificate, chain};
@@ -13,7 +15,7 @@ use files::{handed_over, journal, names_in, refusals, state, wants_folder};
 use kiosklink::client::Client;
 use kiosklink::config::{Config, KEYS};
 use kiosklink::error::Error;
-use kiosklink::json::Writer;
+use kiosklink::json::{Json, Writer};
 use kiosklink::log::mask;
 use kiosklink::platform;
 use kiosklink::status::*;
@@ -24,6 +26,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
+use verdict::{End, Way};
 
 /// A certificate that ends sooner than this is worth a word.
 const DAYS_LEFT: i64 = 14;
@@ -49,6 +52,51 @@ struct Check {
     state: State,
     what: String,
     cure: String,
+    /// How long it took, where that says something.
+    ms: Option<u64>,
+}
+
+impl Check {
+    /// A line for a person, and what to do about it.
+    fn print(&self) -> Result<(), Stop> {
+        let shown = match self.state {
+            State::Good => t("good"),
+            State::Look => t("look"),
+            State::Bad => t("bad"),
+            State::Skipped => "-",
+        };
+        let indent = if width() < 60 { 2 } else { 19 };
+        // Both languages' words are four columns wide.
+        let head = padded(shown, 4);
+        let line = wrapped(&format!("{head}  {:<11}  {}", self.name, self.what), indent, width());
+        let colour = match self.state {
+            State::Good => "32",
+            State::Look => "33",
+            State::Bad => "31;1",
+            State::Skipped => "2",
+        };
+        // Only the word: the columns are counted without the marks.
+        say(&line.replacen(&head, &coloured(&head, colour), 1))?;
+        if self.cure.is_empty() {
+            return Ok(());
+        }
+        say(&wrapped(&format!("{:indent$}-> {}", "", self.cure), indent + 3, width()))
+    }
+
+    fn json(&self) -> String {
+        let state = match self.state {
+            State::Good => "good",
+            State::Look => "look",
+            State::Bad => "bad",
+            State::Skipped => "skipped",
+        };
+        let mut w = Writer::new();
+        w.text("check", self.name).text("state", state).text("what", &self.what).text("do", &self.cure);
+        if let Some(ms) = self.ms {
+            w.int("ms", i64::try_from(ms).unwrap_or(i64::MAX));
+        }
+        w.finish()
+    }
 }
 
 /// An error in a line: in Chinese the meaning of its code before the library's own message.
@@ -64,16 +112,50 @@ fn said(error: &Error) -> String {
 struct Findings {
     json: bool,
     all: Vec<Check>,
+    /// Why the output ended, if it did.
+    ended: Option<Stop>,
+    /// The account's name, its platform, and the names of all accounts of the file.
+    account: String,
+    platform: &'static str,
+    accounts: Vec<String>,
+    way: Way,
+    end: End,
 }
 
 impl Findings {
+    fn new(json: bool) -> Findings {
+        Findings {
+            json,
+            all: Vec::new(),
+            ended: None,
+            account: String::new(),
+            platform: "",
+            accounts: Vec::new(),
+            way: Way::default(),
+            end: End::NotGone,
+        }
+    }
+
+    /// One more line, which a person sees at once.
     fn add(&mut self, name: &'static str, state: State, what: impl Into<String>, cure: impl Into<String>) {
-        self.all.push(Check {
-            name,
-            state,
-            what: mask(t(&what.into())).into_owned(),
-            cure: mask(t(&cure.into())).into_owned(),
-        });
+        self.add_timed(name, state, what, cure, None);
+    }
+
+    fn add_timed(
+        &mut self,
+        name: &'static str,
+        state: State,
+        what: impl Into<String>,
+        cure: impl Into<String>,
+        ms: Option<u64>,
+    ) {
+        let what = mask(t(&what.into())).into_owned();
+        let cure = mask(t(&cure.into())).into_owned();
+        let check = Check { name, state, what, cure, ms };
+        if !self.json && self.ended.is_none() {
+            self.ended = check.print().err();
+        }
+        self.all.push(check);
     }
 
     fn good(&mut self, name: &'static str, what: impl Into<String>) {
@@ -90,66 +172,56 @@ impl Findings {
         }
     }
 
-    /// Prints all of it and ends.
-    fn end(self) -> Done {
-        let bad = self.all.iter().any(|c| c.state == State::Bad);
-        let shown = |state| match state {
-            State::Good => t("good"),
-            State::Look => t("look"),
-            State::Bad => t("bad"),
-            State::Skipped => "-",
-        };
-        let word = |state| match state {
-            State::Good => "good",
-            State::Look => "look",
-            State::Bad => "bad",
-            State::Skipped => "-",
-        };
+    /// The names of what is bad.
+    fn bad(&self) -> Vec<&'static str> {
+        self.all.iter().filter(|c| c.state == State::Bad).map(|c| c.name).collect()
+    }
+
+    /// Says whose fault it is, and ends.
+    fn end(mut self) -> Done {
+        if let Some(stop) = self.ended.take() {
+            return Err(stop);
+        }
+        let bad = self.bad();
+        let (fault, verdict) = verdict::of(&self.end, &self.way, &bad);
         if self.json {
-            let all: Vec<String> = self
-                .all
-                .iter()
-                .map(|c| {
-                    let mut w = Writer::new();
-                    w.text("check", c.name)
-                        .text("state", if c.state == State::Skipped { "skipped" } else { word(c.state) });
-                    w.text("what", &c.what).text("do", &c.cure);
-                    w.finish()
-                })
-                .collect();
+            let all: Vec<String> = self.all.iter().map(Check::json).collect();
             let mut w = Writer::new();
-            w.raw("ok", if bad { "false" } else { "true" }).raw("checks", &format!("[{}]", all.join(",")));
+            w.raw("ok", if bad.is_empty() { "true" } else { "false" });
+            w.text("account", &self.account).text("platform", self.platform);
+            if !self.accounts.is_empty() {
+                let names: Vec<String> = self.accounts.iter().map(|name| quoted(name)).collect();
+                w.raw("accounts", &format!("[{}]", names.join(",")));
+            }
+            w.text("fault", fault.word()).text("verdict", &verdict);
+            w.raw("checks", &format!("[{}]", all.join(",")));
             say(&w.finish())?;
         } else {
-            let indent = if width() < 60 { 2 } else { 19 };
-            for c in &self.all {
-                // Both languages' words are four columns wide.
-                let head = padded(shown(c.state), 4);
-                let line = wrapped(&format!("{head}  {:<11}  {}", c.name, c.what), indent, width());
-                let colour = match c.state {
-                    State::Good => "32",
-                    State::Look => "33",
-                    State::Bad => "31;1",
-                    State::Skipped => "2",
-                };
-                // Only the word: the columns are counted without the marks.
-                say(&line.replacen(&head, &coloured(&head, colour), 1))?;
-                if !c.cure.is_empty() {
-                    say(&wrapped(&format!("{:indent$}-> {}", "", c.cure), indent + 3, width()))?;
-                }
-            }
-            say(&format!(
-                "\n{}",
-                if bad { t("Something is bad: see above.") } else { t("Nothing is bad.") }
-            ))?;
+            say("")?;
+            say(&wrapped(&verdict, 0, width()))?;
+            say(if bad.is_empty() { t("Nothing is bad.") } else { t("Something is bad: see above.") })?;
         }
-        Ok(if bad { WRONG } else { 0 })
+        Ok(if bad.is_empty() { 0 } else { WRONG })
     }
+}
+
+/// The names of the accounts of a file, in its order; none if it cannot be read, which its reading says.
+fn accounts_of(path: Option<&str>) -> Vec<String> {
+    let read = || -> Option<Vec<String>> {
+        let bytes = std::fs::read(path?).ok()?;
+        let all = Json::parse(&bytes).ok()?.object().ok()?.object(&["accounts"]).ok()??;
+        Some(all.fields().iter().map(|(name, _)| name.to_string()).collect())
+    };
+    read().unwrap_or_default()
 }
 
 /// `kiosklink doctor`
 pub fn run(given: &Given) -> Done {
-    let mut f = Findings { json: given.json(), all: Vec::new() };
+    let account = given.args.first().map(String::as_str).or(given.get("account"));
+    if given.has("watch") {
+        return watch::run(given, account);
+    }
+    let mut f = Findings::new(given.json());
     let build = format!(
         "kiosklink {}, ABI {}, built {}",
         env!("CARGO_PKG_VERSION"),
@@ -157,20 +229,31 @@ pub fn run(given: &Given) -> Done {
         format_time(BUILD_TIME)
     );
     f.good("version", build);
-    let account = given.args.first().map(String::as_str).or(given.get("account"));
+    f.accounts = accounts_of(given.accounts_file());
+    f.account = match (account, &f.accounts[..]) {
+        (Some(name), _) => name.to_owned(),
+        (None, [only]) => only.clone(),
+        (None, _) => String::new(),
+    };
+    if account.is_none() && f.accounts.len() > 1 {
+        let what = tr!("the file holds {} accounts: {}", f.accounts.len(), f.accounts.join(", "));
+        f.add("settings", State::Bad, what, tr!("name one of them: kiosklink doctor {}", f.accounts[0]));
+        f.skip(&["state", "dns", "tcp", "tls", "platform", "clock"]);
+        return f.end();
+    }
     let config = match given.config_of(account) {
         Ok(config) => config,
-        Err(crate::out::Stop::Failed(e)) => {
+        Err(Stop::Failed(e)) => {
             f.error("settings", &e, "correct the accounts file; `kiosklink accounts` shows what is read");
             f.skip(&["state", "dns", "tcp", "tls", "platform", "clock"]);
             return f.end();
         }
         Err(other) => return Err(other),
     };
-    let mut of_files = Findings { json: false, all: Vec::new() };
-    let folder = state(&mut of_files, &config);
-    let refusals_good = refusals(&mut of_files, &config);
-    let folder_bad = of_files.all.iter().any(|c| c.state == State::Bad && c.name != "refusals");
+    f.platform = config.platform().name();
+    let folder = state(&mut f, &config);
+    let refusals_good = refusals(&mut f, &config);
+    let folder_bad = f.bad().iter().any(|name| *name != "refusals");
     let before = folder.map(names_in).unwrap_or_default();
     let make = |c: &Config| platform::make(c).and_then(|p| Ok((p.origin().clone(), Client::new(c)?)));
     // What is wrong with a file is told once, and does not hide what is wrong with the network.
@@ -185,7 +268,6 @@ pub fn run(given: &Given) -> Done {
         trial.ok_or(e)
     });
     settings(&mut f, given, &config, library.as_ref().err());
-    f.all.append(&mut of_files.all);
     match library {
         Ok((origin, client)) => {
             match folder {
@@ -234,6 +316,16 @@ fn settings(f: &mut Findings, given: &Given, config: &Config, error: Option<&Err
             );
         }
     }
+    if f.accounts.len() > 1 {
+        let what = tr!(
+            "{}, complete; this is {}, one of {} accounts: {}",
+            name,
+            f.account,
+            f.accounts.len(),
+            f.accounts.join(", ")
+        );
+        return f.good("settings", what);
+    }
     f.good("settings", tr!("{}, complete", name));
 }
 
@@ -244,9 +336,13 @@ fn network(f: &mut Findings, config: &Config, origin: &Url, client: &Client) {
         f.add("dns", State::Skipped, "the proxy looks the name up", "");
         f.add("tcp", State::Skipped, "the proxy connects", "");
     } else {
-        let addresses = match lookup(&origin.host, origin.port, limit) {
+        let started = Instant::now();
+        let found = lookup(&origin.host, origin.port, limit);
+        f.way.lookup_ms = millis(started);
+        let addresses = match found {
             Ok(addresses) => addresses,
             Err(why) => {
+                f.end = End::Lookup;
                 f.add(
                     "dns",
                     State::Bad,
@@ -257,7 +353,13 @@ fn network(f: &mut Findings, config: &Config, origin: &Url, client: &Client) {
             }
         };
         let list: Vec<String> = addresses.iter().map(|a| a.ip().to_string()).collect();
-        f.good("dns", tr!("{} is {}", origin.host, list.join(", ")));
+        f.add_timed(
+            "dns",
+            State::Good,
+            tr!("{} is {}", origin.host, list.join(", ")),
+            "",
+            Some(f.way.lookup_ms),
+        );
         let started = Instant::now();
         let mut reached = Err(String::new());
         for address in &addresses {
@@ -269,9 +371,15 @@ fn network(f: &mut Findings, config: &Config, origin: &Url, client: &Client) {
                 Err(e) => reached = Err(format!("{address}: {e}")),
             }
         }
+        let took = millis(started);
+        f.way.connect_ms = took;
         match reached {
-            Ok(address) => f.good("tcp", tr!("{} answers in {} ms", address, started.elapsed().as_millis())),
+            Ok(address) => {
+                let what = tr!("{} answers in {} ms", address, took);
+                f.add_timed("tcp", State::Good, what, "", Some(took));
+            }
             Err(why) => {
+                f.end = End::Connect;
                 f.add(
                     "tcp",
                     State::Bad,
@@ -292,7 +400,11 @@ fn network(f: &mut Findings, config: &Config, origin: &Url, client: &Client) {
     if origin.scheme == Scheme::Http {
         f.add("tls", State::Look, "plain http: nothing is verified or hidden", "for a test on a desk only");
     }
-    platform_says(f, client);
+    platform_says(f, client, origin.scheme == Scheme::Https);
+}
+
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The addresses of a name. The system's lookup knows no limit, so it is left behind when its time is up.
@@ -320,9 +432,12 @@ fn lookup(host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Str
 fn tls(f: &mut Findings, client: &Client, way: &str, chain: impl FnOnce() -> Vec<Certificate>) -> bool {
     let started = Instant::now();
     let verdict = client.warm();
-    let took = started.elapsed().as_millis();
+    let took = millis(started);
+    // The library looks the name up and connects once more.
+    f.way.handshake_ms = took.saturating_sub(f.way.lookup_ms + f.way.connect_ms);
     let chain = chain();
     if let Err(e) = verdict {
+        f.end = End::Handshake(e.clone());
         let cure = match e.status() {
             KL_E_TLS_EXPIRED => {
                 "is this device's clock right? If it is, whoever runs the server must renew it"
@@ -365,23 +480,28 @@ fn tls(f: &mut Findings, client: &Client, way: &str, chain: impl FnOnce() -> Vec
     let soonest = valid.iter().min_by_key(|c| c.not_after);
     let days = soonest.map(|c| (c, (c.not_after - now) / 86_400));
     match (days, ended.first()) {
-        (Some((c, days)), _) if days < DAYS_LEFT => f.add(
+        (Some((c, days)), _) if days < DAYS_LEFT => f.add_timed(
             "tls",
             State::Look,
             tr!("verified in {} ms; the certificate of {} ends in {} days, {}", took, c.subject, days, format_time(c.not_after)),
             "then nothing works any more: tell whoever runs the server",
+            Some(took),
         ),
         // It would have been refused if it were needed.
-        (_, Some(c)) => f.add(
+        (_, Some(c)) => f.add_timed(
             "tls",
             State::Look,
             tr!("verified in {} ms; the server shows the certificate of {} too, which ended {} and is not needed", took, c.subject, format_time(c.not_after)),
             "tell whoever runs the server: other devices may stumble over it",
+            Some(took),
         ),
         (Some((_, days)), None) => {
-            f.good("tls", tr!("verified in {} ms; {} days left: {}", took, days, described.join(", ")))
+            let what = tr!("verified in {} ms; {} days left: {}", took, days, described.join(", "));
+            f.add_timed("tls", State::Good, what, "", Some(took));
         }
-        (None, None) => f.good("tls", tr!("verified in {} ms", took)),
+        (None, None) => {
+            f.add_timed("tls", State::Good, tr!("verified in {} ms", took), "", Some(took));
+        }
     }
     true
 }
@@ -392,11 +512,23 @@ fn spoke_tls(words: &str) -> bool {
 }
 
 /// The credentials, and the clock by the platform's.
-fn platform_says(f: &mut Findings, client: &Client) {
+fn platform_says(f: &mut Findings, client: &Client, verified: bool) {
     let started = Instant::now();
     match client.ping() {
-        Ok(()) => f.good("platform", tr!("takes the credentials, in {} ms", started.elapsed().as_millis())),
+        Ok(()) => {
+            let took = millis(started);
+            f.way.answer_ms = Some(took);
+            f.end = End::Answered;
+            f.add_timed(
+                "platform",
+                State::Good,
+                tr!("takes the credentials, in {} ms", took),
+                "",
+                Some(took),
+            );
+        }
         Err(e) => {
+            f.end = End::Answer { error: e.clone(), verified };
             let cure = match e.status() {
                 KL_E_HTTP | KL_E_PROTOCOL
                     if (200..400).contains(&e.details().http_status) || e.status() == KL_E_PROTOCOL =>
@@ -448,11 +580,67 @@ fn platform_says(f: &mut Findings, client: &Client) {
         s if s <= CLOCK_BAD_S => {
             f.add("clock", State::Look, what(side), "set the clock, and keep it set (NTP)")
         }
-        _ => f.add(
-            "clock",
-            State::Bad,
-            what(side),
-            "set the clock; kiosklink signs with the platform's time, but certificates and logs need it",
-        ),
+        _ => {
+            let (more, cure) = zone_words(ahead);
+            f.add("clock", State::Bad, format!("{}{more}", what(side)), cure);
+        }
+    }
+}
+
+/// What else is to be said of a clock that is so many seconds ahead, and what to do: a difference of whole hours is no drift.
+fn zone_words(ahead: i64) -> (String, &'static str) {
+    const CHINA_S: i64 = 8 * 3600;
+    // As far as a real-time clock drifts in some months.
+    let about = |s: i64| (ahead - s).abs() <= CLOCK_BAD_S;
+    if about(CHINA_S) {
+        let more = t("; eight hours are China Standard Time: the RTC keeps the local time as if it were UTC");
+        return (
+            more.to_owned(),
+            "set the clock to UTC and write it into the RTC (hwclock --systohc --utc); China's time is a matter of the zone (Asia/Shanghai)",
+        );
+    }
+    if about(-CHINA_S) {
+        let more = t("; eight hours are China Standard Time: the RTC keeps UTC and is read as local time");
+        return (
+            more.to_owned(),
+            "say that the RTC keeps UTC (timedatectl set-local-rtc 0, or UTC in /etc/adjtime), then set the clock",
+        );
+    }
+    let hours = (ahead.abs() + 1800) / 3600;
+    if (1..=14).contains(&hours) && about(ahead.signum() * hours * 3600) {
+        return (
+            tr!("; that is a zone's difference, {} h: local time and UTC are mixed up in the RTC", hours),
+            "let the RTC keep UTC (timedatectl set-local-rtc 0), set the clock, and let the zone do the rest",
+        );
+    }
+    (
+        String::new(),
+        "set the clock; kiosklink signs with the platform's time, but certificates and logs need it",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn eight_hours_are_known_for_what_they_are() {
+        for (ahead, words, cure) in [
+            (28_800, "local time as if it were UTC", "--systohc --utc"),
+            (28_800 - 300, "local time as if it were UTC", "--systohc --utc"),
+            (28_800 + 300, "local time as if it were UTC", "--systohc --utc"),
+            (-28_800, "is read as local time", "/etc/adjtime"),
+            (3_600, "zone's difference, 1 h", "set-local-rtc"),
+            (-7_201, "zone's difference, 2 h", "set-local-rtc"),
+            (28_800 + 301, "", "kiosklink signs with"),
+            (301, "", "kiosklink signs with"),
+            (5_400, "", "kiosklink signs with"),
+            (15 * 3_600, "", "kiosklink signs with"),
+            (-86_400 * 400, "", "kiosklink signs with"),
+        ] {
+            let (more, advice) = zone_words(ahead);
+            assert!(more.contains(words) && more.is_empty() == words.is_empty(), "{ahead}: {more}");
+            assert!(advice.contains(cure), "{ahead}: {advice}");
+        }
     }
 }
