@@ -5,8 +5,10 @@
 //! under way is answered; what was not answered yet, the platform sends again.
 
 use crate::args::Given;
+use crate::board::{Board, Fate};
 use crate::lang::t;
-use crate::out::{Done, Stop, json_of, note, say};
+use crate::names::Named;
+use crate::out::{Done, Stop, json_of};
 use crate::signals;
 use crate::tr;
 use crate::verbs::{event_row, system_ms};
@@ -40,6 +42,8 @@ const MOST_SAVED: usize = 100;
 
 struct Server {
     client: Client,
+    /// Where lines are printed, and the table below them.
+    board: Board,
     json: bool,
     path: Option<String>,
     /// Where refused requests are kept, and how many are.
@@ -166,7 +170,16 @@ fn tls(given: &Given) -> Result<Option<Arc<ServerConfig>>, Stop> {
 
 /// `kiosklink listen`
 pub fn run(given: &Given) -> Done {
-    let client = Client::new(&given.config()?)?;
+    if given.json() && given.has("table") {
+        return Err(Stop::Usage(tr!("--json and --table exclude each other")));
+    }
+    let config = given.config()?;
+    let client = Client::new(&config)?;
+    let board = Board::new(
+        given.get("account").unwrap_or(config.platform().name()),
+        given.has("table"),
+        given.json(),
+    );
     let tls = tls(given)?;
     let forward = match given.get("forward") {
         None => None,
@@ -193,6 +206,7 @@ pub fn run(given: &Given) -> Done {
     }
     let server = Arc::new(Server {
         client,
+        board,
         json: given.json(),
         path: given.get("path").map(str::to_owned),
         save,
@@ -218,7 +232,7 @@ pub fn run(given: &Given) -> Done {
     // So that whatever is wrong with it is said at once.
     server.connection()?;
     let scheme = if server.tls.is_some() { "https" } else { "http" };
-    note(&tr!("listening at {}://{}{}", scheme, address, server.path.as_deref().unwrap_or("/")));
+    server.board.note(&tr!("listening at {}://{}{}", scheme, address, server.path.as_deref().unwrap_or("/")));
     for number in 0u64.. {
         let mut each =
             [listener.as_fd(), woken.as_fd()].map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
@@ -260,7 +274,10 @@ pub fn run(given: &Given) -> Done {
     signals::release();
     server.finish();
     let ended = server.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
-    ended.map_or(Ok(0), Err)
+    match ended {
+        Some(stop) => Err(stop),
+        None => server.board.end().map(|()| 0),
+    }
 }
 
 /// A socket with an end.
@@ -382,14 +399,26 @@ impl Server {
         }
     }
 
+    /// One more in the table that was not taken.
+    fn refused(&self, name: &str, why: &str) {
+        self.board.count(name, Fate::Refused, system_ms() / 1000, why);
+    }
+
+    fn lost_place(&self, from: &str) {
+        self.board.note(&tr!("{}: its place was needed before its request had come", from));
+        self.refused(t("(no request)"), t("its place was needed"));
+    }
+
     /// Finishes the TLS handshake, or says why there is none.
     fn shaken(&self, stream: &mut StreamOwned<ServerConnection, Timed>, from: &str, number: u64) -> bool {
         while stream.conn.is_handshaking() {
             let Err(e) = stream.conn.complete_io(&mut stream.sock) else { continue };
             if !self.callers.has_place(number) {
-                note(&tr!("{}: its place was needed before its request had come", from));
+                self.lost_place(from);
             } else if !self.over() {
-                note(&tr!("{}: no TLS: {}", from, handshake_failure(&e)));
+                let why = handshake_failure(&e);
+                self.board.note(&tr!("{}: no TLS: {}", from, why));
+                self.refused(t("(no TLS)"), &why);
             }
             return false;
         }
@@ -413,7 +442,7 @@ impl Server {
         match kept {
             Ok(()) => Some(path),
             Err(e) => {
-                note(&tr!("{} cannot be written: {}", path.display(), e));
+                self.board.note(&tr!("{} cannot be written: {}", path.display(), e));
                 None
             }
         }
@@ -461,16 +490,19 @@ impl Server {
             };
             if !has_place {
                 // The platform comes again.
-                note(&tr!("{}: its place was needed before its request had come", from));
+                self.lost_place(from);
                 step = connection.refuse(503);
             } else if step.then == Then::Reply {
                 (step, last) = self.answer(&mut connection, from);
             } else if let Some(why) = step.refused.as_ref().filter(|why| why.details().http_status != 0) {
-                note(&format!("{from}: {}", why.message()));
+                self.board.note(&format!("{from}: {}", why.message()));
+                self.refused(t("(refused)"), why.message());
                 match self.keep(&request, number) {
-                    Some(path) => note(&tr!("saved; ask: kiosklink sign diagnose {}", path.display())),
+                    Some(path) => {
+                        self.board.note(&tr!("saved; ask: kiosklink sign diagnose {}", path.display()))
+                    }
                     None if why.status() == KL_E_EVENT_SIGNATURE && self.save.is_none() => {
-                        note(t("listen --save FOLDER keeps it, for kiosklink sign diagnose FILE"));
+                        self.board.note(t("listen --save FOLDER keeps it, for kiosklink sign diagnose FILE"));
                     }
                     None => {}
                 }
@@ -481,7 +513,7 @@ impl Server {
             }
             if let Err(e) = stream.write_all(&step.write).and_then(|()| stream.flush()) {
                 if has_place {
-                    note(&tr!("{}: the answer was not taken: {}", from, e));
+                    self.board.note(&tr!("{}: the answer was not taken: {}", from, e));
                 }
                 return last;
             }
@@ -498,7 +530,8 @@ impl Server {
             return (connection.refuse(503), false);
         };
         let line = json_of(&event_row(event));
-        let said = say(&if self.json { line.clone() } else { words(event, from) });
+        let kind = event.kind.named();
+        let said = self.board.say(&if self.json { line.clone() } else { words(event, from) });
         let handed = match said {
             Err(stop) => {
                 // Nobody reads: the platform is asked to come again, when somebody does.
@@ -509,14 +542,26 @@ impl Server {
             Ok(_) if event.duplicate => Ok(()),
             Ok(_) => self.hand_on(&line).map_err(Some),
         };
-        if let Err(Some(why)) = &handed {
-            note(&tr!("{}: not handed on, the platform is asked to come again: {}", from, why));
+        match &handed {
+            Ok(()) => {
+                let fate = if event.duplicate { Fate::Again } else { Fate::Taken };
+                self.board.count(kind, fate, system_ms() / 1000, "");
+            }
+            Err(Some(why)) => {
+                self.board.note(&tr!(
+                    "{}: not handed on, the platform is asked to come again: {}",
+                    from,
+                    why
+                ));
+                self.refused(kind, why);
+            }
+            Err(None) => {}
         }
         let (code, message) = if handed.is_ok() { (0, "SUCCESS") } else { (1, "LATER") };
         match connection.reply(code, message, None, monotonic_ms()) {
             Ok(step) => (step, handed.is_ok() && self.left.fetch_sub(1, Ordering::SeqCst) == 1),
             Err(e) => {
-                note(&format!("{from}: {}", e.message()));
+                self.board.note(&format!("{from}: {}", e.message()));
                 (connection.refuse(503), false)
             }
         }
@@ -525,6 +570,8 @@ impl Server {
     /// To the command and the address that were named.
     fn hand_on(&self, line: &str) -> Result<(), String> {
         if let Some(command) = &self.exec {
+            // It may write to the same terminal.
+            let _hidden = self.board.hidden();
             let mut child = Command::new("/bin/sh")
                 .args(["-c", command])
                 .stdin(Stdio::piped())

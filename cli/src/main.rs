@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod args;
+mod board;
 mod commands;
 mod doctor;
 mod export;

@@ -619,6 +619,11 @@ pub const VERBS: &[Verb] = &[
                 "FOLDER",
                 "Keep each refused request there as a file, at most 100, for sign diagnose and event parse.",
             ),
+            flag(
+                "table",
+                "",
+                "Print a table of the callbacks by their types at the end. A terminal shows it all the time, below the lines.",
+            ),
             flag("count", "N", "Stop after this many callbacks that verified."),
             flag("max-body", "BYTES", "The largest callback, at most 16777216. Default: 262144."),
             flag(
@@ -631,7 +636,7 @@ pub const VERBS: &[Verb] = &[
         account: Account::One,
         json: true,
         doc: "Receives the platform's callbacks, verifies them, answers as the platform expects, and prints or forwards them.",
-        more: "SIGINT and SIGTERM end it when the callback under way is answered; a second one ends it at once. What does not verify is printed with the reason and answered with 400; see sign diagnose.",
+        more: "SIGINT and SIGTERM end it when the callback under way is answered; a second one ends it at once. What does not verify is printed with the reason and answered with 403; see sign diagnose.",
         examples: &[
             "listen --bind 0.0.0.0:8443 --cert chain.pem --key key.pem --account yopoint",
             "listen --exec 'jq .order_no'",

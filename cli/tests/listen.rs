@@ -6,15 +6,14 @@ use common::*;
 use kiosklink::cancel::CancelToken;
 use kiosklink::time::clock::Clock;
 use kiosklink::transport::{Deadline, Options, Purpose, Request, Roots, Transport, Url};
-use md5::{Digest, Md5};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 struct Listener {
     child: Child,
@@ -74,45 +73,6 @@ impl Drop for Listener {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn account(name: &str) -> PathBuf {
-    let file = folder(name).join("accounts.json");
-    write(
-        &file,
-        &json!({"accounts": {"yopoint": {"platform": "yopoint", "app_id": "1", "app_secret": "test-secret", "pay_key": "test-pay-key", "state_dir": "none"}}}),
-    );
-    file
-}
-
-/// When this run's callbacks are signed: an old one is not believed, and a repetition is the same to the byte.
-fn signed_at() -> u64 {
-    static AT: OnceLock<u64> = OnceLock::new();
-    *AT.get_or_init(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs())
-}
-
-/// The fields of a callback as Yopoint signs it.
-fn fields(receipt: &str) -> Vec<(&'static str, String)> {
-    let biz = format!("{{\"Status\":1,\"ReceiptNo\":\"{receipt}\",\"Msg\":\"\"}}");
-    let at = signed_at();
-    let text = format!("appid=1&biz_content={biz}&method=notify.close.door&sign_type=md5&timestamp={at}");
-    let sign: String =
-        Md5::digest(format!("{text}&test-secret")).iter().map(|b| format!("{b:02x}")).collect();
-    vec![
-        ("appid", "1".to_owned()),
-        ("biz_content", biz),
-        ("method", "notify.close.door".to_owned()),
-        ("sign_type", "md5".to_owned()),
-        ("timestamp", at.to_string()),
-        ("sign", sign),
-    ]
-}
-
-/// The same as a form.
-fn callback(receipt: &str) -> String {
-    let escaped = |v: &str| v.replace('{', "%7B").replace('"', "%22").replace('}', "%7D");
-    let pairs: Vec<String> = fields(receipt).iter().map(|(n, v)| format!("{n}={}", escaped(v))).collect();
-    pairs.join("&")
 }
 
 #[test]

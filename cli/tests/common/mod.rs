@@ -2,9 +2,12 @@
 #![allow(dead_code)]
 
 use kiosklink_sim::{Options, Simulator};
+use md5::{Digest, Md5};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A folder of a test's own, empty.
 pub fn folder(name: &str) -> PathBuf {
@@ -73,4 +76,44 @@ pub fn json_of(file: &Path, account: &str, args: &[&str]) -> (i32, Value) {
     let (code, out, err) = run(file, account, &[args, &["--json"]].concat());
     let value = serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}{err}"));
     (code, value)
+}
+
+/// The file of an account that needs no platform.
+pub fn account(name: &str) -> PathBuf {
+    let file = folder(name).join("accounts.json");
+    write(
+        &file,
+        &json!({"accounts": {"yopoint": {"platform": "yopoint", "app_id": "1", "app_secret": "test-secret", "pay_key": "test-pay-key", "state_dir": "none"}}}),
+    );
+    file
+}
+
+/// When this run's callbacks are signed: an old one is not believed, and a repetition is the same to the byte.
+pub fn signed_at() -> u64 {
+    static AT: OnceLock<u64> = OnceLock::new();
+    *AT.get_or_init(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs())
+}
+
+/// The fields of a callback as Yopoint signs it.
+pub fn fields(receipt: &str) -> Vec<(&'static str, String)> {
+    let biz = format!("{{\"Status\":1,\"ReceiptNo\":\"{receipt}\",\"Msg\":\"\"}}");
+    let at = signed_at();
+    let text = format!("appid=1&biz_content={biz}&method=notify.close.door&sign_type=md5&timestamp={at}");
+    let sign: String =
+        Md5::digest(format!("{text}&test-secret")).iter().map(|b| format!("{b:02x}")).collect();
+    vec![
+        ("appid", "1".to_owned()),
+        ("biz_content", biz),
+        ("method", "notify.close.door".to_owned()),
+        ("sign_type", "md5".to_owned()),
+        ("timestamp", at.to_string()),
+        ("sign", sign),
+    ]
+}
+
+/// The same as a form.
+pub fn callback(receipt: &str) -> String {
+    let escaped = |v: &str| v.replace('{', "%7B").replace('"', "%22").replace('}', "%7D");
+    let pairs: Vec<String> = fields(receipt).iter().map(|(n, v)| format!("{n}={}", escaped(v))).collect();
+    pairs.join("&")
 }
