@@ -860,3 +860,45 @@ fn a_copied_journal_is_named() {
     look(&file, "journal", "bad", "was the card copied from another machine?");
     blamed(&file, "yopoint", &[], "device", "what is bad is on this device: journal");
 }
+
+/// The account's folder on an overlay whose upper folder lies where `upper` says; `None` if nothing can be mounted here.
+fn on_an_overlay(file: &Path, upper: &str) -> Option<(String, String)> {
+    let at = file.parent().unwrap().join("overlay");
+    std::fs::create_dir_all(&at).unwrap();
+    let mount = format!(
+        "set -e; cd '{}'; {upper}; mkdir -p lower upper work merged; chmod 700 merged upper
+         mount -t overlay overlay -o lowerdir=$PWD/lower,upperdir=$PWD/upper,workdir=$PWD/work merged
+         touch ../mounted; exec \"$0\" doctor yopoint --accounts '{}' --json",
+        at.display(),
+        file.display()
+    );
+    let tried = |how: &str| {
+        let mut command = std::process::Command::new("unshare");
+        command.args([how, "sh", "-c", &mount, env!("CARGO_BIN_EXE_kiosklink")]).env("LC_ALL", "C");
+        command.output().ok().map(|out| String::from_utf8(out.stdout).unwrap())
+    };
+    let mounted = file.parent().unwrap().join("mounted");
+    let out = ["-m", "-rm"].iter().find_map(|how| tried(how).filter(|_| mounted.exists()))?;
+    std::fs::remove_file(mounted).unwrap();
+    Some(line(&serde_json::from_str(&out).unwrap_or_else(|e| panic!("{e}: {out}")), "filesystem"))
+}
+
+#[test]
+fn an_overlay_is_named_with_what_lies_under_it() {
+    let (_sim, file) = simulator("doctor-overlay");
+    change(&file, "yopoint", "state_dir", json!("overlay/merged"));
+    for (upper, state, words) in [
+        (
+            "mount -t tmpfs tmpfs . && cd ../overlay",
+            "bad",
+            &["overlay over tmpfs", "gone with the power", "on flash"][..],
+        ),
+        (":", "look", &["lies on overlay over ", "is its upper folder kept"]),
+    ] {
+        let Some((is, says)) = on_an_overlay(&file, upper) else {
+            eprintln!("no overlay can be mounted here: not tried");
+            continue;
+        };
+        assert!(is == state && words.iter().all(|word| says.contains(word)), "{upper}: {is}: {says}");
+    }
+}

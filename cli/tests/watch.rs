@@ -66,6 +66,15 @@ fn every_platform_is_asked_over_one_connection() {
 }
 
 #[test]
+fn accounts_are_named_when_there_are_several() {
+    let (_sim, file) = simulator("watch-accounts");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kiosklink"));
+    let args = ["doctor", "--watch", "--count", "1", "--lang", "en", "--accounts"];
+    let (code, _, err) = told(command.args(args).arg(&file).output().unwrap());
+    assert!(code == 64 && err.contains("4 accounts: yopoint, dingshang, youzan, zhiyun"), "{err}");
+}
+
+#[test]
 fn what_is_lost_and_what_is_refused_is_counted_and_blamed() {
     let (sim, file) = simulator("watch-faults");
     // The first check is answered; two are lost, for nothing is asked twice in a check.

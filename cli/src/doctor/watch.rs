@@ -4,7 +4,7 @@
 //! TCP connection beside it says how the link is at that moment.
 
 use super::verdict::{self, End, Fault, Way};
-use super::{lookup, millis, without_keys};
+use super::{accounts_of, lookup, millis, without_keys};
 use crate::args::Given;
 use crate::lang::t;
 use crate::out::{Done, Stop, WRONG, columns, name_of, padded, say, width, wrapped, zone};
@@ -69,12 +69,17 @@ struct Watch {
     proxied: bool,
     connect_timeout: Duration,
     timeout: Duration,
+    family: AddressFamily,
     /// Where the name leads; asked for again when there is no connection.
     addresses: Vec<SocketAddr>,
 }
 
 /// `kiosklink doctor --watch`
 pub fn run(given: &Given, account: Option<&str>) -> Done {
+    let names = accounts_of(given.accounts_file());
+    if account.is_none() && names.len() > 1 {
+        return Err(Stop::Usage(tr!("the file holds {} accounts: {}", names.len(), names.join(", "))));
+    }
     let config = given.config_of(account)?;
     // The library's verdict on the settings. What is asked for needs no folder.
     let bare = without_keys(&config, &["state_dir", "refusals_file"]).unwrap_or(config);
@@ -115,6 +120,23 @@ pub fn run(given: &Given, account: Option<&str>) -> Done {
     Ok(if fault == Fault::None { 0 } else { WRONG })
 }
 
+/// Which addresses the account uses.
+fn family(config: &Config) -> AddressFamily {
+    match config.get("address_family") {
+        Some("ipv4") => AddressFamily::V4,
+        Some("ipv6") => AddressFamily::V6,
+        _ => AddressFamily::Any,
+    }
+}
+
+fn admits(family: AddressFamily, address: &SocketAddr) -> bool {
+    match family {
+        AddressFamily::Any => true,
+        AddressFamily::V4 => address.is_ipv4(),
+        AddressFamily::V6 => address.is_ipv6(),
+    }
+}
+
 /// How to connect, as the settings have it.
 fn options(config: &Config) -> Answer<Options> {
     let read = |name: &str, code| match config.get(name) {
@@ -141,11 +163,7 @@ fn options(config: &Config) -> Answer<Options> {
         idle_timeout: Duration::from_millis(config.number("idle_timeout_ms").into()),
         max_idle: defaults.max_idle,
         max_reply_bytes: config.number("max_reply_bytes") as usize,
-        address_family: match config.get("address_family") {
-            Some("ipv4") => AddressFamily::V4,
-            Some("ipv6") => AddressFamily::V6,
-            _ => AddressFamily::Any,
-        },
+        address_family: family(config),
         address_ttl: defaults.address_ttl,
         proxy: config.get("proxy").map(Proxy::parse).transpose().map_err(value("proxy"))?,
         user_agent: defaults.user_agent,
@@ -171,6 +189,7 @@ impl Watch {
             proxied: config.get("proxy").is_some(),
             connect_timeout: Duration::from_millis(config.number("connect_timeout_ms").into()),
             timeout: Duration::from_millis(config.number("timeout_ms").into()),
+            family: family(config),
             addresses: Vec::new(),
         })
     }
@@ -178,22 +197,20 @@ impl Watch {
     /// How long a TCP connection takes at this moment. `Err` says why there is none.
     fn link(&mut self) -> Result<u64, End> {
         if self.addresses.is_empty() {
-            self.addresses =
-                lookup(&self.origin.host, self.origin.port, self.connect_timeout).map_err(|_| End::Lookup)?;
+            let all = lookup(&self.origin.host, self.origin.port, self.connect_timeout);
+            self.addresses = all.map_err(|_| End::Lookup)?;
+            self.addresses.retain(|address| admits(self.family, address));
         }
-        let started = Instant::now();
-        let connect = |address| TcpStream::connect_timeout(address, self.connect_timeout).is_ok();
-        match self.addresses.iter().position(connect) {
-            Some(at) => {
+        for at in 0..self.addresses.len() {
+            let started = Instant::now();
+            if TcpStream::connect_timeout(&self.addresses[at], self.connect_timeout).is_ok() {
                 // The one that answers is asked first from now on.
                 self.addresses.swap(0, at);
-                Ok(millis(started))
-            }
-            None => {
-                self.addresses.clear();
-                Err(End::Connect)
+                return Ok(millis(started));
             }
         }
+        self.addresses.clear();
+        Err(End::Connect)
     }
 
     /// Asks once. `None` if it was cancelled.
@@ -519,6 +536,15 @@ mod tests {
 
     fn beat(came: Came, ms: u64, fault: Fault) -> Beat {
         Beat { came, ms, link_ms: Some(ms / 2), link_lost: false, reused: true, bytes: 10, fault }
+    }
+
+    #[test]
+    fn only_addresses_that_the_account_uses_are_connected_to() {
+        let (four, six) = (SocketAddr::from(([127, 0, 0, 1], 1)), SocketAddr::from(([0; 16], 1)));
+        let which = |family| (admits(family, &four), admits(family, &six));
+        assert_eq!(which(AddressFamily::Any), (true, true));
+        assert_eq!(which(AddressFamily::V4), (true, false));
+        assert_eq!(which(AddressFamily::V6), (false, true));
     }
 
     #[test]
