@@ -94,7 +94,7 @@ fn row(shown: &str, name: &str) -> Vec<String> {
 #[test]
 fn a_terminal_shows_a_line_for_each_type_below_the_lines_that_came() {
     let file = account("board-live");
-    let mut terminal = Terminal::start(&file, 80, "xterm", &[]);
+    let mut terminal = Terminal::start(&file, 80, "xterm", &["--table"]);
     let address = terminal.address();
     assert!(post(&address, &callback("VI1")).contains("\"error_code\":0"));
     let counted = |taken: &'static str, again: &'static str| {
@@ -110,7 +110,7 @@ fn a_terminal_shows_a_line_for_each_type_below_the_lines_that_came() {
     assert!(time.len() == 8 && time.matches(':').count() == 2, "{shown}");
     let refused = shown.lines().find(|l| l.starts_with("(refused)")).unwrap();
     assert!(refused.contains("sign") && refused.len() > 60, "why: {shown}");
-    // Once, below everything: what came is still to be read above it.
+    // Once, below everything, though it is asked for at the end too: what came is still to be read above it.
     let shown = terminal.end();
     let heads = shown.lines().filter(|l| l.starts_with("yopoint ") && l.contains("last refusal")).count();
     assert_eq!(heads, 1, "{shown}");
