@@ -125,12 +125,25 @@ fn a_terminal_shows_a_line_for_each_type_below_the_lines_that_came() {
 #[test]
 fn what_a_command_writes_is_not_wiped_away() {
     let file = account("board-exec");
-    let exec = "cat > /dev/null; echo one line; echo another line";
-    let mut terminal = Terminal::start(&file, 80, "xterm", &["--exec", exec]);
+    let (begun, go) = (file.with_file_name("begun"), file.with_file_name("go"));
+    let exec = format!(
+        "cat > /dev/null; : > '{}'; until test -e '{}'; do sleep 0.02; done; echo one line; echo another line",
+        begun.display(),
+        go.display()
+    );
+    let mut terminal = Terminal::start(&file, 80, "xterm", &["--exec", &exec]);
     let address = terminal.address();
-    for receipt in ["VI1", "VI2"] {
-        assert!(post(&address, &callback(receipt)).contains("\"error_code\":0"));
-    }
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| post(&address, &callback("VI1")));
+        while !begun.exists() {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        // While the command has the screen, what others bring is a line and no table.
+        assert!(post(&address, "what is this").starts_with("HTTP/1.1 403"));
+        std::fs::write(&go, "").unwrap();
+        assert!(first.join().unwrap().contains("\"error_code\":0"));
+    });
+    assert!(post(&address, &callback("VI2")).contains("\"error_code\":0"));
     terminal.until("both", |s| row(s, "door_closed").get(1).is_some_and(|n| n == "2"));
     let shown = terminal.end();
     assert_eq!((shown.matches("one line").count(), shown.matches("another line").count()), (2, 2), "{shown}");
