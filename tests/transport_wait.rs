@@ -18,7 +18,7 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Barrier, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -401,6 +401,30 @@ fn calls_join_the_lookup_in_flight() {
         assert_eq!(thread.join().unwrap(), 200);
     }
     assert_eq!(gated.asked.load(Ordering::SeqCst), 1);
+}
+
+/// Whoever looked before a lookup had ended, and acts after it, does not ask again.
+#[test]
+fn calls_that_come_as_a_lookup_ends_ask_no_second_time() {
+    let server = Server::start(|_, mut tcp| echo(&mut tcp));
+    for _ in 0..100 {
+        let names = Names::local();
+        let t = Arc::new(transport(Options { lookup: Some(names.clone()), ..options() }));
+        let start = Arc::new(Barrier::new(8));
+        let threads: Vec<_> = (0..8)
+            .map(|_| {
+                let (t, url, start) = (t.clone(), server.http(), start.clone());
+                thread::spawn(move || {
+                    start.wait();
+                    read(&t, &url).unwrap().status
+                })
+            })
+            .collect();
+        for thread in threads {
+            assert_eq!(thread.join().unwrap(), 200);
+        }
+        assert_eq!(names.asked(), 1);
+    }
 }
 
 #[test]

@@ -101,19 +101,22 @@ impl Dns {
             return Ok(Found::Addresses { list: vec![ip], asked: false });
         }
         let state = lock(&self.shared.state);
-        let old = match state.known.iter().find(|k| k.host == host) {
-            Some(k) if !k.stale && k.at.elapsed() < self.fresh_for => {
-                return Ok(Found::Addresses { list: k.addresses.clone(), asked: false });
-            }
-            Some(k) => Some(k.addresses.clone()),
-            None => None,
-        };
+        if let Some(list) = self.fresh(&state, host) {
+            return Ok(Found::Addresses { list, asked: false });
+        }
+        let old = state.known.iter().find(|k| k.host == host).map(|k| k.addresses.clone());
         // The state is a lock of this module, held while nothing is waited for; so a cancel may wake by it.
         drop(state);
         let registered = bound.token.register(self.shared.clone()).map_err(|_| Fault::Cancelled)?;
         let found = self.wait(host, old, bound);
         drop(registered);
         found
+    }
+
+    /// What is known of a host and new enough to be used without asking.
+    fn fresh(&self, state: &State, host: &str) -> Option<Vec<IpAddr>> {
+        let known = state.known.iter().find(|k| k.host == host)?;
+        (!known.stale && known.at.elapsed() < self.fresh_for).then(|| known.addresses.clone())
     }
 
     /// Begins a lookup, or joins the one under way, and waits for what it finds.
@@ -152,13 +155,19 @@ impl Dns {
                 mine = match &state.flight {
                     Some(flight) if flight.host == host => Some(flight.clone()),
                     Some(_) => None,
-                    None => match self.start(&mut state, host) {
-                        Ok(flight) => Some(flight),
-                        Err(error) => match old {
-                            Some(list) => return Ok(Found::Addresses { list, asked: false }),
-                            None => return Err(Fault::Resource(error)),
-                        },
-                    },
+                    None => {
+                        // One that was under way may have ended since the first look.
+                        if let Some(list) = self.fresh(&state, host) {
+                            return Ok(Found::Addresses { list, asked: true });
+                        }
+                        match self.start(&mut state, host) {
+                            Ok(flight) => Some(flight),
+                            Err(error) => match old {
+                                Some(list) => return Ok(Found::Addresses { list, asked: false }),
+                                None => return Err(Fault::Resource(error)),
+                            },
+                        }
+                    }
                 };
             }
             state = self.shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
