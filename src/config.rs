@@ -220,7 +220,11 @@ impl Config {
     }
 
     /// How to connect, with every file read.
-    pub(crate) fn transport(&self) -> Result<Options> {
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, or settings that do not go together.
+    pub fn transport(&self) -> Result<Options> {
         let read = |name: &str, code: kl_status| match self.get(name) {
             None => Ok(None),
             Some(path) => {

@@ -4,7 +4,7 @@
 //! than on a terminal the lines are plain, and the table comes once, at the end, if it is asked for.
 
 use crate::lang::t;
-use crate::out::{Stop, columns, note, padded, say, width, zone};
+use crate::out::{Stop, columns, note, padded, say, time_of_day, width};
 use kiosklink::log::mask;
 use std::io::{self, IsTerminal};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -221,8 +221,7 @@ fn lines(account: &str, rows: &[Row], size: Size) -> Vec<String> {
         head = cut(&format!("{head}  {}", t("last refusal")), size.columns);
     }
     let of_row = |row: &Row| {
-        let time = (row.last + zone()).rem_euclid(86_400);
-        let time = format!("{:02}:{:02}:{:02}", time / 3600, time / 60 % 60, time % 60);
+        let time = time_of_day(row.last);
         let [taken, again, refused] = [row.taken, row.again, row.refused].map(|n| n.to_string());
         let line = cells(&row.name, [&taken, &again, &refused, &time]);
         match (row.why.as_str(), narrow) {

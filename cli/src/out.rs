@@ -238,6 +238,12 @@ pub fn set_zone(seconds: i64) {
     ZONE.store(seconds, Ordering::Relaxed);
 }
 
+/// The time of day in the chosen zone.
+pub fn time_of_day(unix: i64) -> String {
+    let s = unix.saturating_add(zone()).rem_euclid(86_400);
+    format!("{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
+}
+
 /// A time for a person, in the chosen zone.
 pub fn moment(unix: i64) -> String {
     let zone = zone();

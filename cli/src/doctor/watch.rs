@@ -7,7 +7,7 @@ use super::verdict::{self, End, Fault, Way};
 use super::{accounts_of, lookup, millis, without_keys};
 use crate::args::Given;
 use crate::lang::t;
-use crate::out::{Done, Stop, WRONG, columns, name_of, padded, say, width, wrapped, zone};
+use crate::out::{Done, Stop, WRONG, columns, name_of, padded, say, time_of_day, width, wrapped};
 use crate::signals;
 use crate::tr;
 use crate::verbs::system_ms;
@@ -20,10 +20,7 @@ use kiosklink::log::mask;
 use kiosklink::platform::{self, Draft, Moment, Op, Platform, Way as TokenWay};
 use kiosklink::status::*;
 use kiosklink::time::clock::Clock;
-use kiosklink::transport::{
-    AddressFamily, ClientCert, Deadline, Options, Proxy, Purpose, Reply, Roots, Scheme, Transport, Url,
-    parse_pin,
-};
+use kiosklink::transport::{AddressFamily, Deadline, Purpose, Reply, Scheme, Transport, Url};
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -120,55 +117,13 @@ pub fn run(given: &Given, account: Option<&str>) -> Done {
     Ok(if fault == Fault::None { 0 } else { WRONG })
 }
 
-/// Which addresses the account uses.
-fn family(config: &Config) -> AddressFamily {
-    match config.get("address_family") {
-        Some("ipv4") => AddressFamily::V4,
-        Some("ipv6") => AddressFamily::V6,
-        _ => AddressFamily::Any,
-    }
-}
-
+/// Whether the account uses such an address.
 fn admits(family: AddressFamily, address: &SocketAddr) -> bool {
     match family {
         AddressFamily::Any => true,
         AddressFamily::V4 => address.is_ipv4(),
         AddressFamily::V6 => address.is_ipv6(),
     }
-}
-
-/// How to connect, as the settings have it.
-fn options(config: &Config) -> Answer<Options> {
-    let read = |name: &str, code| match config.get(name) {
-        None => Ok(None),
-        Some(path) => {
-            std::fs::read(path).map(Some).map_err(|e| Error::os(code, format!("{name} {path}"), &e))
-        }
-    };
-    let value =
-        |name: &'static str| move |why: String| Error::new(KL_E_CONFIG_VALUE, format!("{name}: {why}"));
-    let pem =
-        read("ca_file", KL_E_ROOTS)?.or_else(|| config.get("ca_pem").map(|pem| pem.as_bytes().to_vec()));
-    let chain = read("client_cert_file", KL_E_CLIENT_CERT)?;
-    let key = read("client_key_file", KL_E_CLIENT_CERT)?;
-    let pins = config.get("pin_sha256").map(|all| all.split(',').map(|pin| parse_pin(pin.trim())).collect());
-    let defaults = Options::default();
-    // Every field by its name: one that is new must be thought of here.
-    Ok(Options {
-        allow_http: config.yes("allow_http"),
-        roots: pem.map_or(Roots::BuiltIn, Roots::Pem),
-        pins: pins.unwrap_or(Ok(Vec::new())).map_err(value("pin_sha256"))?,
-        client_cert: chain.zip(key).map(|(chain_pem, key_pem)| ClientCert { chain_pem, key_pem }),
-        connect_timeout: Duration::from_millis(config.number("connect_timeout_ms").into()),
-        idle_timeout: Duration::from_millis(config.number("idle_timeout_ms").into()),
-        max_idle: defaults.max_idle,
-        max_reply_bytes: config.number("max_reply_bytes") as usize,
-        address_family: family(config),
-        address_ttl: defaults.address_ttl,
-        proxy: config.get("proxy").map(Proxy::parse).transpose().map_err(value("proxy"))?,
-        user_agent: defaults.user_agent,
-        lookup: None,
-    })
 }
 
 /// One question out, and what is said to the answer.
@@ -181,15 +136,16 @@ impl Watch {
     fn new(config: &Config) -> Answer<Watch> {
         let platform = platform::make(config)?;
         let clock = Arc::new(Clock::new());
+        let options = config.transport()?;
         Ok(Watch {
             origin: platform.origin().clone(),
             platform,
-            transport: Transport::new(options(config)?, clock.clone())?,
-            clock,
-            proxied: config.get("proxy").is_some(),
-            connect_timeout: Duration::from_millis(config.number("connect_timeout_ms").into()),
+            proxied: options.proxy.is_some(),
+            connect_timeout: options.connect_timeout,
             timeout: Duration::from_millis(config.number("timeout_ms").into()),
-            family: family(config),
+            family: options.address_family,
+            transport: Transport::new(options, clock.clone())?,
+            clock,
             addresses: Vec::new(),
         })
     }
@@ -304,12 +260,6 @@ fn size(reply: &Reply) -> u64 {
     (headers + reply.body.len()) as u64
 }
 
-/// The time of day in the chosen zone.
-fn time_of_day() -> String {
-    let s = (system_ms().div_euclid(1000) + zone()).rem_euclid(86_400);
-    format!("{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
-}
-
 impl Beat {
     fn state(&self) -> &'static str {
         match self.came {
@@ -332,7 +282,7 @@ impl Beat {
             }
             Came::Lost(e) => tr!("lost after {} ms{}: {}", self.ms, link, super::said(e)),
         };
-        wrapped(&mask(&format!("{n:>4}  {}  {what}", time_of_day())), 6, width())
+        wrapped(&mask(&format!("{n:>4}  {}  {what}", time_of_day(system_ms().div_euclid(1000)))), 6, width())
     }
 
     fn json(&self, n: u64) -> String {

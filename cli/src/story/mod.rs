@@ -13,7 +13,7 @@ use crate::args::{Given, distance};
 use crate::commands::{account, row};
 use crate::lang::t;
 use crate::out::{
-    Cell, Done, Row, Stop, card, columns, json_of, moment, padded, quoted, say, width, wrapped,
+    Cell, Done, Row, Stop, card, columns, json_of, moment, padded, quoted, say, time_of_day, width, wrapped,
 };
 use crate::tr;
 use journal::Journal;
@@ -379,9 +379,8 @@ fn offset(m: &Moment) -> String {
 
 /// The day and the time of day in the chosen zone.
 fn day_and_time(m: &Moment) -> (String, String) {
-    let s = m.wall_s.saturating_add(crate::out::zone()).rem_euclid(86_400);
     let day = moment(m.wall_s).chars().take_while(|c| *c != ' ').collect();
-    (day, format!("{:02}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60))
+    (day, time_of_day(m.wall_s))
 }
 
 /// The zone of the times.
