@@ -489,6 +489,14 @@ mod tests {
     }
 
     #[test]
+    fn headers_and_body_are_counted() {
+        use kiosklink::transport::{Headers, Timing};
+        let (headers, body) = (Headers::of_type("text/x"), b"1234567".to_vec());
+        let reply = Reply { status: 200, headers, body, timing: Timing::default() };
+        assert_eq!(size(&reply), ("Content-Type: text/x\r\n".len() + 7) as u64);
+    }
+
+    #[test]
     fn only_addresses_that_the_account_uses_are_connected_to() {
         let (four, six) = (SocketAddr::from(([127, 0, 0, 1], 1)), SocketAddr::from(([0; 16], 1)));
         let which = |family| (admits(family, &four), admits(family, &six));
